@@ -1,0 +1,80 @@
+/* The op table: the one place that says what an op is. Enum, names, verifier, printer, interpreter and emitter derive from it.
+ *
+ * X(NAME, text, result, operands, flags)
+ *   result    b, i, f: boolean, int64, double;  *: the instruction's own prim;  v: no value
+ *   operands  one letter per operand a, b, c, as for result
+ *   flags     LEAVES: may make a row leave (each with the reasons its rt primitive gives)
+ *             STRUCT: part of the region structure, see ir.h
+ *
+ * Families: py_ is a Python scalar operation, defined by the function of the same name in rt/rt.h; ix_ is internal index
+ * arithmetic (wraps, never leaves); the rest are plain. */
+#ifndef SB_IR_OPS_H
+#define SB_IR_OPS_H
+
+#define SB_OP_LEAVES 1u
+#define SB_OP_STRUCT 2u
+
+#define SB_OP_LIST(X)                                                                              \
+    X(NOP, "nop", 'v', "", 0)                                                                      \
+    /* inputs and constants: imm.i is the input's index, or the value */                           \
+    X(IN, "in", '*', "", 0)                                                                        \
+    X(IN_VALID, "in_valid", 'b', "", 0)                                                            \
+    X(CONST_B, "const_b", 'b', "", 0)                                                              \
+    X(CONST_I, "const_i64", 'i', "", 0)                                                            \
+    X(CONST_F, "const_f64", 'f', "", 0)                                                            \
+    /* booleans */                                                                                 \
+    X(NOT, "not", 'b', "b", 0)                                                                     \
+    X(AND, "and", 'b', "bb", 0)                                                                    \
+    X(OR, "or", 'b', "bb", 0)                                                                      \
+    X(XOR, "xor", 'b', "bb", 0)                                                                    \
+    X(SELECT, "select", '*', "b**", 0) /* a ? b : c */                                             \
+    /* conversions */                                                                              \
+    X(PY_INT_B, "py_int_b", 'i', "b", 0)                                                           \
+    X(PY_FLOAT_I64, "py_float_i64", 'f', "i", 0) /* rounds half to even */                         \
+    X(PY_EXACT_FLOAT_I64, "py_exact_float_i64", 'f', "i", SB_OP_LEAVES) /* |a| > 2**53: bigint */  \
+    /* integers */                                                                                 \
+    X(PY_ADD_I64, "py_add_i64", 'i', "ii", SB_OP_LEAVES)                                           \
+    X(PY_SUB_I64, "py_sub_i64", 'i', "ii", SB_OP_LEAVES)                                           \
+    X(PY_MUL_I64, "py_mul_i64", 'i', "ii", SB_OP_LEAVES)                                           \
+    X(PY_NEG_I64, "py_neg_i64", 'i', "i", SB_OP_LEAVES)                                            \
+    X(PY_FLOORDIV_I64, "py_floordiv_i64", 'i', "ii", SB_OP_LEAVES)                                 \
+    X(PY_MOD_I64, "py_mod_i64", 'i', "ii", SB_OP_LEAVES)                                           \
+    X(PY_TRUEDIV_I64, "py_truediv_i64", 'f', "ii", SB_OP_LEAVES) /* beyond 2**53: bigint */        \
+    /* doubles */                                                                                  \
+    X(PY_ADD_F64, "py_add_f64", 'f', "ff", 0)                                                      \
+    X(PY_SUB_F64, "py_sub_f64", 'f', "ff", 0)                                                      \
+    X(PY_MUL_F64, "py_mul_f64", 'f', "ff", 0)                                                      \
+    X(PY_NEG_F64, "py_neg_f64", 'f', "f", 0)                                                       \
+    X(PY_TRUEDIV_F64, "py_truediv_f64", 'f', "ff", SB_OP_LEAVES)                                   \
+    X(PY_FLOORDIV_F64, "py_floordiv_f64", 'f', "ff", SB_OP_LEAVES)                                 \
+    X(PY_MOD_F64, "py_mod_f64", 'f', "ff", SB_OP_LEAVES)                                           \
+    /* comparisons; int with float is exact */                                                     \
+    X(PY_EQ_I64, "py_eq_i64", 'b', "ii", 0)                                                        \
+    X(PY_LT_I64, "py_lt_i64", 'b', "ii", 0)                                                        \
+    X(PY_LE_I64, "py_le_i64", 'b', "ii", 0)                                                        \
+    X(PY_EQ_F64, "py_eq_f64", 'b', "ff", 0)                                                        \
+    X(PY_LT_F64, "py_lt_f64", 'b', "ff", 0)                                                        \
+    X(PY_LE_F64, "py_le_f64", 'b', "ff", 0)                                                        \
+    X(PY_EQ_I64_F64, "py_eq_i64_f64", 'b', "if", 0)                                                \
+    X(PY_LT_I64_F64, "py_lt_i64_f64", 'b', "if", 0)                                                \
+    X(PY_LE_I64_F64, "py_le_i64_f64", 'b', "if", 0)                                                \
+    X(PY_GT_I64_F64, "py_gt_i64_f64", 'b', "if", 0)                                                \
+    X(PY_GE_I64_F64, "py_ge_i64_f64", 'b', "if", 0)                                                \
+    /* index arithmetic: wraps; udiv is unsigned, by zero gives zero */                            \
+    X(IX_ADD, "ix_add", 'i', "ii", 0)                                                              \
+    X(IX_SUB, "ix_sub", 'i', "ii", 0)                                                              \
+    X(IX_UDIV, "ix_udiv", 'i', "ii", 0)                                                            \
+    /* leaving: `reason` says why */                                                               \
+    X(LEAVE_IF, "leave_if", 'v', "b", SB_OP_LEAVES)                                                \
+    /* structure */                                                                                \
+    X(IF, "if", 'v', "b", SB_OP_STRUCT)                                                            \
+    X(ELSE, "else", 'v', "", SB_OP_STRUCT)                                                         \
+    X(END_IF, "end_if", 'v', "", SB_OP_STRUCT)                                                     \
+    X(MERGE, "merge", '*', "**", SB_OP_STRUCT)                                                     \
+    X(LOOP, "loop", 'v', "", SB_OP_STRUCT)                                                         \
+    X(ARG, "arg", '*', "**", SB_OP_STRUCT)                                                         \
+    X(END_LOOP, "end_loop", 'v', "b", SB_OP_STRUCT)                                                \
+    X(RESULT, "result", '*', "*", SB_OP_STRUCT)                                                    \
+    X(STORE, "store", 'v', "*b", SB_OP_STRUCT)
+
+#endif

@@ -1,0 +1,77 @@
+/* A function ready to run: its IR, tier 0, native code as it arrives, and its counters. What plan and exec know of a function.
+ *
+ * sb_func_new -> sb_func_start (asks for native code, returns at once) -> per worker sb_func_local_new -> sb_func_run per vector
+ *
+ * Tiers: sb_func_run uses native code when it is there and the tier allows, else tier 0. Native code is the fast entry first; a vector it
+ * calls BAD is done again by tier 0; when more than 1 vector in 16 is BAD the careful entry is asked for and used.
+ * A function that is not compiled (compiled == false) has no kernel: the engine hands all its rows to CPython.
+ *
+ * Threads: const after sb_func_new but for atomics (reference count, counters, code handles). A local belongs to one worker. */
+#ifndef SB_JIT_FUNC_H
+#define SB_JIT_FUNC_H
+
+#include "base/buf.h"
+#include "ir/ir.h"
+#include "ir/kernel.h"
+
+struct sb_jit;
+
+typedef enum sb_tier { SB_TIER_AUTO = 0, SB_TIER_INTERPRETER = 1, SB_TIER_NATIVE = 2 } sb_tier;
+
+typedef struct sb_func_param {
+    uint32_t index;   /* among all parameters of the Python function */
+    char *column;     /* owned: name of the column it binds to */
+    sb_prim prim;     /* type of a compiled function's column: B, I64, F64; VOID when the function is not compiled or never reads it */
+    int32_t input;    /* index in ir.inputs (kernel in[]), -1: the kernel does not read it */
+} sb_func_param;
+
+typedef struct sb_refusal { /* one reason why it is not compiled */
+    uint32_t code;          /* sb_refusal_code */
+    char *detail;           /* owned; may be empty */
+    uint32_t line, col, end_line, end_col; /* line 0: no place */
+} sb_refusal;
+
+typedef struct sb_func sb_func;
+struct sb_func {
+    char *name; /* owned */
+    bool compiled;
+    char result_format[8]; /* Arrow format: "l" "g" "b" "u" "n" */
+    sb_prim result_prim;   /* of "l" "g" "b"; VOID otherwise */
+    uint32_t param_count;  /* bound parameters, in parameter order */
+    sb_func_param *params; /* owned */
+    uint32_t refusal_count;
+    sb_refusal *refusals; /* owned */
+    sb_ir ir;             /* when compiled */
+    struct sb_func_private *priv;
+};
+
+/* Everything of *parts is taken on success (its priv is ignored), nothing on failure. */
+sb_status sb_func_new(struct sb_jit *jit /* borrow, may be NULL: never native */, sb_func *parts, sb_func **out, sb_error *err);
+sb_func *sb_func_retain(sb_func *func);
+void sb_func_drop(sb_func *func); /* NULL is fine */
+void sb_func_parts_release(sb_func *parts); /* for the parts of a function that was not made */
+
+/* Asks for native code when the tier wants it; NATIVE waits until it is there or failed. Cheap when repeated. */
+void sb_func_start(sb_func *func, sb_tier tier);
+
+typedef struct sb_func_local sb_func_local;
+sb_status sb_func_local_new(sb_func *func, sb_func_local **out, sb_error *err);
+void sb_func_local_free(sb_func_local *local);
+
+typedef struct sb_func_counts {
+    int64_t rows, rows_native, rows_interpreter; /* rows given; finished or left in native code / in tier 0 */
+    int64_t left[SB_REASON_COUNT];
+    int64_t ns; /* time in sb_func_run */
+} sb_func_counts;
+
+/* Computes rows [0, row_count) of one vector. The caller sets in, out, active, stop of *call; this sets rt, the leave list (owned by
+ * `local`, valid until its next run) and leaves leave_count entries in call->leave. Adds to *counts (the caller's own) and to the
+ * function's totals. SB_OK, SB_CANCELLED (stop was set), SB_NO_MEMORY. */
+sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count, sb_tier tier,
+                      sb_func_counts *counts, sb_error *err);
+
+/* --- looking ------------------------------------------------------------------------------------------------------ */
+void sb_func_report(const sb_func *func, sb_buf *json); /* the JSON object of sabot_function_report */
+sb_status sb_func_text(sb_func *func, const char *what, sb_buf *text, sb_error *err); /* "ir" "llvm" "asm" */
+
+#endif

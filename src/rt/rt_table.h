@@ -1,0 +1,23 @@
+/* Helpers that generated code calls through sb_kcall.rt: what is too long or too risky to emit inline. Each works on n
+ * lanes at once (n <= 32), never traps, and gives per lane exactly what the scalar primitive in rt.h gives; lanes
+ * whose operands the primitive refuses get any value (the caller's checks make those rows leave). */
+#ifndef SB_RT_RT_TABLE_H
+#define SB_RT_RT_TABLE_H
+
+#include "base/compiler.h"
+
+#define SB_RT_ABI 1
+#define SB_RT_ALL_ONES_SIZE 320 /* bytes: validity of a whole vector plus padding */
+
+typedef struct sb_rt_table {
+    uint64_t abi;                                                                  /*  0 */
+    const uint8_t *all_ones;                                                       /*  8: 0xff bytes */
+    void (*py_mod_f64)(double *out, const double *a, const double *b, int64_t n);      /* 16 */
+    void (*py_floordiv_f64)(double *out, const double *a, const double *b, int64_t n); /* 24 */
+    void (*py_mod_i64)(int64_t *out, const int64_t *a, const int64_t *b, int64_t n);      /* 32 */
+    void (*py_floordiv_i64)(int64_t *out, const int64_t *a, const int64_t *b, int64_t n); /* 40 */
+} sb_rt_table;
+
+extern const sb_rt_table sb_rt_table_default;
+
+#endif
