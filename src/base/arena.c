@@ -1,9 +1,9 @@
 /* Arenas, as base/arena.h promises them: a list of blocks, the newest of which is filled from its start.
  *
- * Algorithm: a request that does not fit the head opens a new block, twice as large as the head up to BLOCK_MAX. A
- * request larger than such a block gets a block of its own behind the head, so that the head keeps being filled, its
- * size keeps telling how large the next one is, and a reset keeps an ordinary block. size_max counts what blocks can
- * hold, not their headers; the last block is made smaller when the limit asks for it.
+ * Algorithm: a request that does not fit the head opens a new head, twice as large up to BLOCK_MAX, or as large as the
+ * request. A request above BLOCK_MAX gets a block of its own behind the head, so that the head keeps being filled and a
+ * reset has an ordinary block to keep. size_max counts what blocks can hold, not their headers; the last block is made
+ * smaller when the limit asks for it.
  *
  * Threads: one at a time. Memory: blocks are owned by the arena, everything handed out is a borrow of it. */
 #include "base/arena.h"
@@ -82,9 +82,6 @@ static void *alloc_in_new_block(sb_arena *arena, size_t need)
     if (arena->head != NULL && size > BLOCK_MAX) {
         block->next = arena->head->next;
         arena->head->next = block;
-    } else if (arena->head != NULL && size == need && arena->head->size - arena->used > 0) {
-        block->next = arena->head->next;
-        arena->head->next = block;
     } else {
         block->next = arena->head;
         arena->head = block;
@@ -145,6 +142,10 @@ static void free_blocks(sb_arena_block *block)
 void sb_arena_reset(sb_arena *arena)
 {
     if (arena->head == NULL) {
+        return;
+    }
+    if (arena->head->size > BLOCK_MAX) { /* a giant that came first: not worth holding on to */
+        sb_arena_release(arena);
         return;
     }
     free_blocks(arena->head->next);

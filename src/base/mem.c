@@ -9,14 +9,14 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define ALIGNMENT ((size_t)64)
 
 #ifdef SB_FAULTS
 #include <stdatomic.h>
 
-static _Atomic int64_t fault_countdown; /* allocations until the armed one; at or below 0: passed or never armed */
+static _Atomic int64_t
+    fault_countdown; /* allocations until the armed one; at or below 0: passed or never armed */
 static atomic_bool fault_armed;
 static atomic_bool fault_every;
 static atomic_bool fault_was_hit;
