@@ -1,0 +1,56 @@
+/* Names of the reasons, and the lane helpers that generated code calls.
+ *
+ * A helper runs the scalar primitive on each lane; a lane that the primitive refuses gets zero, since the caller's own
+ * checks make that row leave. `out` may be `a` or `b` itself.
+ *
+ * Memory: none. Threads: any. */
+#include "rt/rt.h"
+
+#include "base/error.h"
+#include "rt/rt_table.h"
+
+const char *
+sb_reason_name(sb_reason reason)
+{
+    static const char *const names[SB_REASON_COUNT] = {
+#define X(name, text, doc) text,
+        SB_REASON_LIST(X)
+#undef X
+    };
+    const size_t index = (size_t)reason;
+    return index < SB_REASON_COUNT ? names[index] : "unknown";
+}
+
+#define LANES(text, type)                                                                          \
+    static void text##_lanes(type *out, const type *a, const type *b, int64_t n)                   \
+    {                                                                                              \
+        SB_ASSERT(n >= 0);                                                                         \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            type result = 0;                                                                       \
+            if (sb_rt_##text(a[i], b[i], &result) != SB_REASON_NONE) {                             \
+                result = 0;                                                                        \
+            }                                                                                      \
+            out[i] = result;                                                                       \
+        }                                                                                          \
+    }
+
+LANES(py_mod_f64, double)
+LANES(py_floordiv_f64, double)
+LANES(py_mod_i64, int64_t)
+LANES(py_floordiv_i64, int64_t)
+#undef LANES
+
+#define ONES_8 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+#define ONES_64 ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8
+static const uint8_t all_ones[SB_RT_ALL_ONES_SIZE] = {ONES_64, ONES_64, ONES_64, ONES_64, ONES_64};
+
+_Static_assert(SB_RT_ALL_ONES_SIZE == 5 * 64, "every byte of all_ones is set above");
+
+const sb_rt_table sb_rt_table_default = {
+    .abi = SB_RT_ABI,
+    .all_ones = all_ones,
+    .py_mod_f64 = py_mod_f64_lanes,
+    .py_floordiv_f64 = py_floordiv_f64_lanes,
+    .py_mod_i64 = py_mod_i64_lanes,
+    .py_floordiv_i64 = py_floordiv_i64_lanes,
+};
