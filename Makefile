@@ -1,0 +1,60 @@
+# A menu and no more: every entry sets up what it needs (tools/setup.py) and runs one program.
+SETUP = @python3 tools/setup.py
+PY = .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate bench fmt tidy cover docs wheel
+
+help:         ## this list
+	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
+
+build:        ## set up and compile; then .venv/bin/python imports sabot
+	$(SETUP) build
+
+demo:         ## a real job on real data: flights out of New York in 2013
+	$(SETUP) demo
+	@$(PY) examples/demo.py
+
+test:         ## everything that must pass: tests, sanitizers, linters, on every Python found
+	$(SETUP) test
+	@$(PY) tools/run_tests.py
+
+quick:        ## the tests of one build and one Python: what to run while working
+	$(SETUP) quick
+	@$(PY) tools/run_tests.py --quick
+
+asan:         ## C tests under the address and undefined-behaviour sanitizers, with failing allocations
+	$(SETUP) asan
+	@$(PY) tools/run_tests.py --only asan
+
+tsan:         ## C tests of threads under the thread sanitizer
+	$(SETUP) tsan
+	@$(PY) tools/run_tests.py --only tsan
+
+fuzz:         ## compiled against CPython on generated functions, for a few minutes
+	$(SETUP) fuzz
+	@$(PY) -m fuzz.differential
+
+bench:        ## benchmarks beside their peers; answers are checked first
+	$(SETUP) bench
+	@PYTHONPATH=build-release/lib $(PY) bench/spine.py
+
+fmt:          ## format C and Python
+	$(SETUP) fmt
+	@$(PY) tools/fmt.py
+
+tidy:         ## house rules, formatter, linters
+	$(SETUP) tidy
+	@$(PY) tools/run_tests.py --only style
+
+cover:        ## line coverage of C and Python
+	$(SETUP) cover
+	@$(PY) tools/cover.py
+
+docs:         ## the manual as HTML, in build/docs
+	$(SETUP) docs
+	@$(PY) tools/docs.py
+
+wheel:        ## a wheel in dist/, checked
+	$(SETUP) wheel
+	@$(PY) tools/wheel.py
