@@ -4,6 +4,7 @@
  *   result    b, i, f: boolean, int64, double;  *: the instruction's own prim;  v: no value
  *   operands  one letter per operand a, b, c, as for result
  *   flags     LEAVES: may make a row leave (each with the reasons its rt primitive gives)
+ *             RAISES: some of those rows raise in CPython, so the op stays even when its value is not used
  *             STRUCT: part of the region structure, see ir.h
  *
  * Families: py_ is a Python scalar operation, defined by the function of the same name in rt/rt.h; ix_ is internal index
@@ -13,6 +14,7 @@
 
 #define SB_OP_LEAVES 1u
 #define SB_OP_STRUCT 2u
+#define SB_OP_RAISES 4u
 
 #define SB_OP_LIST(X)                                                                              \
     X(NOP, "nop", 'v', "", 0)                                                                      \
@@ -37,17 +39,17 @@
     X(PY_SUB_I64, "py_sub_i64", 'i', "ii", SB_OP_LEAVES)                                           \
     X(PY_MUL_I64, "py_mul_i64", 'i', "ii", SB_OP_LEAVES)                                           \
     X(PY_NEG_I64, "py_neg_i64", 'i', "i", SB_OP_LEAVES)                                            \
-    X(PY_FLOORDIV_I64, "py_floordiv_i64", 'i', "ii", SB_OP_LEAVES)                                 \
-    X(PY_MOD_I64, "py_mod_i64", 'i', "ii", SB_OP_LEAVES)                                           \
-    X(PY_TRUEDIV_I64, "py_truediv_i64", 'f', "ii", SB_OP_LEAVES) /* beyond 2**53: bigint */        \
+    X(PY_FLOORDIV_I64, "py_floordiv_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                                 \
+    X(PY_MOD_I64, "py_mod_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                                           \
+    X(PY_TRUEDIV_I64, "py_truediv_i64", 'f', "ii", SB_OP_LEAVES | SB_OP_RAISES) /* beyond 2**53: bigint */        \
     /* doubles */                                                                                  \
     X(PY_ADD_F64, "py_add_f64", 'f', "ff", 0)                                                      \
     X(PY_SUB_F64, "py_sub_f64", 'f', "ff", 0)                                                      \
     X(PY_MUL_F64, "py_mul_f64", 'f', "ff", 0)                                                      \
     X(PY_NEG_F64, "py_neg_f64", 'f', "f", 0)                                                       \
-    X(PY_TRUEDIV_F64, "py_truediv_f64", 'f', "ff", SB_OP_LEAVES)                                   \
-    X(PY_FLOORDIV_F64, "py_floordiv_f64", 'f', "ff", SB_OP_LEAVES)                                 \
-    X(PY_MOD_F64, "py_mod_f64", 'f', "ff", SB_OP_LEAVES)                                           \
+    X(PY_TRUEDIV_F64, "py_truediv_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                                   \
+    X(PY_FLOORDIV_F64, "py_floordiv_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                                 \
+    X(PY_MOD_F64, "py_mod_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                                           \
     /* comparisons; int with float is exact */                                                     \
     X(PY_EQ_I64, "py_eq_i64", 'b', "ii", 0)                                                        \
     X(PY_LT_I64, "py_lt_i64", 'b', "ii", 0)                                                        \
@@ -65,7 +67,7 @@
     X(IX_SUB, "ix_sub", 'i', "ii", 0)                                                              \
     X(IX_UDIV, "ix_udiv", 'i', "ii", 0)                                                            \
     /* leaving: `reason` says why */                                                               \
-    X(LEAVE_IF, "leave_if", 'v', "b", SB_OP_LEAVES)                                                \
+    X(LEAVE_IF, "leave_if", 'v', "b", SB_OP_LEAVES | SB_OP_RAISES)                                                \
     /* structure */                                                                                \
     X(IF, "if", 'v', "b", SB_OP_STRUCT)                                                            \
     X(ELSE, "else", 'v', "", SB_OP_STRUCT)                                                         \
