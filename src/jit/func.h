@@ -11,25 +11,12 @@
 #define SB_JIT_FUNC_H
 
 #include "base/buf.h"
-#include "ir/ir.h"
+#include "ir/func_info.h"
 #include "ir/kernel.h"
 
 struct sb_jit;
 
 typedef enum sb_tier { SB_TIER_AUTO = 0, SB_TIER_INTERPRETER = 1, SB_TIER_NATIVE = 2 } sb_tier;
-
-typedef struct sb_func_param {
-    uint32_t index;   /* among all parameters of the Python function */
-    char *column;     /* owned: name of the column it binds to */
-    sb_prim prim;     /* type of a compiled function's column: B, I64, F64; VOID when the function is not compiled or never reads it */
-    int32_t input;    /* index in ir.inputs (kernel in[]), -1: the kernel does not read it */
-} sb_func_param;
-
-typedef struct sb_refusal { /* one reason why it is not compiled */
-    uint32_t code;          /* sb_refusal_code */
-    char *detail;           /* owned; may be empty */
-    uint32_t line, col, end_line, end_col; /* line 0: no place */
-} sb_refusal;
 
 typedef struct sb_func sb_func;
 struct sb_func {
