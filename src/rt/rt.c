@@ -9,8 +9,7 @@
 #include "base/error.h"
 #include "rt/rt_table.h"
 
-const char *
-sb_reason_name(sb_reason reason)
+const char *sb_reason_name(sb_reason reason)
 {
     static const char *const names[SB_REASON_COUNT] = {
 #define X(name, text, doc) text,

@@ -20,28 +20,24 @@
 #define SB_RT_EXACT_INT_MAX INT64_C(9007199254740992) /* 2**53: every smaller int is a double */
 #define SB_RT_TWO_63 9223372036854775808.0
 
-static inline bool
-sb_rt_fits_double(int64_t a)
+static inline bool sb_rt_fits_double(int64_t a)
 {
     return a >= -SB_RT_EXACT_INT_MAX && a <= SB_RT_EXACT_INT_MAX;
 }
 
 /* --- conversions ------------------------------------------------------------------------------------------------- */
 
-static inline int64_t
-sb_rt_py_int_b(bool a)
+static inline int64_t sb_rt_py_int_b(bool a)
 {
     return a ? 1 : 0;
 }
 
-static inline double
-sb_rt_py_float_i64(int64_t a)
+static inline double sb_rt_py_float_i64(int64_t a)
 {
     return (double)a;
 }
 
-static inline sb_reason
-sb_rt_py_exact_float_i64(int64_t a, double *out)
+static inline sb_reason sb_rt_py_exact_float_i64(int64_t a, double *out)
 {
     if (!sb_rt_fits_double(a)) {
         return SB_REASON_BIGINT;
@@ -52,8 +48,7 @@ sb_rt_py_exact_float_i64(int64_t a, double *out)
 
 /* --- integers ---------------------------------------------------------------------------------------------------- */
 
-static inline sb_reason
-sb_rt_py_add_i64(int64_t a, int64_t b, int64_t *out)
+static inline sb_reason sb_rt_py_add_i64(int64_t a, int64_t b, int64_t *out)
 {
     int64_t result;
     if (sb_add_overflow_i64(a, b, &result)) {
@@ -63,8 +58,7 @@ sb_rt_py_add_i64(int64_t a, int64_t b, int64_t *out)
     return SB_REASON_NONE;
 }
 
-static inline sb_reason
-sb_rt_py_sub_i64(int64_t a, int64_t b, int64_t *out)
+static inline sb_reason sb_rt_py_sub_i64(int64_t a, int64_t b, int64_t *out)
 {
     int64_t result;
     if (sb_sub_overflow_i64(a, b, &result)) {
@@ -74,8 +68,7 @@ sb_rt_py_sub_i64(int64_t a, int64_t b, int64_t *out)
     return SB_REASON_NONE;
 }
 
-static inline sb_reason
-sb_rt_py_mul_i64(int64_t a, int64_t b, int64_t *out)
+static inline sb_reason sb_rt_py_mul_i64(int64_t a, int64_t b, int64_t *out)
 {
     int64_t result;
     if (sb_mul_overflow_i64(a, b, &result)) {
@@ -85,8 +78,7 @@ sb_rt_py_mul_i64(int64_t a, int64_t b, int64_t *out)
     return SB_REASON_NONE;
 }
 
-static inline sb_reason
-sb_rt_py_neg_i64(int64_t a, int64_t *out)
+static inline sb_reason sb_rt_py_neg_i64(int64_t a, int64_t *out)
 {
     if (a == INT64_MIN) {
         return SB_REASON_OVERFLOW;
@@ -96,8 +88,7 @@ sb_rt_py_neg_i64(int64_t a, int64_t *out)
 }
 
 /* Rounds towards minus infinity. */
-static inline sb_reason
-sb_rt_py_floordiv_i64(int64_t a, int64_t b, int64_t *out)
+static inline sb_reason sb_rt_py_floordiv_i64(int64_t a, int64_t b, int64_t *out)
 {
     if (b == 0) {
         return SB_REASON_DIV_ZERO;
@@ -114,8 +105,7 @@ sb_rt_py_floordiv_i64(int64_t a, int64_t b, int64_t *out)
 }
 
 /* Zero or the sign of the divisor. */
-static inline sb_reason
-sb_rt_py_mod_i64(int64_t a, int64_t b, int64_t *out)
+static inline sb_reason sb_rt_py_mod_i64(int64_t a, int64_t b, int64_t *out)
 {
     if (b == 0) {
         return SB_REASON_DIV_ZERO;
@@ -133,8 +123,7 @@ sb_rt_py_mod_i64(int64_t a, int64_t b, int64_t *out)
 }
 
 /* Python's quotient is rounded once; that of two doubles is too when both ints are doubles. */
-static inline sb_reason
-sb_rt_py_truediv_i64(int64_t a, int64_t b, double *out)
+static inline sb_reason sb_rt_py_truediv_i64(int64_t a, int64_t b, double *out)
 {
     if (b == 0) {
         return SB_REASON_DIV_ZERO;
@@ -148,32 +137,27 @@ sb_rt_py_truediv_i64(int64_t a, int64_t b, double *out)
 
 /* --- doubles ----------------------------------------------------------------------------------------------------- */
 
-static inline double
-sb_rt_py_add_f64(double a, double b)
+static inline double sb_rt_py_add_f64(double a, double b)
 {
     return a + b;
 }
 
-static inline double
-sb_rt_py_sub_f64(double a, double b)
+static inline double sb_rt_py_sub_f64(double a, double b)
 {
     return a - b;
 }
 
-static inline double
-sb_rt_py_mul_f64(double a, double b)
+static inline double sb_rt_py_mul_f64(double a, double b)
 {
     return a * b;
 }
 
-static inline double
-sb_rt_py_neg_f64(double a)
+static inline double sb_rt_py_neg_f64(double a)
 {
     return -a;
 }
 
-static inline sb_reason
-sb_rt_py_truediv_f64(double a, double b, double *out)
+static inline sb_reason sb_rt_py_truediv_f64(double a, double b, double *out)
 {
     if (b == 0.0) {
         return SB_REASON_DIV_ZERO;
@@ -183,8 +167,7 @@ sb_rt_py_truediv_f64(double a, double b, double *out)
 }
 
 /* A non-zero remainder takes the divisor's sign, a zero one is a zero of that sign. */
-static inline sb_reason
-sb_rt_py_mod_f64(double a, double b, double *out)
+static inline sb_reason sb_rt_py_mod_f64(double a, double b, double *out)
 {
     if (b == 0.0) {
         return SB_REASON_DIV_ZERO;
@@ -201,8 +184,7 @@ sb_rt_py_mod_f64(double a, double b, double *out)
 
 /* By the remainder, not by floor(a / b): 1.0 // 0.1 is 9.0. The quotient of (a - rest) by b is near an integer; it is
  * snapped to the nearest one, and a zero takes the sign of the true quotient. */
-static inline sb_reason
-sb_rt_py_floordiv_f64(double a, double b, double *out)
+static inline sb_reason sb_rt_py_floordiv_f64(double a, double b, double *out)
 {
     if (b == 0.0) {
         return SB_REASON_DIV_ZERO;
@@ -226,46 +208,39 @@ sb_rt_py_floordiv_f64(double a, double b, double *out)
 
 /* --- comparisons ------------------------------------------------------------------------------------------------- */
 
-static inline bool
-sb_rt_py_eq_i64(int64_t a, int64_t b)
+static inline bool sb_rt_py_eq_i64(int64_t a, int64_t b)
 {
     return a == b;
 }
 
-static inline bool
-sb_rt_py_lt_i64(int64_t a, int64_t b)
+static inline bool sb_rt_py_lt_i64(int64_t a, int64_t b)
 {
     return a < b;
 }
 
-static inline bool
-sb_rt_py_le_i64(int64_t a, int64_t b)
+static inline bool sb_rt_py_le_i64(int64_t a, int64_t b)
 {
     return a <= b;
 }
 
-static inline bool
-sb_rt_py_eq_f64(double a, double b)
+static inline bool sb_rt_py_eq_f64(double a, double b)
 {
     return a == b;
 }
 
-static inline bool
-sb_rt_py_lt_f64(double a, double b)
+static inline bool sb_rt_py_lt_f64(double a, double b)
 {
     return a < b;
 }
 
-static inline bool
-sb_rt_py_le_f64(double a, double b)
+static inline bool sb_rt_py_le_f64(double a, double b)
 {
     return a <= b;
 }
 
 /* -1, 0, 1 as the int is less than, equal to, greater than the double; 2 when that is a NaN. Compares the values
  * themselves: rounding the int first would make 2**53 + 1 equal to 2.0**53. */
-static inline int
-sb_rt_order_i64_f64(int64_t a, double b)
+static inline int sb_rt_order_i64_f64(int64_t a, double b)
 {
     if (b != b) {
         return 2;
@@ -284,32 +259,27 @@ sb_rt_order_i64_f64(int64_t a, double b)
     return part > 0.0 ? -1 : (part < 0.0 ? 1 : 0);
 }
 
-static inline bool
-sb_rt_py_eq_i64_f64(int64_t a, double b)
+static inline bool sb_rt_py_eq_i64_f64(int64_t a, double b)
 {
     return sb_rt_order_i64_f64(a, b) == 0;
 }
 
-static inline bool
-sb_rt_py_lt_i64_f64(int64_t a, double b)
+static inline bool sb_rt_py_lt_i64_f64(int64_t a, double b)
 {
     return sb_rt_order_i64_f64(a, b) == -1;
 }
 
-static inline bool
-sb_rt_py_le_i64_f64(int64_t a, double b)
+static inline bool sb_rt_py_le_i64_f64(int64_t a, double b)
 {
     return sb_rt_order_i64_f64(a, b) <= 0;
 }
 
-static inline bool
-sb_rt_py_gt_i64_f64(int64_t a, double b)
+static inline bool sb_rt_py_gt_i64_f64(int64_t a, double b)
 {
     return sb_rt_order_i64_f64(a, b) == 1;
 }
 
-static inline bool
-sb_rt_py_ge_i64_f64(int64_t a, double b)
+static inline bool sb_rt_py_ge_i64_f64(int64_t a, double b)
 {
     const int order = sb_rt_order_i64_f64(a, b);
     return order == 0 || order == 1;
@@ -317,20 +287,17 @@ sb_rt_py_ge_i64_f64(int64_t a, double b)
 
 /* --- index arithmetic -------------------------------------------------------------------------------------------- */
 
-static inline int64_t
-sb_rt_ix_add(int64_t a, int64_t b)
+static inline int64_t sb_rt_ix_add(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-static inline int64_t
-sb_rt_ix_sub(int64_t a, int64_t b)
+static inline int64_t sb_rt_ix_sub(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a - (uint64_t)b);
 }
 
-static inline int64_t
-sb_rt_ix_udiv(int64_t a, int64_t b)
+static inline int64_t sb_rt_ix_udiv(int64_t a, int64_t b)
 {
     return b == 0 ? 0 : (int64_t)((uint64_t)a / (uint64_t)b);
 }
