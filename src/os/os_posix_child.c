@@ -153,12 +153,12 @@ out:
 static int lower_limit(pid_t pid, int resource, rlim_t soft, rlim_t hard)
 {
     struct rlimit limit;
-    int rc = prlimit(pid, resource, NULL, &limit);
+    int rc = prlimit(pid, (enum __rlimit_resource)resource, NULL, &limit);
     if (rc == 0) {
         limit.rlim_max = hard < limit.rlim_max ? hard : limit.rlim_max;
         limit.rlim_cur = soft < limit.rlim_cur ? soft : limit.rlim_cur;
         limit.rlim_cur = limit.rlim_cur < limit.rlim_max ? limit.rlim_cur : limit.rlim_max;
-        rc = prlimit(pid, resource, &limit, NULL);
+        rc = prlimit(pid, (enum __rlimit_resource)resource, &limit, NULL);
     }
     /* ESRCH: it ended and was reaped by others; the next read will tell. */
     return rc == 0 || errno == ESRCH ? 0 : errno;
