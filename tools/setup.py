@@ -128,7 +128,7 @@ class Python(NamedTuple):
 
     @property
     def name(self) -> str:
-        return "%d.%d" % self.version
+        return ".".join(str(part) for part in self.version)
 
 
 def say(text: str) -> None:
@@ -142,7 +142,7 @@ def run(command: Sequence[str], env: dict[str, str] | None = None) -> None:
     )
     if result.returncode != 0:
         sys.stdout.write(result.stdout[-20000:])
-        raise SetupError("failed (%d): %s" % (result.returncode, shlex.join(command)))
+        raise SetupError(f"failed ({result.returncode}): {shlex.join(command)}")
 
 
 # --- Pythons ----------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def probe(path: str) -> Python | None:
 def candidates() -> Iterator[str]:
     """Commands that may be a Python: on PATH first, then what pyenv holds."""
     for _, minor in TESTED:
-        path = shutil.which("python3.%d" % minor)
+        path = shutil.which(f"python3.{minor}")
         if path:
             yield path
     for name in ("python3", "python"):
