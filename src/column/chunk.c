@@ -1,0 +1,253 @@
+/* Chunks, as column/chunk.h promises them.
+ *
+ * Algorithm: everything is per column; a change that can fail builds the new columns beside the old ones and swaps them at the end, so
+ * that a failed call leaves the chunk as it was.
+ *
+ * Threads: none of its own. Memory: see column/chunk.h. */
+#include "column/chunk.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static void columns_drop(sb_array **columns, int64_t count)
+{
+    for (int64_t i = 0; columns != NULL && i < count; i++) {
+        sb_array_drop(columns[i]);
+    }
+    sb_mem_free(columns);
+}
+
+static sb_status columns_new(int64_t count, sb_array ***out, sb_error *err)
+{
+    size_t size = (size_t)count * sizeof(sb_array *);
+    *out = sb_mem_alloc_zero(size);
+    return *out != NULL ? SB_OK : sb_error_no_memory(err, size);
+}
+
+static sb_status chunk_new(sb_type *schema, int64_t rows, sb_chunk **out, sb_error *err)
+{
+    sb_chunk *chunk = sb_mem_alloc_zero(sizeof *chunk);
+    if (chunk == NULL) {
+        return sb_error_no_memory(err, sizeof *chunk);
+    }
+    sb_status status = columns_new(schema->child_count, &chunk->columns, err);
+    if (status != SB_OK) {
+        sb_mem_free(chunk);
+        return status;
+    }
+    chunk->schema = sb_type_retain(schema);
+    chunk->rows = rows;
+    chunk->active_count = rows;
+    *out = chunk;
+    return SB_OK;
+}
+
+void sb_chunk_free(sb_chunk *chunk)
+{
+    if (chunk == NULL) {
+        return;
+    }
+    columns_drop(chunk->columns, chunk->schema->child_count);
+    sb_type_drop(chunk->schema);
+    sb_mem_free_aligned(chunk->active);
+    sb_mem_free(chunk->source_rows);
+    sb_mem_free(chunk);
+}
+
+sb_status sb_chunk_import(struct ArrowArray *batch, sb_type *schema, sb_release_queue *queue,
+                          sb_chunk **out, sb_error *err)
+{
+    sb_array *root = NULL;
+    sb_chunk *chunk = NULL;
+    sb_status status = sb_array_import(batch, schema, queue, &root, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    /* The rest cannot be undone for the caller: the batch is ours now and is released when this fails. */
+    if (sb_array_null_count(root) != 0) {
+        status = sb_error_set(err, SB_INVALID, "a record batch has null rows");
+        goto out;
+    }
+    SB_TRY(chunk_new(schema, root->length, &chunk, err));
+    for (int64_t i = 0; i < schema->child_count; i++) {
+        SB_TRY(
+            sb_array_slice(root->children[i], root->offset, root->length, &chunk->columns[i], err));
+    }
+    *out = chunk;
+    chunk = NULL;
+out:
+    sb_chunk_free(chunk);
+    sb_array_drop(root);
+    return status;
+}
+
+sb_status sb_chunk_export(const sb_chunk *chunk, struct ArrowArray *out, sb_error *err)
+{
+    SB_ASSERT(chunk->active == NULL);
+    int64_t count = chunk->schema->child_count;
+    sb_array_parts parts = {
+        .length = chunk->rows,
+        .extent = chunk->rows,
+        .block_count = 1,
+        .children = chunk->columns,
+        .child_count = count,
+    };
+    sb_array *root;
+    sb_status status = sb_array_new(chunk->schema, &parts, &root, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        sb_array_retain(chunk->columns[i]);
+    }
+    status = sb_array_export(root, out, err);
+    sb_array_drop(root);
+    return status;
+}
+
+static sb_status columns_slice(const sb_chunk *chunk, int64_t start, int64_t length,
+                               sb_array ***out, sb_error *err)
+{
+    sb_array **columns;
+    sb_status status = columns_new(chunk->schema->child_count, &columns, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    for (int64_t i = 0; i < chunk->schema->child_count; i++) {
+        status = sb_array_slice(chunk->columns[i], start, length, &columns[i], err);
+        if (status != SB_OK) {
+            columns_drop(columns, i);
+            return status;
+        }
+    }
+    *out = columns;
+    return SB_OK;
+}
+
+sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, sb_chunk **out,
+                         sb_error *err)
+{
+    SB_ASSERT(chunk->active == NULL && chunk->source_rows == NULL);
+    sb_chunk *part = sb_mem_alloc_zero(sizeof *part);
+    if (part == NULL) {
+        return sb_error_no_memory(err, sizeof *part);
+    }
+    sb_status status = columns_slice(chunk, start, length, &part->columns, err);
+    if (status != SB_OK) {
+        sb_mem_free(part);
+        return status;
+    }
+    part->schema = sb_type_retain(chunk->schema);
+    part->rows = length;
+    part->active_count = length;
+    part->seq = chunk->seq;
+    part->source_row = chunk->source_row < 0 ? -1 : chunk->source_row + start;
+    *out = part;
+    return SB_OK;
+}
+
+void sb_chunk_set_columns(sb_chunk *chunk, sb_type *schema, sb_array **columns)
+{
+    columns_drop(chunk->columns, chunk->schema->child_count);
+    sb_type_drop(chunk->schema);
+    chunk->columns = columns;
+    chunk->schema = schema;
+}
+
+sb_status sb_chunk_truncate(sb_chunk *chunk, int64_t rows, sb_error *err)
+{
+    SB_ASSERT(rows <= chunk->rows);
+    sb_array **columns;
+    sb_status status = columns_slice(chunk, 0, rows, &columns, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    columns_drop(chunk->columns, chunk->schema->child_count);
+    chunk->columns = columns;
+    if (chunk->active != NULL) {
+        sb_bitmap_fill(chunk->active, rows, chunk->rows - rows, false);
+        chunk->active_count = sb_bitmap_count(chunk->active, 0, rows);
+    } else {
+        chunk->active_count = rows;
+    }
+    chunk->rows = rows;
+    return SB_OK;
+}
+
+void sb_chunk_restrict(sb_chunk *chunk, uint8_t *mask)
+{
+    if (chunk->active != NULL) {
+        for (size_t i = 0; i < sb_bitmap_size(chunk->rows); i++) {
+            mask[i] = (uint8_t)(mask[i] & chunk->active[i]);
+        }
+        sb_mem_free_aligned(chunk->active);
+    }
+    chunk->active = mask;
+    chunk->active_count = sb_bitmap_count(mask, 0, chunk->rows);
+    if (chunk->active_count == chunk->rows) {
+        sb_mem_free_aligned(mask);
+        chunk->active = NULL;
+    }
+}
+
+int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row)
+{
+    if (chunk->source_rows != NULL) {
+        return chunk->source_rows[row];
+    }
+    return chunk->source_row < 0 ? -1 : chunk->source_row + row;
+}
+
+static sb_status source_rows_take(const sb_chunk *chunk, int64_t **out, sb_error *err)
+{
+    *out = NULL;
+    if (chunk->source_row < 0) {
+        return SB_OK;
+    }
+    size_t size = (size_t)chunk->active_count * sizeof(int64_t);
+    int64_t *rows = sb_mem_alloc(size);
+    if (rows == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    int64_t at = 0;
+    for (int64_t row = 0; row < chunk->rows; row++) {
+        if (sb_bit_get(chunk->active, row)) {
+            rows[at++] = sb_chunk_source_row(chunk, row);
+        }
+    }
+    *out = rows;
+    return SB_OK;
+}
+
+sb_status sb_chunk_compact(sb_chunk *chunk, sb_error *err)
+{
+    if (chunk->active == NULL) {
+        return SB_OK;
+    }
+    sb_array **columns = NULL;
+    int64_t *source_rows = NULL;
+    int64_t count = chunk->schema->child_count;
+    sb_status status;
+    SB_TRY(columns_new(count, &columns, err));
+    SB_TRY(source_rows_take(chunk, &source_rows, err));
+    for (int64_t i = 0; i < count; i++) {
+        SB_TRY(
+            sb_array_take(chunk->columns[i], chunk->active, chunk->active_count, &columns[i], err));
+    }
+    columns_drop(chunk->columns, count);
+    sb_mem_free(chunk->source_rows);
+    sb_mem_free_aligned(chunk->active);
+    chunk->columns = columns;
+    chunk->source_rows = source_rows;
+    if (source_rows != NULL && chunk->active_count > 0) {
+        chunk->source_row = source_rows[0];
+    }
+    chunk->rows = chunk->active_count;
+    chunk->active = NULL;
+    return SB_OK;
+out:
+    columns_drop(columns, count);
+    sb_mem_free(source_rows);
+    return status;
+}

@@ -1,0 +1,71 @@
+/* Chunks: some rows of some columns on their way through a plan, and where in the source they come from.
+ *
+ * A filter does not move rows at once: it sets `active`, and columns are compacted later (sb_chunk_compact), where somebody needs
+ * them without gaps or when few rows are left. Rows keep the number they have in the source, so that an error can name it.
+ *
+ * Threads: a chunk belongs to one thread at a time. Memory: a chunk owns references on its columns and schema. */
+#ifndef SB_COLUMN_CHUNK_H
+#define SB_COLUMN_CHUNK_H
+
+#include "column/array.h"
+
+typedef struct sb_seq {
+    int64_t batch; /* of the source, from 0 */
+    int64_t part;  /* morsel within the batch, from 0 */
+} sb_seq;
+
+typedef struct sb_chunk sb_chunk;
+struct sb_chunk {
+    sb_type *schema;      /* owned reference */
+    sb_array **columns;   /* owned, schema->child_count references, each `rows` long */
+    int64_t rows;         /* at most INT32_MAX */
+    uint8_t *active;      /* owned bitmap of the rows that count, padded to 64 bytes, zero behind `rows`; NULL: all */
+    int64_t active_count; /* rows when active is NULL */
+    sb_seq seq;
+    int64_t source_row;   /* of row 0; -1: not known, a batch function made these rows */
+    int64_t *source_rows; /* owned, of each row; NULL: source_row + index */
+};
+
+/* Control messages travel in the same channel as chunks, behind the chunk they follow. */
+typedef enum sb_token_kind {
+    SB_TOKEN_NONE = 0,
+    SB_TOKEN_ERROR, /* the rows before it are right, no row follows */
+    SB_TOKEN_END    /* the source has no more rows */
+} sb_token_kind;
+
+typedef struct sb_token {
+    sb_token_kind kind;
+    sb_seq seq;
+    int64_t row;            /* ERROR: in the source; -1: not known or not one row's fault */
+    int32_t op;             /* ERROR: operator; -1: the source */
+    int32_t function_index; /* ERROR: among the plan's functions; -1: none */
+    sb_error error;
+} sb_token;
+
+/* A record batch: a struct array without nulls of its own. Takes *batch on success. */
+sb_status sb_chunk_import(struct ArrowArray *batch, sb_type *schema, sb_release_queue *queue, sb_chunk **out,
+                          sb_error *err);
+/* The struct array of the chunk, which must be compact. */
+sb_status sb_chunk_export(const sb_chunk *chunk, struct ArrowArray *out, sb_error *err);
+/* Rows [start, start+length) of a compact chunk. */
+sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, sb_chunk **out, sb_error *err);
+void sb_chunk_free(sb_chunk *chunk); /* NULL is fine */
+
+/* Replaces schema and columns (both taken on success; the array of pointers too, from sb_mem_alloc). */
+void sb_chunk_set_columns(sb_chunk *chunk, sb_type *schema, sb_array **columns);
+/* Keeps rows [0, rows). */
+sb_status sb_chunk_truncate(sb_chunk *chunk, int64_t rows, sb_error *err);
+/* Keeps of the active rows those whose bit is set in mask (taken: an aligned block as `active` is described); may leave the columns
+ * as they are. */
+void sb_chunk_restrict(sb_chunk *chunk, uint8_t *mask);
+/* Drops the rows that are not active. */
+sb_status sb_chunk_compact(sb_chunk *chunk, sb_error *err);
+int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row);
+
+/* Bytes of a bitmap as `active` is described. */
+static inline size_t sb_mask_size(int64_t rows)
+{
+    return (sb_bitmap_size(rows) + 63) & ~(size_t)63;
+}
+
+#endif

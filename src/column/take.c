@@ -1,0 +1,380 @@
+/* Taking rows out of an array by bitmap: what a filter does to every column it keeps.
+ *
+ * Algorithm: one walk over the mask's 64-bit words serves all layouts: a full word is a run of 64 rows, any other is taken bit by bit.
+ * Fixed-width values, bits and text are copied. A list makes a mask over its child's items and takes from the child; a struct
+ * and a fixed-size list likewise. Dictionaries stay whole, only their indices are taken.
+ *
+ * Threads: none of its own. Memory: fresh blocks, handed to the new array. Recursion: over the type, see SB_TYPE_DEPTH_MAX. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "column/array_int.h"
+
+/* A run of consecutive rows whose bits are set; length 0: no more. */
+typedef struct mask_run {
+    const uint8_t *mask;
+    int64_t rows;
+    int64_t start;
+    int64_t length;
+    int64_t word_at; /* row of the first bit of word */
+    uint64_t word;   /* bits not given yet */
+} mask_run;
+
+static uint64_t mask_word(const uint8_t *mask, int64_t row)
+{
+    const uint8_t *at = mask + (row >> 3);
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 |
+           (uint64_t)at[7] << 56;
+}
+
+static void run_init(mask_run *run, const uint8_t *mask, int64_t rows)
+{
+    *run = (mask_run){.mask = mask, .rows = rows};
+    run->word = rows > 0 ? mask_word(mask, 0) : 0;
+}
+
+/* Runs end at word borders, so a run has at most 64 rows. */
+static bool run_next(mask_run *run)
+{
+    while (run->word == 0) {
+        run->word_at += 64;
+        if (run->word_at >= run->rows) {
+            return false;
+        }
+        run->word = mask_word(run->mask, run->word_at);
+    }
+    int first = sb_ctz_u64(run->word);
+    uint64_t rest = ~(run->word >> first);
+    int length = rest == 0 ? 64 : sb_ctz_u64(rest);
+    if (first + length >= 64) {
+        length = 64 - first;
+        run->word = 0;
+    } else {
+        run->word &= ~(uint64_t)0 << (first + length);
+    }
+    run->start = run->word_at + first;
+    run->length = length;
+    return true;
+}
+
+static sb_status mask_new(int64_t rows, uint8_t **out, sb_error *err)
+{
+    size_t size = (sb_bitmap_size(rows) + 63) & ~(size_t)63;
+    *out = sb_mem_alloc_aligned(size);
+    if (*out == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    memset(*out, 0, size == 0 ? 1 : size);
+    return SB_OK;
+}
+
+/* --- copying one buffer ------------------------------------------------------------------------------------------- */
+
+static void take_bits(uint8_t *dst, const uint8_t *src, int64_t offset, const uint8_t *mask,
+                      int64_t rows)
+{
+    mask_run run;
+    int64_t at = 0;
+    run_init(&run, mask, rows);
+    while (run_next(&run)) {
+        sb_bitmap_copy(dst, at, src, offset + run.start, run.length);
+        at += run.length;
+    }
+}
+
+static void take_values(uint8_t *dst, const uint8_t *src, size_t width, const uint8_t *mask,
+                        int64_t rows)
+{
+    mask_run run;
+    run_init(&run, mask, rows);
+    while (run_next(&run)) {
+        if (run.length == 1 && width == 8) {
+            memcpy(dst, src + (size_t)run.start * 8, 8);
+            dst += 8;
+        } else {
+            memcpy(dst, src + (size_t)run.start * width, (size_t)run.length * width);
+            dst += (size_t)run.length * width;
+        }
+    }
+}
+
+static sb_status block_new(size_t size, void **out, sb_error *err)
+{
+    *out = sb_mem_alloc_aligned(size);
+    return *out != NULL ? SB_OK : sb_error_no_memory(err, size);
+}
+
+static sb_status take_validity(sb_array *array, const uint8_t *mask, int64_t count,
+                               sb_array_parts *parts, sb_error *err)
+{
+    const uint8_t *valid = sb_array_validity(array);
+    parts->null_count = 0;
+    if (valid == NULL) {
+        return SB_OK;
+    }
+    sb_status status = block_new(sb_bitmap_size(count), &parts->blocks[0], err);
+    if (status != SB_OK) {
+        return status;
+    }
+    take_bits(parts->blocks[0], valid, array->offset, mask, array->length);
+    parts->null_count = count - sb_bitmap_count(parts->blocks[0], 0, count);
+    return SB_OK;
+}
+
+/* --- variable layouts --------------------------------------------------------------------------------------------- */
+
+static int64_t offset_at(const sb_array *array, bool large, int64_t row)
+{
+    const uint8_t *offsets = array->buffers[1];
+    if (large) {
+        int64_t wide;
+        memcpy(&wide, offsets + (array->offset + row) * 8, 8);
+        return wide;
+    }
+    int32_t narrow;
+    memcpy(&narrow, offsets + (array->offset + row) * 4, 4);
+    return narrow;
+}
+
+static void offset_put(void *offsets, bool large, int64_t row, int64_t value)
+{
+    if (large) {
+        ((int64_t *)offsets)[row] = value;
+    } else {
+        ((int32_t *)offsets)[row] = (int32_t)value;
+    }
+}
+
+/* Writes the offsets of the taken rows and gives the bytes (or items) they span in all. Every offset that is read is checked
+ * to ascend within the ends that import checked. */
+static sb_status take_offsets(sb_array *array, bool large, const uint8_t *mask, int64_t count,
+                              void *offsets, int64_t *total, sb_error *err)
+{
+    mask_run run;
+    int64_t at = 0, sum = 0;
+    int64_t lowest = array->length > 0 ? offset_at(array, large, 0) : 0;
+    int64_t highest = array->length > 0 ? offset_at(array, large, array->length) : 0;
+    offset_put(offsets, large, 0, 0);
+    run_init(&run, mask, array->length);
+    while (run_next(&run)) {
+        int64_t start = offset_at(array, large, run.start);
+        if (start < lowest || start > highest) {
+            goto bad;
+        }
+        for (int64_t i = 1; i <= run.length; i++) {
+            int64_t end = offset_at(array, large, run.start + i);
+            if (end < start || end > highest) {
+                goto bad;
+            }
+            sum += end - start;
+            offset_put(offsets, large, ++at, sum);
+            start = end;
+        }
+    }
+    SB_ASSERT(at == count);
+    (void)count;
+    *total = sum;
+    return SB_OK;
+bad:
+    return sb_error_set(err, SB_INVALID,
+                        "malformed Arrow array \"%.100s\": its offsets do not ascend",
+                        array->type->name);
+}
+
+static sb_status take_text(sb_array *array, bool large, const uint8_t *mask, int64_t count,
+                           sb_array_parts *parts, sb_error *err)
+{
+    sb_status status;
+    int64_t total = 0;
+    parts->block_count = 3;
+    SB_TRY(block_new((size_t)(count + 1) * (large ? 8 : 4), &parts->blocks[1], err));
+    SB_TRY(take_offsets(array, large, mask, count, parts->blocks[1], &total, err));
+    SB_TRY(block_new((size_t)total, &parts->blocks[2], err));
+    mask_run run;
+    uint8_t *dst = parts->blocks[2];
+    const uint8_t *src = array->buffers[2];
+    run_init(&run, mask, array->length);
+    while (run_next(&run)) {
+        int64_t start = offset_at(array, large, run.start);
+        int64_t size = offset_at(array, large, run.start + run.length) - start;
+        if (size > 0) {
+            memcpy(dst, src + start, (size_t)size);
+            dst += size;
+        }
+    }
+out:
+    return status;
+}
+
+/* Takes from the items [lowest, highest) of the child those whose bit is set. */
+static sb_status take_items(sb_array *child, int64_t lowest, int64_t highest, const uint8_t *items,
+                            int64_t total, sb_array **out, sb_error *err)
+{
+    sb_array *slice = NULL;
+    sb_status status = sb_array_slice(child, lowest, highest - lowest, &slice, err);
+    if (status == SB_OK) {
+        status = sb_array_take(slice, items, total, out, err);
+    }
+    sb_array_drop(slice);
+    return status;
+}
+
+static sb_status take_list(sb_array *array, bool large, const uint8_t *mask, int64_t count,
+                           sb_array_parts *parts, sb_error *err)
+{
+    sb_status status;
+    uint8_t *items = NULL;
+    int64_t total = 0;
+    int64_t lowest = array->length > 0 ? offset_at(array, large, 0) : 0;
+    int64_t highest = array->length > 0 ? offset_at(array, large, array->length) : 0;
+    parts->block_count = 2;
+    SB_TRY(block_new((size_t)(count + 1) * (large ? 8 : 4), &parts->blocks[1], err));
+    SB_TRY(take_offsets(array, large, mask, count, parts->blocks[1], &total, err));
+    SB_TRY(mask_new(highest - lowest, &items, err));
+    mask_run run;
+    run_init(&run, mask, array->length);
+    while (run_next(&run)) {
+        int64_t start = offset_at(array, large, run.start);
+        int64_t end = offset_at(array, large, run.start + run.length);
+        sb_bitmap_fill(items, start - lowest, end - start, true);
+    }
+    SB_TRY(take_items(array->children[0], lowest, highest, items, total, &parts->children[0], err));
+    parts->child_count = 1;
+out:
+    sb_mem_free_aligned(items);
+    return status;
+}
+
+static sb_status take_fixed_list(sb_array *array, const uint8_t *mask, int64_t count,
+                                 sb_array_parts *parts, sb_error *err)
+{
+    int64_t width = array->type->width;
+    uint8_t *items = NULL;
+    sb_status status = mask_new(array->length * width, &items, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    parts->block_count = 1;
+    mask_run run;
+    run_init(&run, mask, array->length);
+    while (run_next(&run)) {
+        sb_bitmap_fill(items, run.start * width, run.length * width, true);
+    }
+    int64_t first = array->offset * width;
+    SB_TRY(take_items(array->children[0], first, first + array->length * width, items,
+                      count * width, &parts->children[0], err));
+    parts->child_count = 1;
+out:
+    sb_mem_free_aligned(items);
+    return status;
+}
+
+static sb_status take_struct(sb_array *array, const uint8_t *mask, int64_t count,
+                             sb_array_parts *parts, sb_error *err)
+{
+    parts->block_count = 1;
+    for (int64_t i = 0; i < array->child_count; i++) {
+        sb_status status =
+            take_items(array->children[i], array->offset, array->offset + array->length, mask,
+                       count, &parts->children[i], err);
+        if (status != SB_OK) {
+            return status;
+        }
+        parts->child_count = i + 1;
+    }
+    return SB_OK;
+}
+
+static sb_status take_flat(sb_array *array, const uint8_t *mask, int64_t count,
+                           sb_array_parts *parts, sb_error *err)
+{
+    bool bits = array->type->layout == SB_LAYOUT_BOOL;
+    size_t width = (size_t)array->type->width;
+    int64_t padded = (count + 63) & ~(int64_t)63;
+    sb_status status =
+        block_new(bits ? sb_bitmap_size(padded) : (size_t)padded * width, &parts->blocks[1], err);
+    if (status != SB_OK) {
+        return status;
+    }
+    parts->block_count = 2;
+    if (array->length == 0) {
+        return SB_OK;
+    }
+    const uint8_t *src = array->buffers[1];
+    if (bits) {
+        take_bits(parts->blocks[1], src, array->offset, mask, array->length);
+    } else if (width > 0) {
+        take_values(parts->blocks[1], src + (size_t)array->offset * width, width, mask,
+                    array->length);
+    }
+    if (array->dictionary != NULL) {
+        parts->dictionary = sb_array_retain(array->dictionary);
+    }
+    return SB_OK;
+}
+
+static sb_status take_layout(sb_array *array, const uint8_t *mask, int64_t count,
+                             sb_array_parts *parts, sb_error *err)
+{
+    switch (array->type->layout) {
+    case SB_LAYOUT_FIXED:
+    case SB_LAYOUT_BOOL:
+        return take_flat(array, mask, count, parts, err);
+    case SB_LAYOUT_BINARY:
+    case SB_LAYOUT_LARGE_BINARY:
+        return take_text(array, array->type->layout == SB_LAYOUT_LARGE_BINARY, mask, count, parts,
+                         err);
+    case SB_LAYOUT_LIST:
+    case SB_LAYOUT_LARGE_LIST:
+        return take_list(array, array->type->layout == SB_LAYOUT_LARGE_LIST, mask, count, parts,
+                         err);
+    case SB_LAYOUT_FIXED_LIST:
+        return take_fixed_list(array, mask, count, parts, err);
+    case SB_LAYOUT_STRUCT:
+        return take_struct(array, mask, count, parts, err);
+    default:
+        return sb_error_set(err, SB_UNSUPPORTED, "rows of format \"%.40s\" cannot be taken",
+                            array->type->format);
+    }
+}
+
+sb_status sb_array_take(sb_array *array, const uint8_t *mask, int64_t count, sb_array **out,
+                        sb_error *err)
+{
+    if (count == array->length) {
+        *out = sb_array_retain(array);
+        return SB_OK;
+    }
+    if (array->type->layout == SB_LAYOUT_NULL) {
+        return sb_array_new_null(array->type, count, out, err);
+    }
+    size_t pointers = (size_t)array->child_count * sizeof(sb_array *);
+    sb_array_parts parts = {.length = count, .extent = count, .null_count = -1};
+    sb_status status = SB_OK;
+    if (array->child_count > 0) {
+        parts.children = sb_mem_alloc_zero(pointers);
+        if (parts.children == NULL) {
+            return sb_error_no_memory(err, pointers);
+        }
+    }
+    SB_TRY(take_validity(array, mask, count, &parts, err));
+    SB_TRY(take_layout(array, mask, count, &parts, err));
+    if (array->type->layout == SB_LAYOUT_FIXED || array->type->layout == SB_LAYOUT_BOOL) {
+        /* The values have room for whole lane groups; a validity bitmap is readable in whole 64-byte blocks. */
+        parts.extent = (count + 63) & ~(int64_t)63;
+    }
+    SB_TRY(sb_array_new(array->type, &parts, out, err));
+    sb_mem_free(parts.children);
+    return SB_OK;
+out:
+    for (int64_t i = 0; i < 3; i++) {
+        sb_mem_free_aligned(parts.blocks[i]);
+    }
+    for (int64_t i = 0; i < parts.child_count; i++) {
+        sb_array_drop(parts.children[i]);
+    }
+    sb_array_drop(parts.dictionary);
+    sb_mem_free(parts.children);
+    return status;
+}
