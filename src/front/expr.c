@@ -1,0 +1,238 @@
+/* Lowering of expressions: operands are lowered in CPython's order; what CPython evaluates only sometimes gets a region.
+ *
+ * Interface: lower_expr. Recursion follows the tree, bounded by SB_BLOB_DEPTH_MAX. A refused expression gives the value *never*, so
+ * that its users add no refusals of their own.
+ * Memory: none of its own. Threads: one. */
+#include "front/lower_int.h"
+
+static pyval
+lower_local(lowering *l, env *e, const sb_node *n)
+{
+    pyval v = e->vars[n->slot];
+    if (v.tags & OPAQUE_BIT) {
+        refuse(l, SB_REFUSAL_COLUMN_TYPE, l->tree.locals[n->slot], n);
+        return value_never();
+    }
+    return value_strip(l, v, TAG_UNBOUND, SB_REASON_RAISE);
+}
+
+/* test ? then : orelse, each side lowered only when it can be reached. */
+static pyval
+lower_choice(lowering *l, env *e, sb_value cond, const sb_node *then, const sb_node *orelse)
+{
+    bool known = false;
+    if (sb_irb_is_const_b(&l->b, cond, &known)) {
+        return lower_expr(l, e, known ? then : orelse);
+    }
+    sb_value region = sb_irb_if(&l->b, cond);
+    pyval x = lower_expr(l, e, then);
+    sb_irb_else(&l->b, region);
+    pyval y = lower_expr(l, e, orelse);
+    sb_irb_end_if(&l->b, region);
+    pyval r = merge_value(l, cond, &x, &y);
+    value_complete(l, &r);
+    return r;
+}
+
+/* `a and b`, `a or b` give an operand; three and more associate from the left. */
+static pyval
+lower_boolop(lowering *l, env *e, const sb_node *n)
+{
+    bool is_or = n->op != 0;
+    pyval v = lower_expr(l, e, n->list.items[0]);
+    for (uint32_t k = 1; k < n->list.count; k++) {
+        sb_value truth = value_truth(l, &v);
+        bool known = false;
+        if (sb_irb_is_const_b(&l->b, truth, &known)) {
+            if (known == is_or) {
+                return v;
+            }
+            v = lower_expr(l, e, n->list.items[k]);
+            continue;
+        }
+        sb_value go_on = is_or ? op1(l, SB_IR_NOT, truth) : truth;
+        sb_value region = sb_irb_if(&l->b, go_on);
+        pyval next = lower_expr(l, e, n->list.items[k]);
+        sb_irb_else(&l->b, region);
+        sb_irb_end_if(&l->b, region);
+        v = merge_value(l, go_on, &next, &v);
+        value_complete(l, &v);
+    }
+    return v;
+}
+
+/* `is` compares with None, True and False only: other identities are no part of the language's meaning. */
+static sb_value
+lower_identity(lowering *l, const sb_node *n, const pyval *x, const sb_node *right, bool *refused)
+{
+    switch (right->kind) {
+    case SB_BLOB_CONST_NONE:
+        return value_is(l, x, TAG_NONE);
+    case SB_BLOB_CONST_BOOL: {
+        if (!(x->tags & BOOL_BIT)) {
+            return l->zero_b;
+        }
+        sb_value wanted = right->value.i != 0 ? x->b : op1(l, SB_IR_NOT, x->b);
+        return op2(l, SB_IR_AND, value_is(l, x, TAG_BOOL), wanted);
+    }
+    default:
+        refuse(l, SB_REFUSAL_OPERATOR, "is", n);
+        *refused = true;
+        return l->zero_b;
+    }
+}
+
+static sb_value
+lower_comparison(lowering *l, const sb_node *n, uint8_t op, const pyval *x, const sb_node *right,
+                 const pyval *y, bool *refused)
+{
+    if (x->tags == 0 || y->tags == 0) {
+        *refused = true;
+        return l->zero_b;
+    }
+    switch (op) {
+    case SB_BLOB_IS:
+        return lower_identity(l, n, x, right, refused);
+    case SB_BLOB_IS_NOT:
+        return op1(l, SB_IR_NOT, lower_identity(l, n, x, right, refused));
+    case SB_BLOB_IN:
+    case SB_BLOB_NOT_IN:
+        refuse(l, SB_REFUSAL_OPERATOR, op == SB_BLOB_IN ? "in" : "not in", n);
+        *refused = true;
+        return l->zero_b;
+    default:
+        return value_compare(l, op, *x, *y);
+    }
+}
+
+#define CHAIN_MAX 60 /* links of one chained comparison; more are refused */
+
+static pyval
+lower_compare(lowering *l, env *e, const sb_node *n)
+{
+    sb_value regions[CHAIN_MAX];
+    sb_value holds[CHAIN_MAX];
+    uint32_t open = 0;
+    bool never = false;
+    if (n->list.count > CHAIN_MAX) {
+        refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
+        return value_never();
+    }
+    pyval x = lower_expr(l, e, n->a);
+    sb_value result = l->true_b;
+    for (uint32_t k = 0; k < n->list.count; k++) {
+        pyval y = lower_expr(l, e, n->list.items[k]);
+        result = lower_comparison(l, n, n->ops[k], &x, n->list.items[k], &y, &never);
+        if (never) {
+            result = l->zero_b;
+            break;
+        }
+        bool known = false;
+        bool last = k + 1 == n->list.count;
+        bool is_const = sb_irb_is_const_b(&l->b, result, &known);
+        if (last || (is_const && !known)) {
+            break;
+        }
+        if (!is_const) {
+            holds[open] = result;
+            regions[open++] = sb_irb_if(&l->b, result);
+        }
+        x = y;
+    }
+    while (open > 0) {
+        open--;
+        sb_irb_else(&l->b, regions[open]);
+        sb_irb_end_if(&l->b, regions[open]);
+        result = merge_bool(l, holds[open], result, l->zero_b);
+    }
+    /* A first link that always leaves or was refused makes the whole chain never; a later one only where it is reached. */
+    return never && n->list.count == 1 ? value_never() : value_bool(result);
+}
+
+static const char *const binary_names[] = {
+    [SB_BLOB_POW] = "**",   [SB_BLOB_LSHIFT] = "<<", [SB_BLOB_RSHIFT] = ">>", [SB_BLOB_BITAND] = "&",
+    [SB_BLOB_BITOR] = "|",  [SB_BLOB_BITXOR] = "^",  [SB_BLOB_MATMUL] = "@",
+};
+
+static pyval
+lower_binary(lowering *l, env *e, const sb_node *n)
+{
+    pyval x = lower_expr(l, e, n->a);
+    pyval y = lower_expr(l, e, n->b);
+    if (n->op > SB_BLOB_MOD) {
+        refuse(l, SB_REFUSAL_OPERATOR, binary_names[n->op], n);
+        return value_never();
+    }
+    if (x.tags == 0 || y.tags == 0) {
+        return value_never();
+    }
+    return value_arith(l, n->op, x, y);
+}
+
+static pyval
+lower_unary(lowering *l, env *e, const sb_node *n)
+{
+    pyval v = lower_expr(l, e, n->a);
+    if (v.tags == 0) {
+        return v;
+    }
+    switch (n->op) {
+    case SB_BLOB_NEG:
+        return value_negate(l, v);
+    case SB_BLOB_POS:
+        return value_number(l, v);
+    case SB_BLOB_NOT:
+        return value_bool(op1(l, SB_IR_NOT, value_truth(l, &v)));
+    default:
+        refuse(l, SB_REFUSAL_OPERATOR, "~", n);
+        return value_never();
+    }
+}
+
+pyval
+lower_expr(lowering *l, env *e, const sb_node *n)
+{
+    if (!working(l)) {
+        return value_never();
+    }
+    switch (n->kind) {
+    case SB_BLOB_CONST_NONE:
+        return value_none();
+    case SB_BLOB_CONST_BOOL:
+        return value_bool(n->value.i != 0 ? l->true_b : l->zero_b);
+    case SB_BLOB_CONST_INT:
+        return value_int(sb_irb_const_i(&l->b, n->value.i));
+    case SB_BLOB_CONST_FLOAT:
+        return value_float(sb_irb_const_f(&l->b, n->value.f));
+    case SB_BLOB_CONST_BIGINT:
+        refuse(l, SB_REFUSAL_BIG_CONSTANT, n->text, n);
+        return value_never();
+    case SB_BLOB_CONST_STR:
+        refuse(l, SB_REFUSAL_TYPE, "str", n);
+        return value_never();
+    case SB_BLOB_LOCAL:
+        return lower_local(l, e, n);
+    case SB_BLOB_UNARY:
+        return lower_unary(l, e, n);
+    case SB_BLOB_BINARY:
+        return lower_binary(l, e, n);
+    case SB_BLOB_BOOLOP:
+        return lower_boolop(l, e, n);
+    case SB_BLOB_COMPARE:
+        return lower_compare(l, e, n);
+    case SB_BLOB_IFEXP: {
+        pyval test = lower_expr(l, e, n->a);
+        return test.tags == 0 ? value_never()
+                              : lower_choice(l, e, value_truth(l, &test), n->b, n->c);
+    }
+    case SB_BLOB_CALL:
+        refuse(l, SB_REFUSAL_TYPE, "range outside of for", n);
+        return value_never();
+    case SB_BLOB_UNSUPPORTED:
+        refuse(l, sb_refusal_code_of_name(n->text, n->text_size), n->detail, n);
+        return value_never();
+    default:
+        refuse(l, SB_REFUSAL_SYNTAX, "", n);
+        return value_never();
+    }
+}

@@ -1,0 +1,468 @@
+/* sb_front_lower: binds parameters to columns, lowers the body, decides the result's type, finishes the IR.
+ *
+ * The result's type follows from the kinds that can be returned (None aside): bool -> bool; int -> int64; float, or int and float -> double
+ * (an int beyond 2**53 leaves); none at all -> null; bool with a number has no common type. When the body was refused, the return
+ * annotation tells the type.
+ * Memory: an arena for the tree and environments, freed before return; the result owns the rest. Threads: any. */
+#include <stdio.h>
+#include <string.h>
+
+#include "front/lower_int.h"
+
+/* --- refusals --------------------------------------------------------------------------------------------------------- */
+
+typedef struct refusal_text {
+    const char *code, *message, *hint;
+} refusal_text;
+
+static const refusal_text refusal_texts[SB_REFUSAL_COUNT] = {
+    [SB_REFUSAL_NONE] = {"none", "", ""},
+#define X(name, code_text, message_text, hint_text)                                                \
+    [SB_REFUSAL_##name] = {code_text, message_text, hint_text},
+    SB_REFUSAL_LIST(X)
+#undef X
+};
+
+const char *
+sb_refusal_code_name(uint32_t code)
+{
+    return code < SB_REFUSAL_COUNT ? refusal_texts[code].code : "none";
+}
+
+const char *
+sb_refusal_code_message(uint32_t code)
+{
+    return code < SB_REFUSAL_COUNT ? refusal_texts[code].message : "";
+}
+
+const char *
+sb_refusal_code_hint(uint32_t code)
+{
+    return code < SB_REFUSAL_COUNT ? refusal_texts[code].hint : "";
+}
+
+uint32_t
+sb_refusal_code_of_name(const char *name, size_t size)
+{
+    for (uint32_t code = 1; code < SB_REFUSAL_COUNT; code++) {
+        if (strlen(refusal_texts[code].code) == size &&
+            memcmp(refusal_texts[code].code, name, size) == 0) {
+            return code;
+        }
+    }
+    return SB_REFUSAL_SYNTAX;
+}
+
+static char *
+copy_text(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = sb_mem_alloc(size);
+    if (copy != NULL) {
+        memcpy(copy, text, size);
+    }
+    return copy;
+}
+
+static void
+add_refusal(lowering *l, uint32_t code, const char *detail, sb_refusal place)
+{
+    for (size_t k = 0; k < l->refusals.count; k++) {
+        const sb_refusal *r = &l->refusals.items[k];
+        if (r->code == code && r->line == place.line && r->col == place.col &&
+            r->end_col == place.end_col) {
+            return;
+        }
+    }
+    if (l->refusals.count >= REFUSALS_MAX) {
+        return;
+    }
+    place.code = code;
+    place.detail = copy_text(detail);
+    if (place.detail == NULL || !SB_VEC_PUSH(&l->refusals, place)) {
+        sb_mem_free(place.detail);
+        l->no_memory = true;
+    }
+}
+
+void
+refuse(lowering *l, uint32_t code, const char *detail, const sb_node *at)
+{
+    add_refusal(l, code, detail,
+                (sb_refusal){.line = at->line,
+                             .col = at->col,
+                             .end_line = at->end_line,
+                             .end_col = at->end_col});
+}
+
+bool
+working(lowering *l)
+{
+    if (l->work < WORK_MAX && !l->b.too_large) {
+        l->work++;
+        return !l->no_memory;
+    }
+    add_refusal(l, SB_REFUSAL_TOO_COMPLEX, "", (sb_refusal){0});
+    return false;
+}
+
+/* --- parameters --------------------------------------------------------------------------------------------------------- */
+
+static sb_prim
+prim_of_format(const char *format)
+{
+    if (strcmp(format, "l") == 0) {
+        return SB_PRIM_I64;
+    }
+    if (strcmp(format, "g") == 0) {
+        return SB_PRIM_F64;
+    }
+    return strcmp(format, "b") == 0 ? SB_PRIM_B : SB_PRIM_VOID;
+}
+
+static pyval
+input_value(lowering *l, uint32_t input, sb_prim prim)
+{
+    pyval v = {0};
+    sb_value in = sb_irb_in(&l->b, input);
+    sb_value valid = sb_irb_in_valid(&l->b, input);
+    unsigned tag = prim == SB_PRIM_I64 ? TAG_INT : (prim == SB_PRIM_F64 ? TAG_FLOAT : TAG_BOOL);
+    v.tags = NONE_BIT | TAG_BIT(tag);
+    v.b = tag == TAG_BOOL ? in : 0;
+    v.i = tag == TAG_INT ? in : 0;
+    v.f = tag == TAG_FLOAT ? in : 0;
+    v.is[tag] = valid;
+    value_complete(l, &v);
+    return v;
+}
+
+static sb_status
+bind_column(lowering *l, uint32_t index, const sb_front_column *column, sb_lowered *out,
+            pyval *value, sb_error *err)
+{
+    sb_func_param *param = &out->params[out->param_count];
+    *param = (sb_func_param){.index = index, .prim = prim_of_format(column->format), .input = -1};
+    param->column = copy_text(column->name);
+    if (param->column == NULL) {
+        return sb_error_no_memory(err, strlen(column->name));
+    }
+    out->param_count++;
+    if (param->prim == SB_PRIM_VOID) {
+        *value = (pyval){.tags = OPAQUE_BIT};
+        return SB_OK;
+    }
+    uint32_t input = (uint32_t)out->ir.inputs.count;
+    if (!SB_VEC_PUSH(&out->ir.inputs, (sb_ir_input){.param = index, .prim = param->prim})) {
+        return sb_error_no_memory(err, sizeof(sb_ir_input));
+    }
+    param->input = (int32_t)input;
+    *value = input_value(l, input, param->prim);
+    return SB_OK;
+}
+
+static const sb_front_column *
+find_column(const sb_front_column *columns, uint32_t count, const char *name)
+{
+    for (uint32_t k = 0; k < count; k++) {
+        if (strcmp(columns[k].name, name) == 0) {
+            return &columns[k];
+        }
+    }
+    return NULL;
+}
+
+static sb_status
+bind_params(lowering *l, env *e, const sb_front_column *columns, uint32_t column_count,
+            sb_lowered *out, sb_error *err)
+{
+    out->params = sb_mem_alloc_zero(sizeof(*out->params) * (l->tree.param_count + 1));
+    if (out->params == NULL) {
+        return sb_error_no_memory(err, sizeof(*out->params));
+    }
+    for (uint32_t k = 0; k < l->tree.param_count; k++) {
+        const sb_front_column *column = find_column(columns, column_count, l->tree.locals[k]);
+        if (column != NULL) {
+            sb_status status = bind_column(l, k, column, out, &e->vars[k], err);
+            if (status != SB_OK) {
+                return status;
+            }
+        } else if (l->tree.params[k].fallback != NULL) {
+            e->vars[k] = lower_expr(l, e, l->tree.params[k].fallback);
+        } else {
+            return sb_error_set(err, SB_UNKNOWN_COLUMN,
+                                "%s: parameter '%s' is not the name of a column", l->tree.name,
+                                l->tree.locals[k]);
+        }
+    }
+    return SB_OK;
+}
+
+/* --- the result --------------------------------------------------------------------------------------------------------- */
+
+/* Rows that fall off the end return None. */
+static void
+finish_result(lowering *l, env *e)
+{
+    bool known = false;
+    bool all_returned = sb_irb_is_const_b(&l->b, e->returned, &known) && known;
+    if (all_returned || e->dead) {
+        return;
+    }
+    pyval none = value_none();
+    bool none_returned = sb_irb_is_const_b(&l->b, e->returned, &known) && !known;
+    e->result = none_returned ? none : value_select(l, e->returned, &e->result, &none);
+}
+
+static const char *
+format_of_annotation(uint8_t annotation)
+{
+    switch (annotation) {
+    case SB_BLOB_ANN_INT:
+        return "l";
+    case SB_BLOB_ANN_FLOAT:
+        return "g";
+    case SB_BLOB_ANN_BOOL:
+        return "b";
+    case SB_BLOB_ANN_STR:
+        return "u";
+    case SB_BLOB_ANN_NONE:
+        return "n";
+    default:
+        return NULL;
+    }
+}
+
+static const char *
+type_name(const char *format)
+{
+    switch (format[0]) {
+    case 'l':
+        return "int64";
+    case 'g':
+        return "double";
+    case 'b':
+        return "bool";
+    case 'u':
+        return "string";
+    default:
+        return "null";
+    }
+}
+
+static sb_status
+mixed_returns(const lowering *l, uint32_t tags, sb_error *err)
+{
+    unsigned number = tags & INT_BIT ? TAG_INT : TAG_FLOAT;
+    return sb_error_set(err, SB_TYPE,
+                        "%s: returns bool (line %u) and %s (line %u): no Arrow type holds both; "
+                        "convert one, for example with int(...) or != 0",
+                        l->tree.name, l->return_tags[TAG_BOOL], number == TAG_INT ? "int" : "float",
+                        l->return_tags[number]);
+}
+
+/* Arrow format of the returned kinds; NULL when they do not tell. */
+static const char *
+format_of_tags(uint32_t tags)
+{
+    if (tags & BOOL_BIT) {
+        return "b";
+    }
+    if (tags & FLOAT_BIT) {
+        return "g";
+    }
+    if (tags & INT_BIT) {
+        return "l";
+    }
+    return tags & NONE_BIT ? "n" : NULL;
+}
+
+static sb_status
+decide_type(lowering *l, uint32_t tags, sb_lowered *out, sb_error *err)
+{
+    const char *annotated = format_of_annotation(l->tree.annotation);
+    const char *inferred = l->refusals.count == 0 ? format_of_tags(tags) : NULL;
+    if (inferred != NULL && (tags & BOOL_BIT) && (tags & (INT_BIT | FLOAT_BIT))) {
+        return mixed_returns(l, tags, err);
+    }
+    if (inferred != NULL && annotated != NULL && strcmp(inferred, annotated) != 0) {
+        if (strcmp(inferred, "n") != 0) {
+            return sb_error_set(err, SB_TYPE,
+                                "%s: the return annotation says %s, but the function returns %s",
+                                l->tree.name, type_name(annotated), type_name(inferred));
+        }
+        inferred = annotated; /* only None is returned: every type holds it */
+    }
+    const char *format = inferred != NULL ? inferred : annotated;
+    if (format == NULL) {
+        const sb_refusal *first = l->refusals.count > 0 ? &l->refusals.items[0] : NULL;
+        return sb_error_set(
+            err, SB_UNSUPPORTED,
+            "%s: the result's type cannot be told%s%s%s%s; add a return annotation, such as -> int",
+            l->tree.name, first != NULL ? ": " : "",
+            first != NULL ? sb_refusal_code_message(first->code) : "",
+            first != NULL && first->detail[0] != '\0' ? ": " : "",
+            first != NULL ? first->detail : "");
+    }
+    (void)snprintf(out->result_format, sizeof(out->result_format), "%s", format);
+    out->result_prim = prim_of_format(format);
+    return SB_OK;
+}
+
+static sb_value
+double_result(lowering *l, const pyval *v)
+{
+    if (!(v->tags & INT_BIT)) {
+        return v->f;
+    }
+    if (!(v->tags & FLOAT_BIT) && tag_count(v->tags) == 1) {
+        return op1(l, SB_IR_PY_EXACT_FLOAT_I64, v->i);
+    }
+    sb_value region = sb_irb_if(&l->b, value_is(l, v, TAG_INT));
+    sb_value exact = op1(l, SB_IR_PY_EXACT_FLOAT_I64, v->i);
+    sb_irb_else(&l->b, region);
+    sb_irb_end_if(&l->b, region);
+    return sb_irb_merge(&l->b, exact, v->tags & FLOAT_BIT ? v->f : l->zero_f);
+}
+
+static sb_status
+store_result(lowering *l, const pyval *v, sb_lowered *out, sb_error *err)
+{
+    bool nullable = (v->tags & NONE_BIT) != 0;
+    sb_value value = 0;
+    switch (out->result_prim) {
+    case SB_PRIM_B:
+        value = v->tags & BOOL_BIT ? v->b : l->zero_b;
+        break;
+    case SB_PRIM_I64:
+        value = v->tags & INT_BIT ? v->i : l->zero_i;
+        break;
+    case SB_PRIM_F64:
+        value = v->tags & (INT_BIT | FLOAT_BIT) ? double_result(l, v) : l->zero_f;
+        break;
+    case SB_PRIM_VOID:
+        break;
+    }
+    sb_value valid = nullable ? op1(l, SB_IR_NOT, value_is(l, v, TAG_NONE)) : 0;
+    if (!SB_VEC_PUSH(&out->ir.outputs,
+                     (sb_ir_output){.prim = out->result_prim, .nullable = nullable})) {
+        return sb_error_no_memory(err, sizeof(sb_ir_output));
+    }
+    sb_irb_store(&l->b, 0, value, valid);
+    return SB_OK;
+}
+
+/* --- the whole ------------------------------------------------------------------------------------------------------------ */
+
+static sb_status
+lower_body(lowering *l, const sb_front_column *columns, uint32_t column_count, bool compile_off,
+           sb_lowered *out, sb_error *err)
+{
+    env e = {0};
+    sb_irb_init(&l->b, &out->ir, INSTS_MAX);
+    l->zero_b = sb_irb_const_b(&l->b, false);
+    l->true_b = sb_irb_const_b(&l->b, true);
+    l->zero_i = sb_irb_const_i(&l->b, 0);
+    l->zero_f = sb_irb_const_f(&l->b, 0.0);
+    e.vars = sb_arena_alloc_zero(&l->arena, sizeof(pyval) * (l->tree.local_count + 1));
+    if (e.vars == NULL || l->b.no_memory) {
+        return sb_error_no_memory(err, sizeof(pyval) * (l->tree.local_count + 1));
+    }
+    e.returned = l->zero_b;
+    e.broke = l->zero_b;
+    e.continued = l->zero_b;
+    for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
+        e.vars[slot] = value_unbound();
+    }
+    sb_status status = bind_params(l, &e, columns, column_count, out, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    lower_block(l, &e, &l->tree.body, 0);
+    finish_result(l, &e);
+    if (l->no_memory || l->b.no_memory) {
+        return sb_error_no_memory(err, sizeof(pyval));
+    }
+    status = decide_type(l, e.result.tags, out, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (compile_off) {
+        add_refusal(l, SB_REFUSAL_OFF, "", (sb_refusal){0});
+    }
+    if (l->refusals.count == 0) {
+        status = store_result(l, &e.result, out, err);
+        status = status == SB_OK ? sb_ir_finish(&l->b, err) : status;
+        out->compiled = status == SB_OK;
+        if (status == SB_LIMIT) {
+            add_refusal(l, SB_REFUSAL_TOO_COMPLEX, "", (sb_refusal){0});
+            status = SB_OK;
+        }
+    }
+    if (status == SB_OK && l->no_memory) {
+        return sb_error_no_memory(err, sizeof(sb_refusal));
+    }
+    return status;
+}
+
+/* Hands the refusals over and settles the facts that hold without IR. */
+static void
+hand_over(lowering *l, sb_lowered *out)
+{
+    out->refusals = l->refusals.items;
+    out->refusal_count = (uint32_t)l->refusals.count;
+    l->refusals.items = NULL;
+    l->refusals.count = 0;
+    out->can_raise = !out->compiled || out->ir.leave_reasons != 0;
+    if (out->compiled) {
+        return;
+    }
+    sb_ir_release(&out->ir);
+    sb_ir_init(&out->ir);
+    for (uint32_t k = 0; k < out->param_count; k++) {
+        out->params[k].input = -1;
+    }
+}
+
+sb_status
+sb_front_lower(const void *blob, size_t size, const sb_front_column *columns,
+               uint32_t column_count, bool compile_off, sb_lowered *out, sb_error *err)
+{
+    lowering l = {0};
+    sb_status status = SB_OK;
+    *out = (sb_lowered){0};
+    sb_arena_init(&l.arena, 4096, (size_t)256 << 20);
+    SB_TRY(sb_tree_read(blob, size, &l.arena, &l.tree, err));
+    out->name = copy_text(l.tree.name);
+    if (out->name == NULL) {
+        status = sb_error_no_memory(err, strlen(l.tree.name));
+        goto out;
+    }
+    SB_TRY(lower_body(&l, columns, column_count, compile_off, out, err));
+    hand_over(&l, out);
+out:
+    for (size_t k = 0; k < l.refusals.count; k++) {
+        sb_mem_free(l.refusals.items[k].detail);
+    }
+    SB_VEC_RELEASE(&l.refusals);
+    sb_arena_release(&l.arena);
+    if (status != SB_OK) {
+        sb_lowered_release(out);
+    }
+    return status;
+}
+
+void
+sb_lowered_release(sb_lowered *lowered)
+{
+    sb_mem_free(lowered->name);
+    for (uint32_t k = 0; k < lowered->param_count; k++) {
+        sb_mem_free(lowered->params[k].column);
+    }
+    sb_mem_free(lowered->params);
+    for (uint32_t k = 0; k < lowered->refusal_count; k++) {
+        sb_mem_free(lowered->refusals[k].detail);
+    }
+    sb_mem_free(lowered->refusals);
+    sb_ir_release(&lowered->ir);
+    *lowered = (sb_lowered){0};
+}

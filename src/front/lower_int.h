@@ -1,0 +1,99 @@
+/* Private to the front: Python values while lowering, and the lowering context.
+ *
+ * A Python value is a set of tags (the kinds it can have) with one register per kind that has a payload. With one tag it is that bare
+ * register; with more, `is[tag]` tells per row which kind it has. A value with no tags is *never*: no row gets that far.
+ * The environment maps locals to values; control flow is data: `returned`, `broke`, `continued` say which rows are gone.
+ *
+ * Memory: values are plain; environments live in the arena of the lowering. Threads: one. */
+#ifndef SB_FRONT_LOWER_INT_H
+#define SB_FRONT_LOWER_INT_H
+
+#include "base/arena.h"
+#include "front/front.h"
+#include "front/tree.h"
+
+enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_UNBOUND, TAG_OPAQUE, TAG_COUNT };
+#define TAG_BIT(tag) (1u << (tag))
+#define NONE_BIT TAG_BIT(TAG_NONE)
+#define BOOL_BIT TAG_BIT(TAG_BOOL)
+#define INT_BIT TAG_BIT(TAG_INT)
+#define FLOAT_BIT TAG_BIT(TAG_FLOAT)
+#define UNBOUND_BIT TAG_BIT(TAG_UNBOUND)
+#define OPAQUE_BIT TAG_BIT(TAG_OPAQUE) /* a column of a type that kernels do not know; any use is refused */
+#define NUMERIC_BITS (BOOL_BIT | INT_BIT | FLOAT_BIT)
+
+typedef struct pyval {
+    uint32_t tags;
+    sb_value is[TAG_COUNT]; /* booleans; meaningful when more than one tag is set */
+    sb_value b, i, f;       /* payloads; 0 where the tag is not set */
+} pyval;
+
+typedef struct env {
+    pyval *vars;  /* by local slot */
+    pyval result; /* value returned, for rows with `returned` */
+    sb_value returned, broke, continued;
+    bool dead; /* no row falls through to here */
+} env;
+
+typedef struct loop_memo loop_memo;
+
+typedef struct lowering {
+    sb_tree tree;
+    sb_arena arena;
+    sb_irb b;
+    sb_value zero_b, zero_i, zero_f, true_b; /* constants visible everywhere */
+    bool no_memory;
+    uint32_t work; /* nodes lowered so far, trials included */
+    SB_VEC(sb_refusal) refusals;
+    loop_memo *memos;
+    uint32_t return_tags[TAG_COUNT]; /* line of the first return of each kind, 0: none */
+} lowering;
+
+#define WORK_MAX 400000u
+#define INSTS_MAX 30000u
+#define REFUSALS_MAX 16u
+
+/* --- values (value.c) ----------------------------------------------------------------------------------------------- */
+pyval value_never(void);
+pyval value_none(void);
+pyval value_bool(sb_value b);
+pyval value_int(sb_value i);
+pyval value_float(sb_value f);
+pyval value_unbound(void);
+bool value_same(const pyval *x, const pyval *y);
+sb_value value_is(lowering *l, const pyval *v, unsigned tag); /* boolean: has it this kind */
+/* Rows whose value has the tag leave; the result lacks it. */
+pyval value_strip(lowering *l, pyval v, unsigned tag, sb_reason reason);
+sb_value value_truth(lowering *l, const pyval *v);
+pyval value_number(lowering *l, pyval v); /* None leaves, bool becomes int: tags within INT, FLOAT */
+sb_value value_as_float(lowering *l, const pyval *v); /* of a number: float(v) */
+pyval value_arith(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_ADD .. SB_BLOB_MOD */
+pyval value_negate(lowering *l, pyval v);
+sb_value value_compare(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_EQ .. SB_BLOB_GE */
+/* cond ? x : y without a region: all registers must be visible here. */
+pyval value_select(lowering *l, sb_value cond, const pyval *x, const pyval *y);
+sb_value op1(lowering *l, sb_op_code op, sb_value x);
+sb_value op2(lowering *l, sb_op_code op, sb_value x, sb_value y);
+
+/* --- merging at the end of an IF ---------------------------------------------------------------------------------------
+ * Merges must directly follow the end_if: merge all values first, then value_complete each (it computes). */
+pyval merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y);
+sb_value merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y);
+void value_complete(lowering *l, pyval *v); /* is[] of the lowest tag from the others */
+
+/* --- expressions (expr.c), statements (stmt.c), loops (loop.c) -------------------------------------------------------------- */
+pyval lower_expr(lowering *l, env *e, const sb_node *n);
+void lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from);
+/* The list from `from` on for the rows that are not `gone`; flags of gone rows are kept, the others start anew. */
+void lower_rest(lowering *l, env *e, sb_value gone, const sb_node_list *list, uint32_t from);
+void lower_loop(lowering *l, env *e, const sb_node *n);
+void env_copy(lowering *l, env *to, const env *from);
+/* After `end_if`: joins the two sides' environments (both started from one with the same flags) into *to. */
+void env_merge(lowering *l, env *to, sb_value cond, const env *x, const env *y);
+sb_value env_gone(lowering *l, const env *e); /* returned | broke | continued */
+
+void refuse(lowering *l, uint32_t code, const char *detail, const sb_node *at);
+bool working(lowering *l); /* counts one unit of work; false when the budget is spent (refused) */
+unsigned tag_count(uint32_t tags);
+
+#endif

@@ -1,0 +1,242 @@
+/* Lowering of statements: straight-line code and if. Control flow is data: after a statement through which some rows return, break or
+ * continue, the rest of the block is a region of the rows that are still there.
+ *
+ * Interface: lower_block, env_copy, env_merge, env_gone. Loops are in loop.c.
+ * Memory: environments in the lowering's arena. Threads: one. */
+#include <string.h>
+
+#include "front/lower_int.h"
+
+void
+env_copy(lowering *l, env *to, const env *from)
+{
+    size_t size = sizeof(pyval) * (l->tree.local_count + 1);
+    pyval *vars = sb_arena_alloc(&l->arena, size);
+    *to = *from;
+    if (vars == NULL) {
+        /* Both share from here on: wrong values, but nothing is built from them. */
+        l->no_memory = true;
+        return;
+    }
+    memcpy(vars, from->vars, sizeof(pyval) * l->tree.local_count);
+    to->vars = vars;
+}
+
+sb_value
+env_gone(lowering *l, const env *e)
+{
+    return op2(l, SB_IR_OR, e->returned, op2(l, SB_IR_OR, e->broke, e->continued));
+}
+
+/* A flag's merge; `false, true` needs a computed register, asked for by *invert. */
+static sb_value
+merge_flag(lowering *l, sb_value cond, sb_value x, sb_value y, bool *invert)
+{
+    bool cx = false;
+    bool cy = false;
+    *invert = sb_irb_is_const_b(&l->b, x, &cx) && sb_irb_is_const_b(&l->b, y, &cy) && !cx && cy;
+    return *invert ? cond : merge_bool(l, cond, x, y);
+}
+
+void
+env_merge(lowering *l, env *to, sb_value cond, const env *x, const env *y)
+{
+    bool invert[3];
+    sb_value flags[3];
+    flags[0] = merge_flag(l, cond, x->returned, y->returned, &invert[0]);
+    flags[1] = merge_flag(l, cond, x->broke, y->broke, &invert[1]);
+    flags[2] = merge_flag(l, cond, x->continued, y->continued, &invert[2]);
+    to->result = merge_value(l, cond, &x->result, &y->result);
+    for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
+        to->vars[slot] = merge_value(l, cond, &x->vars[slot], &y->vars[slot]);
+    }
+    value_complete(l, &to->result);
+    for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
+        value_complete(l, &to->vars[slot]);
+    }
+    for (unsigned k = 0; k < 3; k++) {
+        flags[k] = invert[k] ? op1(l, SB_IR_NOT, flags[k]) : flags[k];
+    }
+    to->returned = flags[0];
+    to->broke = flags[1];
+    to->continued = flags[2];
+    to->dead = x->dead && y->dead;
+}
+
+/* Rows that returned need their locals no more: where those would only widen the kinds of the rows that go on (`kept`), they are dropped.
+ * Rows that broke or continued keep theirs: the loop carries them out. */
+static void
+forget_returned(lowering *l, env *gone, const env *kept)
+{
+    bool flag = true;
+    if (!gone->dead || !sb_irb_is_const_b(&l->b, gone->broke, &flag) || flag ||
+        !sb_irb_is_const_b(&l->b, gone->continued, &flag) || flag) {
+        return;
+    }
+    for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
+        if (gone->vars[slot].tags != kept->vars[slot].tags) {
+            gone->vars[slot] = value_never();
+        }
+    }
+}
+
+static void
+lower_if(lowering *l, env *e, const sb_node *n)
+{
+    pyval test = lower_expr(l, e, n->a);
+    if (test.tags == 0) {
+        e->dead = true;
+        return;
+    }
+    sb_value cond = value_truth(l, &test);
+    bool known = false;
+    if (sb_irb_is_const_b(&l->b, cond, &known)) {
+        lower_block(l, e, known ? &n->list : &n->orelse, 0);
+        return;
+    }
+    env x;
+    env y;
+    env_copy(l, &x, e);
+    env_copy(l, &y, e);
+    sb_value region = sb_irb_if(&l->b, cond);
+    lower_block(l, &x, &n->list, 0);
+    sb_irb_else(&l->b, region);
+    lower_block(l, &y, &n->orelse, 0);
+    forget_returned(l, &x, &y);
+    forget_returned(l, &y, &x);
+    sb_irb_end_if(&l->b, region);
+    env_merge(l, e, cond, &x, &y);
+}
+
+static void
+note_return(lowering *l, const pyval *v, const sb_node *n)
+{
+    for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
+        if ((v->tags & TAG_BIT(tag)) && l->return_tags[tag] == 0) {
+            l->return_tags[tag] = n->line;
+        }
+    }
+}
+
+static void
+lower_return(lowering *l, env *e, const sb_node *n)
+{
+    e->result = n->op ? lower_expr(l, e, n->a) : value_none();
+    note_return(l, &e->result, n);
+    e->returned = l->true_b;
+    e->dead = true;
+}
+
+static void
+assign(env *e, uint32_t slot, pyval v)
+{
+    e->vars[slot] = v;
+    if (v.tags == 0) {
+        e->dead = true; /* no row gets past a value that never is */
+    }
+}
+
+static void
+lower_assign(lowering *l, env *e, const sb_node *n)
+{
+    pyval v = lower_expr(l, e, n->a);
+    for (uint32_t k = 0; k < n->target_count; k++) {
+        assign(e, n->targets[k], v);
+    }
+}
+
+static void
+lower_augassign(lowering *l, env *e, const sb_node *n)
+{
+    sb_node target = {.kind = SB_BLOB_LOCAL,
+                      .slot = n->slot,
+                      .line = n->line,
+                      .col = n->col,
+                      .end_line = n->end_line,
+                      .end_col = n->end_col};
+    sb_node whole = *n;
+    whole.kind = SB_BLOB_BINARY;
+    whole.b = n->a;
+    whole.a = &target;
+    assign(e, n->slot, lower_expr(l, e, &whole));
+}
+
+static void
+lower_statement(lowering *l, env *e, const sb_node *n)
+{
+    switch (n->kind) {
+    case SB_BLOB_ASSIGN:
+        lower_assign(l, e, n);
+        break;
+    case SB_BLOB_AUGASSIGN:
+        lower_augassign(l, e, n);
+        break;
+    case SB_BLOB_EXPR:
+        e->dead = lower_expr(l, e, n->a).tags == 0;
+        break;
+    case SB_BLOB_PASS:
+        break;
+    case SB_BLOB_IF:
+        lower_if(l, e, n);
+        break;
+    case SB_BLOB_WHILE:
+    case SB_BLOB_FOR:
+        lower_loop(l, e, n);
+        break;
+    case SB_BLOB_RETURN:
+        lower_return(l, e, n);
+        break;
+    case SB_BLOB_BREAK:
+        e->broke = l->true_b;
+        e->dead = true;
+        break;
+    case SB_BLOB_CONTINUE:
+        e->continued = l->true_b;
+        e->dead = true;
+        break;
+    default:
+        refuse(l, sb_refusal_code_of_name(n->text, n->text_size), n->detail, n);
+        break;
+    }
+}
+
+void
+lower_rest(lowering *l, env *e, sb_value gone, const sb_node_list *list, uint32_t from)
+{
+    sb_value here = op1(l, SB_IR_NOT, gone);
+    env x;
+    env y;
+    env_copy(l, &x, e);
+    env_copy(l, &y, e);
+    x.returned = l->zero_b;
+    x.broke = l->zero_b;
+    x.continued = l->zero_b;
+    x.result = value_never();
+    x.dead = false;
+    sb_value region = sb_irb_if(&l->b, here);
+    lower_block(l, &x, list, from);
+    sb_irb_else(&l->b, region);
+    y.dead = true; /* those rows fell out before */
+    forget_returned(l, &y, &x);
+    sb_irb_end_if(&l->b, region);
+    env_merge(l, e, here, &x, &y);
+}
+
+void
+lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from)
+{
+    for (uint32_t k = from; k < list->count; k++) {
+        if (e->dead || !working(l)) {
+            return;
+        }
+        lower_statement(l, e, list->items[k]);
+        sb_value gone = env_gone(l, e);
+        bool all = false;
+        if (sb_irb_is_const_b(&l->b, gone, &all)) {
+            e->dead = e->dead || all;
+        } else if (k + 1 < list->count) {
+            lower_rest(l, e, gone, list, k + 1);
+            return;
+        }
+    }
+}

@@ -1,0 +1,340 @@
+/* Reading the blob: bytes to tree, with everything checked.
+ *
+ * Interface: sb_tree_read (front/tree.h). Recursion follows the tree and is bounded by SB_BLOB_DEPTH_MAX.
+ * Errors are sticky in the reader; after the first one it reads nothing more.
+ * Memory: the caller's arena. Threads: none of its own. */
+#include <string.h>
+
+#include "front/tree.h"
+
+typedef struct reader {
+    const uint8_t *at, *end;
+    sb_arena *arena;
+    sb_status status;
+    sb_error *err;
+    unsigned depth;
+    uint32_t local_count;
+} reader;
+
+static void
+fail(reader *r, const char *what)
+{
+    if (r->status == SB_OK) {
+        r->status = sb_error_set(r->err, SB_INVALID, "malformed function blob: %s", what);
+        r->at = r->end;
+    }
+}
+
+static void *
+allocate(reader *r, size_t count, size_t size)
+{
+    if (r->status != SB_OK) {
+        return NULL;
+    }
+    void *result = sb_arena_alloc_zero(r->arena, count * size);
+    if (result == NULL) {
+        r->status = sb_error_no_memory(r->err, count * size);
+        r->at = r->end;
+    }
+    return result;
+}
+
+static uint64_t
+read_uint(reader *r, unsigned size)
+{
+    uint64_t result = 0;
+    if ((size_t)(r->end - r->at) < size) {
+        fail(r, "it ends early");
+        return 0;
+    }
+    for (unsigned i = 0; i < size; i++) {
+        result |= (uint64_t)r->at[i] << (8 * i);
+    }
+    r->at += size;
+    return result;
+}
+
+static uint8_t
+read_u8(reader *r)
+{
+    return (uint8_t)read_uint(r, 1);
+}
+
+static uint32_t
+read_u32(reader *r)
+{
+    return (uint32_t)read_uint(r, 4);
+}
+
+/* A count of things that take at least one byte each: bounded by what is left. */
+static uint32_t
+read_count(reader *r)
+{
+    uint32_t count = read_u32(r);
+    if (count > (size_t)(r->end - r->at)) {
+        fail(r, "a count is larger than the blob");
+        return 0;
+    }
+    return count;
+}
+
+static const char *
+read_text(reader *r, size_t *size)
+{
+    uint32_t count = read_count(r);
+    if (r->status != SB_OK) {
+        return "";
+    }
+    char *text = sb_arena_strndup(r->arena, (const char *)r->at, count);
+    if (text == NULL) {
+        r->status = sb_error_no_memory(r->err, count);
+        r->at = r->end;
+        return "";
+    }
+    r->at += count;
+    if (size != NULL) {
+        *size = count;
+    }
+    return text;
+}
+
+static uint32_t
+read_slot(reader *r)
+{
+    uint32_t slot = read_u32(r);
+    if (slot >= r->local_count) {
+        fail(r, "no such local");
+        return 0;
+    }
+    return slot;
+}
+
+static uint8_t
+read_op(reader *r, uint8_t least, uint8_t most)
+{
+    uint8_t op = read_u8(r);
+    if (op < least || op > most) {
+        fail(r, "no such operator");
+        return least;
+    }
+    return op;
+}
+
+static sb_node *read_expression(reader *r);
+static sb_node *read_statement(reader *r);
+
+static void
+read_list(reader *r, sb_node_list *list, sb_node *(*read_one)(reader *))
+{
+    uint32_t count = read_count(r);
+    list->items = allocate(r, count, sizeof(*list->items));
+    for (uint32_t i = 0; i < count && r->status == SB_OK; i++) {
+        list->items[i] = read_one(r);
+        list->count = i + 1;
+    }
+}
+
+static void
+read_compare(reader *r, sb_node *n)
+{
+    n->a = read_expression(r);
+    uint32_t count = read_count(r);
+    n->ops = allocate(r, count, 1);
+    n->list.items = allocate(r, count, sizeof(*n->list.items));
+    if (count == 0) {
+        fail(r, "a comparison without operands");
+    }
+    for (uint32_t i = 0; i < count && r->status == SB_OK; i++) {
+        n->ops[i] = read_op(r, SB_BLOB_EQ, SB_BLOB_NOT_IN);
+        n->list.items[i] = read_expression(r);
+        n->list.count = i + 1;
+    }
+}
+
+static void
+read_expression_fields(reader *r, sb_node *n)
+{
+    switch (n->kind) {
+    case SB_BLOB_CONST_NONE:
+        break;
+    case SB_BLOB_CONST_BOOL:
+        n->value.i = read_op(r, 0, 1);
+        break;
+    case SB_BLOB_CONST_INT:
+    case SB_BLOB_CONST_FLOAT: {
+        uint64_t bits = read_uint(r, 8);
+        memcpy(&n->value, &bits, sizeof(bits));
+        break;
+    }
+    case SB_BLOB_CONST_BIGINT:
+    case SB_BLOB_CONST_STR:
+        n->text = read_text(r, &n->text_size);
+        break;
+    case SB_BLOB_LOCAL:
+        n->slot = read_slot(r);
+        break;
+    case SB_BLOB_UNARY:
+        n->op = read_op(r, SB_BLOB_NEG, SB_BLOB_INVERT);
+        n->a = read_expression(r);
+        break;
+    case SB_BLOB_BINARY:
+        n->op = read_op(r, SB_BLOB_ADD, SB_BLOB_MATMUL);
+        n->a = read_expression(r);
+        n->b = read_expression(r);
+        break;
+    case SB_BLOB_BOOLOP:
+        n->op = read_op(r, 0, 1);
+        read_list(r, &n->list, read_expression);
+        if (n->list.count == 0) {
+            fail(r, "and/or without operands");
+        }
+        break;
+    case SB_BLOB_COMPARE:
+        read_compare(r, n);
+        break;
+    case SB_BLOB_IFEXP:
+        n->a = read_expression(r);
+        n->b = read_expression(r);
+        n->c = read_expression(r);
+        break;
+    case SB_BLOB_CALL:
+        n->op = read_op(r, SB_BLOB_RANGE, SB_BLOB_RANGE);
+        read_list(r, &n->list, read_expression);
+        break;
+    case SB_BLOB_UNSUPPORTED:
+        n->text = read_text(r, &n->text_size);
+        n->detail = read_text(r, NULL);
+        break;
+    default:
+        fail(r, "no such expression");
+    }
+}
+
+static void
+read_assign(reader *r, sb_node *n)
+{
+    n->target_count = read_count(r);
+    n->targets = allocate(r, n->target_count, sizeof(*n->targets));
+    for (uint32_t i = 0; i < n->target_count && r->status == SB_OK; i++) {
+        n->targets[i] = read_slot(r);
+    }
+    n->a = read_expression(r);
+}
+
+static void
+read_statement_fields(reader *r, sb_node *n)
+{
+    switch (n->kind) {
+    case SB_BLOB_ASSIGN:
+        read_assign(r, n);
+        break;
+    case SB_BLOB_AUGASSIGN:
+        n->slot = read_slot(r);
+        n->op = read_op(r, SB_BLOB_ADD, SB_BLOB_MATMUL);
+        n->a = read_expression(r);
+        break;
+    case SB_BLOB_EXPR:
+        n->a = read_expression(r);
+        break;
+    case SB_BLOB_IF:
+    case SB_BLOB_WHILE:
+        n->a = read_expression(r);
+        read_list(r, &n->list, read_statement);
+        read_list(r, &n->orelse, read_statement);
+        break;
+    case SB_BLOB_FOR:
+        n->slot = read_slot(r);
+        n->a = read_expression(r);
+        read_list(r, &n->list, read_statement);
+        read_list(r, &n->orelse, read_statement);
+        break;
+    case SB_BLOB_RETURN:
+        n->op = read_op(r, 0, 1);
+        n->a = n->op ? read_expression(r) : NULL;
+        break;
+    case SB_BLOB_PASS:
+    case SB_BLOB_BREAK:
+    case SB_BLOB_CONTINUE:
+        break;
+    case SB_BLOB_UNSUPPORTED:
+        read_expression_fields(r, n);
+        break;
+    default:
+        fail(r, "no such statement");
+    }
+}
+
+static sb_node *
+read_node(reader *r, void (*read_fields)(reader *, sb_node *))
+{
+    sb_node *n = allocate(r, 1, sizeof(*n));
+    if (n == NULL) {
+        return NULL;
+    }
+    if (++r->depth > SB_BLOB_DEPTH_MAX) {
+        fail(r, "it is nested too deeply");
+        return NULL;
+    }
+    n->kind = read_u8(r);
+    n->line = read_u32(r);
+    n->col = read_u32(r);
+    n->end_line = read_u32(r);
+    n->end_col = read_u32(r);
+    if (r->status == SB_OK) {
+        read_fields(r, n);
+    }
+    r->depth--;
+    return n;
+}
+
+static sb_node *
+read_expression(reader *r)
+{
+    return read_node(r, read_expression_fields);
+}
+
+static sb_node *
+read_statement(reader *r)
+{
+    return read_node(r, read_statement_fields);
+}
+
+static void
+read_header(reader *r, sb_tree *tree)
+{
+    if (read_u32(r) != SB_BLOB_MAGIC || read_u32(r) != SB_BLOB_VERSION) {
+        fail(r, "wrong magic or version");
+    }
+    tree->name = read_text(r, NULL);
+    tree->file = read_text(r, NULL);
+    tree->first_line = read_u32(r);
+    tree->annotation = read_op(r, SB_BLOB_ANN_MISSING, SB_BLOB_ANN_NONE);
+    tree->local_count = read_count(r);
+    r->local_count = tree->local_count;
+    tree->locals = allocate(r, tree->local_count, sizeof(*tree->locals));
+    for (uint32_t i = 0; i < tree->local_count && r->status == SB_OK; i++) {
+        tree->locals[i] = read_text(r, NULL);
+    }
+    tree->param_count = read_count(r);
+    if (tree->param_count > tree->local_count) {
+        fail(r, "more parameters than locals");
+    }
+    tree->params = allocate(r, tree->param_count, sizeof(*tree->params));
+    for (uint32_t i = 0; i < tree->param_count && r->status == SB_OK; i++) {
+        bool has_default = read_op(r, 0, 1) != 0;
+        tree->params[i].fallback = has_default ? read_expression(r) : NULL;
+    }
+}
+
+sb_status
+sb_tree_read(const void *blob, size_t size, sb_arena *arena, sb_tree *out, sb_error *err)
+{
+    reader r = {.at = blob, .end = (const uint8_t *)blob + size, .arena = arena, .err = err};
+    *out = (sb_tree){0};
+    read_header(&r, out);
+    read_list(&r, &out->body, read_statement);
+    if (r.status == SB_OK && r.at != r.end) {
+        fail(&r, "bytes after its end");
+    }
+    return r.status;
+}
