@@ -1,0 +1,182 @@
+/* The operator tree as users read it: one line an operator (or function), last operator first, remarks in one column.
+ *
+ * Algorithm: all lines are made twice, first to learn the widest left part, then to print; a line's width is counted in characters
+ * (UTF-8 lead bytes), so that names in any script line up.
+ *
+ * Threads: none of its own. Memory: one small buffer. */
+#include <string.h>
+
+#include "plan/plan.h"
+
+#define INDENT 3 /* columns a level */
+
+typedef struct printer {
+    sb_buf *out;      /* NULL: measuring */
+    sb_buf left;      /* of the current line */
+    size_t width_max; /* widest left part seen */
+    sb_plan_reason_fn reason;
+} printer;
+
+static size_t text_width(const char *text, size_t size)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < size; i++) {
+        width += ((unsigned char)text[i] & 0xC0) != 0x80;
+    }
+    return width;
+}
+
+/* Ends the left part; false: nothing to the right is wanted now. */
+static bool line_right(printer *p)
+{
+    size_t width = text_width(p->left.data, p->left.size);
+    if (p->out == NULL) {
+        p->width_max = width > p->width_max ? width : p->width_max;
+        return false;
+    }
+    sb_buf_append(p->out, p->left.data, p->left.size);
+    sb_buf_repeat(p->out, ' ', p->width_max - width + 2);
+    return true;
+}
+
+static void line_end(printer *p, bool has_right)
+{
+    if (p->out != NULL) {
+        if (!has_right) {
+            sb_buf_append(p->out, p->left.data, p->left.size);
+        }
+        sb_buf_char(p->out, '\n');
+    }
+    sb_buf_reset(&p->left);
+}
+
+static void call_left(printer *p, const sb_func *func)
+{
+    sb_buf_printf(&p->left, "%s(", func->name);
+    for (uint32_t i = 0; i < func->param_count; i++) {
+        sb_buf_printf(&p->left, "%s%s", i > 0 ? ", " : "", func->params[i].column);
+    }
+    sb_buf_text(&p->left, ")");
+}
+
+static void call_right(printer *p, const sb_func *func)
+{
+    if (func->compiled) {
+        sb_buf_text(p->out, "compiled, scalar");
+    } else {
+        sb_buf_text(p->out, "interpreted, scalar");
+    }
+    for (uint32_t i = 0; i < func->param_count; i++) {
+        sb_buf_printf(p->out, "%s%s", i > 0 ? ", " : "  reads ", func->params[i].column);
+    }
+    if (!func->compiled) {
+        sb_buf_text(p->out, "  because ");
+        p->reason(func, p->out);
+    }
+}
+
+static void call_line(printer *p, const sb_func *func)
+{
+    call_left(p, func);
+    bool right = line_right(p);
+    if (right) {
+        call_right(p, func);
+    }
+    line_end(p, right);
+}
+
+static void with_lines(printer *p, const sb_plan *node, size_t indent)
+{
+    size_t widest = 0;
+    for (int32_t i = 0; i < node->count; i++) {
+        const char *name = node->schema->children[node->columns[i]]->name;
+        size_t width = text_width(name, strlen(name));
+        widest = width > widest ? width : widest;
+    }
+    for (int32_t i = 0; i < node->count; i++) {
+        const char *name = node->schema->children[node->columns[i]]->name;
+        if (i > 0) {
+            sb_buf_repeat(&p->left, ' ', indent);
+        }
+        sb_buf_text(&p->left, i == 0 ? "WITH   " : "       ");
+        sb_buf_text(&p->left, name);
+        sb_buf_repeat(&p->left, ' ', widest - text_width(name, strlen(name)));
+        sb_buf_text(&p->left, " = ");
+        call_line(p, node->calls[i].func);
+    }
+}
+
+static void batch_line(printer *p, const sb_plan *node)
+{
+    sb_buf_printf(&p->left, "%s %s", node->is_filter ? "FILTER" : "MAP   ", node->label);
+    bool right = line_right(p);
+    if (right) {
+        sb_buf_text(p->out, "in CPython, batch by batch");
+        if (node->schema == NULL && !node->is_filter) {
+            sb_buf_text(p->out, "; its schema is known with the first batch");
+        }
+    }
+    line_end(p, right);
+}
+
+static void select_line(printer *p, const sb_plan *node)
+{
+    sb_buf_text(&p->left, "SELECT");
+    for (int32_t i = 0; i < node->count; i++) {
+        sb_buf_printf(&p->left, "%s%s", i > 0 ? ", " : " ", node->schema->children[i]->name);
+    }
+    line_end(p, false);
+}
+
+static void node_lines(printer *p, const sb_plan *node, size_t indent)
+{
+    switch (node->kind) {
+    case SB_PLAN_WITH:
+        with_lines(p, node, indent);
+        break;
+    case SB_PLAN_FILTER:
+        sb_buf_text(&p->left, "FILTER ");
+        call_line(p, node->calls[0].func);
+        break;
+    case SB_PLAN_SELECT:
+        select_line(p, node);
+        break;
+    case SB_PLAN_BATCH:
+        batch_line(p, node);
+        break;
+    case SB_PLAN_SOURCE:
+        sb_buf_text(&p->left, node->label);
+        bool right = line_right(p);
+        if (right) {
+            long long count = (long long)node->schema->child_count;
+            sb_buf_printf(p->out, "%lld column%s", count, count == 1 ? "" : "s");
+        }
+        line_end(p, right);
+        break;
+    }
+}
+
+static void tree_lines(printer *p, const sb_plan *plan)
+{
+    size_t level = 0;
+    for (const sb_plan *node = plan; node != NULL; node = node->input, level++) {
+        if (level > 0) {
+            sb_buf_repeat(&p->left, ' ', (level - 1) * INDENT);
+            sb_buf_text(&p->left, "└─ ");
+        }
+        node_lines(p, node, level * INDENT);
+    }
+}
+
+void sb_plan_explain(const sb_plan *plan, sb_plan_reason_fn reason, sb_buf *out)
+{
+    printer p = {.reason = reason};
+    sb_buf_init(&p.left, 0);
+    tree_lines(&p, plan);
+    p.out = out;
+    tree_lines(&p, plan);
+    if (p.left.failed) {
+        out->failed = true;
+    }
+    sb_buf_release(&p.left);
+}

@@ -1,0 +1,385 @@
+/* Logical plans, as plan/plan.h promises them.
+ *
+ * Algorithm: each builder makes a node with node_new, fills it and gives it out; a failure drops the half-made node, which releases
+ * whatever it already holds.
+ *
+ * Threads: const once made. Memory: see plan/plan.h; the chain is dropped in a loop, because its length is the user's. */
+#include "plan/plan.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+#define NAMES_IN_MESSAGE 12
+
+static sb_status node_new(sb_plan_kind kind, sb_plan *input, int32_t count, sb_plan **out,
+                          sb_error *err)
+{
+    sb_plan *plan = sb_mem_alloc_zero(sizeof *plan);
+    if (plan == NULL) {
+        return sb_error_no_memory(err, sizeof *plan);
+    }
+    atomic_init(&plan->refs, 1);
+    plan->kind = kind;
+    plan->op_index = -1;
+    if (input != NULL) {
+        plan->input = sb_plan_retain(input);
+        plan->op_index = input->op_index + 1;
+        plan->function_first = input->function_end;
+        plan->function_end = input->function_end;
+    }
+    if (count > 0) {
+        plan->calls = sb_mem_alloc_zero((size_t)count * sizeof *plan->calls);
+        plan->columns = sb_mem_alloc_zero((size_t)count * sizeof *plan->columns);
+        if (plan->calls == NULL || plan->columns == NULL) {
+            sb_plan_drop(plan);
+            return sb_error_no_memory(err, (size_t)count * sizeof *plan->calls);
+        }
+    }
+    plan->count = count;
+    *out = plan;
+    return SB_OK;
+}
+
+static void node_free(sb_plan *plan)
+{
+    for (int32_t i = 0; plan->calls != NULL && i < plan->count; i++) {
+        sb_func_drop(plan->calls[i].func);
+        sb_mem_free(plan->calls[i].columns);
+    }
+    sb_mem_free(plan->calls);
+    sb_mem_free(plan->columns);
+    sb_mem_free(plan->label);
+    sb_type_drop(plan->schema);
+    sb_mem_free(plan);
+}
+
+sb_plan *sb_plan_retain(sb_plan *plan)
+{
+    atomic_fetch_add_explicit(&plan->refs, 1, memory_order_relaxed);
+    return plan;
+}
+
+void sb_plan_drop(sb_plan *plan)
+{
+    while (plan != NULL && atomic_fetch_sub_explicit(&plan->refs, 1, memory_order_acq_rel) == 1) {
+        sb_plan *input = plan->input;
+        node_free(plan);
+        plan = input;
+    }
+}
+
+static sb_status label_set(sb_plan *plan, const char *text, sb_error *err)
+{
+    size_t size = strlen(text) + 1;
+    plan->label = sb_mem_alloc(size);
+    if (plan->label == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    memcpy(plan->label, text, size);
+    return SB_OK;
+}
+
+/* --- names and types ---------------------------------------------------------------------------------------------- */
+
+static sb_status unknown_column(const sb_type *schema, const char *name, sb_error *err)
+{
+    sb_buf list;
+    sb_buf_init(&list, 256);
+    for (int64_t i = 0; i < schema->child_count && i < NAMES_IN_MESSAGE; i++) {
+        sb_buf_printf(&list, "%s%s", i > 0 ? ", " : "", schema->children[i]->name);
+    }
+    if (schema->child_count > NAMES_IN_MESSAGE) {
+        sb_buf_text(&list, ", ...");
+    }
+    sb_status status =
+        sb_error_set(err, SB_UNKNOWN_COLUMN, "no column \"%.100s\"; the columns are: %s", name,
+                     list.size > 0 ? list.data : "none");
+    sb_buf_release(&list);
+    return status;
+}
+
+static sb_status column_find(const sb_type *schema, const char *name, int64_t *out, sb_error *err)
+{
+    *out = sb_type_find(schema, name);
+    if (*out == -2) {
+        return sb_error_set(err, SB_INVALID, "column name \"%.100s\" is ambiguous: it occurs twice",
+                            name);
+    }
+    return *out >= 0 ? SB_OK : unknown_column(schema, name, err);
+}
+
+static const char *prim_format(sb_prim prim)
+{
+    switch (prim) {
+    case SB_PRIM_B:
+        return "b";
+    case SB_PRIM_I64:
+        return "l";
+    case SB_PRIM_F64:
+        return "g";
+    default:
+        return NULL;
+    }
+}
+
+static sb_status param_check(const sb_func *func, const sb_func_param *param, const sb_type *column,
+                             sb_error *err)
+{
+    const char *need = func->compiled ? prim_format(param->prim) : NULL;
+    if (need == NULL || (strcmp(column->format, need) == 0 && column->dictionary == NULL)) {
+        return SB_OK;
+    }
+    sb_buf given;
+    sb_buf_init(&given, 200);
+    sb_type_print(column, &given);
+    sb_status status = sb_error_set(
+        err, SB_TYPE, "function %.60s was made for a column \"%.100s\" of format \"%s\"; it is %s",
+        func->name, param->column, need, given.size > 0 ? given.data : "another");
+    sb_buf_release(&given);
+    return status;
+}
+
+static sb_status call_bind(sb_plan_call *call, sb_func *func, const sb_type *schema, sb_error *err)
+{
+    size_t size = func->param_count * sizeof(int64_t);
+    call->columns = sb_mem_alloc(size);
+    if (call->columns == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    call->func = sb_func_retain(func);
+    for (uint32_t i = 0; i < func->param_count; i++) {
+        const sb_func_param *param = &func->params[i];
+        sb_status status = column_find(schema, param->column, &call->columns[i], err);
+        if (status == SB_OK) {
+            status = param_check(func, param, schema->children[call->columns[i]], err);
+        }
+        if (status != SB_OK) {
+            return status;
+        }
+    }
+    return SB_OK;
+}
+
+static sb_status need_schema(const sb_plan *input, const char *what, sb_error *err)
+{
+    if (input->schema != NULL) {
+        return SB_OK;
+    }
+    return sb_error_set(err, SB_UNSUPPORTED,
+                        "%s cannot follow a batch function whose schema is not known; declare it",
+                        what);
+}
+
+sb_status sb_plan_check_take(const sb_type *schema, sb_error *err)
+{
+    for (int64_t i = 0; i < schema->child_count; i++) {
+        const sb_type *culprit;
+        if (sb_type_can_take(schema->children[i], &culprit)) {
+            continue;
+        }
+        sb_buf text;
+        sb_buf_init(&text, 200);
+        sb_type_print(culprit, &text);
+        sb_status status =
+            sb_error_set(err, SB_UNSUPPORTED,
+                         "filter: column \"%.100s\" has type %s, whose rows cannot be "
+                         "taken out yet; drop or cast it first",
+                         schema->children[i]->name, text.size > 0 ? text.data : culprit->format);
+        sb_buf_release(&text);
+        return status;
+    }
+    return SB_OK;
+}
+
+/* --- builders ----------------------------------------------------------------------------------------------------- */
+
+sb_status sb_plan_new_source(const char *text, sb_type *schema, sb_plan **out, sb_error *err)
+{
+    if (schema->layout != SB_LAYOUT_STRUCT) {
+        return sb_error_set(err, SB_INVALID, "the source's schema is not a struct");
+    }
+    sb_plan *plan = NULL;
+    sb_status status = node_new(SB_PLAN_SOURCE, NULL, 0, &plan, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    plan->schema = sb_type_retain(schema);
+    status = label_set(plan, text, err);
+    if (status != SB_OK) {
+        sb_plan_drop(plan);
+        return status;
+    }
+    *out = plan;
+    return SB_OK;
+}
+
+/* Where the result of that name goes: over a column of the input, or behind them and the results before it. */
+static sb_status with_place(sb_plan *plan, const char *const *names, int32_t i, int64_t *end,
+                            sb_error *err)
+{
+    for (int32_t k = 0; k < i; k++) {
+        if (strcmp(names[k], names[i]) == 0) {
+            return sb_error_set(err, SB_INVALID, "column \"%.100s\" is given twice", names[i]);
+        }
+    }
+    int64_t found = sb_type_find(plan->input->schema, names[i]);
+    if (found == -2) {
+        return sb_error_set(err, SB_INVALID,
+                            "cannot replace \"%.100s\": the input has two columns of that name",
+                            names[i]);
+    }
+    plan->columns[i] = found >= 0 ? found : (*end)++;
+    return SB_OK;
+}
+
+static sb_status with_schema(sb_plan *plan, const char *const *names, int64_t count, sb_error *err)
+{
+    const sb_type *input = plan->input->schema;
+    sb_status status = SB_OK;
+    sb_type **columns = sb_mem_alloc_zero((size_t)count * sizeof(sb_type *));
+    if (columns == NULL) {
+        return sb_error_no_memory(err, (size_t)count * sizeof(sb_type *));
+    }
+    for (int32_t i = 0; i < plan->count; i++) {
+        SB_TRY(sb_type_new(plan->calls[i].func->result_format, names[i], ARROW_FLAG_NULLABLE,
+                           &columns[plan->columns[i]], err));
+    }
+    for (int64_t i = 0; i < input->child_count; i++) {
+        if (columns[i] == NULL) {
+            columns[i] = sb_type_retain(input->children[i]);
+        }
+    }
+    SB_TRY(sb_type_new_struct(columns, count, input, &plan->schema, err));
+    sb_mem_free(columns);
+    return SB_OK;
+out:
+    for (int64_t i = 0; i < count; i++) {
+        sb_type_drop(columns[i]);
+    }
+    sb_mem_free(columns);
+    return status;
+}
+
+sb_status sb_plan_new_with(sb_plan *input, int32_t count, const char *const *names,
+                           sb_func *const *funcs, sb_plan **out, sb_error *err)
+{
+    sb_plan *plan = NULL;
+    sb_status status = need_schema(input, "with_columns", err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (count < 1 || count > SB_COLUMNS_MAX) {
+        return sb_error_set(err, SB_INVALID, "with_columns needs 1 to %d functions, not %d",
+                            SB_COLUMNS_MAX, count);
+    }
+    SB_TRY(node_new(SB_PLAN_WITH, input, count, &plan, err));
+    plan->function_end += count;
+    int64_t end = input->schema->child_count;
+    for (int32_t i = 0; i < count; i++) {
+        SB_TRY(with_place(plan, names, i, &end, err));
+        SB_TRY(call_bind(&plan->calls[i], funcs[i], input->schema, err));
+    }
+    SB_TRY(with_schema(plan, names, end, err));
+    *out = plan;
+    return SB_OK;
+out:
+    sb_plan_drop(plan);
+    return status;
+}
+
+sb_status sb_plan_new_filter(sb_plan *input, sb_func *func, sb_plan **out, sb_error *err)
+{
+    sb_plan *plan = NULL;
+    sb_status status = need_schema(input, "a filter by rows", err);
+    if (status != SB_OK) {
+        return status;
+    }
+    SB_TRY(sb_plan_check_take(input->schema, err));
+    SB_TRY(node_new(SB_PLAN_FILTER, input, 1, &plan, err));
+    plan->function_end += 1;
+    SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
+    plan->schema = sb_type_retain(input->schema);
+    *out = plan;
+    return SB_OK;
+out:
+    sb_plan_drop(plan);
+    return status;
+}
+
+sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,
+                             sb_error *err)
+{
+    sb_plan *plan = NULL;
+    sb_type **columns = NULL;
+    int32_t made = 0;
+    sb_status status = need_schema(input, "select", err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (count < 0 || count > SB_COLUMNS_MAX) {
+        return sb_error_set(err, SB_INVALID, "select of %d columns", count);
+    }
+    SB_TRY(node_new(SB_PLAN_SELECT, input, count, &plan, err));
+    columns = sb_mem_alloc_array((size_t)count, sizeof *columns);
+    if (columns == NULL) {
+        status = sb_error_no_memory(err, (size_t)count * sizeof *columns);
+        goto out;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        SB_TRY(column_find(input->schema, names[i], &plan->columns[i], err));
+        for (int32_t k = 0; k < i; k++) {
+            if (plan->columns[k] == plan->columns[i]) {
+                status =
+                    sb_error_set(err, SB_INVALID, "column \"%.100s\" is selected twice", names[i]);
+                goto out;
+            }
+        }
+        columns[i] = sb_type_retain(input->schema->children[plan->columns[i]]);
+        made = i + 1;
+    }
+    SB_TRY(sb_type_new_struct(columns, count, input->schema, &plan->schema, err));
+    sb_mem_free(columns);
+    *out = plan;
+    return SB_OK;
+out:
+    for (int32_t i = 0; i < made; i++) {
+        sb_type_drop(columns[i]);
+    }
+    sb_mem_free(columns);
+    sb_plan_drop(plan);
+    return status;
+}
+
+sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, bool is_filter,
+                            sb_plan **out, sb_error *err)
+{
+    if (is_filter && schema != NULL) {
+        return sb_error_set(err, SB_INVALID,
+                            "a filter keeps its input's schema; none can be declared");
+    }
+    if (schema != NULL && schema->layout != SB_LAYOUT_STRUCT) {
+        return sb_error_set(err, SB_INVALID, "the declared schema is not a struct");
+    }
+    if (is_filter && input->schema != NULL) {
+        sb_status status = sb_plan_check_take(input->schema, err);
+        if (status != SB_OK) {
+            return status;
+        }
+    }
+    sb_plan *plan = NULL;
+    sb_status status = node_new(SB_PLAN_BATCH, input, 0, &plan, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    status = label_set(plan, label, err);
+    if (status != SB_OK) {
+        sb_plan_drop(plan);
+        return status;
+    }
+    plan->is_filter = is_filter;
+    sb_type *known = is_filter ? input->schema : schema;
+    plan->schema = known != NULL ? sb_type_retain(known) : NULL;
+    *out = plan;
+    return SB_OK;
+}

@@ -1,0 +1,68 @@
+/* Logical plans: what to do with the rows of a source, as a chain of const nodes.
+ *
+ * A plan is its last node; each builder call gives a new plan that keeps its input alive. Names are resolved when a node is built:
+ * a node refers to columns of its input by index. A node whose schema is not known yet (a batch function without a declared one) is
+ * deferred: schema is NULL, and only batch functions can follow.
+ *
+ * Operators are numbered from the source's consumer (0) on; functions of with_columns and filter nodes likewise, in plan order.
+ *
+ * Threads: const once made; references are atomic. Memory: reference-counted nodes; functions and types are referenced. */
+#ifndef SB_PLAN_PLAN_H
+#define SB_PLAN_PLAN_H
+
+#include "column/type.h"
+#include "jit/func.h"
+
+typedef enum sb_plan_kind {
+    SB_PLAN_SOURCE,
+    SB_PLAN_WITH,   /* columns added or replaced by functions of the input's columns */
+    SB_PLAN_FILTER, /* rows kept where a function is true */
+    SB_PLAN_SELECT,
+    SB_PLAN_BATCH /* a function of the host over whole batches */
+} sb_plan_kind;
+
+typedef struct sb_plan_call {
+    sb_func *func;    /* owned reference */
+    int64_t *columns; /* owned: the input's column of each bound parameter */
+} sb_plan_call;
+
+typedef struct sb_plan sb_plan;
+struct sb_plan {
+    _Atomic int64_t refs;
+    sb_plan_kind kind;
+    sb_plan *input;         /* owned reference; NULL: this is the source */
+    sb_type *schema;        /* owned reference; NULL: deferred */
+    int32_t op_index;       /* the source is -1 */
+    int32_t function_first; /* index of calls[0] among the plan's functions */
+    int32_t function_end;   /* functions up to and with this node */
+    int32_t count;          /* WITH, SELECT: columns. FILTER: 1 */
+    sb_plan_call *calls;    /* WITH, FILTER: count */
+    int64_t *columns;       /* WITH: place of each result in schema. SELECT: column of the input */
+    char *label;            /* SOURCE, BATCH: for explain */
+    bool is_filter;         /* BATCH: gives a Boolean array, the schema stays */
+};
+
+/* schema: borrow, a struct type. */
+sb_status sb_plan_new_source(const char *text, sb_type *schema, sb_plan **out, sb_error *err);
+/* SB_UNKNOWN_COLUMN, SB_TYPE (a column is not of the type the function was made for), SB_INVALID (a name twice),
+ * SB_UNSUPPORTED (after a deferred node). Functions see the columns of the input, not each other's results. */
+sb_status sb_plan_new_with(sb_plan *input, int32_t count, const char *const *names, sb_func *const *funcs,
+                           sb_plan **out, sb_error *err);
+/* Likewise; SB_UNSUPPORTED also for a column that cannot be filtered. */
+sb_status sb_plan_new_filter(sb_plan *input, sb_func *func, sb_plan **out, sb_error *err);
+sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out, sb_error *err);
+/* schema: borrow, NULL: deferred (or the input's, for a filter). */
+sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, bool is_filter, sb_plan **out,
+                            sb_error *err);
+sb_plan *sb_plan_retain(sb_plan *plan);
+void sb_plan_drop(sb_plan *plan); /* NULL is fine */
+
+/* Appends why a function is not compiled, in words for users. */
+typedef void (*sb_plan_reason_fn)(const sb_func *func, sb_buf *out);
+/* The operator tree, last operator first, lines ended by newlines. */
+void sb_plan_explain(const sb_plan *plan, sb_plan_reason_fn reason, sb_buf *out);
+
+/* Can every column of the schema be filtered? SB_UNSUPPORTED names the first that cannot. */
+sb_status sb_plan_check_take(const sb_type *schema, sb_error *err);
+
+#endif
