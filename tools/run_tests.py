@@ -195,7 +195,8 @@ def program_run(
     if result.returncode != 0:
         detail = f"exit status {result.returncode}\n{result.stdout}"
         return [Case(runner, name, FAILED, seconds, detail)]
-    return [Case(runner, name, PASSED, seconds)]
+    last = result.stdout.strip().rpartition("\n")[2]
+    return [Case(runner, name, PASSED, seconds, last)]
 
 
 # --- canaries ---------------------------------------------------------------------------------------------------------
@@ -296,6 +297,12 @@ def steps(machine: Machine) -> list[Step]:
         venv, _ = machine.prepared("main", oldest)
         return run(venv)
 
+    def program_step(
+        name: str, python: setup.Python, arguments: Sequence[str], timeout_s: float = 900
+    ) -> list[Case]:
+        venv, folder = machine.prepared("main", python)
+        return program_run(f"program {python.name}", name, venv, folder, arguments, timeout_s)
+
     found = [
         Step("pythons", False, lambda: python_presence(machine)),
         Step("canaries", True, lambda: venv_step(canaries)),
@@ -304,24 +311,33 @@ def steps(machine: Machine) -> list[Step]:
         Step("asan", False, lambda: c_step("asan")),
         Step("small", False, lambda: c_step("small")),
         Step("tsan", False, lambda: c_step("tsan", TSAN_SUITES)),
-        Step(f"python {oldest.name}", True, lambda: pytest_step("main", oldest, [])),
+        Step("wheel", False, lambda: program_step("wheel", oldest, ["tools/wheel.py"])),
+        Step("demo", False, lambda: program_step("demo", oldest, ["examples/demo.py"])),
+        Step("docs", False, lambda: program_step("docs", oldest, ["tools/docs.py"])),
+        Step(f"pytest {oldest.name}", True, lambda: pytest_step("main", oldest, [])),
+        Step("pytest small", False, lambda: pytest_step("small", oldest, [])),
     ]
-    for python in machine.pythons[1:]:
-        if python.version in setup.TESTED:
+    tested = [python for python in machine.pythons if python.version in setup.TESTED]
+    for python in tested:
+        if python is not oldest:
             found.append(
-                Step(
-                    f"python {python.name}",
-                    False,
-                    lambda python=python: pytest_step("main", python, ["-m", OTHER_PYTHONS]),
-                )
+                Step(f"pytest {python.name}", False, lambda p=python: pytest_step("main", p, []))
             )
+    for python in tested:
+        found.append(
+            Step(
+                f"fuzz {python.name}",
+                False,
+                lambda p=python: program_step("differential", p, FUZZ),
+            )
+        )
     return found
 
 
 # The rooms in which threads meet.
 TSAN_SUITES = ("os", "jit", "exec", "api")
-# What runs on the Pythons that are not the oldest.
-OTHER_PYTHONS = "api or differential"
+# What the differential fuzzer runs on each Python: functions from the grammar, each on as many column sets.
+FUZZ = ("-m", "fuzz.differential", "--functions", "2000", "--columns", "25", "--tier", "mixed")
 
 
 def run_step(step: Step) -> list[Case]:
@@ -334,6 +350,9 @@ def run_step(step: Step) -> list[Case]:
     bad = [case for case in cases if case.outcome != PASSED]
     seconds = time.monotonic() - started
     say(f"{'FAIL' if bad else 'ok  '}  {step.name:<14} {len(cases):5} tests {seconds:7.1f} s")
+    for case in cases:
+        if case.outcome == PASSED and case.detail:
+            say("      " + case.detail)
     for case in bad:
         say(f"      {case.outcome}: {case.runner}: {case.name}")
         for line in case.detail.strip()[-DETAIL_SIZE_MAX:].splitlines():
