@@ -2,7 +2,7 @@
  *
  * Algorithm:
  *   1. read the section table; each section's bytes must lie inside the file
- *   2. lay out the allocated sections one after another, each at its alignment, from a page boundary; a writable or
+ *   2. lay out the allocated sections one after another, each at its alignment; a writable or
  *      zero-filled one is refused, notes and unwind tables are left out
  *   3. copy them into a private buffer
  *   4. apply the relocations of the sections laid out; a symbol must be defined in one of them
@@ -25,6 +25,8 @@
 #define ALIGNMENT_MAX ((uint64_t)4096)
 #define SECTION_COUNT_MAX 4096u
 #define NOT_LOADED SIZE_MAX
+/* Bytes before the first section: a sanitizer's check of a call by pointer reads what precedes a function. */
+#define IMAGE_LEAD ((size_t)64)
 
 enum {
     ELF_TYPE_RELOCATABLE = 1,
@@ -230,13 +232,14 @@ static sb_status place_section(reader *in, size_t index, sb_error *err)
 
 static sb_status lay_out(reader *in, sb_error *err)
 {
+    in->image->size = IMAGE_LEAD;
     for (size_t i = 0; i < in->section_count; i++) {
         sb_status status = place_section(in, i, err);
         if (status != SB_OK) {
             return status;
         }
     }
-    if (in->image->size == 0) {
+    if (in->image->size == IMAGE_LEAD) {
         return malformed("no code", err);
     }
     in->image->bytes = sb_mem_alloc_aligned(in->image->size);
