@@ -132,7 +132,8 @@ SABOT_API const char *sabot_function_param_column(const sabot_function *function
  * rows_left{reason: count}, ns_per_row. out-owned: sabot_text_free. Counters are those of all runs of this function so far. */
 SABOT_API sabot_status sabot_function_report(const sabot_function *function, char **json, sabot_error *err);
 /* what: "ir", "llvm", "asm". SABOT_UNSUPPORTED when there is none. out-owned: sabot_text_free. */
-SABOT_API sabot_status sabot_function_text(sabot_function *function, const char *what, char **text, sabot_error *err);
+SABOT_API sabot_status sabot_function_text(sabot_session *session, sabot_function *function, const char *what,
+                                           char **text, sabot_error *err);
 
 /* --- plans ------------------------------------------------------------------------------------------------------------ */
 typedef struct sabot_plan sabot_plan;

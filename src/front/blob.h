@@ -21,7 +21,7 @@
  *     UNARY u8 op, node                             BINARY u8 op, left, right
  *     BOOLOP u8 op (0 and, 1 or), list              COMPARE left, u32 count, count x (u8 op, node)
  *     IFEXP test, body, orelse                      CALL u8 builtin, list of arguments
- *     UNSUPPORTED str code, str detail              code: one of SB_REFUSAL_LIST (front/refusal.h) in lower case
+ *     UNSUPPORTED str code, str detail              code: one of SB_REFUSAL_LIST (ir/refusal.h) in lower case
  * Statements
  *     ASSIGN u32 count of targets (slots, left to right), slots u32..., value
  *     AUGASSIGN u32 slot, u8 op, value              EXPR node           PASS

@@ -7,8 +7,8 @@
 #ifndef SB_FRONT_FRONT_H
 #define SB_FRONT_FRONT_H
 
-#include "front/refusal.h"
 #include "ir/func_info.h"
+#include "ir/refusal.h"
 
 typedef struct sb_front_column { /* borrowed */
     const char *name;
@@ -33,10 +33,5 @@ typedef struct sb_lowered {
 sb_status sb_front_lower(const void *blob, size_t size, const sb_front_column *columns,
                          uint32_t column_count, bool compile_off, sb_lowered *out, sb_error *err);
 void sb_lowered_release(sb_lowered *lowered);
-
-const char *sb_refusal_code_name(uint32_t code);    /* borrow, static: "unknown_call" */
-const char *sb_refusal_code_message(uint32_t code); /* borrow, static */
-const char *sb_refusal_code_hint(uint32_t code);    /* borrow, static; may be "" */
-uint32_t sb_refusal_code_of_name(const char *name, size_t size); /* SB_REFUSAL_SYNTAX when unknown */
 
 #endif

@@ -22,6 +22,7 @@ typedef struct sb_func sb_func;
 struct sb_func {
     char *name; /* owned */
     bool compiled;
+    bool can_raise; /* some row may leave or raise */
     char result_format[8]; /* Arrow format: "l" "g" "b" "u" "n" */
     sb_prim result_prim;   /* of "l" "g" "b"; VOID otherwise */
     uint32_t param_count;  /* bound parameters, in parameter order */
@@ -48,7 +49,7 @@ void sb_func_local_free(sb_func_local *local);
 typedef struct sb_func_counts {
     int64_t rows, rows_native, rows_interpreter; /* rows given; finished or left in native code / in tier 0 */
     int64_t left[SB_REASON_COUNT];
-    int64_t ns; /* time in sb_func_run */
+    int64_t ns, rows_timed; /* some vectors are timed: their time and rows */
 } sb_func_counts;
 
 /* Computes rows [0, row_count) of one vector. The caller sets in, out, active, stop of *call; this sets rt, the leave list (owned by
@@ -59,6 +60,8 @@ sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32
 
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 void sb_func_report(const sb_func *func, sb_buf *json); /* the JSON object of sabot_function_report */
-sb_status sb_func_text(sb_func *func, const char *what, sb_buf *text, sb_error *err); /* "ir" "llvm" "asm" */
+/* what: "ir", "llvm", "asm" (asks the compiler at helper_path; may be NULL for the others). */
+sb_status sb_func_text(sb_func *func, const char *what, const char *helper_path, sb_buf *text,
+                       sb_error *err);
 
 #endif

@@ -1,8 +1,10 @@
 /* Why a function, or a place in it, is not compiled. One table: codes are what reports and tests name.
  *
  * X(NAME, "code", "message", "hint"): message may be followed by a detail. */
-#ifndef SB_FRONT_REFUSAL_H
-#define SB_FRONT_REFUSAL_H
+#ifndef SB_IR_REFUSAL_H
+#define SB_IR_REFUSAL_H
+
+#include "base/compiler.h"
 
 #define SB_REFUSAL_LIST(X)                                                                         \
     X(NO_SOURCE, "no_source", "the function's source text was not found",                          \
@@ -36,5 +38,10 @@ typedef enum sb_refusal_code {
 #undef X
         SB_REFUSAL_COUNT
 } sb_refusal_code;
+
+const char *sb_refusal_code_name(uint32_t code);    /* borrow, static: "unknown_call" */
+const char *sb_refusal_code_message(uint32_t code); /* borrow, static */
+const char *sb_refusal_code_hint(uint32_t code);    /* borrow, static; may be "" */
+uint32_t sb_refusal_code_of_name(const char *name, size_t size); /* SB_REFUSAL_SYNTAX when unknown */
 
 #endif

@@ -1,0 +1,104 @@
+/* sabot_session_*: the code generator and its caches, shared by everything made from a session.
+ *
+ * Interface: sabot.h. Checks arguments, then calls the jit room. Memory: out-owned handles. Threads: any. */
+#include <string.h>
+
+#include "api/api_int.h"
+#include "base/mem.h"
+
+#define SABOT_VERSION "0.1.0"
+
+const char *
+sabot_version(void)
+{
+    return SABOT_VERSION;
+}
+
+void
+sabot_text_free(char *text)
+{
+    sb_mem_free(text);
+}
+
+sabot_status
+api_give_text(sb_buf *buf, char **text, sabot_error *err)
+{
+    sb_status status = sb_buf_status(buf, api_error(err));
+    if (status == SB_OK) {
+        *text = sb_buf_take(buf);
+    }
+    sb_buf_release(buf);
+    return api_status(status);
+}
+
+sabot_status
+sabot_session_new(const sabot_session_options *options, sabot_session **out, sabot_error *err)
+{
+    static const sabot_session_options none = {0};
+    sb_status status = SB_OK;
+    if (out == NULL) {
+        return api_status(sb_error_set(api_error(err), SB_INVALID, "out is NULL"));
+    }
+    options = options != NULL ? options : &none;
+    sabot_session *session = sb_mem_alloc_zero(sizeof(*session));
+    if (session == NULL) {
+        return api_status(sb_error_no_memory(api_error(err), sizeof(*session)));
+    }
+    if (options->helper_path != NULL) {
+        size_t size = strlen(options->helper_path) + 1;
+        session->helper_path = sb_mem_alloc(size);
+        if (session->helper_path == NULL) {
+            status = sb_error_no_memory(api_error(err), size);
+            goto out;
+        }
+        memcpy(session->helper_path, options->helper_path, size);
+    }
+    sb_jit_options jit = {.helper_path = session->helper_path,
+                          .cpu = options->cpu_level,
+                          .compile_timeout_ns = options->compile_ms_max * 1000000};
+    SB_TRY(sb_jit_new(&session->jit, &jit, api_error(err)));
+    *out = session;
+    return SABOT_OK;
+out:
+    sabot_session_free(session);
+    return api_status(status);
+}
+
+void
+sabot_session_free(sabot_session *session)
+{
+    if (session == NULL) {
+        return;
+    }
+    sb_jit_free(session->jit);
+    sb_mem_free(session->helper_path);
+    sb_mem_free(session);
+}
+
+sabot_status
+sabot_session_stats(sabot_session *session, char **json, sabot_error *err)
+{
+    sb_jit_stats stats;
+    sb_buf buf;
+    if (session == NULL || json == NULL) {
+        return api_status(sb_error_set(api_error(err), SB_INVALID, "an argument is NULL"));
+    }
+    sb_jit_stats_get(session->jit, &stats);
+    sb_buf_init(&buf, 0);
+    sb_buf_printf(&buf, "{\"requests\": %lld, \"compiled\": %lld, \"cache_hits\": %lld, ",
+                  (long long)stats.requests, (long long)stats.compiles,
+                  (long long)stats.cache_hits);
+    sb_buf_printf(&buf, "\"loads\": %lld, \"failures\": %lld, \"compile_ms\": %.3f, ",
+                  (long long)stats.loads, (long long)stats.failures,
+                  (double)stats.compile_ns / 1e6);
+    sb_buf_printf(&buf, "\"helper_starts\": %lld, \"helper_pid\": %lld, \"queued\": %lld, ",
+                  (long long)stats.helper_starts, (long long)stats.helper_pid,
+                  (long long)stats.queued);
+    sb_buf_printf(&buf, "\"cache_bytes\": %zu, \"loaded_bytes\": %zu, \"cpu\": ",
+                  stats.cache_bytes, stats.loaded_bytes);
+    sb_buf_json_string(&buf, sb_jit_cpu(session->jit), SIZE_MAX);
+    sb_buf_text(&buf, ", \"helper\": ");
+    sb_buf_json_string(&buf, session->helper_path != NULL ? session->helper_path : "", SIZE_MAX);
+    sb_buf_text(&buf, "}");
+    return api_give_text(&buf, json, err);
+}

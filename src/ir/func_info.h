@@ -1,0 +1,22 @@
+/* Facts of one function that outlive the front: parameters, refusals, result type. Plain data shared by front, jit, plan and api.
+ *
+ * Memory: strings and arrays are owned by whoever holds the struct (sb_mem_free). Threads: const once made. */
+#ifndef SB_IR_FUNC_INFO_H
+#define SB_IR_FUNC_INFO_H
+
+#include "ir/ir.h"
+
+typedef struct sb_func_param {
+    uint32_t index; /* among all parameters of the Python function */
+    char *column;   /* owned: name of the column it binds to */
+    sb_prim prim;   /* the column's type when kernels know it, else VOID */
+    int32_t input;  /* index in ir.inputs (kernel in[]); -1: the kernel does not read it */
+} sb_func_param;
+
+typedef struct sb_refusal { /* one reason why a function is not compiled */
+    uint32_t code;          /* sb_refusal_code of ir/refusal.h */
+    char *detail;           /* owned; may be empty */
+    uint32_t line, col, end_line, end_col; /* line 0: no place */
+} sb_refusal;
+
+#endif

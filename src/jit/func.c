@@ -1,0 +1,603 @@
+/* Tiers: which code runs a vector, and what is remembered of it.
+ *
+ * Interface: sb_func_* of func.h.
+ * Policy: tier 0 serves from the first row on. Native code is asked for once the rows seen so far were worth it (NATIVE_WORTH operations;
+ * a tiny input never starts the compiler), at once under SB_TIER_NATIVE. The fast entry comes first. Vectors it calls BAD are done again, in
+ * tier 0; when more than 1 in BAD_SHARE of at least BAD_VECTORS_MIN vectors is BAD, the careful entry is compiled and used instead.
+ * Threads: the function is shared; handles and counters are atomic, requests are made under `mutex` (innermost but for the
+ * compile service's own). A local belongs to one worker.
+ * Memory: the leave list of a local grows from LEAVE_CAPACITY_MIN to one entry a row. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "interp/interp.h"
+#include "ir/refusal.h"
+#include "jit/code.h"
+#include "jit/emit.h"
+#include "jit/func.h"
+#include "jit/helper.h"
+#include "os/os.h"
+
+#define NATIVE_WORTH 100000 /* operations in tier 0, some 0.1 ms */
+#define BAD_SHARE 16
+#define BAD_VECTORS_MIN 4
+#define TIMED_EVERY 16 /* one vector in this many is timed */
+#define FLUSH_EVERY 32 /* vectors between additions to the function's totals */
+#ifdef SB_TEST_TINY
+#define LEAVE_CAPACITY_MIN 1
+#else
+#define LEAVE_CAPACITY_MIN 64
+#endif
+
+enum { ENTRY_FAST, ENTRY_CAREFUL, ENTRY_COUNT };
+
+typedef struct sb_func_private {
+    atomic_int references;
+    struct sb_jit *jit; /* borrow; NULL: never native */
+    sb_interp *interp;
+    int lanes;
+    sb_mutex *mutex; /* over requests */
+    _Atomic(sb_code *) codes[ENTRY_COUNT];
+    atomic_bool request_failed[ENTRY_COUNT]; /* emitting or queueing failed for good */
+    atomic_llong worth;                      /* operations done in tier 0 */
+    atomic_llong vectors, bad_vectors;
+    atomic_llong rows, rows_native, rows_interpreter, ns, rows_timed;
+    atomic_llong left[SB_REASON_COUNT];
+} func_private;
+
+struct sb_func_local {
+    sb_func *func;
+    sb_interp_state *state;
+    uint32_t *leave;
+    int32_t leave_capacity;
+    uint32_t vectors;
+    sb_func_counts pending; /* not yet in the function's totals */
+};
+
+/* --- life ----------------------------------------------------------------------------------------------------------------- */
+
+void
+sb_func_parts_release(sb_func *parts)
+{
+    sb_mem_free(parts->name);
+    for (uint32_t k = 0; k < parts->param_count; k++) {
+        sb_mem_free(parts->params[k].column);
+    }
+    sb_mem_free(parts->params);
+    for (uint32_t k = 0; k < parts->refusal_count; k++) {
+        sb_mem_free(parts->refusals[k].detail);
+    }
+    sb_mem_free(parts->refusals);
+    sb_ir_release(&parts->ir);
+    *parts = (sb_func){0};
+}
+
+sb_status
+sb_func_new(struct sb_jit *jit, sb_func *parts, sb_func **out, sb_error *err)
+{
+    sb_status status = SB_OK;
+    sb_func *func = sb_mem_alloc_zero(sizeof(*func));
+    func_private *priv = sb_mem_alloc_zero(sizeof(*priv));
+    if (func == NULL || priv == NULL) {
+        status = sb_error_no_memory(err, sizeof(*priv));
+        goto out;
+    }
+    *func = *parts;
+    func->priv = priv;
+    atomic_init(&priv->references, 1);
+    priv->jit = jit;
+    SB_TRY(sb_mutex_new(&priv->mutex, err));
+    if (func->compiled) {
+        SB_TRY(sb_interp_new(&func->ir, &priv->interp, err));
+        priv->lanes = jit != NULL ? sb_emit_choose_lanes(&func->ir, sb_jit_cpu(jit)) : 0;
+    }
+    *parts = (sb_func){0};
+    *out = func;
+    return SB_OK;
+out:
+    if (priv != NULL) {
+        sb_mutex_free(priv->mutex);
+    }
+    sb_mem_free(priv);
+    sb_mem_free(func);
+    return status;
+}
+
+sb_func *
+sb_func_retain(sb_func *func)
+{
+    atomic_fetch_add_explicit(&func->priv->references, 1, memory_order_relaxed);
+    return func;
+}
+
+void
+sb_func_drop(sb_func *func)
+{
+    /* acq_rel: the last owner sees what the others did before it frees. */
+    if (func == NULL ||
+        atomic_fetch_sub_explicit(&func->priv->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    func_private *priv = func->priv;
+    for (int k = 0; k < ENTRY_COUNT; k++) {
+        sb_code_drop(atomic_load_explicit(&priv->codes[k], memory_order_relaxed));
+    }
+    sb_interp_free(priv->interp);
+    sb_mutex_free(priv->mutex);
+    sb_mem_free(priv);
+    sb_func_parts_release(func);
+    sb_mem_free(func);
+}
+
+/* --- native code ---------------------------------------------------------------------------------------------------------- */
+
+static sb_status
+emit(const sb_func *func, int entry, sb_buf *text, sb_error *err)
+{
+    sb_emit_options options = {.lanes = func->priv->lanes,
+                               .fast = entry == ENTRY_FAST,
+                               .careful = entry == ENTRY_CAREFUL,
+                               .cpu_level = sb_jit_cpu(func->priv->jit)};
+    return sb_emit_llvm(&func->ir, &options, text, err);
+}
+
+/* Asks for one entry, once. A full queue is asked again at a later vector. */
+static void
+request(sb_func *func, int entry)
+{
+    static const char *const symbols[] = {SB_EMIT_FAST, SB_EMIT_CAREFUL};
+    func_private *priv = func->priv;
+    if (priv->jit == NULL || !func->compiled ||
+        atomic_load_explicit(&priv->request_failed[entry], memory_order_relaxed) ||
+        atomic_load_explicit(&priv->codes[entry], memory_order_acquire) != NULL) {
+        return;
+    }
+    sb_mutex_lock(priv->mutex);
+    if (atomic_load_explicit(&priv->codes[entry], memory_order_relaxed) == NULL) {
+        sb_buf text;
+        sb_code *code = NULL;
+        sb_buf_init(&text, 0);
+        sb_status status = emit(func, entry, &text, NULL);
+        if (status == SB_OK) {
+            status = sb_jit_request(priv->jit, &text, symbols[entry], &code, NULL);
+        }
+        sb_buf_release(&text);
+        /* release: whoever loads the handle sees what it points to. */
+        atomic_store_explicit(&priv->codes[entry], code, memory_order_release);
+        if (status != SB_OK && status != SB_LIMIT && status != SB_NO_MEMORY) {
+            atomic_store_explicit(&priv->request_failed[entry], true, memory_order_relaxed);
+        }
+    }
+    sb_mutex_unlock(priv->mutex);
+}
+
+static sb_kernel_fn
+entry_of(const sb_func *func, int entry)
+{
+    sb_code *code = atomic_load_explicit(&func->priv->codes[entry], memory_order_acquire);
+    return code != NULL ? sb_code_entry(code) : NULL;
+}
+
+void
+sb_func_start(sb_func *func, sb_tier tier)
+{
+    if (tier != SB_TIER_NATIVE || !func->compiled) {
+        return;
+    }
+    for (int k = 0; k < ENTRY_COUNT; k++) {
+        if (k == ENTRY_CAREFUL && func->ir.leave_reasons == 0) {
+            continue; /* never BAD */
+        }
+        request(func, k);
+    }
+    for (int k = 0; k < ENTRY_COUNT; k++) {
+        sb_code *code = atomic_load_explicit(&func->priv->codes[k], memory_order_acquire);
+        if (code != NULL) {
+            (void)sb_code_wait(code, SB_NEVER);
+        }
+    }
+}
+
+/* Before a vector, under AUTO: is it time to ask for something? */
+static void
+consider(sb_func *func, int32_t row_count)
+{
+    func_private *priv = func->priv;
+    if (atomic_load_explicit(&priv->codes[ENTRY_FAST], memory_order_acquire) == NULL) {
+        int64_t ops = (int64_t)func->ir.cost * row_count;
+        int64_t worth = atomic_fetch_add_explicit(&priv->worth, ops, memory_order_relaxed) + ops;
+        if (worth >= NATIVE_WORTH) {
+            request(func, ENTRY_FAST);
+        }
+        return;
+    }
+    int64_t bad = atomic_load_explicit(&priv->bad_vectors, memory_order_relaxed);
+    int64_t all = atomic_load_explicit(&priv->vectors, memory_order_relaxed);
+    if (all >= BAD_VECTORS_MIN && bad * BAD_SHARE > all) {
+        request(func, ENTRY_CAREFUL);
+    }
+}
+
+/* --- running -------------------------------------------------------------------------------------------------------------- */
+
+sb_status
+sb_func_local_new(sb_func *func, sb_func_local **out, sb_error *err)
+{
+    sb_status status = SB_OK;
+    SB_ASSERT(func->compiled);
+    sb_func_local *local = sb_mem_alloc_zero(sizeof(*local));
+    if (local == NULL) {
+        return sb_error_no_memory(err, sizeof(*local));
+    }
+    local->func = sb_func_retain(func);
+    local->leave_capacity = LEAVE_CAPACITY_MIN;
+    local->leave = sb_mem_alloc(sizeof(*local->leave) * LEAVE_CAPACITY_MIN);
+    if (local->leave == NULL) {
+        status = sb_error_no_memory(err, sizeof(*local->leave) * LEAVE_CAPACITY_MIN);
+        goto out;
+    }
+    SB_TRY(sb_interp_state_new(func->priv->interp, &local->state, err));
+    *out = local;
+    return SB_OK;
+out:
+    sb_func_local_free(local);
+    return status;
+}
+
+static void
+flush_counts(sb_func_local *local)
+{
+    func_private *priv = local->func->priv;
+    sb_func_counts *p = &local->pending;
+    atomic_fetch_add_explicit(&priv->rows, p->rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&priv->rows_native, p->rows_native, memory_order_relaxed);
+    atomic_fetch_add_explicit(&priv->rows_interpreter, p->rows_interpreter, memory_order_relaxed);
+    atomic_fetch_add_explicit(&priv->ns, p->ns, memory_order_relaxed);
+    atomic_fetch_add_explicit(&priv->rows_timed, p->rows_timed, memory_order_relaxed);
+    for (int k = 0; k < SB_REASON_COUNT; k++) {
+        if (p->left[k] != 0) {
+            atomic_fetch_add_explicit(&priv->left[k], p->left[k], memory_order_relaxed);
+        }
+    }
+    *p = (sb_func_counts){0};
+}
+
+void
+sb_func_local_free(sb_func_local *local)
+{
+    if (local == NULL) {
+        return;
+    }
+    flush_counts(local);
+    sb_interp_state_free(local->state);
+    sb_mem_free(local->leave);
+    sb_func_drop(local->func);
+    sb_mem_free(local);
+}
+
+static sb_status
+grow_leave(sb_func_local *local, sb_kcall *call, sb_error *err)
+{
+    int32_t capacity = local->leave_capacity * 4;
+    capacity = capacity > SB_VECTOR_ROWS ? SB_VECTOR_ROWS : capacity;
+    SB_ASSERT(capacity > local->leave_capacity);
+    size_t size = sizeof(*local->leave) * (size_t)capacity;
+    uint32_t *leave = sb_mem_realloc(local->leave, size);
+    if (leave == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    local->leave = leave;
+    local->leave_capacity = capacity;
+    call->leave = leave;
+    call->leave_capacity = capacity;
+    return SB_OK;
+}
+
+/* Runs a tier that records leaving rows (careful native code, or tier 0 when native is NULL) to the end of the vector. */
+static sb_status
+run_careful(sb_func_local *local, sb_kernel_fn native, sb_kcall *call, int32_t row_count,
+            sb_error *err)
+{
+    const sb_interp *interp = local->func->priv->interp;
+    int32_t row = 0;
+    call->leave_count = 0;
+    for (;;) {
+        row = native != NULL ? native(call, row, row_count)
+                             : sb_interp_run(interp, local->state, call, row, row_count);
+        switch (call->status) {
+        case SB_K_DONE:
+            return SB_OK;
+        case SB_K_GROW: {
+            sb_status status = grow_leave(local, call, err);
+            if (status != SB_OK) {
+                return status;
+            }
+            break;
+        }
+        case SB_K_STOP:
+            return sb_error_set(err, SB_CANCELLED, "cancelled");
+        default:
+            return sb_error_set(err, SB_INTERNAL, "%s: kernel status %d", local->func->name,
+                                (int)call->status);
+        }
+    }
+}
+
+/* The fast entry; *bad: some row must leave, nothing counts. */
+static sb_status
+run_fast(sb_func_local *local, sb_kernel_fn fast, sb_kcall *call, int32_t row_count, bool *bad,
+         sb_error *err)
+{
+    func_private *priv = local->func->priv;
+    call->leave_count = 0;
+    (void)fast(call, 0, row_count);
+    *bad = call->status == SB_K_BAD;
+    atomic_fetch_add_explicit(&priv->vectors, 1, memory_order_relaxed);
+    if (*bad) {
+        atomic_fetch_add_explicit(&priv->bad_vectors, 1, memory_order_relaxed);
+        return SB_OK;
+    }
+    return call->status == SB_K_STOP ? sb_error_set(err, SB_CANCELLED, "cancelled") : SB_OK;
+}
+
+/* Chooses the tier of one vector and runs it; *native: generated code did it. */
+static sb_status
+run_tier(sb_func_local *local, sb_kcall *call, int32_t row_count, sb_tier tier, bool *native,
+         sb_error *err)
+{
+    sb_func *func = local->func;
+    func_private *priv = func->priv;
+    *native = false;
+    if (tier == SB_TIER_INTERPRETER || priv->jit == NULL) {
+        return run_careful(local, NULL, call, row_count, err);
+    }
+    if (tier == SB_TIER_AUTO) {
+        consider(func, row_count);
+    }
+    int64_t bad_count = atomic_load_explicit(&priv->bad_vectors, memory_order_relaxed);
+    int64_t all = atomic_load_explicit(&priv->vectors, memory_order_relaxed);
+    bool often_bad = all >= BAD_VECTORS_MIN && bad_count * BAD_SHARE > all;
+    sb_kernel_fn careful = entry_of(func, ENTRY_CAREFUL);
+    sb_kernel_fn fast = careful != NULL && often_bad ? NULL : entry_of(func, ENTRY_FAST);
+    bool bad = fast == NULL;
+    if (fast != NULL) {
+        sb_status status = run_fast(local, fast, call, row_count, &bad, err);
+        if (status != SB_OK || !bad) {
+            *native = true;
+            return status;
+        }
+    }
+    /* Under NATIVE the careful entry does BAD vectors too, so that a test knows what it ran. */
+    sb_kernel_fn again = tier == SB_TIER_NATIVE || often_bad ? careful : NULL;
+    *native = again != NULL;
+    return run_careful(local, again, call, row_count, err);
+}
+
+static void
+count(sb_func_local *local, const sb_kcall *call, int32_t row_count, bool native, int64_t started,
+      sb_func_counts *counts)
+{
+    sb_func_counts one = {.rows = row_count};
+    one.rows_native = native ? row_count : 0;
+    one.rows_interpreter = native ? 0 : row_count;
+    if (started != 0) {
+        one.ns = sb_os_now_ns() - started;
+        one.rows_timed = row_count;
+    }
+    sb_func_counts *sums[] = {counts, &local->pending};
+    for (size_t s = 0; s < SB_COUNT_OF(sums); s++) {
+        sums[s]->rows += one.rows;
+        sums[s]->rows_native += one.rows_native;
+        sums[s]->rows_interpreter += one.rows_interpreter;
+        sums[s]->ns += one.ns;
+        sums[s]->rows_timed += one.rows_timed;
+        for (int32_t k = 0; k < call->leave_count; k++) {
+            sums[s]->left[SB_LEAVE_REASON(call->leave[k])]++;
+        }
+    }
+    if (local->vectors % FLUSH_EVERY == 0 || row_count < SB_VECTOR_ROWS) {
+        flush_counts(local);
+    }
+}
+
+sb_status
+sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count, sb_tier tier,
+            sb_func_counts *counts, sb_error *err)
+{
+    SB_ASSERT(func == local->func && row_count >= 0 && row_count <= SB_VECTOR_ROWS);
+    bool native = false;
+    int64_t started = local->vectors++ % TIMED_EVERY == 0 ? sb_os_now_ns() : 0;
+    call->rt = &sb_rt_table_default;
+    call->leave = local->leave;
+    call->leave_capacity = local->leave_capacity;
+    call->leave_count = 0;
+    call->reserved = 0;
+    sb_status status = run_tier(local, call, row_count, tier, &native, err);
+    (void)func;
+    if (status == SB_OK) {
+        count(local, call, row_count, native, started, counts);
+    }
+    return status;
+}
+
+/* --- looking ------------------------------------------------------------------------------------------------------------ */
+
+static void
+report_reasons(const sb_func *func, sb_buf *json)
+{
+    sb_buf_text(json, "\"reasons\": [");
+    for (uint32_t k = 0; k < func->refusal_count; k++) {
+        const sb_refusal *r = &func->refusals[k];
+        sb_buf_text(json, k == 0 ? "{\"code\": " : ", {\"code\": ");
+        sb_buf_json_string(json, sb_refusal_code_name(r->code), SIZE_MAX);
+        sb_buf_text(json, ", \"message\": ");
+        sb_buf_json_string(json, sb_refusal_code_message(r->code), SIZE_MAX);
+        sb_buf_text(json, ", \"detail\": ");
+        sb_buf_json_string(json, r->detail, SIZE_MAX);
+        sb_buf_text(json, ", \"hint\": ");
+        sb_buf_json_string(json, sb_refusal_code_hint(r->code), SIZE_MAX);
+        sb_buf_printf(json, ", \"line\": %u, \"col\": %u, \"end_line\": %u, \"end_col\": %u}",
+                      r->line, r->col, r->end_line, r->end_col);
+    }
+    sb_buf_text(json, "]");
+}
+
+static void
+report_params(const sb_func *func, sb_buf *json)
+{
+    bool first = true;
+    sb_buf_text(json, "\"params\": [");
+    for (uint32_t k = 0; k < func->param_count; k++) {
+        sb_buf_text(json, k == 0 ? "" : ", ");
+        sb_buf_json_string(json, func->params[k].column, SIZE_MAX);
+    }
+    sb_buf_text(json, "], \"reads\": [");
+    for (uint32_t k = 0; k < func->param_count; k++) {
+        int32_t input = func->params[k].input;
+        bool reads = !func->compiled || (input >= 0 && (func->ir.inputs.items[input].reads_values ||
+                                                        func->ir.inputs.items[input].reads_valid));
+        if (reads) {
+            sb_buf_text(json, first ? "" : ", ");
+            sb_buf_json_string(json, func->params[k].column, SIZE_MAX);
+            first = false;
+        }
+    }
+    sb_buf_text(json, "]");
+}
+
+static void
+report_native(const sb_func *func, sb_buf *json)
+{
+    static const char *const states[] = {"pending", "ready", "failed"};
+    const func_private *priv = func->priv;
+    sb_buf why;
+    sb_buf_init(&why, 0);
+    const char *state = "none";
+    int64_t compile_ns = 0;
+    for (int k = ENTRY_COUNT - 1; k >= 0; k--) {
+        sb_code *code = atomic_load_explicit(&priv->codes[k], memory_order_acquire);
+        if (code != NULL) {
+            state = states[sb_code_state_get(code)];
+            compile_ns += sb_code_compile_ns(code);
+            sb_buf_reset(&why);
+            sb_code_failure(code, &why);
+        }
+    }
+    sb_buf_printf(json, "\"lanes\": %d, \"cpu\": ", priv->lanes);
+    sb_buf_json_string(json, priv->jit != NULL ? sb_jit_cpu(priv->jit) : "", SIZE_MAX);
+    sb_buf_printf(json, ", \"native\": \"%s\", \"native_error\": ", state);
+    sb_buf_json_string(json, why.size > 0 ? why.data : "", why.size);
+    sb_buf_printf(json, ", \"compile_ms\": %.3f", (double)compile_ns / 1e6);
+    sb_buf_release(&why);
+}
+
+static void
+report_counts(const sb_func *func, sb_buf *json)
+{
+    func_private *priv = func->priv;
+    int64_t timed = atomic_load_explicit(&priv->rows_timed, memory_order_relaxed);
+    int64_t ns = atomic_load_explicit(&priv->ns, memory_order_relaxed);
+    sb_buf_printf(json, "\"rows\": %lld, \"rows_native\": %lld, \"rows_interpreter\": %lld",
+                  (long long)atomic_load_explicit(&priv->rows, memory_order_relaxed),
+                  (long long)atomic_load_explicit(&priv->rows_native, memory_order_relaxed),
+                  (long long)atomic_load_explicit(&priv->rows_interpreter, memory_order_relaxed));
+    sb_buf_text(json, ", \"rows_left\": {");
+    bool first = true;
+    for (int k = 1; k < SB_REASON_COUNT; k++) {
+        long long left = atomic_load_explicit(&priv->left[k], memory_order_relaxed);
+        if (left > 0) {
+            sb_buf_printf(json, "%s\"%s\": %lld", first ? "" : ", ", sb_reason_name((sb_reason)k),
+                          left);
+            first = false;
+        }
+    }
+    sb_buf_text(json, "}, \"ns_per_row\": ");
+    if (timed > 0) {
+        sb_buf_printf(json, "%.3f", (double)ns / (double)timed);
+    } else {
+        sb_buf_text(json, "null");
+    }
+}
+
+static const char *
+type_name(const char *format)
+{
+    static const char *const names[][2] = {
+        {"l", "int64"}, {"g", "double"}, {"b", "bool"}, {"u", "string"}, {"n", "null"}};
+    for (size_t k = 0; k < SB_COUNT_OF(names); k++) {
+        if (strcmp(format, names[k][0]) == 0) {
+            return names[k][1];
+        }
+    }
+    return format;
+}
+
+void
+sb_func_report(const sb_func *func, sb_buf *json)
+{
+    sb_buf_text(json, "{\"name\": ");
+    sb_buf_json_string(json, func->name, SIZE_MAX);
+    sb_buf_printf(json, ", \"mode\": \"%s\", \"kind\": \"scalar\", \"result\": \"%s\", ",
+                  func->compiled ? "compiled" : "interpreted", type_name(func->result_format));
+    report_params(func, json);
+    sb_buf_printf(json, ", \"can_raise\": %s, ", func->can_raise ? "true" : "false");
+    report_reasons(func, json);
+    sb_buf_text(json, ", ");
+    report_native(func, json);
+    sb_buf_text(json, ", ");
+    report_counts(func, json);
+    sb_buf_text(json, "}");
+}
+
+static sb_status
+text_of_asm(const sb_func *func, const char *helper_path, const sb_buf *llvm, sb_buf *text,
+            sb_error *err)
+{
+    sb_helper *helper = NULL;
+    sb_helper_options options = {.path = helper_path};
+    if (helper_path == NULL) {
+        return sb_error_set(err, SB_UNSUPPORTED, "there is no compiler");
+    }
+    sb_status status = sb_helper_new(&helper, &options, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    sb_helper_request wanted = {.text = llvm->data,
+                                .text_size = llvm->size,
+                                .cpu = sb_jit_cpu(func->priv->jit),
+                                .want_asm = true,
+                                .deadline_ns = SB_NEVER};
+    status = sb_helper_compile(helper, &wanted, text, err);
+    sb_helper_free(helper);
+    return status;
+}
+
+sb_status
+sb_func_text(sb_func *func, const char *what, const char *helper_path, sb_buf *text, sb_error *err)
+{
+    sb_buf llvm;
+    sb_status status = SB_OK;
+    sb_buf_init(&llvm, 0);
+    if (!func->compiled) {
+        return sb_error_set(err, SB_UNSUPPORTED, "%s is not compiled", func->name);
+    }
+    if (strcmp(what, "ir") == 0) {
+        sb_ir_print(&func->ir, text);
+        return sb_buf_status(text, err);
+    }
+    bool want_asm = strcmp(what, "asm") == 0;
+    if (!want_asm && strcmp(what, "llvm") != 0) {
+        return sb_error_set(err, SB_INVALID, "'%s' is none of ir, llvm, asm", what);
+    }
+    if (func->priv->jit == NULL) {
+        return sb_error_set(err, SB_UNSUPPORTED, "there is no code generator");
+    }
+    SB_TRY(emit(func, ENTRY_FAST, want_asm ? &llvm : text, err));
+    if (want_asm) {
+        SB_TRY(text_of_asm(func, helper_path, &llvm, text, err));
+    }
+out:
+    sb_buf_release(&llvm);
+    return status;
+}
