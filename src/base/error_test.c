@@ -60,6 +60,9 @@ static void long_message_is_cut(void **state)
     text[SB_ERROR_MESSAGE_SIZE - 1] = '\0';
     (void)sb_error_set(&err, SB_INVALID, "%s", text);
     assert_string_equal(err.message, text);
+    memset(text, 0x80, sizeof(text) - 1); /* no text at all: cut where the room ends */
+    (void)sb_error_set(&err, SB_INVALID, "%s", text);
+    assert_int_equal(strlen(err.message), SB_ERROR_MESSAGE_SIZE - 1);
 }
 
 /* A cut never leaves part of a character, whatever its width and position. */
