@@ -1,0 +1,353 @@
+"""Capture: from a Python function to its syntax tree, its parameters, its guards and the blob that the compiler reads.
+
+`capture(fn)` never raises for a function it cannot capture; `refusals` then says why. Three tables make it quick: for each
+function object the `Captured` somebody holds; for each code object its node and the names it uses; for these the blobs by
+captured values. So a new function object with known code costs the look-up of its names.
+
+Importing this module is cheap: parsing and encoding are imported by the first capture.
+"""
+
+from __future__ import annotations
+
+import weakref
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING, NamedTuple
+
+from sabot._annotations import blob_annotation, resolve
+from sabot._guards import Guards, builtins_of, find_names, is_scalar, scalar_key
+
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Hashable, Mapping
+    from typing import TypeAlias
+
+    from sabot._annotations import Annotation
+    from sabot._guards import Found
+    from sabot._source import Source
+
+    FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+_VARARGS, _VARKEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x4, 0x8, 0x20, 0x80, 0x200
+_BLOBS_MAX = 8  # of one code object, by captured values
+
+
+class Refusal(NamedTuple):
+    """Why a function is not captured: a code of `src/front/refusal.h`. Lines count from 1, columns are UTF-8 bytes from 0."""
+
+    code: str
+    detail: str
+    line: int
+    col: int
+    end_line: int
+    end_col: int
+
+
+class Param(NamedTuple):
+    """A parameter: `kind` is "positional" or "keyword_only"; `default` means something only where `has_default`."""
+
+    name: str
+    kind: str
+    has_default: bool
+    default: object
+
+
+class Captured:
+    """One function as it was when captured. Holds the function, so keep it no longer than what was built from it."""
+
+    __slots__ = (
+        "__weakref__",
+        "annotations",
+        "blob",
+        "file",
+        "first_line",
+        "fn",
+        "guards",
+        "name",
+        "node",
+        "params",
+    )
+    __slots__ += ("source", "owner", "refusals")
+
+    fn: object
+    name: str
+    file: str
+    first_line: int
+    params: tuple[Param, ...] | None
+    blob: bytes | None
+    refusals: tuple[Refusal, ...]
+    guards: Guards | None
+    annotations: dict[str, Annotation]
+    node: FunctionNode | None
+    owner: str | None
+    source: Source | None
+
+    def source_line(self, number: int) -> str | None:
+        """The text of a line of the function's file as it was compiled, without its end; None where it is not known."""
+        return self.source.line(number) if self.source is not None else None
+
+    def mangle(self, name: str) -> str:
+        """A name as the function's code object has it: `__x` in a class body is a private name."""
+        return _mangle(self.owner, name)
+
+
+def capture(fn: object) -> Captured:
+    """Captures a function; the same object again while nothing it depends on has changed and somebody holds it."""
+    known = _by_function.get(id(fn))
+    if (
+        known is not None
+        and known.fn is fn
+        and (known.guards is None or known.guards.changed() is None)
+    ):
+        return known
+    captured = _capture_function(fn) if isinstance(fn, FunctionType) else _capture_other(fn)
+    _by_function[id(fn)] = captured
+    return captured
+
+
+# By id: the values hold their functions, so an entry lives exactly as long as its key means this function.
+_by_function: weakref.WeakValueDictionary[int, Captured] = weakref.WeakValueDictionary()
+
+
+class _Code:
+    """What one code object always gives: its node, the names it uses, why it is refused, and blobs by captured values."""
+
+    __slots__ = ("blobs", "code", "locals", "names", "node", "owner", "refusals", "source")
+
+    def __init__(self, code: CodeType) -> None:
+        key = id(code)
+        self.code = weakref.ref(code, lambda _: _forget(key))
+        self.locals = tuple(dict.fromkeys(code.co_varnames + code.co_cellvars))
+        self.node: FunctionNode | None = None
+        self.owner: str | None = None
+        self.source: Source | None = None
+        self.names: tuple[str, ...] = ()
+        self.refusals: tuple[Refusal, ...] = ()
+        self.blobs: dict[Hashable, bytes] = {}
+
+
+_by_code: dict[int, _Code] = {}
+
+
+def _forget(key: int) -> None:
+    _by_code.pop(key, None)
+
+
+def _capture_function(fn: FunctionType) -> Captured:
+    code = fn.__code__
+    entry = _by_code.get(id(code))
+    if entry is None or entry.code() is not code:
+        entry = _read_code(code, fn.__globals__)
+    captured = Captured()
+    captured.fn = fn
+    captured.name = fn.__name__
+    captured.file = code.co_filename
+    captured.first_line = code.co_firstlineno
+    captured.params = _params(fn)
+    captured.node, captured.owner, captured.source = entry.node, entry.owner, entry.source
+    captured.annotations = _annotations(fn)
+    found = find_names(fn, entry.names)
+    captured.guards = Guards(fn, found)
+    captured.refusals = entry.refusals or _odd_globals(fn)
+    captured.blob = None if captured.refusals else _blob(captured, entry, found)
+    return captured
+
+
+def _capture_other(fn: object) -> Captured:
+    """What can be told of a callable that is no plain function; it always runs in CPython."""
+    captured = Captured()
+    captured.fn = fn
+    captured.file, captured.first_line, captured.params = "", 0, None
+    captured.blob = captured.guards = captured.node = captured.owner = captured.source = None
+    captured.annotations = {}
+    if isinstance(fn, MethodType) and isinstance(fn.__func__, FunctionType):
+        below = _capture_function(fn.__func__)
+        captured.name, captured.file, captured.first_line = below.name, below.file, below.first_line
+        captured.params = (below.params or ())[1:]
+        captured.node, captured.owner, captured.source = below.node, below.owner, below.source
+        captured.annotations = below.annotations
+        detail = "a bound method"
+    else:
+        kind = type(fn).__name__
+        name = str(fn.__name__) if isinstance(fn, (BuiltinFunctionType, type)) else ""
+        captured.name = name or kind
+        detail = f"{kind} {name}" if name else f"an object of class {kind}"
+    captured.refusals = (_whole(captured, "signature", detail),)
+    return captured
+
+
+def _read_code(code: CodeType, module_globals: dict[str, object]) -> _Code:
+    """Finds the node of a code object. What was found is kept; a missing source is looked for again the next time."""
+    from sabot._source import TooDeepError, sources_of
+
+    entry = _Code(code)
+    failure = ("no_source", "")
+    for source in sources_of(code, module_globals):
+        try:
+            match = source.find(code)
+        except TooDeepError as error:
+            failure = ("too_complex", str(error))
+            continue
+        if match is None:
+            if failure[0] == "no_source":
+                failure = ("source_mismatch", "")
+            continue
+        entry.node, entry.owner, entry.source = match.node, match.owner, source
+        entry.names = _outer_names(match.node, entry)
+        entry.refusals = _signature(code, match.node)
+        _by_code[id(code)] = entry
+        return entry
+    line = code.co_firstlineno
+    entry.refusals = (*_signature(code, None), Refusal(*failure, line, 0, line, 0))
+    if failure[0] == "source_mismatch":
+        _by_code[id(code)] = entry
+    return entry
+
+
+def _signature(code: CodeType, node: FunctionNode | None) -> tuple[Refusal, ...]:
+    """Refusals of the kinds of function and parameter that are never compiled."""
+    flags = code.co_flags
+    details = (
+        (flags & _VARARGS, "*args", node and node.args.vararg),
+        (flags & _VARKEYWORDS, "**kwargs", node and node.args.kwarg),
+        (flags & _GENERATOR, "a generator function", node),
+        (flags & _COROUTINE, "an async function", node),
+        (flags & _ASYNC_GENERATOR, "an async generator function", node),
+    )
+    line = code.co_firstlineno
+    return tuple(
+        Refusal(
+            "signature", detail, place.lineno, place.col_offset, place.lineno, place.col_offset + 1
+        )
+        if place
+        else Refusal("signature", detail, line, 0, line, 0)
+        for is_set, detail, place in details
+        if is_set
+    )
+
+
+def _whole(captured: Captured, code: str, detail: str) -> Refusal:
+    line = captured.first_line
+    return Refusal(code, detail, line, 0, line, 0)
+
+
+def _odd_globals(fn: FunctionType) -> tuple[Refusal, ...]:
+    """A dict subclass may run code at each look-up, so nothing can be said of its names."""
+    line = fn.__code__.co_firstlineno
+    return tuple(
+        Refusal("captured", f"{what} of class {type(space).__name__}", line, 0, line, 0)
+        for what, space in (("globals", fn.__globals__), ("builtins", builtins_of(fn)))
+        if type(space) is not dict
+    )
+
+
+def _params(fn: FunctionType) -> tuple[Param, ...]:
+    code = fn.__code__
+    defaults = fn.__defaults__ or ()
+    keyword_defaults: dict[str, object] = fn.__kwdefaults__ or {}
+    bare = code.co_argcount - len(defaults)
+    params: list[Param] = []
+    for place, name in enumerate(code.co_varnames[: code.co_argcount]):
+        has_default = place >= bare
+        params.append(
+            Param(name, "positional", has_default, defaults[place - bare] if has_default else None)
+        )
+    last = code.co_argcount + code.co_kwonlyargcount
+    for name in code.co_varnames[code.co_argcount : last]:
+        params.append(
+            Param(name, "keyword_only", name in keyword_defaults, keyword_defaults.get(name))
+        )
+    return tuple(params)
+
+
+def _annotations(fn: FunctionType) -> dict[str, Annotation]:
+    written: object = fn.__annotations__
+    if type(written) is not dict or not written:
+        return {}
+    spaces = (fn.__globals__, builtins_of(fn))
+    return {name: resolve(value, spaces) for name, value in written.items()}
+
+
+def _outer_names(node: FunctionNode, entry: _Code) -> tuple[str, ...]:
+    """The names that a function's own statements use and that are not its locals, as the code object has them."""
+    import ast
+
+    nested = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    names: dict[str, None] = {}
+    inside = set(entry.locals)
+    stack: list[ast.AST] = (
+        [node.body] if isinstance(node, ast.Lambda) else list(reversed(node.body))
+    )
+    while stack:
+        place = stack.pop()
+        if isinstance(place, ast.Name):
+            name = _mangle(entry.owner, place.id)
+            if name not in inside:
+                names[name] = None
+        elif isinstance(place, ast.AnnAssign):
+            stack.extend(part for part in (place.value, place.target) if part is not None)
+        elif not isinstance(place, nested):
+            stack.extend(reversed(list(ast.iter_child_nodes(place))))
+    return tuple(names)
+
+
+def _mangle(owner: str | None, name: str) -> str:
+    """Python's rule for private names."""
+    if owner is None or not name.startswith("__") or name.endswith("__"):
+        return name
+    owner = owner.lstrip("_")
+    return f"_{owner}{name}" if owner else name
+
+
+def _blob(captured: Captured, entry: _Code, found: Mapping[str, Found]) -> bytes:
+    from sabot._blob import Header, encode
+
+    assert captured.params is not None
+    assert captured.node is not None
+    annotation = blob_annotation(captured.annotations.get("return"))
+    key = (
+        captured.name,
+        annotation,
+        tuple(
+            _value_key(param.default) if param.has_default else None for param in captured.params
+        ),
+        tuple((value.origin, _value_key(value.value)) for value in found.values()),
+    )
+    blob = entry.blobs.get(key)
+    if blob is not None:
+        return blob
+    slots = {name: slot for slot, name in enumerate(entry.locals)}
+    places = _default_places(captured.node)
+    header = Header(
+        captured.name,
+        captured.file,
+        captured.first_line,
+        annotation,
+        slots,
+        [
+            (param.default, places[place]) if param.has_default else None
+            for place, param in enumerate(captured.params)
+        ],
+    )
+    blob = encode(header, captured.node, found, captured.mangle)
+    while len(entry.blobs) >= _BLOBS_MAX:
+        del entry.blobs[next(iter(entry.blobs))]
+    entry.blobs[key] = blob
+    return blob
+
+
+def _value_key(value: object) -> Hashable:
+    """Tells values apart as far as a blob does: scalars by value, all else by what the encoder asks about it."""
+    if is_scalar(value):
+        return scalar_key(value)
+    return id(type(value)), id(value) if isinstance(value, (BuiltinFunctionType, type)) else 0
+
+
+def _default_places(node: FunctionNode) -> list[ast.expr | ast.arg]:
+    """For each parameter the node of its default; the parameter itself where the text has none."""
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    bare = len(positional) - len(arguments.defaults)
+    places: list[ast.expr | ast.arg] = [*positional[:bare], *arguments.defaults]
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        places.append(default or argument)
+    return places

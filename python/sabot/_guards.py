@@ -1,0 +1,195 @@
+"""What a captured function found outside itself, and whether it is still there.
+
+A compiled function is right only while its code, its defaults and the objects behind its names are those seen at capture.
+`Guards.changed()` tells the first name that is not, in about a microsecond; it runs no user code: dictionaries are read by
+identity, and only exact scalars are compared by value (a counter rebound to an equal number has not changed).
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import CellType, CodeType, FunctionType
+
+_MISSING: object = object()
+_SCALARS = frozenset({int, float, bool, str, type(None)})
+_dict_get = cast("Callable[[dict[str, object], str, object], object]", dict.get)  # pyright: ignore[reportUnknownMemberType]
+_pack_float = struct.Struct("<d").pack
+
+
+class Found(NamedTuple):
+    """Where a name led: `origin` is "closure", "global", "builtin" or "missing" (`value` is then None)."""
+
+    origin: str
+    value: object
+
+
+def is_scalar(value: object) -> bool:
+    """Whether the value is an exact None, bool, int, float or str: what may stand in compiled code as a constant."""
+    return type(value) in _SCALARS
+
+
+def scalar_key(value: object) -> tuple[str, object]:
+    """A hashable key of an exact scalar: equal only for the same type and the same value, floats by their bits."""
+    if type(value) is float:
+        return "float", _pack_float(value)
+    return type(value).__name__, value
+
+
+def look_up(space: dict[str, object], name: str, default: object) -> object:
+    """Reads a namespace as a plain dictionary, so that a subclass of `dict` runs no code of its own."""
+    return _dict_get(space, name, default)
+
+
+def find_names(fn: FunctionType, names: tuple[str, ...]) -> dict[str, Found]:
+    """Looks each name up as the function itself would: closure cells, globals, builtins."""
+    code = fn.__code__
+    cells = dict(zip(code.co_freevars, fn.__closure__ or (), strict=True))
+    space = fn.__globals__
+    below = builtins_of(fn)
+    found: dict[str, Found] = {}
+    for name in names:
+        if name in cells:
+            value = _cell_value(cells[name])
+            found[name] = Found("missing", None) if value is _MISSING else Found("closure", value)
+            continue
+        value = look_up(space, name, _MISSING)
+        if value is not _MISSING:
+            found[name] = Found("global", value)
+            continue
+        value = look_up(below, name, _MISSING)
+        found[name] = Found("missing", None) if value is _MISSING else Found("builtin", value)
+    return found
+
+
+def builtins_of(fn: FunctionType) -> dict[str, object]:
+    """The builtins of this function's frames: settled when it was made, by `__builtins__` of its globals then.
+
+    A namespace that is no dictionary is not read: it counts as empty.
+    """
+    space: object = getattr(fn, "__builtins__", None)
+    return cast("dict[str, object]", space) if isinstance(space, dict) else {}
+
+
+class Guards:
+    """The names that one function object reads outside itself, with the objects found at capture.
+
+    `names` maps each name to what was found. `changed()` returns the name that leads elsewhere now, or None.
+    """
+
+    __slots__ = (
+        "_builtins",
+        "_cells",
+        "_code",
+        "_defaults",
+        "_fn",
+        "_from_builtins",
+        "_from_globals",
+        "_gone",
+        "_kwdefaults",
+        "names",
+    )
+
+    def __init__(self, fn: FunctionType, names: Mapping[str, Found]) -> None:
+        self.names = dict(names)
+        self._fn = fn
+        self._code = fn.__code__
+        self._defaults = fn.__defaults__
+        kwdefaults: dict[str, object] | None = fn.__kwdefaults__
+        self._kwdefaults = dict(kwdefaults) if kwdefaults else None
+        self._builtins = builtins_of(fn)
+        cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
+        self._from_globals = tuple((n, f.value) for n, f in names.items() if f.origin == "global")
+        self._from_builtins = tuple((n, f.value) for n, f in names.items() if f.origin == "builtin")
+        self._gone = tuple(n for n, f in names.items() if f.origin == "missing" and n not in cells)
+        self._cells = tuple(
+            (n, cells[n], _MISSING if f.origin == "missing" else f.value)
+            for n, f in names.items()
+            if n in cells
+        )
+
+    @property
+    def code(self) -> CodeType:
+        """The code object that was captured."""
+        return self._code
+
+    def changed(self) -> str | None:
+        """The name of what was rebound since capture, or None: a name, "__code__", "__defaults__" or "__kwdefaults__"."""
+        fn = self._fn
+        if fn.__code__ is not self._code:
+            return "__code__"
+        if fn.__defaults__ is not self._defaults and not _same_values(
+            fn.__defaults__, self._defaults
+        ):
+            return "__defaults__"
+        if (fn.__kwdefaults__ or self._kwdefaults) and not _same_items(
+            fn.__kwdefaults__, self._kwdefaults
+        ):
+            return "__kwdefaults__"
+        space = fn.__globals__
+        for name, value in self._from_globals:
+            now = space.get(name, _MISSING)
+            if now is not value and not _same(now, value):
+                return name
+        below = self._builtins
+        for name, value in self._from_builtins:
+            if name in space:
+                return name
+            now = below.get(name, _MISSING)
+            if now is not value and not _same(now, value):
+                return name
+        for name, cell, value in self._cells:
+            now = _cell_value(cell)
+            if now is not value and not _same(now, value):
+                return name
+        for name in self._gone:
+            if name in space or name in below:
+                return name
+        return None
+
+
+def tracing_active(code: CodeType | None = None) -> bool:
+    """Whether a debugger, tracer or profiler watches Python code that runs on this thread.
+
+    True under `sys.settrace`, `sys.setprofile`, and where a tool of `sys.monitoring` has events set, for everything or for
+    `code`. A tool under `sys.monitoring.COVERAGE_ID` does not count: it asks which lines ran, not to see each run.
+    """
+    if sys.gettrace() is not None or sys.getprofile() is not None:
+        return True
+    if sys.version_info < (3, 12):
+        return False
+    monitoring = sys.monitoring
+    for tool in range(6):
+        if tool == monitoring.COVERAGE_ID or monitoring.get_tool(tool) is None:
+            continue
+        if monitoring.get_events(tool) or (
+            code is not None and monitoring.get_local_events(tool, code)
+        ):
+            return True
+    return False
+
+
+def _cell_value(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _MISSING
+
+
+def _same(now: object, was: object) -> bool:
+    if type(now) is not type(was) or type(now) not in _SCALARS:
+        return now is was
+    return scalar_key(now) == scalar_key(was)
+
+
+def _same_values(now: tuple[object, ...] | None, was: tuple[object, ...] | None) -> bool:
+    return len(now or ()) == len(was or ()) and all(map(_same, now or (), was or ()))
+
+
+def _same_items(now: dict[str, object] | None, was: dict[str, object] | None) -> bool:
+    now, was = now or {}, was or {}
+    return now.keys() == was.keys() and all(_same(now[name], was[name]) for name in was)
