@@ -349,25 +349,43 @@ void sb_code_retain(sb_code *code)
     atomic_fetch_add_explicit(&code->ref_count, 1, memory_order_relaxed);
 }
 
+static bool code_unref(sb_code *code)
+{
+    return atomic_fetch_sub_explicit(&code->ref_count, 1, memory_order_acq_rel) == 1;
+}
+
+/* Under the mutex. The reference to jit stays with the caller. */
+static void code_free(sb_jit *jit, sb_code *code)
+{
+    if (code->code != NULL && --code->code->handle_count == 0) {
+        loaded_free(jit, code->code);
+    }
+    sb_buf_release(&code->text);
+    sb_mem_free(code);
+}
+
 void sb_code_drop(sb_code *code)
 {
-    if (code == NULL || atomic_fetch_sub_explicit(&code->ref_count, 1, memory_order_acq_rel) != 1) {
+    if (code == NULL || !code_unref(code)) {
         return;
     }
     sb_jit *jit = code->jit;
     if (forked(jit)) {
         return; /* the mutex may be held by a thread that is not here: leave it all */
     }
-    if (code->code != NULL) {
-        sb_mutex_lock(jit->mutex);
-        if (--code->code->handle_count == 0) {
-            loaded_free(jit, code->code);
-        }
-        sb_mutex_unlock(jit->mutex);
-    }
-    sb_buf_release(&code->text);
-    sb_mem_free(code);
+    sb_mutex_lock(jit->mutex);
+    code_free(jit, code);
+    sb_mutex_unlock(jit->mutex);
     jit_unref(jit);
+}
+
+/* The queue's reference. Under the mutex, so that who looks at the counts next finds it gone; jit has its owner still. */
+static void code_drop_queued(sb_jit *jit, sb_code *code)
+{
+    if (code_unref(code)) {
+        code_free(jit, code);
+        jit_unref(jit);
+    }
 }
 
 sb_kernel_fn sb_code_entry(const sb_code *code)
@@ -513,10 +531,8 @@ static void service_main(void *arg)
         } else {
             code_fail(code, SB_CANCELLED, "nobody waits for it");
         }
+        code_drop_queued(jit, code);
         sb_cond_broadcast(jit->done);
-        sb_mutex_unlock(jit->mutex);
-        sb_code_drop(code);
-        sb_mutex_lock(jit->mutex);
     }
     sb_mutex_unlock(jit->mutex);
 }
@@ -542,9 +558,7 @@ void sb_jit_free(sb_jit *jit)
     while (jit->queue_count > 0) {
         sb_code *code = queue_pop(jit);
         code_fail(code, SB_CANCELLED, "the session was closed");
-        sb_mutex_unlock(jit->mutex);
-        sb_code_drop(code);
-        sb_mutex_lock(jit->mutex);
+        code_drop_queued(jit, code);
     }
     cache_trim(jit, 0);
     sb_cond_broadcast(jit->done);
