@@ -1,0 +1,670 @@
+/* Options, the choice of width, and the frame of one entry: what is round the emitted body.
+ *
+ *     entry      input pointers, allocas
+ *     block      the next `lanes` rows; is the block whole (all its rows are asked for, no `active`)?
+ *       partial  its mask from row0, row1, active; nothing to do: next block
+ *     body       head (per block state), the ops
+ *     end        fast: a lane must leave -> exit_bad. careful: append to the leave list, or exit_grow
+ *     stores     whole: plain; else old and new values are blended, so that other rows keep their bytes
+ *     exits      status and row
+ *
+ * With one lane a block is a row: inactive rows are skipped, leaving jumps to row_leaves, stores are single.
+ * Stores are gathered while the ops are walked (e->values holds what they store), since they come after all that leaves.
+ *
+ * Width. Short bodies are interleaved: the latency of a chain of operations hides behind other chains, and the loop round the
+ * block costs less a row. Long ones would run out of registers. An int64 product or division in lanes needs conversions that
+ * only AVX-512 has; below that few lanes keep the rare exact path short.
+ *
+ * Memory: one allocation for the tables, three buffers; all given back. */
+#include "jit/emit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ir/kernel.h"
+#include "jit/emit_int.h"
+
+typedef struct level {
+    const char *name;
+    const char *attributes;
+    bool converts, multiplies;
+    uint32_t short_body;  /* instructions up to which `lanes_short` rows run side by side */
+    uint32_t medium_body; /* ... `lanes_medium` rows */
+    int lanes_short, lanes_medium, lanes_long;
+} level;
+
+static const level levels[] = {
+    {"x86-64", "\"target-cpu\"=\"x86-64\"", false, false, 10, 0, 16, 8, 8},
+    {"x86-64-v2", "\"target-cpu\"=\"x86-64-v2\"", false, false, 10, 0, 16, 8, 8},
+    {"x86-64-v3", "\"target-cpu\"=\"x86-64-v3\"", false, false, 12, 0, 16, 8, 8},
+    {"x86-64-v4",
+     "\"target-cpu\"=\"x86-64-v4\" \"prefer-vector-width\"=\"512\" "
+     "\"min-legal-vector-width\"=\"512\"",
+     true, true, 14, 28, 32, 16, 8},
+    {"aarch64", "", true, false, 10, 0, 16, 8, 8},
+    {"generic", "", false, false, 10, 0, 16, 8, 8},
+};
+
+static const level *level_of(const char *name)
+{
+    for (size_t i = 0; name != NULL && i < SB_COUNT_OF(levels); i++) {
+        if (strcmp(levels[i].name, name) == 0) {
+            return &levels[i];
+        }
+    }
+    return NULL;
+}
+
+int sb_emit_choose_lanes(const sb_ir *ir, const char *cpu_level)
+{
+    const level *found = level_of(cpu_level);
+    if (found == NULL) {
+        return 1;
+    }
+    uint32_t body = 0;
+    for (size_t i = 1; i < ir->insts.count; i++) {
+        const sb_inst *inst = &ir->insts.items[i];
+        const uint8_t flags = sb_op_infos[inst->op].flags;
+        body += !inst->uniform && inst->prim != SB_PRIM_VOID && (flags & SB_OP_STRUCT) == 0;
+    }
+    if (body <= found->short_body) {
+        return found->lanes_short;
+    }
+    return body <= found->medium_body ? found->lanes_medium : found->lanes_long;
+}
+
+/* --- pointers and bitmaps ------------------------------------------------------------------------------------------- */
+
+/* A field of type ptr, loaded once a call. */
+static uint32_t load_pointer(sb_emitter *e, const char *base, size_t offset)
+{
+    const uint32_t at = e->temps++;
+    const uint32_t pointer = e->temps++;
+    sb_buf_printf(&e->prologue, "  %%t%" PRIu32 " = getelementptr i8, ptr %s, i64 %zu\n", at, base,
+                  offset);
+    sb_buf_printf(&e->prologue, "  %%t%" PRIu32 " = load ptr, ptr %%t%" PRIu32 ", align 8\n",
+                  pointer, at);
+    return pointer;
+}
+
+uint32_t sb_emit_input_values(sb_emitter *e, uint32_t input)
+{
+    if (e->input_values[input] == 0) {
+        e->input_values[input] =
+            load_pointer(e, "%in", input * sizeof(sb_kin) + offsetof(sb_kin, values)) + 1;
+    }
+    return e->input_values[input] - 1;
+}
+
+uint32_t sb_emit_input_valid(sb_emitter *e, uint32_t input)
+{
+    if (e->input_valids[input] == 0) {
+        const uint32_t given =
+            load_pointer(e, "%in", input * sizeof(sb_kin) + offsetof(sb_kin, valid));
+        const uint32_t none = e->temps++;
+        const uint32_t used = e->temps++;
+        sb_buf_printf(&e->prologue, "  %%t%" PRIu32 " = icmp eq ptr %%t%" PRIu32 ", null\n", none,
+                      given);
+        sb_buf_printf(&e->prologue,
+                      "  %%t%" PRIu32 " = select i1 %%t%" PRIu32 ", ptr %%ones, ptr %%t%" PRIu32
+                      "\n",
+                      used, none, given);
+        e->input_valids[input] = used + 1;
+    }
+    return e->input_valids[input] - 1;
+}
+
+sb_ev sb_emit_load_bits(sb_emitter *e, uint32_t pointer)
+{
+    const uint32_t at = e->temps++;
+    const uint32_t raw = e->temps++;
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = getelementptr i8, ptr %%t%" PRIu32 ", i64 %%row8\n",
+                  at, pointer);
+    if (e->lanes > 1) {
+        sb_buf_printf(e->out, "  %%t%" PRIu32 " = load i%" PRIu32 ", ptr %%t%" PRIu32 ", align 1\n",
+                      raw, e->lanes, at);
+        const sb_ev bits = sb_eb_temp(e, SB_PRIM_B, true);
+        sb_buf_printf(e->out, "bitcast i%" PRIu32 " %%t%" PRIu32 " to %s\n", e->lanes, raw,
+                      sb_eb_type(e, SB_PRIM_B, true));
+        return bits;
+    }
+    const uint32_t shifted = e->temps++;
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = load i8, ptr %%t%" PRIu32 ", align 1\n", raw, at);
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = lshr i8 %%t%" PRIu32 ", %%bit\n", shifted, raw);
+    const sb_ev bit = sb_eb_temp(e, SB_PRIM_B, false);
+    sb_buf_printf(e->out, "trunc i8 %%t%" PRIu32 " to i1\n", shifted);
+    return bit;
+}
+
+/* --- stores --------------------------------------------------------------------------------------------------------- */
+
+static uint32_t output_pointer(sb_emitter *e, const sb_inst *store, bool valid)
+{
+    const size_t at = (size_t)store->imm.i * sizeof(sb_kout);
+    return load_pointer(e, "%out",
+                        at + (valid ? offsetof(sb_kout, valid) : offsetof(sb_kout, values)));
+}
+
+static void store_values(sb_emitter *e, const sb_inst *inst, uint32_t pointer, bool blend)
+{
+    const bool vec = e->lanes > 1;
+    const sb_ev v = sb_eb_widen(e, e->values[inst->a]);
+    const uint32_t at = e->temps++;
+    const bool bytes = v.prim == SB_PRIM_B;
+    char type[16];
+    snprintf(type, sizeof(type), "%s", sb_eb_type(e, v.prim, vec));
+    if (bytes) {
+        snprintf(type, sizeof(type), vec ? "<%" PRIu32 " x i8>" : "i8", e->lanes);
+    }
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = getelementptr %s, ptr %%t%" PRIu32 ", i64 %%row\n",
+                  at, bytes ? "i8" : "i64", pointer);
+    uint32_t id = v.id;
+    if (bytes) {
+        id = e->temps++;
+        sb_buf_printf(e->out, "  %%t%" PRIu32 " = zext %s ", id, sb_eb_type(e, v.prim, vec));
+        sb_eb_put(e, v);
+        sb_buf_printf(e->out, " to %s\n", type);
+    } else if (v.kind == EV_CONST) {
+        id = sb_eb_unary(e, "freeze", v).id;
+    }
+    const uint32_t align = !vec ? (bytes ? 1u : 8u) : (bytes ? e->lanes : 64u);
+    if (blend) {
+        const uint32_t old = e->temps++;
+        const uint32_t both = e->temps++;
+        sb_buf_printf(e->out, "  %%t%" PRIu32 " = load %s, ptr %%t%" PRIu32 ", align %" PRIu32 "\n",
+                      old, type, at, align);
+        sb_buf_printf(e->out,
+                      "  %%t%" PRIu32 " = select %s %%written, %s %%t%" PRIu32 ", %s %%t%" PRIu32
+                      "\n",
+                      both, sb_eb_type(e, SB_PRIM_B, true), type, id, type, old);
+        id = both;
+    }
+    sb_buf_printf(e->out, "  store %s %%t%" PRIu32 ", ptr %%t%" PRIu32 ", align %" PRIu32 "\n",
+                  type, id, at, align);
+}
+
+static void store_valid_row(sb_emitter *e, sb_ev valid, uint32_t at)
+{
+    const uint32_t id = e->temps;
+    e->temps += 5;
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = load i8, ptr %%t%" PRIu32 ", align 1\n", id, at);
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = zext i1 ", id + 1);
+    sb_eb_put(e, valid);
+    sb_buf_text(e->out, " to i8\n");
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = shl i8 %%t%" PRIu32 ", %%bit\n", id + 2, id + 1);
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = and i8 %%t%" PRIu32 ", %%other_bits\n", id + 3, id);
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = or i8 %%t%" PRIu32 ", %%t%" PRIu32 "\n", id + 4,
+                  id + 3, id + 2);
+    sb_buf_printf(e->out, "  store i8 %%t%" PRIu32 ", ptr %%t%" PRIu32 ", align 1\n", id + 4, at);
+}
+
+static void store_valid(sb_emitter *e, const sb_inst *inst, uint32_t pointer, bool blend)
+{
+    sb_ev valid = inst->b != 0 ? e->values[inst->b] : sb_ev_bool(true);
+    const uint32_t at = e->temps++;
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = getelementptr i8, ptr %%t%" PRIu32 ", i64 %%row8\n",
+                  at, pointer);
+    if (e->lanes == 1) {
+        store_valid_row(e, valid, at);
+        return;
+    }
+    valid = sb_eb_widen(e, valid);
+    uint32_t id = e->temps;
+    e->temps += 5;
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = bitcast %s ", id, sb_eb_type(e, SB_PRIM_B, true));
+    sb_eb_put(e, valid);
+    sb_buf_printf(e->out, " to i%" PRIu32 "\n", e->lanes);
+    if (blend) {
+        const char *line = "  %%t%" PRIu32 " = %s i%" PRIu32 " %%t%" PRIu32 ", %s\n";
+        sb_buf_printf(e->out, line, id + 1, "and", e->lanes, id, "%written_bits");
+        sb_buf_printf(e->out, "  %%t%" PRIu32 " = load i%" PRIu32 ", ptr %%t%" PRIu32 ", align 1\n",
+                      id + 2, e->lanes, at);
+        sb_buf_printf(e->out, line, id + 3, "and", e->lanes, id + 2, "%kept_bits");
+        sb_buf_printf(e->out, "  %%t%" PRIu32 " = or i%" PRIu32 " %%t%" PRIu32 ", %%t%" PRIu32 "\n",
+                      id + 4, e->lanes, id + 1, id + 3);
+        id += 4;
+    }
+    sb_buf_printf(e->out, "  store i%" PRIu32 " %%t%" PRIu32 ", ptr %%t%" PRIu32 ", align 1\n",
+                  e->lanes, id, at);
+}
+
+static void store_all(sb_emitter *e, bool blend)
+{
+    for (size_t i = 1; i < e->ir->insts.count; i++) {
+        const sb_inst *inst = &e->ir->insts.items[i];
+        if (inst->op != SB_IR_STORE) {
+            continue;
+        }
+        const sb_ir_output *output = &e->ir->outputs.items[inst->imm.i];
+        if (inst->a != 0 && output->prim != SB_PRIM_VOID) {
+            store_values(e, inst, output_pointer(e, inst, false), blend);
+        }
+        if (output->nullable) {
+            store_valid(e, inst, output_pointer(e, inst, true), blend);
+        }
+    }
+}
+
+/* --- the end of a block --------------------------------------------------------------------------------------------- */
+
+/* Appends the block's leaving lanes to the leave list, lowest first. */
+static void record_leaves(sb_emitter *e)
+{
+    const uint32_t lanes = e->lanes;
+    sb_buf *out = e->out;
+    const sb_ev alive = sb_eb_load(e, e->alive_slot, SB_PRIM_B, true);
+    sb_buf_printf(out,
+                  "  %%alive_bits = bitcast <%" PRIu32 " x i1> %%t%" PRIu32 " to i%" PRIu32 "\n",
+                  lanes, alive.id, lanes);
+    sb_buf_printf(out,
+                  "  %%left = xor i%" PRIu32 " %%alive_bits, %%mask_bits\n"
+                  "  %%some_left = icmp ne i%" PRIu32 " %%left, 0\n"
+                  "  br i1 %%some_left, label %%leaves, label %%stores, !prof !0\n"
+                  "leaves:\n"
+                  "  %%leave_capacity = load i32, ptr %%leave_capacity_at, align 4\n"
+                  "  %%leave_count = load i32, ptr %%leave_count_at, align 8\n",
+                  lanes, lanes);
+    if (lanes < 32) {
+        sb_buf_printf(out, "  %%left32 = zext i%" PRIu32 " %%left to i32\n", lanes);
+    } else {
+        sb_buf_text(out, "  %left32 = or i32 %left, 0\n");
+    }
+    sb_buf_printf(
+        out,
+        "  %%leaving = call i32 @llvm.ctpop.i32(i32 %%left32)\n"
+        "  %%leave_end = add i32 %%leave_count, %%leaving\n"
+        "  %%too_many = icmp sgt i32 %%leave_end, %%leave_capacity\n"
+        "  br i1 %%too_many, label %%exit_grow, label %%record_start\n"
+        "record_start:\n"
+        "  %%reasons = load <%" PRIu32 " x i8>, ptr %%t%" PRIu32 "\n"
+        "  store <%" PRIu32 " x i8> %%reasons, ptr %%reason_list\n"
+        "  br label %%record\n"
+        "record:\n"
+        "  %%bits = phi i32 [ %%left32, %%record_start ], [ %%bits_next, %%record ]\n"
+        "  %%slot = phi i32 [ %%leave_count, %%record_start ], [ %%slot_next, %%record ]\n"
+        "  %%lane = call i32 @llvm.cttz.i32(i32 %%bits, i1 false)\n"
+        "  %%reason_at = getelementptr i8, ptr %%reason_list, i32 %%lane\n"
+        "  %%reason8 = load i8, ptr %%reason_at, align 1\n"
+        "  %%reason32 = zext i8 %%reason8 to i32\n"
+        "  %%reason_high = shl i32 %%reason32, 24\n"
+        "  %%left_row = add i32 %%block_row, %%lane\n"
+        "  %%entry_word = or i32 %%reason_high, %%left_row\n"
+        "  %%entry_at = getelementptr i32, ptr %%leave, i32 %%slot\n"
+        "  store i32 %%entry_word, ptr %%entry_at, align 4\n"
+        "  %%bits_less = sub i32 %%bits, 1\n"
+        "  %%bits_next = and i32 %%bits, %%bits_less\n"
+        "  %%slot_next = add i32 %%slot, 1\n"
+        "  %%more = icmp ne i32 %%bits_next, 0\n"
+        "  br i1 %%more, label %%record, label %%recorded\n"
+        "recorded:\n"
+        "  store i32 %%leave_end, ptr %%leave_count_at, align 8\n"
+        "  br label %%stores\n",
+        lanes, e->reason_slot, lanes);
+}
+
+static void end_block_lanes(sb_emitter *e)
+{
+    const uint32_t lanes = e->lanes;
+    const char *written = "%mask_bits";
+    if (e->careful && e->checks) {
+        record_leaves(e);
+        written = "%alive_bits";
+    } else {
+        sb_emit_test_bad(e);
+        sb_buf_text(e->out, "  br label %stores\n");
+    }
+    sb_buf_printf(e->out,
+                  "stores:\n"
+                  "  %%plain = icmp eq i%" PRIu32 " %s, -1\n"
+                  "  br i1 %%plain, label %%stores_plain, label %%stores_blend, !prof !1\n"
+                  "stores_plain:\n",
+                  lanes, written);
+    e->splat_count = 0;
+    store_all(e, false);
+    sb_buf_printf(e->out,
+                  "  br label %%next\n"
+                  "stores_blend:\n"
+                  "  %%written_bits = or i%" PRIu32 " %s, 0\n"
+                  "  %%kept_bits = xor i%" PRIu32 " %s, -1\n"
+                  "  %%written = bitcast i%" PRIu32 " %s to <%" PRIu32 " x i1>\n",
+                  lanes, written, lanes, written, lanes, written, lanes);
+    e->splat_count = 0;
+    store_all(e, true);
+    sb_buf_text(e->out, "  br label %next\n");
+}
+
+static void end_block_row(sb_emitter *e)
+{
+    sb_buf_text(e->out, "  %other_bits = xor i8 %this_bit, -1\n");
+    store_all(e, false);
+    sb_buf_text(e->out, "  br label %next\n");
+    if (!e->careful) {
+        return;
+    }
+    sb_buf_text(e->out, "row_leaves:\n"
+                        "  %leave_capacity = load i32, ptr %leave_capacity_at, align 4\n"
+                        "  %leave_count = load i32, ptr %leave_count_at, align 8\n"
+                        "  %too_many = icmp sge i32 %leave_count, %leave_capacity\n"
+                        "  br i1 %too_many, label %exit_grow, label %record\n"
+                        "record:\n"
+                        "  %reason32 = load i32, ptr %row_reason\n"
+                        "  %reason_high = shl i32 %reason32, 24\n"
+                        "  %entry_word = or i32 %reason_high, %block_row\n"
+                        "  %entry_at = getelementptr i32, ptr %leave, i32 %leave_count\n"
+                        "  store i32 %entry_word, ptr %entry_at, align 4\n"
+                        "  %leave_end = add i32 %leave_count, 1\n"
+                        "  store i32 %leave_end, ptr %leave_count_at, align 8\n"
+                        "  br label %next\n");
+}
+
+/* --- one entry ------------------------------------------------------------------------------------------------------ */
+
+static void walk(sb_emitter *e)
+{
+    const sb_ir *ir = e->ir;
+    for (sb_value i = 1; i < ir->insts.count; i++) {
+        const sb_inst *inst = &ir->insts.items[i];
+        switch (inst->op) {
+        case SB_IR_IF:
+            sb_emit_if(e, i);
+            break;
+        case SB_IR_ELSE:
+            sb_emit_else(e);
+            break;
+        case SB_IR_END_IF:
+            sb_emit_end_if(e);
+            break;
+        case SB_IR_LOOP:
+            sb_emit_loop(e, i);
+            break;
+        case SB_IR_END_LOOP:
+            sb_emit_end_loop(e, i);
+            break;
+        case SB_IR_NOP:
+        case SB_IR_MERGE:
+        case SB_IR_ARG:
+        case SB_IR_RESULT:
+        case SB_IR_STORE:
+            break;
+        default:
+            e->values[i] = sb_emit_op(e, inst);
+            break;
+        }
+    }
+}
+
+/* The fields of sb_kcall that any entry may need; what is not used costs nothing after optimisation. */
+static void begin_prologue(sb_emitter *e)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } pointers[] = {
+        {"in", offsetof(sb_kcall, in)},         {"out", offsetof(sb_kcall, out)},
+        {"active", offsetof(sb_kcall, active)}, {"leave", offsetof(sb_kcall, leave)},
+        {"rt", offsetof(sb_kcall, rt)},         {"stop", offsetof(sb_kcall, stop)},
+    };
+    static const struct {
+        const char *name;
+        size_t offset;
+    } fields[] = {
+        {"status_at", offsetof(sb_kcall, status)},
+        {"leave_count_at", offsetof(sb_kcall, leave_count)},
+        {"leave_capacity_at", offsetof(sb_kcall, leave_capacity)},
+    };
+    sb_buf *out = &e->prologue;
+    for (size_t i = 0; i < SB_COUNT_OF(fields); i++) {
+        sb_buf_printf(out, "  %%%s = getelementptr i8, ptr %%call, i64 %zu\n", fields[i].name,
+                      fields[i].offset);
+    }
+    for (size_t i = 0; i < SB_COUNT_OF(pointers); i++) {
+        sb_buf_printf(out, "  %%%s_at = getelementptr i8, ptr %%call, i64 %zu\n", pointers[i].name,
+                      pointers[i].offset);
+        sb_buf_printf(out, "  %%%s = load ptr, ptr %%%s_at, align 8\n", pointers[i].name,
+                      pointers[i].name);
+    }
+    sb_buf_printf(out, "  %%ones_at = getelementptr i8, ptr %%rt, i64 %zu\n",
+                  offsetof(sb_rt_table, all_ones));
+    sb_buf_text(out, "  %ones = load ptr, ptr %ones_at, align 8\n"
+                     "  %dense = icmp eq ptr %active, null\n");
+    if (e->lanes == 1) {
+        sb_buf_text(out, "  %row_reason = alloca i32, align 8\n");
+    }
+}
+
+/* Per block state of the body. */
+static void begin_body(sb_emitter *e)
+{
+    e->out = &e->body;
+    e->label = sb_eb_label_new(e); /* b0, the block that `head` opens */
+    e->mask = (sb_ev){.kind = EV_NONE};
+    if (e->lanes == 1) {
+        e->base = sb_ev_bool(true);
+        e->mask = e->base;
+        return;
+    }
+    e->out = &e->head;
+    e->base = sb_eb_temp(e, SB_PRIM_B, true);
+    sb_buf_printf(e->out, "bitcast i%" PRIu32 " %%mask_bits to %s\n", e->lanes,
+                  sb_eb_type(e, SB_PRIM_B, true));
+    if (e->careful) {
+        e->mask = e->base;
+        e->alive_slot = sb_eb_slot(e, SB_PRIM_B, true);
+        sb_eb_store(e, e->alive_slot, e->base);
+        e->reason_slot = e->temps++;
+        sb_buf_printf(&e->prologue, "  %%t%" PRIu32 " = alloca <%" PRIu32 " x i8>, align 32\n",
+                      e->reason_slot, e->lanes);
+        sb_buf_printf(&e->prologue, "  %%reason_list = alloca <%" PRIu32 " x i8>, align 32\n",
+                      e->lanes);
+        sb_buf_printf(e->out, "  store <%" PRIu32 " x i8> zeroinitializer, ptr %%t%" PRIu32 "\n",
+                      e->lanes, e->reason_slot);
+    }
+    e->out = &e->body;
+}
+
+static void write_block_start_row(sb_buf *text)
+{
+    sb_buf_text(text, "  %some_rows = icmp slt i32 %row0, %row1\n"
+                      "  br i1 %some_rows, label %block, label %exit_done\n"
+                      "block:\n"
+                      "  %block_row = phi i32 [ %row0, %entry ], [ %next_row, %next ]\n"
+                      "  %row = zext i32 %block_row to i64\n"
+                      "  %row8 = lshr i64 %row, 3\n"
+                      "  %row_low = trunc i64 %row to i8\n"
+                      "  %bit = and i8 %row_low, 7\n"
+                      "  %this_bit = shl i8 1, %bit\n"
+                      "  br i1 %dense, label %b0, label %partial\n"
+                      "partial:\n"
+                      "  %active_byte_at = getelementptr i8, ptr %active, i64 %row8\n"
+                      "  %active_byte = load i8, ptr %active_byte_at, align 1\n"
+                      "  %active_bit = and i8 %active_byte, %this_bit\n"
+                      "  %inactive = icmp eq i8 %active_bit, 0\n"
+                      "  br i1 %inactive, label %next, label %b0\n"
+                      "b0:\n");
+}
+
+static void write_block_start_lanes(sb_buf *text, uint32_t w)
+{
+    sb_buf_printf(text,
+                  "  %%first_row = and i32 %%row0, -%" PRIu32 "\n"
+                  "  %%some_rows = icmp slt i32 %%row0, %%row1\n"
+                  "  br i1 %%some_rows, label %%block, label %%exit_done\n"
+                  "block:\n"
+                  "  %%block_row = phi i32 [ %%first_row, %%entry ], [ %%next_row, %%next ]\n"
+                  "  %%row = zext i32 %%block_row to i64\n"
+                  "  %%row8 = lshr i64 %%row, 3\n"
+                  "  %%block_end = add i32 %%block_row, %" PRIu32 "\n"
+                  "  %%from_start = icmp sge i32 %%block_row, %%row0\n"
+                  "  %%to_end = icmp sle i32 %%block_end, %%row1\n"
+                  "  %%in_range = and i1 %%from_start, %%to_end\n"
+                  "  %%whole = and i1 %%in_range, %%dense\n"
+                  "  br i1 %%whole, label %%b0, label %%partial, !prof !1\n"
+                  "partial:\n"
+                  "  %%before = sub i32 %%row0, %%block_row\n"
+                  "  %%skip = call i32 @llvm.smax.i32(i32 %%before, i32 0)\n"
+                  "  %%after = sub i32 %%block_end, %%row1\n"
+                  "  %%cut = call i32 @llvm.smax.i32(i32 %%after, i32 0)\n"
+                  "  %%low_ones = lshr i32 %" PRIu32 ", %%cut\n"
+                  "  %%high_ones = shl i32 -1, %%skip\n"
+                  "  %%range_bits = and i32 %%low_ones, %%high_ones\n"
+                  "  %%active_or_ones = select i1 %%dense, ptr %%ones, ptr %%active\n"
+                  "  %%active_bits_at = getelementptr i8, ptr %%active_or_ones, i64 %%row8\n"
+                  "  %%active_bits = load i%" PRIu32 ", ptr %%active_bits_at, align 1\n",
+                  w, w, w == 32 ? UINT32_MAX : (1u << w) - 1, w);
+    if (w < 32) {
+        sb_buf_printf(text, "  %%range = trunc i32 %%range_bits to i%" PRIu32 "\n", w);
+    } else {
+        sb_buf_text(text, "  %range = or i32 %range_bits, 0\n");
+    }
+    sb_buf_printf(text,
+                  "  %%partial_bits = and i%" PRIu32 " %%active_bits, %%range\n"
+                  "  %%nothing = icmp eq i%" PRIu32 " %%partial_bits, 0\n"
+                  "  br i1 %%nothing, label %%next, label %%b0\n"
+                  "b0:\n"
+                  "  %%mask_bits = phi i%" PRIu32
+                  " [ -1, %%block ], [ %%partial_bits, %%partial ]\n",
+                  w, w, w);
+}
+
+static void write_exit(sb_buf *text, const char *name, sb_kstatus status, const char *row)
+{
+    sb_buf_printf(text, "%s:\n  store i32 %d, ptr %%status_at, align 8\n  ret i32 %s\n", name,
+                  (int)status, row);
+}
+
+static void write_function(sb_emitter *e, sb_buf *text)
+{
+    sb_buf_printf(text, "define i32 @%s(ptr %%call, i32 %%row0, i32 %%row1) #0 {\nentry:\n",
+                  e->careful ? SB_EMIT_CAREFUL : SB_EMIT_FAST);
+    sb_buf_append(text, e->prologue.data, e->prologue.size);
+    if (e->lanes == 1) {
+        write_block_start_row(text);
+    } else {
+        write_block_start_lanes(text, e->lanes);
+    }
+    sb_buf_append(text, e->head.data, e->head.size);
+    sb_buf_append(text, e->body.data, e->body.size);
+    sb_buf_printf(text,
+                  "next:\n"
+                  "  %%next_row = add i32 %%block_row, %" PRIu32 "\n"
+                  "  %%again = icmp slt i32 %%next_row, %%row1\n"
+                  "  br i1 %%again, label %%block, label %%exit_done\n",
+                  e->lanes);
+    write_exit(text, "exit_done", SB_K_DONE, "%row1");
+    write_exit(text, "exit_stop", SB_K_STOP, "%block_row");
+    if (e->careful) {
+        sb_buf_text(text, "exit_grow:\n"
+                          "  %stopped_at = call i32 @llvm.smax.i32(i32 %block_row, i32 %row0)\n");
+        sb_buf_printf(text, "  store i32 %d, ptr %%status_at, align 8\n  ret i32 %%stopped_at\n",
+                      (int)SB_K_GROW);
+    } else {
+        write_exit(text, "exit_bad", SB_K_BAD, "%block_row");
+    }
+    sb_buf_text(text, "}\n");
+}
+
+static void emit_entry(sb_emitter *e, bool careful, sb_buf *text)
+{
+    const sb_ir *ir = e->ir;
+    e->careful = careful;
+    e->temps = e->labels = e->splat_count = e->frame_count = 0;
+    e->words_slot = e->lanes_slot = 0;
+    e->bad_words.kind = e->bad_lanes.kind = EV_NONE;
+    e->checks = false;
+    memset(e->spill, 0, sizeof(e->spill));
+    memset(e->input_values, 0, ir->inputs.count * sizeof(*e->input_values));
+    memset(e->input_valids, 0, ir->inputs.count * sizeof(*e->input_valids));
+    sb_buf_reset(&e->prologue);
+    sb_buf_reset(&e->head);
+    sb_buf_reset(&e->body);
+    begin_prologue(e);
+    begin_body(e);
+    walk(e);
+    if (e->lanes == 1) {
+        end_block_row(e);
+    } else {
+        end_block_lanes(e);
+    }
+    write_function(e, text);
+}
+
+/* --- exported ------------------------------------------------------------------------------------------------------- */
+
+static void set_types(sb_emitter *e)
+{
+    static const char *const scalars[4] = {"", "i1", "i64", "double"};
+    for (size_t prim = SB_PRIM_B; prim <= SB_PRIM_F64; prim++) {
+        snprintf(e->types[false][prim], sizeof(e->types[false][prim]), "%s", scalars[prim]);
+        snprintf(e->types[true][prim], sizeof(e->types[true][prim]), "<%" PRIu32 " x %s>",
+                 e->lanes % 100, scalars[prim]);
+    }
+}
+
+static bool allocate(sb_emitter *e, void **memory)
+{
+    const size_t count = e->ir->insts.count + 1;
+    const size_t inputs = e->ir->inputs.count;
+    const size_t each = 2 * sizeof(sb_ev) + sizeof(sb_emit_region_info) + sizeof(sb_emit_frame);
+    char *at = sb_mem_alloc_zero(count * each + 2 * inputs * sizeof(uint32_t));
+    *memory = at;
+    if (at == NULL) {
+        return false;
+    }
+    e->values = (void *)at;
+    e->others = e->values + count;
+    e->frames = (void *)(e->others + count);
+    e->infos = (void *)(e->frames + count);
+    e->input_values = (void *)(e->infos + count);
+    e->input_valids = e->input_values + inputs;
+    return true;
+}
+
+sb_status sb_emit_llvm(const sb_ir *ir, const sb_emit_options *options, sb_buf *text, sb_error *err)
+{
+    const level *found = level_of(options->cpu_level);
+    const int w = options->lanes;
+    if (found == NULL) {
+        return sb_error_set(err, SB_INVALID, "unknown cpu level '%s'",
+                            options->cpu_level != NULL ? options->cpu_level : "");
+    }
+    if (w != 1 && w != 8 && w != 16 && w != 32) {
+        return sb_error_set(err, SB_INVALID, "%d lanes: the widths are 1, 8, 16 and 32", w);
+    }
+    sb_emitter e = {.ir = ir,
+                    .lanes = (uint32_t)w,
+                    .converts = found->converts,
+                    .multiplies = found->multiplies};
+    void *memory = NULL;
+    sb_status status = SB_OK;
+    sb_buf_init(&e.prologue, text->size_max);
+    sb_buf_init(&e.head, text->size_max);
+    sb_buf_init(&e.body, text->size_max);
+    set_types(&e);
+    if (!allocate(&e, &memory)) {
+        status = sb_error_no_memory(err, ir->insts.count * sizeof(sb_ev));
+        goto out;
+    }
+    sb_emit_infos(&e);
+    if (options->fast) {
+        emit_entry(&e, false, text);
+    }
+    if (options->careful) {
+        emit_entry(&e, true, text);
+    }
+    sb_buf_printf(text,
+                  "attributes #0 = { nounwind %s \"no-builtins\" }\n"
+                  "!0 = !{!\"branch_weights\", i32 1, i32 1000}\n"
+                  "!1 = !{!\"branch_weights\", i32 1000, i32 1}\n",
+                  found->attributes);
+    SB_TRY(sb_buf_status(&e.prologue, err));
+    SB_TRY(sb_buf_status(&e.head, err));
+    SB_TRY(sb_buf_status(&e.body, err));
+    SB_TRY(sb_buf_status(text, err));
+out:
+    sb_buf_release(&e.prologue);
+    sb_buf_release(&e.head);
+    sb_buf_release(&e.body);
+    sb_mem_free(memory);
+    return status;
+}
