@@ -1,0 +1,233 @@
+"""Makes a finding small: fewer rows, plainer settings, a shorter function that still differs in the same way.
+
+Rows first (halves, then one by one), then settings, then the function by rewriting its tree: a statement is deleted, a
+compound statement is replaced by its body, an expression by one of its operands or by a simple constant. A smaller
+function counts only if it differs with the same word as the original (see oracle.Mismatch) and if CPython's values still
+are of the function's result type, so that shrinking never walks from one difference to another, or out of the grammar.
+
+Cost: each trial is one run of the engine; TRIALS_MAX of them at most.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from fuzz import script
+from fuzz.engine import Engine, Settings
+from fuzz.modules import execute
+from fuzz.oracle import Expected, Mismatch, compare, expect
+
+TRIALS_MAX = 1500
+SECONDS_MAX = 25.0
+SIMPLE = ("0", "1", "2", "1.0", "None", "True")
+
+serial = itertools.count()
+
+
+class Budget:
+    def __init__(self) -> None:
+        self.trials = 0
+        self.until = time.monotonic() + SECONDS_MAX
+
+    def spend(self) -> bool:
+        self.trials += 1
+        return self.trials <= TRIALS_MAX and time.monotonic() < self.until
+
+
+class Trial:
+    """Runs candidates of one finding and says whether they still differ in the same way."""
+
+    def __init__(self, engine: Engine, finding) -> None:
+        self.engine = engine
+        self.function = finding.case.function
+        self.what = finding.mismatch.what
+        self.budget = Budget()
+
+    def run(self, source: str, fn: Callable | None, rows: list[tuple], settings: Settings) -> Mismatch | None:
+        if not self.budget.spend():
+            return None
+        f = self.function
+        try:
+            if fn is None:
+                fn = execute(source, f"<shrunk-{next(serial)}>", f.name)
+            expected = expect(fn, rows, f.result, f.operator)
+        except Exception:  # a rewriting that is no program, or one that reads what it deleted
+            return None
+        if not self.plausible(expected):
+            return None
+        table = script.make_table(f.params, rows)
+        outcome = self.engine.run(fn, table, f.operator, settings)
+        found = compare(expected, f.result, f.operator, outcome, table, self.engine.data_error)
+        return found if found is not None and found.what == self.what else None
+
+    def plausible(self, expected: Expected) -> bool:
+        """The values are of the result type, and a name that does not exist is no way to fail."""
+        for failure in expected.failures.values():
+            if failure.why == "kind" or type(failure.exception) in (NameError, SyntaxError, RecursionError):
+                return False
+        return True
+
+
+def shrink_case(engine: Engine, finding) -> tuple[str, list[tuple], Settings, Mismatch]:
+    """The smallest source, rows and settings found, and what differs there. The original if it does not differ alone."""
+    case = finding.case
+    trial = Trial(engine, finding)
+    source, rows, settings, mismatch = case.function.source, case.rows, case.settings, finding.mismatch
+    fn: Callable | None = None
+    again = trial.run(source, None, rows, settings)
+    if again is None:
+        fn = case.fn  # differs only as the function it was: another road of capture
+        if trial.run(source, fn, rows, settings) is None:
+            return source, rows, settings, mismatch
+    rows, mismatch = shrink_rows(trial, source, fn, rows, settings, mismatch)
+    settings, mismatch = shrink_settings(trial, source, fn, rows, settings, mismatch)
+    if fn is None:
+        source, mismatch = shrink_source(trial, source, rows, settings, mismatch)
+        rows, mismatch = shrink_rows(trial, source, fn, rows, settings, mismatch)
+        source, mismatch = shrink_source(trial, source, rows, settings, mismatch)
+    return source, rows, settings, mismatch
+
+
+def shrink_rows(trial, source, fn, rows, settings, mismatch) -> tuple[list[tuple], Mismatch]:
+    size = max(1, len(rows) // 2)
+    while True:
+        start, changed = 0, False
+        while start < len(rows):
+            fewer = rows[:start] + rows[start + size :]
+            found = trial.run(source, fn, fewer, settings) if len(fewer) < len(rows) else None
+            if found:
+                rows, mismatch, changed = fewer, found, True
+            else:
+                start += size
+        if size == 1 and not changed:
+            return rows, mismatch
+        size = max(1, size // 2)
+        if trial.budget.trials > TRIALS_MAX:
+            return rows, mismatch
+
+
+def shrink_settings(trial, source, fn, rows, settings, mismatch) -> tuple[Settings, Mismatch]:
+    for change in ({"threads": 1}, {"morsel_rows": 0}, {"batch_size": 0}, {"tier": "interpreter"}):
+        plainer = replace(settings, **change)
+        found = trial.run(source, fn, rows, plainer) if plainer != settings else None
+        if found:
+            settings, mismatch = plainer, found
+    return settings, mismatch
+
+
+def shrink_source(trial, source, rows, settings, mismatch) -> tuple[str, Mismatch]:
+    progress = True
+    while progress:
+        progress = False
+        for smaller in rewrites(source, trial.function.name):
+            if len(smaller) > len(source) or smaller == source:
+                continue
+            found = trial.run(smaller, None, rows, settings)
+            if found:
+                source, mismatch, progress = smaller, found, True
+                break
+            if trial.budget.trials > TRIALS_MAX:
+                return source, mismatch
+    return source, mismatch
+
+
+def rewrites(source: str, name: str) -> Iterator[str]:
+    """Modules in which one place of the function is simpler; the greatest simplifications first."""
+    tree = ast.parse(source)
+    count = sum(1 for _ in places(tree, name))
+    for kind in (delete_statement, unwrap_statement, take_operand, take_constant):
+        for at in range(count):
+            for choice in itertools.count():
+                changed = copy.deepcopy(tree)
+                parent, field, index = next(itertools.islice(places(changed, name), at, None))
+                if not kind(parent, field, index, choice):
+                    break
+                yield ast.unparse(ast.fix_missing_locations(changed)) + "\n"
+
+
+def places(tree: ast.Module, name: str) -> Iterator[tuple[ast.AST, str, int | None]]:
+    """Every child of the function's body as (parent, field, index); outer ones first."""
+    queue: list[ast.AST] = [function_node(tree, name)]
+    while queue:
+        node = queue.pop(0)
+        for field, value in ast.iter_fields(node):
+            if field in ("args", "ctx", "op", "ops", "target", "targets") and not isinstance(node, ast.Call):
+                continue
+            if isinstance(value, list):
+                for i, child in enumerate(value):
+                    if isinstance(child, ast.AST):
+                        yield node, field, i
+                        queue.append(child)
+            elif isinstance(value, ast.AST):
+                yield node, field, None
+                queue.append(value)
+
+
+def function_node(tree: ast.Module, name: str) -> ast.AST:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return node
+        if isinstance(node, ast.Lambda):
+            return node
+    raise ValueError(f"no function {name}")
+
+
+def get(parent: ast.AST, field: str, index: int | None):
+    value = getattr(parent, field)
+    return value if index is None else value[index]
+
+
+def put(parent: ast.AST, field: str, index: int | None, new: ast.AST) -> None:
+    if index is None:
+        setattr(parent, field, new)
+    else:
+        getattr(parent, field)[index] = new
+
+
+def delete_statement(parent, field, index, choice) -> bool:
+    if choice or index is None or not isinstance(get(parent, field, index), ast.stmt):
+        return False
+    body = getattr(parent, field)
+    if isinstance(body[index], ast.Pass):
+        return False
+    del body[index]
+    if not body and field == "body":
+        body.append(ast.Pass())
+    return True
+
+
+def unwrap_statement(parent, field, index, choice) -> bool:
+    node = get(parent, field, index)
+    if not isinstance(node, (ast.If, ast.For, ast.While)) or choice > 1:
+        return False
+    inner = node.body if choice == 0 else node.orelse
+    if not inner:
+        return False
+    getattr(parent, field)[index : index + 1] = inner
+    return True
+
+
+def take_operand(parent, field, index, choice) -> bool:
+    node = get(parent, field, index)
+    if not isinstance(node, ast.expr):
+        return False
+    operands = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.expr)]
+    if isinstance(node, ast.Call) or choice >= len(operands):
+        return False
+    put(parent, field, index, operands[choice])
+    return True
+
+
+def take_constant(parent, field, index, choice) -> bool:
+    node = get(parent, field, index)
+    if not isinstance(node, ast.expr) or isinstance(node, (ast.Constant, ast.Call)) or choice >= len(SIMPLE):
+        return False
+    if isinstance(parent, ast.Call) and field == "func":
+        return False
+    put(parent, field, index, ast.parse(SIMPLE[choice], mode="eval").body)
+    return True
