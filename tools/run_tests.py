@@ -32,7 +32,7 @@ import style
 
 ROOT = setup.ROOT
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
-DETAIL_SIZE_MAX = 6000
+DETAIL_SIZE_MAX = 8000
 
 
 class Case(NamedTuple):
@@ -340,6 +340,14 @@ TSAN_SUITES = ("os", "jit", "exec", "api")
 FUZZ = ("-m", "fuzz.differential", "--functions", "2000", "--columns", "25", "--tier", "mixed")
 
 
+def shortened(text: str) -> str:
+    """Begin and end of a long text."""
+    if len(text) <= DETAIL_SIZE_MAX:
+        return text
+    half = DETAIL_SIZE_MAX // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+
+
 def run_step(step: Step) -> list[Case]:
     started = time.monotonic()
     try:
@@ -355,7 +363,7 @@ def run_step(step: Step) -> list[Case]:
             say("      " + case.detail)
     for case in bad:
         say(f"      {case.outcome}: {case.runner}: {case.name}")
-        for line in case.detail.strip()[-DETAIL_SIZE_MAX:].splitlines():
+        for line in shortened(case.detail.strip()).splitlines():
             say("        " + line)
     return cases
 

@@ -92,7 +92,7 @@ CONFIGS: dict[str, Config] = {
     "cover": Config(
         "build-cover",
         "clang-19",
-        ("-Doptimization=0", "-Dc_args=-fprofile-instr-generate -fcoverage-mapping",
+        ("-Djit=disabled", "-Doptimization=0", "-Dc_args=-fprofile-instr-generate -fcoverage-mapping",
          "-Dc_link_args=-fprofile-instr-generate"),
         "line coverage",
     ),
@@ -110,7 +110,7 @@ PURPOSES: dict[str, tuple[bool, tuple[str, ...]]] = {
     "bench": (False, ("release",)),
     "fmt": (True, ()),
     "tidy": (True, ("main",)),
-    "cover": (True, ("cover",)),
+    "cover": (True, ("main", "cover")),
     "docs": (False, ("main",)),
     "wheel": (False, ()),
 }
@@ -352,10 +352,9 @@ def ensure_build(config: str, python: Python, oldest: Python, venv: Path) -> Pat
     if seconds > 2:
         say(f"compiled {folder.name} in {seconds:.0f} s")
     if "-Dpython=disabled" not in options:
-        helper_from = (
-            folder if python.version == oldest.version else build_dir("main", oldest, oldest)
-        )
-        link_tree(folder, helper_from if config != "small" else folder, venv, config == "main")
+        own = "-Djit=disabled" not in options or config == "small"
+        helper_folder = folder if own else build_dir("main", oldest, oldest)
+        link_tree(folder, helper_folder, venv, config == "main")
     return folder
 
 

@@ -86,21 +86,33 @@ def pyright_canary(venv: Path) -> str:
 
 def clang_format(paths: Sequence[str]) -> str:
     style = f"--style=file:{ROOT / '.clang-format'}"
-    return output_of(["clang-format-19", style, "--dry-run", "-Werror", *paths])
+    return only_errors(output_of(["clang-format-19", style, "--dry-run", "-Werror", *paths]))
+
+
+def only_errors(text: str) -> str:
+    """The lines that name a finding, without the excerpts and paths that explain it."""
+    return "\n".join(line for line in text.splitlines() if "error:" in line) or text
 
 
 def tidy_one(path: str, build: Path) -> str:
-    config = f"--config-file={ROOT / '.clang-tidy'}"
-    return output_of(
-        ["clang-tidy-19", "--quiet", "--warnings-as-errors=*", config, "-p", str(build), path]
-    )
+    command = ["clang-tidy-19", "--quiet", "--warnings-as-errors=*", "-p", str(build)]
+    command.append(f"--config-file={ROOT / '.clang-tidy'}")
+    name = os.path.relpath(path, ROOT)
+    if name.startswith("src/") and not name.startswith(("src/jit_helper/", "src/base/error.c")):
+        command.append(f"--extra-arg=-include{ROOT / 'tools' / 'analyzer.h'}")
+        if name.startswith("src/os/"):
+            command.append("--extra-arg=-D_GNU_SOURCE=")  # as those files define it, only earlier
+    return only_errors(output_of([*command, path]))
+
+
+TIDY_FILES = (".clang-tidy", "tools/analyzer.h", "meson.build")
 
 
 def tidy_cache_key(path: str) -> str:
     """What the findings of one file depend on: it, every header, the configuration."""
-    digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes())
+    digest = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in TIDY_FILES))
     headers = [name for name in c_paths() if name.endswith(".h")]
-    for name in [path, *headers, str(ROOT / "meson.build")]:
+    for name in [path, *headers]:
         digest.update(Path(name).read_bytes())
     return digest.hexdigest()
 
