@@ -82,8 +82,10 @@ static void survives_failing_allocations(void **state)
         i64_vec ints = {0};
         sb_fault_arm(nth, false);
         int64_t pushed = 0;
-        while (pushed < 100 && SB_VEC_PUSH(&ints, pushed)) {
-            pushed++;
+        bool went = true;
+        while (went && pushed < 100) {
+            went = SB_VEC_PUSH(&ints, pushed);
+            pushed += went;
         }
         hit = sb_fault_hit();
         sb_fault_arm(0, false);

@@ -11,13 +11,13 @@
 #define SB_NEVER INT64_MAX
 
 /* --- time, environment -------------------------------------------------------------------------------------------- */
-int64_t sb_os_now_ns(void);                        /* monotonic */
-void sb_os_sleep_ns(int64_t duration_ns);          /* at least that long; tests and back-off only */
-const char *sb_os_env(const char *name);           /* borrow; NULL when unset */
-int sb_os_cpu_count(void);                         /* processors this process may use, at least 1 */
+int64_t sb_os_now_ns(void);               /* monotonic */
+void sb_os_sleep_ns(int64_t duration_ns); /* at least that long; tests and back-off only */
+const char *sb_os_env(const char *name);  /* borrow; NULL when unset */
+int sb_os_cpu_count(void);                /* processors this process may use, at least 1 */
 int64_t sb_os_pid(void);
 sb_status sb_os_random(void *out, size_t size, sb_error *err); /* from the system's generator */
-void sb_os_write_stderr(const char *text, size_t size);        /* whole text, best effort: SABOT_DUMP */
+void sb_os_write_stderr(const char *text, size_t size); /* whole text, best effort: SABOT_DUMP */
 
 /* --- threads ------------------------------------------------------------------------------------------------------ */
 typedef struct sb_thread sb_thread;
@@ -26,7 +26,8 @@ typedef struct sb_cond sb_cond;
 
 /* Starts main(arg) with all signals blocked, named `name` (15 characters shown), with the caller's floating-point
  * control word. out-owned: join it. */
-sb_status sb_thread_start(sb_thread **out, const char *name, void (*main)(void *), void *arg, sb_error *err);
+sb_status sb_thread_start(sb_thread **out, const char *name, void (*main)(void *), void *arg,
+                          sb_error *err);
 void sb_thread_join(sb_thread *thread); /* take */
 
 sb_status sb_mutex_new(sb_mutex **out, sb_error *err);
@@ -36,7 +37,8 @@ void sb_mutex_unlock(sb_mutex *mutex);
 sb_status sb_cond_new(sb_cond **out, sb_error *err);
 void sb_cond_free(sb_cond *cond); /* take; NULL is fine */
 void sb_cond_wait(sb_cond *cond, sb_mutex *mutex);
-bool sb_cond_wait_until(sb_cond *cond, sb_mutex *mutex, int64_t deadline_ns); /* false: the deadline passed */
+bool sb_cond_wait_until(sb_cond *cond, sb_mutex *mutex,
+                        int64_t deadline_ns); /* false: the deadline passed */
 void sb_cond_signal(sb_cond *cond);
 void sb_cond_broadcast(sb_cond *cond);
 
@@ -44,8 +46,8 @@ void sb_cond_broadcast(sb_cond *cond);
 typedef struct sb_child sb_child;
 
 typedef struct sb_child_limits {
-    int64_t cpu_seconds_max;   /* 0: none */
-    int64_t memory_bytes_max;  /* address space; 0: none */
+    int64_t cpu_seconds_max;  /* 0: none */
+    int64_t memory_bytes_max; /* address space; 0: none */
 } sb_child_limits;
 
 /* Starts the program at path (argv[0..argc) borrowed) with a socket as its stdin and stdout, stderr to /dev/null unless
@@ -54,8 +56,10 @@ typedef struct sb_child_limits {
 sb_status sb_child_start(sb_child **out, const char *path, const char *const *argv, size_t argc,
                          const sb_child_limits *limits, bool keep_stderr, sb_error *err);
 /* Whole transfers: SB_TIMEOUT at the deadline, SB_OS when the child went away. Never raises SIGPIPE. */
-sb_status sb_child_write(sb_child *child, const void *data, size_t size, int64_t deadline_ns, sb_error *err);
-sb_status sb_child_read(sb_child *child, void *data, size_t size, int64_t deadline_ns, sb_error *err);
+sb_status sb_child_write(sb_child *child, const void *data, size_t size, int64_t deadline_ns,
+                         sb_error *err);
+sb_status sb_child_read(sb_child *child, void *data, size_t size, int64_t deadline_ns,
+                        sb_error *err);
 int64_t sb_child_pid(const sb_child *child);
 void sb_child_kill(sb_child *child); /* take: SIGKILL, reap, close; never blocks for long */
 

@@ -362,13 +362,13 @@ static int lower_limits_of_the_host_stay_step(void)
 {
     struct rlimit memory;
     struct rlimit lower = {.rlim_cur = 500, .rlim_max = 600};
-    STEP(getrlimit(RLIMIT_AS, &memory) == 0);
-    STEP(setrlimit(RLIMIT_CPU, &lower) == 0);
+    SB_STEP(getrlimit(RLIMIT_AS, &memory) == 0);
+    SB_STEP(setrlimit(RLIMIT_CPU, &lower) == 0);
     sb_child_limits limits = {.cpu_seconds_max = 5000};
-    STEP(has_limits(&limits, 500, memory.rlim_cur));
+    SB_STEP(has_limits(&limits, 500, memory.rlim_cur));
     return 0;
 }
-FORKED_TEST(lower_limits_of_the_host_stay)
+SB_FORKED_TEST(lower_limits_of_the_host_stay)
 
 static void cpu_limit_ends_a_spinning_child(void **state)
 {
@@ -426,19 +426,19 @@ static bool start_is_refused(const char *what)
 
 static int refused_limits_are_told_step(void)
 {
-    STEP(refuse_call(SYS_prlimit64, 1, RLIMIT_CORE, EPERM));
-    STEP(start_is_refused("prlimit"));
+    SB_STEP(sb_test_refuse_call(SYS_prlimit64, 1, RLIMIT_CORE, EPERM));
+    SB_STEP(start_is_refused("prlimit"));
     return 0;
 }
-FORKED_TEST(refused_limits_are_told)
+SB_FORKED_TEST(refused_limits_are_told)
 
 static int refused_sockets_are_told_step(void)
 {
-    STEP(refuse_call(SYS_socketpair, 0, 0, EMFILE));
-    STEP(start_is_refused("socketpair"));
+    SB_STEP(sb_test_refuse_call(SYS_socketpair, 0, 0, EMFILE));
+    SB_STEP(start_is_refused("socketpair"));
     return 0;
 }
-FORKED_TEST(refused_sockets_are_told)
+SB_FORKED_TEST(refused_sockets_are_told)
 
 static int starts_with_standard_descriptors_closed_step(void)
 {
@@ -448,14 +448,14 @@ static int starts_with_standard_descriptors_closed_step(void)
         (void)close(2);
         static const char *const argv[] = {"closed", "echo"};
         sb_child *child = NULL;
-        STEP(sb_child_start(&child, SELF, argv, 2, NULL, keep != 0, NULL) == SB_OK);
-        STEP(echoes(child, 1000));
-        STEP(kills_quickly(child));
-        STEP(fcntl(0, F_GETFD) < 0 && fcntl(1, F_GETFD) < 0 && fcntl(2, F_GETFD) < 0);
+        SB_STEP(sb_child_start(&child, SELF, argv, 2, NULL, keep != 0, NULL) == SB_OK);
+        SB_STEP(echoes(child, 1000));
+        SB_STEP(kills_quickly(child));
+        SB_STEP(fcntl(0, F_GETFD) < 0 && fcntl(1, F_GETFD) < 0 && fcntl(2, F_GETFD) < 0);
     }
     return 0;
 }
-FORKED_TEST(starts_with_standard_descriptors_closed)
+SB_FORKED_TEST(starts_with_standard_descriptors_closed)
 
 /* Gives back what a complaining child's stderr brought, as a count of bytes, or -1. */
 static ssize_t complaint_size(bool keep_stderr)
@@ -485,11 +485,11 @@ static ssize_t complaint_size(bool keep_stderr)
 
 static int stderr_is_kept_only_when_asked_step(void)
 {
-    STEP(complaint_size(true) == 9);
-    STEP(complaint_size(false) == 0);
+    SB_STEP(complaint_size(true) == 9);
+    SB_STEP(complaint_size(false) == 0);
     return 0;
 }
-FORKED_TEST(stderr_is_kept_only_when_asked)
+SB_FORKED_TEST(stderr_is_kept_only_when_asked)
 
 /* --- ending ----------------------------------------------------------------------------------- */
 
@@ -508,31 +508,31 @@ static void a_deaf_child_dies_at_once(void **state)
 static int lives_beside_other_reapers(void)
 {
     sb_child *child = start("quit");
-    STEP(child != NULL);
-    STEP(waitpid(-1, NULL, 0) == (pid_t)sb_child_pid(child)); /* a host that waits for anyone */
-    STEP(ends(child));
-    STEP(kills_quickly(child));
+    SB_STEP(child != NULL);
+    SB_STEP(waitpid(-1, NULL, 0) == (pid_t)sb_child_pid(child)); /* a host that waits for anyone */
+    SB_STEP(ends(child));
+    SB_STEP(kills_quickly(child));
 
     void (*before)(int) = signal(SIGCHLD, SIG_IGN); /* a host that wants no zombies */
     child = start("echo");
-    STEP(child != NULL);
-    STEP(echoes(child, 100));
+    SB_STEP(child != NULL);
+    SB_STEP(echoes(child, 100));
     pid_t pid = (pid_t)sb_child_pid(child);
-    STEP(kills_quickly(child));
-    STEP(kill(pid, 0) == -1 && errno == ESRCH);
+    SB_STEP(kills_quickly(child));
+    SB_STEP(kill(pid, 0) == -1 && errno == ESRCH);
     child = start("quit");
-    STEP(child != NULL);
-    STEP(ends(child));
-    STEP(kills_quickly(child));
+    SB_STEP(child != NULL);
+    SB_STEP(ends(child));
+    SB_STEP(kills_quickly(child));
     (void)signal(SIGCHLD, before);
 
     sb_child *other = start("echo"); /* killing one leaves the other */
     child = start("echo");
-    STEP(child != NULL && other != NULL);
-    STEP(kills_quickly(child));
-    STEP(echoes(other, 100));
-    STEP(kills_quickly(other));
-    STEP(no_child_left());
+    SB_STEP(child != NULL && other != NULL);
+    SB_STEP(kills_quickly(child));
+    SB_STEP(echoes(other, 100));
+    SB_STEP(kills_quickly(other));
+    SB_STEP(no_child_left());
     return 0;
 }
 
@@ -540,14 +540,14 @@ static int others_may_reap_step(void)
 {
     return lives_beside_other_reapers();
 }
-FORKED_TEST(others_may_reap)
+SB_FORKED_TEST(others_may_reap)
 
 static int others_may_reap_without_pidfd_step(void)
 {
-    STEP(refuse_call(SYS_pidfd_open, 0, 0, ENOSYS));
+    SB_STEP(sb_test_refuse_call(SYS_pidfd_open, 0, 0, ENOSYS));
     return lives_beside_other_reapers();
 }
-FORKED_TEST(others_may_reap_without_pidfd)
+SB_FORKED_TEST(others_may_reap_without_pidfd)
 
 static void start_from_thread(void *arg)
 {
@@ -570,7 +570,7 @@ static void child_outlives_the_thread_that_started_it(void **state)
 
 static int child_ends_with_its_parent_step(void)
 {
-    STEP(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
+    SB_STEP(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
     pid_t parent = fork();
     if (parent == 0) {
         sb_child *child = start("echo");
@@ -578,14 +578,14 @@ static int child_ends_with_its_parent_step(void)
         _exit(talked ? 0 : 1); /* without a word to the child */
     }
     int result = -1;
-    STEP(waitpid(parent, &result, 0) == parent);
-    STEP(WIFEXITED(result) && WEXITSTATUS(result) == 0);
+    SB_STEP(waitpid(parent, &result, 0) == parent);
+    SB_STEP(WIFEXITED(result) && WEXITSTATUS(result) == 0);
     pid_t orphan = waitpid(-1, &result, 0);
-    STEP(orphan > 0 && orphan != parent);
-    STEP(WIFEXITED(result) && WEXITSTATUS(result) == 0); /* at the end of its input */
+    SB_STEP(orphan > 0 && orphan != parent);
+    SB_STEP(WIFEXITED(result) && WEXITSTATUS(result) == 0); /* at the end of its input */
     return 0;
 }
-FORKED_TEST(child_ends_with_its_parent)
+SB_FORKED_TEST(child_ends_with_its_parent)
 
 #ifdef SB_FAULTS
 static void survives_failing_allocations(void **state)

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -43,12 +44,12 @@ static void permissions_of(const void *address, char out[5])
     FILE *maps = fopen("/proc/self/maps", "r");
     char line[512];
     while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
-        unsigned long start = 0;
-        unsigned long end = 0;
-        char flags[5];
-        if (sscanf(line, "%lx-%lx %4s", &start, &end, flags) == 3 && (uintptr_t)address >= start &&
-            (uintptr_t)address < end) {
-            memcpy(out, flags, sizeof(flags));
+        char *rest = line; /* "start-end flags ..." */
+        unsigned long start = strtoul(rest, &rest, 16);
+        unsigned long end = *rest == '-' ? strtoul(rest + 1, &rest, 16) : 0;
+        if ((uintptr_t)address >= start && (uintptr_t)address < end && strlen(rest) > 5) {
+            memcpy(out, rest + 1, 4);
+            out[4] = '\0';
         }
     }
     if (maps != NULL) {
@@ -111,24 +112,24 @@ static void large_code_arrives_whole(void **state)
 static int runs_under_mdwe_step(void)
 {
     if (prctl(MDWE_SET, MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) != 0) {
-        STEP(errno == EINVAL); /* a kernel before 6.3 has no such rule to break */
+        SB_STEP(errno == EINVAL); /* a kernel before 6.3 has no such rule to break */
     } else {
         void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        STEP(page != MAP_FAILED);
-        STEP(mprotect(page, 4096, PROT_READ | PROT_EXEC) != 0); /* the rule is in force */
+        SB_STEP(page != MAP_FAILED);
+        SB_STEP(mprotect(page, 4096, PROT_READ | PROT_EXEC) != 0); /* the rule is in force */
     }
     sb_code_map map = {0};
-    STEP(sb_code_map_new(&map, return_42, sizeof(return_42), NULL) == SB_OK);
-    STEP(call(&map) == 42);
+    SB_STEP(sb_code_map_new(&map, return_42, sizeof(return_42), NULL) == SB_OK);
+    SB_STEP(call(&map) == 42);
     sb_code_map_release(&map);
     return 0;
 }
-FORKED_TEST(runs_under_mdwe)
+SB_FORKED_TEST(runs_under_mdwe)
 
 static int cannot_be_written_through_its_file_step(void)
 {
     sb_code_map map = {0};
-    STEP(sb_code_map_new(&map, return_42, sizeof(return_42), NULL) == SB_OK);
+    SB_STEP(sb_code_map_new(&map, return_42, sizeof(return_42), NULL) == SB_OK);
     char path[64];
     unsigned long start = (unsigned long)(uintptr_t)map.base;
     (void)snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", start, start + 4096);
@@ -136,13 +137,13 @@ static int cannot_be_written_through_its_file_step(void)
     if (file != NULL) {
         bool wrote = fputc(0, file) != EOF && fflush(file) == 0;
         (void)fclose(file);
-        STEP(!wrote);
+        SB_STEP(!wrote);
     }
-    STEP(call(&map) == 42);
+    SB_STEP(call(&map) == 42);
     sb_code_map_release(&map);
     return 0;
 }
-FORKED_TEST(cannot_be_written_through_its_file)
+SB_FORKED_TEST(cannot_be_written_through_its_file)
 
 static bool refused(const char *what)
 {
@@ -156,46 +157,46 @@ static bool refused(const char *what)
 
 static int tells_a_refused_file_step(void)
 {
-    STEP(refuse_call(SYS_memfd_create, 0, 0, EPERM));
-    STEP(refused("memfd_create"));
+    SB_STEP(sb_test_refuse_call(SYS_memfd_create, 0, 0, EPERM));
+    SB_STEP(refused("memfd_create"));
     return 0;
 }
-FORKED_TEST(tells_a_refused_file)
+SB_FORKED_TEST(tells_a_refused_file)
 
 static int tells_a_refused_seal_step(void)
 {
-    STEP(refuse_call(SYS_fcntl, 1, 1033 /* F_ADD_SEALS */, EPERM));
-    STEP(refused("F_ADD_SEALS"));
+    SB_STEP(sb_test_refuse_call(SYS_fcntl, 1, 1033 /* F_ADD_SEALS */, EPERM));
+    SB_STEP(refused("F_ADD_SEALS"));
     return 0;
 }
-FORKED_TEST(tells_a_refused_seal)
+SB_FORKED_TEST(tells_a_refused_seal)
 
 static int tells_a_refused_mapping_step(void)
 {
-    STEP(refuse_call(SYS_mmap, 2, PROT_EXEC, EACCES));
-    STEP(refused("mmap"));
+    SB_STEP(sb_test_refuse_call(SYS_mmap, 2, PROT_EXEC, EACCES));
+    SB_STEP(refused("mmap"));
     return 0;
 }
-FORKED_TEST(tells_a_refused_mapping)
+SB_FORKED_TEST(tells_a_refused_mapping)
 
 static int tells_a_refused_write_step(void)
 {
-    STEP(refuse_call(SYS_write, 0, 0, ENOSPC));
-    STEP(refused("writing"));
+    SB_STEP(sb_test_refuse_call(SYS_write, 0, 0, ENOSPC));
+    SB_STEP(refused("writing"));
     return 0;
 }
-FORKED_TEST(tells_a_refused_write)
+SB_FORKED_TEST(tells_a_refused_write)
 
 static int works_without_the_executable_flag_step(void)
 {
-    STEP(refuse_call(SYS_memfd_create, 1, FILE_EXEC, EINVAL));
+    SB_STEP(sb_test_refuse_call(SYS_memfd_create, 1, FILE_EXEC, EINVAL));
     sb_code_map map = {0};
-    STEP(sb_code_map_new(&map, return_42, sizeof(return_42), NULL) == SB_OK);
-    STEP(call(&map) == 42);
+    SB_STEP(sb_code_map_new(&map, return_42, sizeof(return_42), NULL) == SB_OK);
+    SB_STEP(call(&map) == 42);
     sb_code_map_release(&map);
     return 0;
 }
-FORKED_TEST(works_without_the_executable_flag)
+SB_FORKED_TEST(works_without_the_executable_flag)
 
 int main(void)
 {

@@ -65,11 +65,11 @@ static int cpu_count_follows_affinity_step(void)
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET((size_t)sched_getcpu(), &one);
-    STEP(sched_setaffinity(0, sizeof(one), &one) == 0);
-    STEP(sb_os_cpu_count() == 1);
+    SB_STEP(sched_setaffinity(0, sizeof(one), &one) == 0);
+    SB_STEP(sb_os_cpu_count() == 1);
     return 0;
 }
-FORKED_TEST(cpu_count_follows_affinity)
+SB_FORKED_TEST(cpu_count_follows_affinity)
 
 static void random_bytes_differ(void **state)
 {
@@ -87,19 +87,19 @@ static int refused_random_is_told_step(void)
 {
     unsigned char bytes[8];
     sb_error err = {0};
-    STEP(refuse_call(SYS_getrandom, 0, 0, EPERM));
-    STEP(sb_os_random(bytes, sizeof(bytes), &err) == SB_OS);
-    STEP(strstr(err.message, "getrandom") != NULL);
+    SB_STEP(sb_test_refuse_call(SYS_getrandom, 0, 0, EPERM));
+    SB_STEP(sb_os_random(bytes, sizeof(bytes), &err) == SB_OS);
+    SB_STEP(strstr(err.message, "getrandom") != NULL);
     return 0;
 }
-FORKED_TEST(refused_random_is_told)
+SB_FORKED_TEST(refused_random_is_told)
 
 /* All of a long text arrives although the pipe is non-blocking and small. */
 static int writes_whole_text_to_stderr_step(void)
 {
     static char text[200000];
     int ends[2];
-    STEP(pipe(ends) == 0);
+    SB_STEP(pipe(ends) == 0);
     memset(text, 'x', sizeof(text));
     pid_t reader = fork();
     if (reader == 0) {
@@ -113,18 +113,18 @@ static int writes_whole_text_to_stderr_step(void)
         _exit(got == sizeof(text) ? 0 : 1);
     }
     (void)close(ends[0]);
-    STEP(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
-    STEP(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+    SB_STEP(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+    SB_STEP(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
     (void)close(ends[1]);
     sb_os_write_stderr(text, sizeof(text));
     (void)close(STDERR_FILENO);
     sb_os_write_stderr("nobody", 6); /* no harm */
     int result = -1;
-    STEP(waitpid(reader, &result, 0) == reader);
-    STEP(WIFEXITED(result) && WEXITSTATUS(result) == 0);
+    SB_STEP(waitpid(reader, &result, 0) == reader);
+    SB_STEP(WIFEXITED(result) && WEXITSTATUS(result) == 0);
     return 0;
 }
-FORKED_TEST(writes_whole_text_to_stderr)
+SB_FORKED_TEST(writes_whole_text_to_stderr)
 
 /* --- threads ---------------------------------------------------------------------------------- */
 
@@ -203,16 +203,16 @@ static int refused_thread_is_told_step(void)
 {
     sb_thread *thread = NULL;
     sb_error err = {0};
-    STEP(refuse_call(SYS_clone3, 0, 0, EAGAIN));
-    STEP(refuse_call(SYS_clone, 0, 0, EAGAIN));
-    STEP(sb_thread_start(&thread, "none", look_round, NULL, &err) == SB_OS);
-    STEP(thread == NULL && strstr(err.message, "thread") != NULL);
+    SB_STEP(sb_test_refuse_call(SYS_clone3, 0, 0, EAGAIN));
+    SB_STEP(sb_test_refuse_call(SYS_clone, 0, 0, EAGAIN));
+    SB_STEP(sb_thread_start(&thread, "none", look_round, NULL, &err) == SB_OS);
+    SB_STEP(thread == NULL && strstr(err.message, "thread") != NULL);
     sigset_t mask;
     (void)pthread_sigmask(SIG_SETMASK, NULL, &mask);
-    STEP(sigismember(&mask, SIGINT) == 0);
+    SB_STEP(sigismember(&mask, SIGINT) == 0);
     return 0;
 }
-FORKED_TEST(refused_thread_is_told)
+SB_FORKED_TEST(refused_thread_is_told)
 
 typedef struct shared {
     sb_mutex *mutex;

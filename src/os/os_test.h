@@ -1,7 +1,7 @@
 /* What the tests of the os room share: running a step in a forked process, where limits, filters and closed descriptors
  * do no harm, and refusing a system call there as a sandbox would.
  *
- * A step gives back 0, or the line that failed (STEP). Threads: only from a process with one thread. */
+ * A step gives back 0, or the line that failed (SB_STEP). Threads: only from a process with one thread. */
 #ifndef SB_OS_OS_TEST_H
 #define SB_OS_OS_TEST_H
 
@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define STEP(cond)                                                                                 \
+#define SB_STEP(cond)                                                                              \
     do {                                                                                           \
         if (!(cond)) {                                                                             \
             return __LINE__;                                                                       \
@@ -25,7 +25,7 @@
     } while (0)
 
 /* True when step gave 0 in a process of its own. */
-static inline bool passes_in_fork(int (*step)(void))
+static inline bool sb_test_passes_in_fork(int (*step)(void))
 {
     (void)fflush(NULL);
     pid_t pid = fork();
@@ -48,15 +48,15 @@ static inline bool passes_in_fork(int (*step)(void))
 }
 
 /* Defines the test `name`, which runs name_step in a process of its own. */
-#define FORKED_TEST(name)                                                                          \
+#define SB_FORKED_TEST(name)                                                                       \
     static void name(void **state)                                                                 \
     {                                                                                              \
         (void)state;                                                                               \
-        assert_true(passes_in_fork(name##_step));                                                  \
+        assert_true(sb_test_passes_in_fork(name##_step));                                          \
     }
 
 /* From now on the system call fails with error_number where its argument `index` has all bits of `mask`. */
-static inline bool refuse_call(long number, unsigned index, unsigned mask, int error_number)
+static inline bool sb_test_refuse_call(long number, unsigned index, unsigned mask, int error_number)
 {
     const unsigned argument = (unsigned)(offsetof(struct seccomp_data, args) + index * 8);
     struct sock_filter code[] = {
