@@ -17,42 +17,38 @@
 #define SB_FALLTHROUGH __attribute__((fallthrough))
 #define SB_ALIGNED(n) __attribute__((aligned(n)))
 
+/* Does the processor, and the system for it, support this feature or level? x86-64 only; base/cpu.h has the question. */
+#define SB_CPU_SUPPORTS(name) __builtin_cpu_supports(name)
+
 #define SB_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Checked arithmetic: true when the exact result does not fit; *out holds the wrapped result. */
-static inline bool
-sb_add_overflow_i64(int64_t a, int64_t b, int64_t *out)
+static inline bool sb_add_overflow_i64(int64_t a, int64_t b, int64_t *out)
 {
     return __builtin_add_overflow(a, b, out);
 }
-static inline bool
-sb_sub_overflow_i64(int64_t a, int64_t b, int64_t *out)
+static inline bool sb_sub_overflow_i64(int64_t a, int64_t b, int64_t *out)
 {
     return __builtin_sub_overflow(a, b, out);
 }
-static inline bool
-sb_mul_overflow_i64(int64_t a, int64_t b, int64_t *out)
+static inline bool sb_mul_overflow_i64(int64_t a, int64_t b, int64_t *out)
 {
     return __builtin_mul_overflow(a, b, out);
 }
-static inline bool
-sb_add_overflow_size(size_t a, size_t b, size_t *out)
+static inline bool sb_add_overflow_size(size_t a, size_t b, size_t *out)
 {
     return __builtin_add_overflow(a, b, out);
 }
-static inline bool
-sb_mul_overflow_size(size_t a, size_t b, size_t *out)
+static inline bool sb_mul_overflow_size(size_t a, size_t b, size_t *out)
 {
     return __builtin_mul_overflow(a, b, out);
 }
-static inline int
-sb_popcount_u64(uint64_t x)
+static inline int sb_popcount_u64(uint64_t x)
 {
     return __builtin_popcountll(x);
 }
 /* Index of the lowest set bit; x must not be 0. */
-static inline int
-sb_ctz_u64(uint64_t x)
+static inline int sb_ctz_u64(uint64_t x)
 {
     return __builtin_ctzll(x);
 }

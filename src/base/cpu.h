@@ -1,4 +1,4 @@
-/* What the processor that runs this can do, the operating system's part included. Compiler extensions, like compiler.h.
+/* What the processor that runs this can do, the operating system's part included.
  *
  * Threads: any. */
 #ifndef SB_BASE_CPU_H
@@ -10,13 +10,13 @@
 static inline int sb_cpu_x86_level(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("x86-64-v4")) {
+    if (SB_CPU_SUPPORTS("x86-64-v4")) {
         return 4;
     }
-    if (__builtin_cpu_supports("x86-64-v3")) {
+    if (SB_CPU_SUPPORTS("x86-64-v3")) {
         return 3;
     }
-    return __builtin_cpu_supports("x86-64-v2") ? 2 : 1;
+    return SB_CPU_SUPPORTS("x86-64-v2") ? 2 : 1;
 #else
     return 0;
 #endif

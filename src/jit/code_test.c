@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 #include "jit/code.h"
-#include "jit/sample_object.h"
+#include "jit/test_object.h"
 #include "jit/test_programs.h"
 #include "os/os.h"
 
@@ -29,8 +29,8 @@ static sb_jit *new_jit(const sb_jit_options *options)
 
 static sb_jit *new_fake_jit(void)
 {
-    return new_jit(
-        &(sb_jit_options){.helper_path = fake_program(), .compile_timeout_ns = 300 * MILLISECOND});
+    return new_jit(&(sb_jit_options){.helper_path = sb_fake_program(),
+                                     .compile_timeout_ns = 300 * MILLISECOND});
 }
 
 static sb_status request(sb_jit *jit, const char *text, const char *symbol, sb_code **out)
@@ -92,7 +92,7 @@ static void test_ready_and_cached(void **state)
     sb_code *first = requested(jit, "one");
     assert_ready(first);
     assert_true(sb_code_compile_ns(first) > 0);
-    assert_int_equal(sb_code_entry(first)(NULL, 0, 0), SAMPLE_RESULT);
+    assert_int_equal(sb_code_entry(first)(NULL, 0, 0), SB_SAMPLE_RESULT);
     sb_code *second = requested(jit, "one");
     assert_int_equal(sb_code_state_get(second), SB_CODE_READY); /* at once */
     assert_ptr_equal(sb_code_entry(second), sb_code_entry(first));
@@ -102,7 +102,8 @@ static void test_ready_and_cached(void **state)
     assert_int_equal(stats.compiles, 1);
     assert_int_equal(stats.cache_hits, 1);
     assert_int_equal(stats.loads, 1);
-    assert_true(stats.loaded_bytes > 0 && stats.cache_bytes > SAMPLE_SIZE && stats.helper_pid > 0);
+    assert_true(stats.loaded_bytes > 0 && stats.cache_bytes > SB_SAMPLE_SIZE &&
+                stats.helper_pid > 0);
     sb_code_drop(first);
     sb_code_drop(second);
     assert_int_equal(stats_of(jit).loaded_bytes, 0);
@@ -143,7 +144,7 @@ static void test_bytes_need_no_compiler(void **state)
     sb_code_drop(other);
     code = requested(jit, "one");
     assert_int_equal(sb_code_state_get(code), SB_CODE_READY);
-    assert_int_equal(sb_code_entry(code)(NULL, 0, 0), SAMPLE_RESULT);
+    assert_int_equal(sb_code_entry(code)(NULL, 0, 0), SB_SAMPLE_RESULT);
     assert_int_equal(stats_of(jit).loads, 2);
     sb_code_drop(code);
     sb_jit_free(jit);
@@ -231,7 +232,7 @@ static void kill_helper(int64_t pid)
 static void test_killed_in_mid_compile(void **state)
 {
     (void)state;
-    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = fake_program(),
+    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = sb_fake_program(),
                                             .compile_timeout_ns = 20000 * MILLISECOND});
     /* Once: the second process answers. */
     sb_code *code = requested(jit, ";slow\n");
@@ -271,7 +272,8 @@ static void test_wait_has_a_deadline(void **state)
 static void test_free_cancels_promptly(void **state)
 {
     (void)state;
-    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = fake_program()}); /* ten seconds each */
+    sb_jit *jit =
+        new_jit(&(sb_jit_options){.helper_path = sb_fake_program()}); /* ten seconds each */
     sb_code *running = requested(jit, ";hang\n1");
     sb_code *waiting = requested(jit, ";hang\n2");
     sb_code *ready = NULL;
@@ -298,9 +300,9 @@ static void test_handles_outlive_the_service(void **state)
     sb_code_retain(code);
     assert_ready(code);
     sb_jit_free(jit);
-    assert_int_equal(sb_code_entry(code)(NULL, 0, 0), SAMPLE_RESULT);
+    assert_int_equal(sb_code_entry(code)(NULL, 0, 0), SB_SAMPLE_RESULT);
     sb_code_drop(code);
-    assert_int_equal(sb_code_entry(code)(NULL, 0, 0), SAMPLE_RESULT);
+    assert_int_equal(sb_code_entry(code)(NULL, 0, 0), SB_SAMPLE_RESULT);
     sb_code_drop(code);
     sb_code_drop(NULL);
     sb_jit_free(NULL);
@@ -323,7 +325,8 @@ static void test_unwanted_is_not_compiled(void **state)
 static void test_queue_is_bounded(void **state)
 {
     (void)state;
-    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = fake_program(), .queue_count_max = 2});
+    sb_jit *jit =
+        new_jit(&(sb_jit_options){.helper_path = sb_fake_program(), .queue_count_max = 2});
     sb_code *codes[10] = {0};
     size_t count = 0;
     sb_status status = SB_OK;
@@ -347,7 +350,7 @@ static void test_cache_is_bounded(void **state)
     (void)state;
     const size_t bytes_max = 20000;
     sb_jit *jit =
-        new_jit(&(sb_jit_options){.helper_path = fake_program(), .cache_bytes_max = bytes_max});
+        new_jit(&(sb_jit_options){.helper_path = sb_fake_program(), .cache_bytes_max = bytes_max});
     sb_code *kept = requested(jit, "kept");
     assert_ready(kept);
     char text[32];
@@ -366,7 +369,7 @@ static void test_cache_is_bounded(void **state)
     assert_ready(oldest);
     assert_int_equal(stats_of(jit).cache_hits, before.cache_hits + 1);
     assert_int_equal(stats_of(jit).compiles, 102);
-    assert_int_equal(sb_code_entry(kept)(NULL, 0, 0), SAMPLE_RESULT); /* evicted, still mapped */
+    assert_int_equal(sb_code_entry(kept)(NULL, 0, 0), SB_SAMPLE_RESULT); /* evicted, still mapped */
     sb_code_drop(newest);
     sb_code_drop(oldest);
     sb_code_drop(kept);
@@ -385,7 +388,7 @@ static void ask_often(void *arg)
         }
         sb_kernel_fn fn = sb_code_entry(code);
         if (fn != NULL) {
-            assert_int_equal(fn(NULL, 0, 0), SAMPLE_RESULT);
+            assert_int_equal(fn(NULL, 0, 0), SB_SAMPLE_RESULT);
         }
         sb_code_drop(code);
     }
@@ -395,7 +398,7 @@ static void test_many_threads(void **state)
 {
     (void)state;
     sb_jit *jit = new_jit(&(sb_jit_options){
-        .helper_path = fake_program(), .cache_bytes_max = 6000, .queue_count_max = 1000});
+        .helper_path = sb_fake_program(), .cache_bytes_max = 6000, .queue_count_max = 1000});
     sb_thread *threads[4];
     for (size_t i = 0; i < SB_COUNT_OF(threads); i++) {
         assert_int_equal(sb_thread_start(&threads[i], "ask", ask_often, jit, NULL), SB_OK);
@@ -421,6 +424,27 @@ static void test_cpu_level(void **state)
     memset(name, 'a', sizeof(name));
     name[99] = '\0';
     assert_int_equal(sb_jit_new(&jit, &(sb_jit_options){.cpu = name}, NULL), SB_INVALID);
+}
+
+static void test_dumps_assembly(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    const int kept = dup(STDERR_FILENO);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = sb_fake_program(), .dump_asm = true});
+    sb_code *code = requested(jit, "one");
+    assert_ready(code);
+    sb_code_drop(code);
+    sb_jit_free(jit);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    close(kept);
+    close(ends[1]);
+    char text[64] = {0};
+    assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+    assert_string_equal(text, "# assembly\n");
+    close(ends[0]);
 }
 
 static bool failed_with(sb_code *code, const char *part)
@@ -464,7 +488,7 @@ static void test_fork(void **state)
     sb_code *pending = requested(jit, ";slow\n");
     const pid_t child = fork();
     if (child == 0) {
-        const bool runs = sb_code_entry(ready)(NULL, 0, 0) == SAMPLE_RESULT;
+        const bool runs = sb_code_entry(ready)(NULL, 0, 0) == SB_SAMPLE_RESULT;
         _exit(ask_in_fork(jit, pending) && runs ? 0 : 1);
     }
     assert_int_equal(exit_status_of(child), 0);
@@ -480,7 +504,7 @@ static bool ask_without_executable_memory(void)
 {
     const struct rlimit none = {0};
     sb_jit *jit = NULL;
-    const sb_jit_options options = {.helper_path = fake_program()};
+    const sb_jit_options options = {.helper_path = sb_fake_program()};
     sb_code *first = NULL;
     sb_code *second = NULL;
     if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &none) != 0 ||
@@ -516,7 +540,7 @@ static bool whole_life(void)
     sb_jit *jit = NULL;
     sb_code *code = NULL;
     bool ready = false;
-    const sb_jit_options options = {.helper_path = fake_program()};
+    const sb_jit_options options = {.helper_path = sb_fake_program()};
     if (sb_jit_new(&jit, &options, NULL) == SB_OK) {
         sb_buf text;
         sb_buf_init(&text, 0);
@@ -575,7 +599,7 @@ static sb_code *request_add(sb_jit *jit, long extra)
 {
     sb_buf text;
     sb_buf_init(&text, 0);
-    write_add_kernel(&text, extra);
+    sb_write_add_kernel(&text, extra);
     sb_code *code = NULL;
     assert_int_equal(sb_jit_request(jit, &text, "kernel", &code, NULL), SB_OK);
     return code;
@@ -584,7 +608,7 @@ static sb_code *request_add(sb_jit *jit, long extra)
 static void test_real_kernel(void **state)
 {
     (void)state;
-    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = real_program()});
+    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = sb_real_program()});
     for (long extra = -3; extra < 3; extra++) {
         sb_code *code = request_add(jit, extra);
         assert_ready(code);
@@ -598,7 +622,7 @@ static void test_real_kernel(void **state)
 static void test_real_killed_between(void **state)
 {
     (void)state;
-    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = real_program()});
+    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = sb_real_program()});
     sb_code *code = request_add(jit, 1);
     assert_ready(code);
     kill_helper(stats_of(jit).helper_pid);
@@ -616,7 +640,8 @@ static void test_real_levels(void **state)
     (void)state;
     static const char *const levels[] = {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
     for (size_t i = 0; i < SB_COUNT_OF(levels); i++) {
-        sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = real_program(), .cpu = levels[i]});
+        sb_jit *jit =
+            new_jit(&(sb_jit_options){.helper_path = sb_real_program(), .cpu = levels[i]});
         sb_code *code = request_add(jit, 1);
         assert_ready(code);
         if (strcmp(levels[i], sb_cpu_level()) <= 0) {
@@ -645,6 +670,7 @@ int main(void)
         cmocka_unit_test(test_cache_is_bounded),
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_cpu_level),
+        cmocka_unit_test(test_dumps_assembly),
         cmocka_unit_test(test_no_executable_memory),
         cmocka_unit_test(test_fork),
 #ifdef SB_FAULTS
@@ -659,7 +685,7 @@ int main(void)
 #endif
     };
     int failed = cmocka_run_group_tests_name("misbehaving program", fake, NULL, NULL);
-    if (real_program() != NULL) {
+    if (sb_real_program() != NULL) {
         failed += cmocka_run_group_tests_name("sabot-jit", real, NULL, NULL);
     }
     return failed;

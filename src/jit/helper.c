@@ -266,6 +266,17 @@ static sb_status receive_payload(sb_helper *helper, size_t size, int64_t deadlin
     return status;
 }
 
+/* One line of plain characters, whatever was sent: it ends in reports. */
+static void make_plain(char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        const unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c >= 0x7f) {
+            text[i] = c < 0x20 ? ' ' : '?';
+        }
+    }
+}
+
 static sb_status receive_refusal(sb_helper *helper, size_t size, int64_t deadline_ns, sb_error *err)
 {
     sb_buf text;
@@ -275,6 +286,7 @@ static sb_status receive_refusal(sb_helper *helper, size_t size, int64_t deadlin
             ? receive_payload(helper, size, deadline_ns, &text, err)
             : sb_error_set(err, SB_OS, "the compiler's message is of %zu bytes", size);
     if (status == SB_OK) {
+        make_plain(text.data, text.size);
         status = sb_error_set(err, SB_INVALID, "the compiler refused: %.*s", (int)text.size,
                               text.size > 0 ? text.data : "");
     }

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "jit/helper.h"
-#include "jit/sample_object.h"
+#include "jit/test_object.h"
 #include "jit/test_programs.h"
 #include "os/os.h"
 
@@ -36,14 +36,14 @@ static void assert_works(sb_helper *helper)
     sb_buf_init(&reply, 0);
     sb_error err = {0};
     assert_int_equal(ask(helper, "anything", &reply, &err), SB_OK);
-    assert_int_equal(reply.size, SAMPLE_SIZE);
+    assert_int_equal(reply.size, SB_SAMPLE_SIZE);
     sb_buf_release(&reply);
 }
 
 static void test_keeps_one_process(void **state)
 {
     (void)state;
-    sb_helper *helper = new_helper(fake_program(), 0);
+    sb_helper *helper = new_helper(sb_fake_program(), 0);
     assert_int_equal(sb_helper_starts(helper), 0);
     for (int i = 0; i < 10; i++) {
         assert_works(helper);
@@ -56,7 +56,7 @@ static void test_keeps_one_process(void **state)
 static void test_assembly(void **state)
 {
     (void)state;
-    sb_helper *helper = new_helper(fake_program(), 0);
+    sb_helper *helper = new_helper(sb_fake_program(), 0);
     sb_buf reply;
     sb_buf_init(&reply, 0);
     const sb_helper_request request = {
@@ -74,7 +74,7 @@ static void test_liars_are_retried_then_refused(void **state)
     static const char *const words[] = {";crash\n", ";middle\n", ";garbage\n", ";serial\n",
                                         ";huge\n",  ";liar\n",   ";long\n"};
     for (size_t i = 0; i < SB_COUNT_OF(words); i++) {
-        sb_helper *helper = new_helper(fake_program(), 0);
+        sb_helper *helper = new_helper(sb_fake_program(), 0);
         sb_buf reply;
         sb_buf_init(&reply, 0);
         sb_error err = {0};
@@ -92,7 +92,7 @@ static void test_liars_are_retried_then_refused(void **state)
 static void test_one_crash_is_not_seen(void **state)
 {
     (void)state;
-    sb_helper *helper = new_helper(fake_program(), 0);
+    sb_helper *helper = new_helper(sb_fake_program(), 0);
     sb_buf reply;
     sb_buf_init(&reply, 0);
     assert_works(helper);
@@ -105,7 +105,7 @@ static void test_one_crash_is_not_seen(void **state)
 static void test_refusal_keeps_the_process(void **state)
 {
     (void)state;
-    sb_helper *helper = new_helper(fake_program(), 0);
+    sb_helper *helper = new_helper(sb_fake_program(), 0);
     sb_buf reply;
     sb_buf_init(&reply, 0);
     sb_error err = {0};
@@ -113,6 +113,8 @@ static void test_refusal_keeps_the_process(void **state)
         assert_int_equal(ask(helper, ";refuse\n", &reply, &err), SB_INVALID);
         assert_non_null(strstr(err.message, "not to my taste"));
     }
+    assert_int_equal(ask(helper, ";rude\n", &reply, &err), SB_INVALID);
+    assert_string_equal(err.message, "the compiler refused: a ?  ?z");
     assert_int_equal(sb_helper_starts(helper), 1);
     assert_works(helper);
     sb_buf_release(&reply);
@@ -124,7 +126,7 @@ static void test_hang_is_killed(void **state)
     (void)state;
     static const char *const words[] = {";hang\n", ";stall\n"};
     for (size_t i = 0; i < SB_COUNT_OF(words); i++) {
-        sb_helper *helper = new_helper(fake_program(), 100 * MILLISECOND);
+        sb_helper *helper = new_helper(sb_fake_program(), 100 * MILLISECOND);
         sb_buf reply;
         sb_buf_init(&reply, 0);
         sb_error err = {0};
@@ -142,7 +144,7 @@ static void test_hang_is_killed(void **state)
 static void test_broken_after_three_failures(void **state)
 {
     (void)state;
-    sb_helper *helper = new_helper(fake_program(), 0);
+    sb_helper *helper = new_helper(sb_fake_program(), 0);
     sb_buf reply;
     sb_buf_init(&reply, 0);
     sb_error err = {0};
@@ -177,7 +179,7 @@ static void test_missing_program(void **state)
 static void test_limits(void **state)
 {
     (void)state;
-    sb_helper *helper = new_helper(fake_program(), 0);
+    sb_helper *helper = new_helper(sb_fake_program(), 0);
     sb_buf reply;
     sb_buf_init(&reply, 0);
     sb_helper_request request = {.text = "x", .cpu = "c", .deadline_ns = SB_NEVER};
@@ -212,7 +214,7 @@ static void cancel_soon(void *arg)
 static void test_cancel(void **state)
 {
     (void)state;
-    sb_helper *helper = new_helper(fake_program(), 0);
+    sb_helper *helper = new_helper(sb_fake_program(), 0);
     sb_buf reply;
     sb_buf_init(&reply, 0);
     sb_thread *thread = NULL;
@@ -237,7 +239,7 @@ static void test_faults(void **state)
         sb_helper *helper = NULL;
         sb_buf reply;
         sb_buf_init(&reply, 0);
-        const sb_helper_options options = {.path = fake_program()};
+        const sb_helper_options options = {.path = sb_fake_program()};
         sb_status status = sb_helper_new(&helper, &options, NULL);
         if (status == SB_OK) {
             status = ask(helper, "anything", &reply, NULL);
@@ -260,12 +262,12 @@ static void test_faults(void **state)
 static void test_real_compiles(void **state)
 {
     (void)state;
-    sb_helper *helper = new_helper(real_program(), 0);
+    sb_helper *helper = new_helper(sb_real_program(), 0);
     sb_buf text;
     sb_buf reply;
     sb_buf_init(&text, 0);
     sb_buf_init(&reply, 0);
-    write_add_kernel(&text, 1);
+    sb_write_add_kernel(&text, 1);
     sb_helper_request request = {.text = text.data,
                                  .text_size = text.size,
                                  .cpu = "",
@@ -291,7 +293,7 @@ static void test_real_refuses(void **state)
         "no such thing",
         "define i32 @kernel() {",
     };
-    sb_helper *helper = new_helper(real_program(), 0);
+    sb_helper *helper = new_helper(sb_real_program(), 0);
     sb_buf reply;
     sb_buf_init(&reply, 0);
     for (size_t i = 0; i < SB_COUNT_OF(texts); i++) {
@@ -308,7 +310,7 @@ static void test_real_refuses(void **state)
 static void test_real_fatal(void **state)
 {
     (void)state;
-    sb_helper *helper = new_helper(real_program(), 0);
+    sb_helper *helper = new_helper(sb_real_program(), 0);
     sb_buf reply;
     sb_buf_init(&reply, 0);
     assert_int_equal(ask(helper, "module asm \"nop\"\n", &reply, NULL), SB_OS);
@@ -341,7 +343,7 @@ int main(void)
         cmocka_unit_test(test_real_fatal),
     };
     int failed = cmocka_run_group_tests_name("misbehaving program", fake, NULL, NULL);
-    if (real_program() != NULL) {
+    if (sb_real_program() != NULL) {
         failed += cmocka_run_group_tests_name("sabot-jit", real, NULL, NULL);
     }
     return failed;

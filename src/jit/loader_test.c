@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "jit/helper.h"
 #include "jit/loader_int.h"
-#include "jit/sample_object.h"
+#include "jit/test_object.h"
 #include "jit/test_programs.h"
 #include "os/os.h"
 
@@ -26,13 +26,13 @@ static int32_t call_plain(const void *address)
 static void test_loads_and_runs(void **state)
 {
     (void)state;
-    uint8_t bytes[SAMPLE_SIZE];
-    sample_object(bytes, SAMPLE_HOST);
+    uint8_t bytes[SB_SAMPLE_SIZE];
+    sb_sample_object(bytes, SB_SAMPLE_HOST);
     sb_object *object = NULL;
     sb_error err = {0};
     assert_int_equal(sb_object_load(bytes, sizeof(bytes), &object, &err), SB_OK);
     memset(bytes, 0, sizeof(bytes));
-    assert_int_equal(call_plain(sb_object_symbol(object, "kernel")), SAMPLE_RESULT);
+    assert_int_equal(call_plain(sb_object_symbol(object, "kernel")), SB_SAMPLE_RESULT);
     assert_null(sb_object_symbol(object, "outside"));
     assert_null(sb_object_symbol(object, ""));
     assert_true(sb_object_size(object) >= 16);
@@ -42,8 +42,8 @@ static void test_loads_and_runs(void **state)
 static void test_x86_image(void **state)
 {
     (void)state;
-    uint8_t bytes[SAMPLE_SIZE];
-    sample_object(bytes, SAMPLE_X86);
+    uint8_t bytes[SB_SAMPLE_SIZE];
+    sb_sample_object(bytes, SB_SAMPLE_X86);
     sb_elf_image image;
     assert_int_equal(sb_elf_image_build(&image, bytes, sizeof(bytes), SB_ELF_X86_64, NULL), SB_OK);
     int32_t distance = 0;
@@ -58,8 +58,8 @@ static void test_x86_image(void **state)
 static void test_arm_image(void **state)
 {
     (void)state;
-    uint8_t bytes[SAMPLE_SIZE];
-    sample_object(bytes, SAMPLE_ARM);
+    uint8_t bytes[SB_SAMPLE_SIZE];
+    sb_sample_object(bytes, SB_SAMPLE_ARM);
     sb_elf_image image;
     assert_int_equal(sb_elf_image_build(&image, bytes, sizeof(bytes), SB_ELF_AARCH64, NULL), SB_OK);
     uint32_t words[2];
@@ -147,9 +147,9 @@ typedef struct refusal {
     sb_status status;
 } refusal;
 
-#define SECTION(index, field) ((size_t)(SAMPLE_SECTIONS_AT + (index) * 64 + (field)))
-#define RELA(field) ((size_t)(SAMPLE_RELA_AT + (field)))
-#define SYMBOL(index, field) ((size_t)(SAMPLE_SYMTAB_AT + (index) * 24 + (field)))
+#define SECTION(index, field) ((size_t)(SB_SAMPLE_SECTIONS_AT + (index) * 64 + (field)))
+#define RELA(field) ((size_t)(SB_SAMPLE_RELA_AT + (field)))
+#define SYMBOL(index, field) ((size_t)(SB_SAMPLE_SYMTAB_AT + (index) * 24 + (field)))
 
 static const refusal refusals[] = {
     {"magic", 0, 0, 1, SB_INVALID},
@@ -158,7 +158,7 @@ static const refusal refusals[] = {
     {"executable file", 16, 2, 2, SB_INVALID},
     {"other machine", 18, 40, 2, SB_UNSUPPORTED},
     {"section table outside", 40, UINT64_MAX, 8, SB_INVALID},
-    {"section table beyond", 40, SAMPLE_SECTIONS_AT + 1, 8, SB_INVALID},
+    {"section table beyond", 40, SB_SAMPLE_SECTIONS_AT + 1, 8, SB_INVALID},
     {"section size", 58, 40, 2, SB_INVALID},
     {"no sections", 60, 0, 2, SB_INVALID},
     {"many sections", 60, 0xffff, 2, SB_INVALID},
@@ -169,18 +169,18 @@ static const refusal refusals[] = {
     {"constructors", SECTION(2, 4), 14, 4, SB_UNSUPPORTED},
     {"alignment 3", SECTION(1, 48), 3, 8, SB_INVALID},
     {"alignment 8192", SECTION(1, 48), 8192, 8, SB_INVALID},
-    {"bytes outside", SECTION(1, 24), SAMPLE_SIZE, 8, SB_INVALID},
+    {"bytes outside", SECTION(1, 24), SB_SAMPLE_SIZE, 8, SB_INVALID},
     {"size outside", SECTION(1, 32), UINT64_MAX, 8, SB_INVALID},
     {"offset wraps", SECTION(1, 24), UINT64_MAX - 4, 8, SB_INVALID},
     {"symbol entry size", SECTION(4, 56), 16, 8, SB_INVALID},
-    {"symbol table size", SECTION(4, 32), SAMPLE_SYMTAB_SIZE - 1, 8, SB_INVALID},
+    {"symbol table size", SECTION(4, 32), SB_SAMPLE_SYMTAB_SIZE - 1, 8, SB_INVALID},
     {"no symbol table", SECTION(4, 4), 1, 4, SB_INVALID},
     {"two symbol tables", SECTION(5, 4), 2, 4, SB_INVALID},
     {"names elsewhere", SECTION(4, 40), 1, 4, SB_INVALID},
     {"names nowhere", SECTION(4, 40), 99, 4, SB_INVALID},
-    {"names without end", SECTION(5, 32), SAMPLE_STRTAB_SIZE - 1, 8, SB_INVALID},
-    {"name outside", SYMBOL(2, 0), SAMPLE_STRTAB_SIZE, 4, SB_INVALID},
-    {"function outside code", SYMBOL(2, 8), SAMPLE_TEXT_SIZE, 8, SB_INVALID},
+    {"names without end", SECTION(5, 32), SB_SAMPLE_STRTAB_SIZE - 1, 8, SB_INVALID},
+    {"name outside", SYMBOL(2, 0), SB_SAMPLE_STRTAB_SIZE, 4, SB_INVALID},
+    {"function outside code", SYMBOL(2, 8), SB_SAMPLE_TEXT_SIZE, 8, SB_INVALID},
     {"function far outside", SYMBOL(2, 8), UINT64_MAX, 8, SB_INVALID},
     {"function in constants", SYMBOL(2, 6), 2, 2, SB_INVALID},
     {"function in reserved section", SYMBOL(2, 6), 0xfff1, 2, SB_INVALID},
@@ -191,26 +191,26 @@ static const refusal refusals[] = {
     {"relocations of nothing", SECTION(3, 44), 99, 4, SB_INVALID},
     {"relocations of other symbols", SECTION(3, 40), 5, 4, SB_INVALID},
     {"relocations without addends", SECTION(3, 4), 9, 4, SB_UNSUPPORTED},
-    {"relocation at the end", RELA(0), SAMPLE_TEXT_SIZE - 3, 8, SB_INVALID},
-    {"relocation outside", RELA(0), SAMPLE_TEXT_SIZE, 8, SB_INVALID},
+    {"relocation at the end", RELA(0), SB_SAMPLE_TEXT_SIZE - 3, 8, SB_INVALID},
+    {"relocation outside", RELA(0), SB_SAMPLE_TEXT_SIZE, 8, SB_INVALID},
     {"relocation far outside", RELA(0), UINT64_MAX, 8, SB_INVALID},
-    {"undefined symbol", RELA(12), SAMPLE_SYMBOL_OUTSIDE, 4, SB_UNSUPPORTED},
+    {"undefined symbol", RELA(12), SB_SAMPLE_SYMBOL_OUTSIDE, 4, SB_UNSUPPORTED},
     {"no such symbol", RELA(12), 4, 4, SB_INVALID},
     {"no such symbol at all", RELA(12), UINT32_MAX, 4, SB_INVALID},
     {"absolute", RELA(8), 1, 4, SB_UNSUPPORTED},
     {"table of addresses", RELA(8), 42, 4, SB_UNSUPPORTED},
     {"addend far", RELA(16), (uint64_t)1 << 40, 8, SB_INVALID},
     {"addend wraps", RELA(16), INT64_MAX, 8, SB_INVALID},
-    {"target outside its section", SYMBOL(1, 8), SAMPLE_RODATA_SIZE + 1, 8, SB_INVALID},
+    {"target outside its section", SYMBOL(1, 8), SB_SAMPLE_RODATA_SIZE + 1, 8, SB_INVALID},
 };
 
 static void test_refusals(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SB_COUNT_OF(refusals); i++) {
-        uint8_t bytes[SAMPLE_SIZE];
-        sample_object(bytes, SAMPLE_X86);
-        sample_put(bytes + refusals[i].at, refusals[i].value, refusals[i].width);
+        uint8_t bytes[SB_SAMPLE_SIZE];
+        sb_sample_object(bytes, SB_SAMPLE_X86);
+        sb_sample_put(bytes + refusals[i].at, refusals[i].value, refusals[i].width);
         sb_elf_image image;
         sb_error err = {0};
         sb_status status = sb_elf_image_build(&image, bytes, sizeof(bytes), SB_ELF_X86_64, &err);
@@ -268,10 +268,10 @@ static void check_crafted(const uint8_t *bytes, size_t size, sb_elf_machine mach
 static void test_crafted_samples(void **state)
 {
     (void)state;
-    uint8_t bytes[SAMPLE_SIZE];
-    sample_object(bytes, SAMPLE_X86);
+    uint8_t bytes[SB_SAMPLE_SIZE];
+    sb_sample_object(bytes, SB_SAMPLE_X86);
     check_crafted(bytes, sizeof(bytes), SB_ELF_X86_64);
-    sample_object(bytes, SAMPLE_ARM);
+    sb_sample_object(bytes, SB_SAMPLE_ARM);
     check_crafted(bytes, sizeof(bytes), SB_ELF_AARCH64);
 }
 
@@ -279,8 +279,8 @@ static void test_crafted_samples(void **state)
 static void test_faults(void **state)
 {
     (void)state;
-    uint8_t bytes[SAMPLE_SIZE];
-    sample_object(bytes, SAMPLE_HOST);
+    uint8_t bytes[SB_SAMPLE_SIZE];
+    sb_sample_object(bytes, SB_SAMPLE_HOST);
     const int64_t live = sb_mem_live_blocks();
     bool all_done = false;
     for (int64_t nth = 1; !all_done; nth++) {
@@ -301,7 +301,7 @@ static void test_faults(void **state)
 static void compile_real(const char *text, sb_buf *object)
 {
     sb_helper *helper = NULL;
-    const sb_helper_options options = {.path = real_program()};
+    const sb_helper_options options = {.path = sb_real_program()};
     assert_int_equal(sb_helper_new(&helper, &options, NULL), SB_OK);
     const sb_helper_request request = {
         .text = text, .text_size = strlen(text), .cpu = "", .deadline_ns = SB_NEVER};
@@ -392,7 +392,7 @@ static void test_real_crafted(void **state)
     sb_buf_init(&bytes, 0);
     compile_real(real_text, &bytes);
     check_crafted((const uint8_t *)bytes.data, bytes.size,
-                  SAMPLE_HOST == SAMPLE_X86 ? SB_ELF_X86_64 : SB_ELF_AARCH64);
+                  SB_SAMPLE_HOST == SB_SAMPLE_X86 ? SB_ELF_X86_64 : SB_ELF_AARCH64);
     sb_buf_release(&bytes);
 }
 
@@ -413,7 +413,7 @@ int main(void)
         cmocka_unit_test(test_real_crafted),
     };
     int failed = cmocka_run_group_tests_name("sample object", sample, NULL, NULL);
-    if (real_program() != NULL) {
+    if (sb_real_program() != NULL) {
         failed += cmocka_run_group_tests_name("compiled objects", real, NULL, NULL);
     }
     return failed;

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 
-static inline const char *test_program(const char *variable, const char *in_build)
+static inline const char *sb_test_program(const char *variable, const char *in_build)
 {
     static char path[2][1024];
     char *out = path[in_build[8] == 'f'];
@@ -27,19 +27,19 @@ static inline const char *test_program(const char *variable, const char *in_buil
 }
 
 /* The misbehaving program; it is always built. */
-static inline const char *fake_program(void)
+static inline const char *sb_fake_program(void)
 {
-    return test_program("SABOT_FAKE_HELPER", "src/jit/fake_helper");
+    return sb_test_program("SABOT_FAKE_HELPER", "src/jit/fake_helper");
 }
 
 /* sabot-jit; NULL in a build without LLVM. */
-static inline const char *real_program(void)
+static inline const char *sb_real_program(void)
 {
-    return test_program("SABOT_JIT_HELPER", "src/jit_helper/sabot-jit");
+    return sb_test_program("SABOT_JIT_HELPER", "src/jit_helper/sabot-jit");
 }
 
 /* A kernel of two int64 columns, out = in0 + in1 + extra, that ignores active and nulls. It ends with row1. */
-static inline void write_add_kernel(sb_buf *out, long extra)
+static inline void sb_write_add_kernel(sb_buf *out, long extra)
 {
     sb_buf_printf(out,
                   "define i32 @kernel(ptr %%c, i32 %%row0, i32 %%row1) nounwind {\n"

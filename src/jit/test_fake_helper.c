@@ -7,6 +7,7 @@
  *     ;garbage   answers bytes of no meaning      ;serial    answers another request
  *     ;huge      announces 2^64-1 bytes           ;liar      announces 60 MiB, sends ten bytes, dies
  *     ;refuse    refuses                          ;long      refuses with a message of 1 MiB
+ *     ;rude      refuses with bytes that are no text
  *     ;empty     an object of no bytes            ;bytes     an object that is none
  *     ;slow      answers after 100 ms */
 #define _POSIX_C_SOURCE 200809L
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "jit/sample_object.h"
+#include "jit/test_object.h"
 #include "jit/wire.h"
 
 static char text[SB_WIRE_TEXT_MAX];
@@ -85,6 +86,8 @@ static bool misbehave(void)
         abort();
     } else if (is(";refuse")) {
         send_reply(SB_WIRE_REFUSED, "not to my taste", 15);
+    } else if (is(";rude")) {
+        send_reply(SB_WIRE_REFUSED, "a\n\xff\0\x1b\x7fz", 7);
     } else if (is(";long")) {
         send_reply(SB_WIRE_REFUSED, junk, sizeof(junk));
     } else if (is(";empty")) {
@@ -122,8 +125,8 @@ int main(void)
         if (request.want == SB_WIRE_ASM) {
             send_reply(SB_WIRE_DONE, "# assembly\n", 11);
         } else {
-            uint8_t object[SAMPLE_SIZE];
-            sample_object(object, SAMPLE_HOST);
+            uint8_t object[SB_SAMPLE_SIZE];
+            sb_sample_object(object, SB_SAMPLE_HOST);
             send_reply(SB_WIRE_DONE, object, sizeof(object));
         }
     }
