@@ -32,7 +32,7 @@ import style
 
 ROOT = setup.ROOT
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
-DETAIL_SIZE_MAX = 8000
+DETAIL_SIZE_MAX = 40000
 
 
 class Case(NamedTuple):
