@@ -499,7 +499,7 @@ static void serve(sb_jit *jit, sb_code *code)
     if (status == SB_OK || worth_keeping(status)) {
         item = cache_add(jit, code, &object);
         if (item == NULL) {
-            status = sb_error_no_memory(&why, sizeof(*item));
+            sb_error_no_memory(&why, sizeof(*item));
         } else if (status != SB_OK) {
             item->failure = why;
         }
