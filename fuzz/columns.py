@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pyarrow as pa
 
@@ -65,7 +66,9 @@ def float_value(rng: random.Random, edge_share: float) -> float:
 
 def make_values(rng: random.Random, kind: str, length: int) -> list:
     edge_share = rng.choice((0.0, 0.05, 0.1, 0.1, 0.3, 1.0 if kind == "f" else 0.8))
-    null_share = rng.choice((0.0, 0.0, 0.0, 0.05, 0.1, 0.1, 0.3, 1.0 if rng.random() < 0.1 else 0.1))
+    null_share = rng.choice(
+        (0.0, 0.0, 0.0, 0.05, 0.1, 0.1, 0.3, 1.0 if rng.random() < 0.1 else 0.1)
+    )
     out: list = []
     for _ in range(length):
         if rng.random() < null_share:
@@ -91,7 +94,7 @@ def make_array(rng: random.Random, kind: str, values: list) -> pa.Array | pa.Chu
         return pa.array(padded, arrow).slice(before, len(values))
     cuts = sorted(rng.randint(0, len(values)) for _ in range(rng.randint(1, 3)))
     edges = [0, *cuts, len(values)]
-    chunks = [pa.array(values[i:j], arrow) for i, j in zip(edges, edges[1:], strict=False)]
+    chunks = [pa.array(values[i:j], arrow) for i, j in pairwise(edges)]
     return pa.chunked_array(chunks, arrow)
 
 

@@ -28,13 +28,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 
 from fuzz import script
-from fuzz.columns import ARROW, Pool
+from fuzz.columns import Pool
 from fuzz.engine import Engine, Outcome, Settings
 from fuzz.grammar import Function, make_function
 from fuzz.modules import FUNCTIONS_PER_FILE, load
@@ -88,13 +90,23 @@ class Totals:
         """What makes the run worthless although nothing differed."""
         out = []
         if not LEAVE_MIN <= self.leave_share() <= LEAVE_MAX:
-            out.append(f"{self.leave_share():.1%} of the rows leave compiled code, not between 2 % and 30 %")
+            out.append(
+                f"{self.leave_share():.1%} of the rows leave compiled code, not between 2 % and 30 %"
+            )
         if self.native + self.interpreter - self.left <= 0:
             out.append("no row was computed by compiled code")
-        if tier in ("native", "mixed") and self.native_functions and self.native_reached * 2 < self.native_functions:
-            out.append(f"only {self.native_reached} of {self.native_functions} functions ran any native code")
+        if (
+            tier in ("native", "mixed")
+            and self.native_functions
+            and self.native_reached * 2 < self.native_functions
+        ):
+            out.append(
+                f"only {self.native_reached} of {self.native_functions} functions ran any native code"
+            )
         if sum(self.refused.values()) > REFUSED_MAX * self.functions:
-            out.append(f"{sum(self.refused.values())} of {self.functions} functions were not compiled: {dict(self.refused)}")
+            out.append(
+                f"{sum(self.refused.values())} of {self.functions} functions were not compiled: {dict(self.refused)}"
+            )
         return out
 
 
@@ -121,7 +133,9 @@ class Finding:
 class Fuzzer:
     """Runs functions of one seed on one engine."""
 
-    def __init__(self, engine: Engine, seed: object, columns: int, tier: str, combinations: int, folder: Path) -> None:
+    def __init__(
+        self, engine: Engine, seed: object, columns: int, tier: str, combinations: int, folder: Path
+    ) -> None:
         self.engine = engine
         self.seed = seed
         self.columns = columns
@@ -147,7 +161,11 @@ class Fuzzer:
             totals.rows += len(case.rows)
             totals.failing_rows += len(case.expected.failures)
             failures = case.expected.failures
-            good += [row for i, row in enumerate(case.rows) if i not in failures] if failures else case.rows
+            good += (
+                [row for i, row in enumerate(case.rows) if i not in failures]
+                if failures
+                else case.rows
+            )
             bad += [(case.rows[i], why) for i, why in failures.items()]
             found = self.run_case(case, reached)
             if found:
@@ -162,7 +180,9 @@ class Fuzzer:
         arrays = [c.array for c in columns] + [self.pool.row_ids[length]]
         table = pa.Table.from_arrays(arrays, names=[*function.params, "_row"])
         rows = list(zip(*(c.values for c in columns), strict=True))
-        return Case(function, fn, rows, table, self.expect(function, fn, rows), draw_settings(rng, tier))
+        return Case(
+            function, fn, rows, table, self.expect(function, fn, rows), draw_settings(rng, tier)
+        )
 
     def expect(self, function: Function, fn: object, rows: list[tuple]) -> Expected:
         start = time.perf_counter()
@@ -177,7 +197,12 @@ class Fuzzer:
         self.totals.runs += 1
         self.count(case, outcome, reached, success)
         found = compare(
-            case.expected, case.function.result, case.function.operator, outcome, case.table, self.engine.data_error
+            case.expected,
+            case.function.result,
+            case.function.operator,
+            outcome,
+            case.table,
+            self.engine.data_error,
         )
         return Finding(found, case) if found else None
 
@@ -198,7 +223,9 @@ class Fuzzer:
             totals.success_rows += len(case.rows)
             totals.success_left += left
 
-    def count_reach(self, function: Function, fn: object, tier: str, reached: Counter, good: int) -> None:
+    def count_reach(
+        self, function: Function, fn: object, tier: str, reached: Counter, good: int
+    ) -> None:
         if reached["interpreted"]:
             table = script.make_table(function.params, [])
             self.totals.refused[self.engine.refusal(fn, table)] += 1
@@ -241,7 +268,9 @@ class Fuzzer:
 
     def run(self, indices: range, log: object = None, stop_after: int = 1) -> None:
         """Functions by number; stops after so many findings. `log` is told each function before it runs."""
-        aligned = indices.start - indices.start % FUNCTIONS_PER_FILE  # a function shares its file with the same others always
+        aligned = (
+            indices.start - indices.start % FUNCTIONS_PER_FILE
+        )  # a function shares its file with the same others always
         for first in range(aligned, indices.stop, FUNCTIONS_PER_FILE):
             numbers = range(first, first + FUNCTIONS_PER_FILE)
             functions = [make_function(self.seed, i) for i in numbers]
@@ -265,17 +294,23 @@ def draw_settings(rng: random.Random, tier: str) -> Settings:
 
 
 def joined_settings(rng: random.Random, tier: str) -> Settings:
-    return Settings(rng.choice((7, 64, 500, 2048, 0, 0)), rng.choice((1, 2)), tier, rng.choice((0, 64)))
+    return Settings(
+        rng.choice((7, 64, 500, 2048, 0, 0)), rng.choice((1, 2)), tier, rng.choice((0, 64))
+    )
 
 
 def all_settings() -> list[Settings]:
-    return [Settings(b, t, tier, m) for tier in TIERS for t, m in ((1, 0), (2, 64)) for b in BATCH_SIZES]
+    return [
+        Settings(b, t, tier, m) for tier in TIERS for t, m in ((1, 0), (2, 64)) for b in BATCH_SIZES
+    ]
 
 
 # --- reporting -------------------------------------------------------------------------------------------------------
 
 
-def report_finding(engine: Engine, finding: Finding, seed: object, out: Path | None, shrink: bool = True) -> str:
+def report_finding(
+    engine: Engine, finding: Finding, seed: object, out: Path | None, shrink: bool = True
+) -> str:
     """Shrinks a finding, keeps it as a file, and gives what a person wants to read."""
     from fuzz.shrink import shrink_case
 
@@ -286,7 +321,14 @@ def report_finding(engine: Engine, finding: Finding, seed: object, out: Path | N
         source, rows, settings, mismatch = shrink_case(engine, finding)
     function = case.function
     text = script.write(
-        source, function.name, function.params, rows, function.result, function.operator, settings, f"Found as {title}: {mismatch}"
+        source,
+        function.name,
+        function.params,
+        rows,
+        function.result,
+        function.operator,
+        settings,
+        f"Found as {title}: {mismatch}",
     )
     where = ""
     if out is not None:
@@ -326,18 +368,24 @@ def worker(args: argparse.Namespace, indices: range) -> int:
             print(f"at {index}", flush=True)
 
         fuzzer.run(indices, log, args.findings)
-        texts = [report_finding(engine, f, args.seed, args.keep, not args.no_shrink) for f in fuzzer.findings]
+        texts = [
+            report_finding(engine, f, args.seed, args.keep, not args.no_shrink)
+            for f in fuzzer.findings
+        ]
     print("result " + json.dumps({"totals": asdict(fuzzer.totals), "texts": texts}), flush=True)
     return 0
 
 
-def run_child(args: argparse.Namespace, indices: range) -> tuple[Totals, list[str]]:
+def run_child(
+    args: argparse.Namespace, indices: range, program: list[str] | None = None
+) -> tuple[Totals, list[str]]:
     """Runs a range of functions in children; a child that dies is reported and the next goes on after that function."""
+    program = program or [sys.executable, "-m", "fuzz.differential"]
     totals = Totals()
     texts: list[str] = []
     start = indices.start
     while start < indices.stop and len(texts) < args.findings:
-        command = [sys.executable, "-m", "fuzz.differential", *child_arguments(args), "--range", f"{start}:{indices.stop}"]
+        command = [*program, *child_arguments(args), "--range", f"{start}:{indices.stop}"]
         child = subprocess.run(command, stdout=subprocess.PIPE, stderr=None, text=True, check=False)
         lines = child.stdout.splitlines()
         if child.returncode == 0 and lines and lines[-1].startswith("result "):
@@ -351,13 +399,24 @@ def run_child(args: argparse.Namespace, indices: range) -> tuple[Totals, list[st
             texts.append(f"--- the fuzzer did not start: exit status {child.returncode}")
             break
         source = make_function(args.seed, at[-1]).source
-        texts.append(f"--- exit status {child.returncode} (negative: signal) in f{at[-1]} of seed {args.seed}\n{source}")
+        texts.append(
+            f"--- exit status {child.returncode} (negative: signal) in f{at[-1]} of seed {args.seed}\n{source}"
+        )
         start = at[-1] + 1
     return totals, texts
 
 
 def child_arguments(args: argparse.Namespace) -> list[str]:
-    out = ["--seed", args.seed, "--columns", str(args.columns), "--tier", args.tier, "--findings", str(args.findings)]
+    out = [
+        "--seed",
+        args.seed,
+        "--columns",
+        str(args.columns),
+        "--tier",
+        args.tier,
+        "--findings",
+        str(args.findings),
+    ]
     out += ["--combinations", str(args.combinations)]
     if args.keep is not None:
         out += ["--keep", str(args.keep)]
@@ -365,15 +424,24 @@ def child_arguments(args: argparse.Namespace) -> list[str]:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(prog="fuzz.differential", description="Compare Sabot with CPython on generated functions.")
+    p = argparse.ArgumentParser(
+        prog="fuzz.differential", description="Compare Sabot with CPython on generated functions."
+    )
     p.add_argument("--functions", type=int, default=2000)
     p.add_argument("--columns", type=int, default=25, help="column sets a function")
     p.add_argument("--seed", default="1")
     p.add_argument("--tier", choices=(*TIERS, "mixed", "auto"), default="mixed")
-    p.add_argument("--combinations", type=int, default=50, help="functions in 2000 that run under all settings")
+    p.add_argument(
+        "--combinations", type=int, default=50, help="functions in 2000 that run under all settings"
+    )
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--findings", type=int, default=3, help="stop after so many")
-    p.add_argument("--keep", type=Path, default=None, help="folder for the scripts of findings, say fuzz/corpus")
+    p.add_argument(
+        "--keep",
+        type=Path,
+        default=None,
+        help="folder for the scripts of findings, say fuzz/corpus",
+    )
     p.add_argument("--no-shrink", action="store_true")
     p.add_argument("--only", type=int, default=None, help="the number of one function")
     p.add_argument("--show", action="store_true", help="with --only: print the function")
@@ -392,9 +460,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"seed {args.seed}, Python {sys.version.split()[0]}, tier {args.tier}", flush=True)
     start = time.perf_counter()
     cuts = [indices.start + len(indices) * i // args.jobs for i in range(args.jobs + 1)]
-    parts = [range(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
-    from concurrent.futures import ThreadPoolExecutor
-
+    parts = [range(a, b) for a, b in pairwise(cuts) if a < b]
     with ThreadPoolExecutor(len(parts)) as pool:
         results = list(pool.map(lambda part: run_child(args, part), parts))
     totals = Totals()

@@ -70,7 +70,9 @@ class SabotEngine:
         if settings.morsel_rows:
             options["morsel_rows"] = settings.morsel_rows
         with sb.config(**options):
-            source = sb.Stream.from_table(table, batch_size=settings.batch_size or max(1, table.num_rows))
+            source = sb.Stream.from_table(
+                table, batch_size=settings.batch_size or max(1, table.num_rows)
+            )
             stream = None
             out, error = None, None
             try:
@@ -88,10 +90,19 @@ class SabotEngine:
         if not functions:
             return None
         got = functions[0]
-        return Counts(got["mode"], got["rows"], got["rows_native"], got["rows_interpreter"], dict(got["rows_left"]))
+        return Counts(
+            got["mode"],
+            got["rows"],
+            got["rows_native"],
+            got["rows_interpreter"],
+            dict(got["rows_left"]),
+        )
 
     def refusal(self, fn: Callable, table: pa.Table) -> str:
         report = self.sabot.explain(fn, table.schema)
         if report.mode == "compiled":
             return ""
-        return "; ".join(f"{r.code}: {r.message}" for r in report.reasons) or "interpreted, no reason given"
+        return (
+            "; ".join(f"{r.code}: {r.message}" for r in report.reasons)
+            or "interpreted, no reason given"
+        )

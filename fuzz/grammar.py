@@ -1,7 +1,7 @@
 """Functions for the fuzzer, valid by construction, and of a result type known by construction.
 
 Expressions are made for a wanted kind: i (int), f (float), b (bool), m (any number: the value may be of any of the three
-kinds) or t (anything, only its truth is used). Each carries what the rest of the grammar must know about it: the tags its
+kinds), r (the same without bool) or t (anything, only its truth is used). Each carries what the rest of the grammar must know about it: the tags its
 value can have (letters of "bifn", n for None), whether a parameter takes part in it, and how large it can grow.
 
 Rules that keep the functions honest:
@@ -26,7 +26,24 @@ INT_EDGE_LITERALS = [
 ]  # fmt: skip
 FLOAT_LITERALS = [0.5, 1.0, 1.5, 2.0, 3.0, 0.1, 10.0, 100.0, 0.25, -1.0, -2.5]
 FLOAT_EDGE_LITERALS = [0.0, -0.0, 1e308, 5e-324, 2.0**53, 2.0**62, 2.0**63, 1e16, 1e-300]
-CAPTURED = [0, 1, 3, -2, 7, 2**53 + 1, 2**62, True, False, 0.5, -0.0, 1e300, 2.0**53, float("inf"), float("nan"), -1.5]
+CAPTURED = [
+    0,
+    1,
+    3,
+    -2,
+    7,
+    2**53 + 1,
+    2**62,
+    True,
+    False,
+    0.5,
+    -0.0,
+    1e300,
+    2.0**53,
+    float("inf"),
+    float("nan"),
+    -1.5,
+]
 PARAMETER_NAMES = ["a", "b", "c", "d", "v", "w", "price", "total_", "n0", "x1"]
 COMPARISONS = ["<", "<=", ">", ">=", "==", "!="]
 
@@ -88,7 +105,9 @@ class Function:
 class Writer:
     """Writes one body. `scope` maps each variable to what is known of it at this point of the text."""
 
-    def __init__(self, rng: random.Random, params: dict[str, str], wild: float, prefix: str) -> None:
+    def __init__(
+        self, rng: random.Random, params: dict[str, str], wild: float, prefix: str
+    ) -> None:
         self.rng = rng
         self.params = params
         self.wild = wild
@@ -100,6 +119,7 @@ class Writer:
         self.turns = 1
         self.locals = 0
         self.result = "i"
+        self.daring = rng.random() < 0.04  # reads variables that may have no value yet
 
     # --- expressions ---------------------------------------------------------------------------------------------
 
@@ -112,6 +132,10 @@ class Writer:
             kind = "i" if pick < 0.65 else "f" if pick < 0.9 else "b"
         if kind == "t":
             return self.truth(depth)
+        if kind == "r":
+            return (
+                self.mixed(depth - 1) if rng.random() < 0.5 else self.expr(rng.choice("if"), depth)
+            )
         if depth <= 0 or rng.random() < 0.12:
             return self.atom(kind)
         return {"i": self.int_expr, "f": self.float_expr, "b": self.bool_expr}[kind](depth - 1)
@@ -123,7 +147,11 @@ class Writer:
         return self.and_or(kinds[0], kinds[1], depth)
 
     def variables(self, *accepted: str) -> list[str]:
-        return [n for n, v in self.scope.items() if v.tags in accepted and (not v.maybe_unbound or self.rng.random() < self.wild / 2)]
+        return [
+            n
+            for n, v in self.scope.items()
+            if v.tags in accepted and (not v.maybe_unbound or self.rng.random() < self.wild / 2)
+        ]
 
     def read(self, name: str) -> Expr:
         var = self.scope[name]
@@ -135,14 +163,18 @@ class Writer:
         nullable = self.variables(join(kind, "n"))
         pick = rng.random()
         if nullable and (pick < self.wild or (not plain and pick < 0.12)):
-            return replace(self.read(rng.choice(nullable)), tags=kind)  # a None here raises where it is used
+            return replace(
+                self.read(rng.choice(nullable)), tags=kind
+            )  # a None here raises where it is used
         if plain and pick < 0.72:
             return self.read(rng.choice(plain))
         if nullable and pick < 0.8:
             var = self.read(rng.choice(nullable))
             other = self.constant(kind)
             if rng.random() < 0.6:
-                return replace(var, text=f"({var.text} if {var.text} is not None else {other.text})", tags=kind)
+                return replace(
+                    var, text=f"({var.text} if {var.text} is not None else {other.text})", tags=kind
+                )
             return replace(var, text=f"({var.text} or {other.text})", tags=kind)
         return self.constant(kind)
 
@@ -156,22 +188,43 @@ class Writer:
             return Expr(name, kind)
         if kind == "b":
             return Expr(rng.choice(("True", "False")), "b")
-        edges, tame = (INT_EDGE_LITERALS, INT_LITERALS) if kind == "i" else (FLOAT_EDGE_LITERALS, FLOAT_LITERALS)
+        edges, tame = (
+            (INT_EDGE_LITERALS, INT_LITERALS)
+            if kind == "i"
+            else (FLOAT_EDGE_LITERALS, FLOAT_LITERALS)
+        )
         if rng.random() < 0.1:
             return Expr(literal(rng.choice(edges)), kind)
         value = rng.choice(tame)
         return Expr(literal(-value if rng.random() < 0.15 else value), kind)
 
     def dynamic(self, kind: str, depth: int) -> Expr:
-        """An expression with a parameter in it; of the wanted kind if one can be found."""
+        """An expression of the wanted kind with a parameter in it."""
         for _ in range(4):
             e = self.expr(kind, depth)
             if e.dynamic:
                 return e
-        return self.some_read()
+        names = [n for n in self.variables(kind) if self.scope[n].dynamic]
+        if names:
+            return self.read(self.rng.choice(names))
+        read = self.some_read()
+        test = f"({read.text} == None)"
+        if "n" not in read.tags:
+            test = f"({read.text} {self.rng.choice(COMPARISONS)} {self.constant(self.rng.choice('if')).text})"
+        if kind in "bt":
+            return Expr(test, "b", True)
+        return Expr(
+            f"({test} + {literal(self.rng.choice((1, 2, 10) if kind in 'im' else (0.5, 2.0)))})",
+            "i" if kind in "im" else "f",
+            True,
+        )
 
     def some_read(self) -> Expr:
-        names = [n for n, v in self.scope.items() if v.dynamic and not v.maybe_unbound and "n" not in v.tags]
+        names = [
+            n
+            for n, v in self.scope.items()
+            if v.dynamic and not v.maybe_unbound and "n" not in v.tags
+        ]
         return self.read(self.rng.choice(names or list(self.params)))
 
     def arith(self, op: str, left: Expr, right: Expr, tags: str) -> Expr:
@@ -179,7 +232,9 @@ class Writer:
         if op == "*":
             limit = 2 if self.loops else WEIGHT_MAX
             light = right if left.loopy else left
-            grows = left.weight + right.weight > (WEIGHT_MAX if self.loops and not (left.loopy or right.loopy) else limit)
+            grows = left.weight + right.weight > (
+                WEIGHT_MAX if self.loops and not (left.loopy or right.loopy) else limit
+            )
             if self.loops and (left.loopy or right.loopy):
                 grows = (left.loopy and right.loopy) or light.weight > 2
             if grows:
@@ -198,7 +253,11 @@ class Writer:
         rng = self.rng
         pick = rng.random()
         if pick < 0.5:
-            value = rng.choice((2, 3, 5, 7, 10, 60, -3, -7, 1, -1)) if kind == "i" else rng.choice((2.0, 0.5, 3.0, -1.5, 1e-3, 60.0))
+            value = (
+                rng.choice((2, 3, 5, 7, 10, 60, -3, -7, 1, -1))
+                if kind == "i"
+                else rng.choice((2.0, 0.5, 3.0, -1.5, 1e-3, 60.0))
+            )
             return Expr(literal(value), kind)
         e = self.dynamic(kind, depth)
         if pick < 0.9 or rng.random() > self.wild * 4:
@@ -239,7 +298,9 @@ class Writer:
             op = rng.choices("+-*", (4, 4, 3))[0]
             return self.arith(op, self.expr("i", depth), self.expr("i", depth), "i")
         if pick < 0.66:
-            return self.arith(rng.choice(("//", "%")), self.expr("i", depth), self.divisor("i", depth), "i")
+            return self.arith(
+                rng.choice(("//", "%")), self.expr("i", depth), self.divisor("i", depth), "i"
+            )
         if pick < 0.73:
             e = self.expr("i" if rng.random() < 0.85 else "b", depth)
             return replace(e, text=f"(-{e.text})", tags="i")
@@ -265,7 +326,12 @@ class Writer:
             return self.arith("/", self.expr(kinds[0], depth), self.divisor(kinds[1], depth), "f")
         if pick < 0.78:
             kinds = rng.choice(("ff", "fi", "if"))
-            return self.arith(rng.choice(("//", "%")), self.expr(kinds[0], depth), self.divisor(kinds[1], depth), "f")
+            return self.arith(
+                rng.choice(("//", "%")),
+                self.expr(kinds[0], depth),
+                self.divisor(kinds[1], depth),
+                "f",
+            )
         if pick < 0.84:
             e = self.expr("f", depth)
             return replace(e, text=f"(-{e.text})")
@@ -279,7 +345,9 @@ class Writer:
     def bool_expr(self, depth: int) -> Expr:
         rng = self.rng
         pick = rng.random()
-        nullable = [n for n, v in self.scope.items() if "n" in v.tags and v.dynamic and not v.maybe_unbound]
+        nullable = [
+            n for n, v in self.scope.items() if "n" in v.tags and v.dynamic and not v.maybe_unbound
+        ]
         if pick < 0.1 and nullable:
             name = rng.choice(nullable)
             test = rng.choices(("is None", "is not None", "== None", "!= None"), (5, 5, 1, 1))[0]
@@ -292,7 +360,11 @@ class Writer:
                 left, right = right, left
             return Expr(f"({left.text} {rng.choice(COMPARISONS)} {right.text})", "b", True)
         if pick < 0.7:
-            parts = [self.comparable(depth).text, rng.choice(COMPARISONS), self.dynamic("i", depth).text]
+            parts = [
+                self.comparable(depth).text,
+                rng.choice(COMPARISONS),
+                self.dynamic("i", depth).text,
+            ]
             for _ in range(rng.choice((1, 1, 2))):
                 parts += [rng.choice(COMPARISONS), self.comparable(depth - 1).text]
             return Expr(f"({' '.join(parts)})", "b", True)
@@ -318,7 +390,11 @@ class Writer:
     def condition(self, depth: int) -> tuple[str, dict[str, Var]]:
         """A test that depends on a parameter, and what it tells of the variables where it holds."""
         rng = self.rng
-        nullable = [n for n, v in self.scope.items() if "n" in v.tags and len(v.tags) > 1 and not v.maybe_unbound]
+        nullable = [
+            n
+            for n, v in self.scope.items()
+            if "n" in v.tags and len(v.tags) > 1 and not v.maybe_unbound
+        ]
         if nullable and rng.random() < 0.4:
             name = rng.choice(nullable)
             var = self.scope[name]
@@ -329,10 +405,7 @@ class Writer:
             rest = self.expr("t", depth)
             self.scope = saved
             return f"{name} is not None and {rest.text}", known
-        e = self.dynamic("t", depth)
-        if not e.dynamic:
-            e = self.some_read()
-        return e.text, {}
+        return self.dynamic("t", depth).text, {}
 
     # --- statements ----------------------------------------------------------------------------------------------
 
@@ -378,7 +451,11 @@ class Writer:
             name = rng.choice(old)
             tags = self.scope[name].tags
             kinds = [k for k in tags if k != "n"] if self.loops else list("iifb")
-            value = self.expr(rng.choice(kinds or ["i"]), 3) if kinds or not self.loops else self.constant("i")
+            value = (
+                self.expr(rng.choice(kinds or ["i"]), 3)
+                if kinds or not self.loops
+                else self.constant("i")
+            )
             if self.loops and not set(value.tags) <= set(tags):
                 return [f"{pad}pass"]
             if "n" in tags and self.loops and rng.random() < 0.1:
@@ -403,7 +480,13 @@ class Writer:
             return self.mixed(2)
         guard, _ = self.condition(1)
         value = self.expr(self.rng.choice("if"), 1)
-        return Expr(f"(None if {guard} else {value.text})", join("n", value.tags), True, value.loopy, value.weight)
+        return Expr(
+            f"(None if {guard} else {value.text})",
+            join("n", value.tags),
+            True,
+            value.loopy,
+            value.weight,
+        )
 
     def define(self, name: str, value: Expr) -> None:
         old = self.scope.get(name)
@@ -415,22 +498,44 @@ class Writer:
 
     def augment(self, pad: str) -> list[str]:
         rng = self.rng
-        names = [n for n in self.assignable() if n not in self.params and "n" not in self.scope[n].tags]
+        names = [
+            n for n in self.assignable() if n not in self.params and "n" not in self.scope[n].tags
+        ]
         names = [n for n in names if self.scope[n].tags in ("i", "f", "fi")]
         if not names:
             return []
         name = rng.choice(names)
         var = self.scope[name]
         op = rng.choices(("+", "-", "*", "//", "%"), (6, 3, 2, 1, 1))[0]
-        kind = "i" if var.tags == "i" else "m" if self.loops else rng.choice("if")
-        value = self.divisor("f" if kind == "m" else kind, 1) if op in ("//", "%") else self.expr(kind, 2)
+        kind = (
+            rng.choice("if")
+            if not self.loops
+            else "i"
+            if var.tags == "i"
+            else "f"
+            if var.tags == "f"
+            else "m"
+        )
+        value = (
+            self.divisor("f" if kind == "m" else kind, 1)
+            if op in ("//", "%")
+            else self.expr(kind, 2)
+        )
         if op == "*" and value.loopy:
             op = "+"
-        if op == "*" and (value.weight > 2 if self.loops else var.weight + value.weight > WEIGHT_MAX):
+        if op == "*" and (
+            value.weight > 2 if self.loops else var.weight + value.weight > WEIGHT_MAX
+        ):
             op = "-"
-        weight = min(WEIGHT_MAX, var.weight + value.weight) if op == "*" else max(var.weight, value.weight)
-        tags = var.tags if self.loops or var.tags == "i" or kind == "i" else "f"
-        self.define(name, Expr("", tags, var.dynamic or value.dynamic, var.loopy or value.loopy, weight))
+        weight = (
+            min(WEIGHT_MAX, var.weight + value.weight)
+            if op == "*"
+            else max(var.weight, value.weight)
+        )
+        tags = var.tags if self.loops or kind == "i" else "f"
+        self.define(
+            name, Expr("", tags, var.dynamic or value.dynamic, var.loopy or value.loopy, weight)
+        )
         return [f"{pad}{name} {op}= {value.text}"]
 
     def merge(self, *scopes: dict[str, Var]) -> dict[str, Var]:
@@ -471,24 +576,40 @@ class Writer:
     def loop(self, pad: str, depth: int) -> list[str]:
         rng = self.rng
         for name, var in list(self.scope.items()):
-            if var.tags == "i" and name not in self.params and name not in self.protected and rng.random() < 0.3:
+            if (
+                var.tags == "i"
+                and name not in self.params
+                and name not in self.protected
+                and rng.random() < 0.3
+            ):
                 self.scope[name] = replace(var, tags="fi")
         before_header = dict(self.scope)
-        lines, head, first, turns, bound = self.while_head(pad) if rng.random() < 0.35 else self.for_head(pad)
+        lines, head, first, turns, bound = (
+            self.while_head(pad) if rng.random() < 0.35 else self.for_head(pad)
+        )
         before = {**before_header, **{n: self.scope[n] for n in self.protected if n in self.scope}}
         for name, var in self.scope.items():
             before.setdefault(name, replace(var, maybe_unbound=True))
         outer_turns, self.turns = self.turns, self.turns * turns
         self.loops += 1
         # Whatever the body assigns grows from turn to turn.
-        saved, self.scope = self.scope, {n: replace(v, loopy=True) if n not in self.params else v for n, v in self.scope.items()}
+        saved, self.scope = (
+            self.scope,
+            {
+                n: replace(v, loopy=True) if n not in self.params else v
+                for n, v in self.scope.items()
+            },
+        )
         body, _ = self.block(pad + "    ", rng.randint(1, 3), depth)
         self.loops -= 1
         self.turns = outer_turns
         after = self.merge(before, self.scope)
         for name in saved:
             after[name] = replace(after[name], maybe_unbound=before[name].maybe_unbound)
-        self.scope = {**after, **{n: replace(v, tags=after[n].tags) for n, v in before.items() if n in self.protected}}
+        self.scope = {
+            **after,
+            **{n: replace(v, tags=after[n].tags) for n, v in before.items() if n in self.protected},
+        }
         self.protected -= set(bound)
         lines += [head, *first, *body]
         if rng.random() < 0.2:
@@ -528,7 +649,13 @@ class Writer:
         self.scope[name] = Var("i", True)
         if pick < 0.3:
             test = rng.choice((f"{name} > 0", name))
-            return [f"{pad}{name} = {start}"], f"{pad}while {test}:", [f"{inner}{name} -= 1"], turns, [name]
+            return (
+                [f"{pad}{name} = {start}"],
+                f"{pad}while {test}:",
+                [f"{inner}{name} -= 1"],
+                turns,
+                [name],
+            )
         test = f"{name} < {turns}"
         if pick < 0.7:
             guard, _ = self.condition(2)
@@ -550,14 +677,32 @@ class Writer:
             text = self.row_range(size)
         elif pick < 0.75:
             name = rng.choice(ints)
-            text = rng.choice((f"{name} - {size // 2}, {name} + {size - size // 2}", f"{name} + {size}, {name}, -1"))
+            text = rng.choice(
+                (
+                    f"{name} - {size // 2}, {name} + {size - size // 2}",
+                    f"{name} + {size}, {name}, -1",
+                )
+            )
         else:
             count = self.counter("k")
             bound.append(count)
             self.protected.add(count)
             self.scope[count] = Var("i", False)
-            step = rng.choice(("", "", ", 3", ", -2", ", 4611686018427387904", ", -9223372036854775807", ", 9223372036854775807"))
-            low, high = rng.choice(ints), rng.choice([*ints, "0", "9223372036854775807", "-9223372036854775807"])
+            step = rng.choice(
+                (
+                    "",
+                    "",
+                    ", 3",
+                    ", -2",
+                    ", 4611686018427387904",
+                    ", -9223372036854775807",
+                    ", 9223372036854775807",
+                )
+            )
+            low, high = (
+                rng.choice(ints),
+                rng.choice([*ints, "0", "9223372036854775807", "-9223372036854775807"]),
+            )
             text = f"{low}, {high}{step}"
             lines = [f"{pad}{count} = 0"]
             inner = pad + "    "
@@ -606,7 +751,7 @@ class Writer:
         nullable = self.variables(join(kind, "n")) if kind in "ifb" else []
         if nullable and rng.random() < 0.1:
             return self.read(rng.choice(nullable))
-        return self.expr(kind, depth)
+        return self.expr("r" if kind == "m" else kind, depth)
 
     def prelude(self, pad: str) -> list[str]:
         """What careful functions do first: deal with None."""
@@ -625,9 +770,14 @@ class Writer:
                 if pick < 0.5:
                     lines += [f"{pad}if {name} is None:", f"{pad}    {self.early()}"]
                 elif pick < 0.8:
-                    lines += [f"{pad}if {name} is None:", f"{pad}    {name} = {self.constant(kind).text}"]
+                    lines += [
+                        f"{pad}if {name} is None:",
+                        f"{pad}    {name} = {self.constant(kind).text}",
+                    ]
                 else:
-                    lines += [f"{pad}{name} = {name} if {name} is not None else {self.constant(kind).text}"]
+                    lines += [
+                        f"{pad}{name} = {name} if {name} is not None else {self.constant(kind).text}"
+                    ]
         for name in names:
             self.scope[name] = replace(self.scope[name], tags=self.params[name])
         return lines
@@ -639,19 +789,23 @@ class Writer:
 
     def definite_float(self, pad: str) -> list[str]:
         name = self.rng.choice(list(self.params))
-        return [f"{pad}if {name} is not None and {name} > 3000000000:", f"{pad}    return {literal(self.rng.choice(FLOAT_LITERALS))}"]
+        return [
+            f"{pad}if {name} is not None and {name} > 3000000000:",
+            f"{pad}    return {literal(self.rng.choice(FLOAT_LITERALS))}",
+        ]
 
     def best_so_far(self, pad: str) -> list[str]:
         """A variable that is None until the first turn that sets it."""
         rng = self.rng
         index, best = self.counter("i"), self.counter("t")
+        turns = self.small_int(4)
         self.scope[index] = Var("i", True)
         value = self.expr("i", 2)
         self.scope[best] = Var("in", True, False, True, value.weight)
         self.scope[index] = Var("i", True, True)
         return [
             f"{pad}{best} = None",
-            f"{pad}for {index} in range({self.small_int(4)}):",
+            f"{pad}for {index} in range({turns}):",
             f"{pad}    if {best} is None or {value.text} {rng.choice(('>', '<'))} {best}:",
             f"{pad}        {best} = {value.text}",
         ]
@@ -679,7 +833,11 @@ class Writer:
             names = [rng.choice(list(self.params))]
         for name in names:
             self.scope[name] = replace(self.scope[name], tags=self.params[name])
-        inner = self.conditional("f", "i", 2) if self.result == "m" else self.expr(self.result, rng.choice((2, 3, 4)))
+        inner = (
+            self.conditional("f", "i", 2)
+            if self.result == "m"
+            else self.expr(self.result, rng.choice((2, 3, 4)))
+        )
         if not names:
             return inner.text
         kind = "f" if self.result == "m" else self.result
@@ -705,7 +863,12 @@ def make_function(seed: object, index: int) -> Function:
     params = make_params(rng)
     operator = "filter" if rng.random() < 0.1 else "with_columns"
     form = rng.choices(("def", "closure", "lambda", "exec"), (11, 3, 5, 2))[0]
-    writer = Writer(rng, params, rng.choice((0.0, 0.02, 0.05, 0.1, 0.3)), f"{name}_" if form != "closure" else "")
+    writer = Writer(
+        rng,
+        params,
+        rng.choice((0.0, 0.02, 0.05, 0.1, 0.3)),
+        f"{name}_" if form != "closure" else "",
+    )
     writer.result = rng.choices("ifbmn", (32, 27, 14, 24, 0.6))[0]
     if operator == "filter" and rng.random() < 0.7:
         writer.result = "b"
@@ -726,4 +889,6 @@ def make_function(seed: object, index: int) -> Function:
         source = f"def make_{name}({cells}):\n    def {name}({head}):\n{body}\n\n    return {name}\n\n\n{name} = make_{name}({values})\n"
         return Function(name, source, params, writer.result, operator, form)
     captured = captured_text(writer, body)
-    return Function(name, f"{captured}\n\ndef {name}({head}):\n{body}\n", params, writer.result, operator, form)
+    return Function(
+        name, f"{captured}\n\ndef {name}({head}):\n{body}\n", params, writer.result, operator, form
+    )

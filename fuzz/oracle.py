@@ -144,7 +144,11 @@ def same_bits(got: list, want: list, kind: str) -> int | None:
         if got == want:  # types are equal by the column's type
             return None
         return next(i for i, (g, w) in enumerate(zip(got, want, strict=True)) if g != w)
-    if None not in got and None not in want and array("d", got).tobytes() == array("d", want).tobytes():
+    if (
+        None not in got
+        and None not in want
+        and array("d", got).tobytes() == array("d", want).tobytes()
+    ):
         return None
     for i, (g, w) in enumerate(zip(got, want, strict=True)):
         if g is None or w is None:
@@ -186,7 +190,9 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}{error.args!r} notes [{notes}]"
 
 
-def compare_error(error: BaseException | None, row: int, failure: Failure, data_error: type) -> Mismatch | None:
+def compare_error(
+    error: BaseException | None, row: int, failure: Failure, data_error: type
+) -> Mismatch | None:
     if error is None:
         return Mismatch("missing", f"no error; CPython fails at row {row}: {failure}")
     wanted = failure.exception
@@ -194,20 +200,32 @@ def compare_error(error: BaseException | None, row: int, failure: Failure, data_
         if type(error) is not type(wanted) or not same_args(error.args, wanted.args):
             return Mismatch("error", f"{describe(error)}; CPython: row {row}, {failure}")
         if error.__cause__ is not None:
-            return Mismatch("error", f"{describe(error)} has a cause, {error.__cause__!r}; CPython's has none")
-    elif not isinstance(error, data_error) or (failure.why == "overflow" and not isinstance(error, OverflowError)):
-        return Mismatch("error", f"{describe(error)}; expected the data error of row {row}: {failure}")
+            return Mismatch(
+                "error", f"{describe(error)} has a cause, {error.__cause__!r}; CPython's has none"
+            )
+    elif not isinstance(error, data_error) or (
+        failure.why == "overflow" and not isinstance(error, OverflowError)
+    ):
+        return Mismatch(
+            "error", f"{describe(error)}; expected the data error of row {row}: {failure}"
+        )
     found = row_of(error)
     if found != row:
-        return Mismatch("row", f"{describe(error)} names row {found}; CPython fails at row {row}: {failure}")
+        return Mismatch(
+            "row", f"{describe(error)} names row {found}; CPython fails at row {row}: {failure}"
+        )
     return None
 
 
 def same_args(got: tuple, want: tuple) -> bool:
-    return len(got) == len(want) and all(type(g) is type(w) and (g == w or g is w) for g, w in zip(got, want, strict=True))
+    return len(got) == len(want) and all(
+        type(g) is type(w) and (g == w or g is w) for g, w in zip(got, want, strict=True)
+    )
 
 
-def compare(expected: Expected, result: str, operator: str, outcome, table: pa.Table, data_error: type) -> Mismatch | None:
+def compare(
+    expected: Expected, result: str, operator: str, outcome, table: pa.Table, data_error: type
+) -> Mismatch | None:
     """The first difference between what CPython gives and an engine's outcome, or None.
 
     `table` is the input; its column `_row` holds 0, 1, 2 … so that order and kept rows can be told.
@@ -216,7 +234,9 @@ def compare(expected: Expected, result: str, operator: str, outcome, table: pa.T
     if row is not None:
         return compare_error(outcome.error, row, expected.failures[row], data_error)
     if outcome.error is not None:
-        return Mismatch("error", f"{describe(outcome.error)}; CPython gives {len(expected.values)} values")
+        return Mismatch(
+            "error", f"{describe(outcome.error)}; CPython gives {len(expected.values)} values"
+        )
     out: pa.Table = outcome.table
     names = table.column_names + (["y"] if operator == "with_columns" else [])
     if out.column_names != names:
@@ -226,10 +246,16 @@ def compare(expected: Expected, result: str, operator: str, outcome, table: pa.T
         want = [i for i, keep in enumerate(expected.values) if keep]
         if rows != want:
             differ = sorted(set(rows) ^ set(want))[:5]
-            return Mismatch("rows", f"the filter keeps other rows, or in another order; the first that differ: {differ}")
+            return Mismatch(
+                "rows",
+                f"the filter keeps other rows, or in another order; the first that differ: {differ}",
+            )
         return compare_inputs(out, table, want)
     if rows != list(range(len(expected.values))):
-        return Mismatch("rows", f"input rows {rows[:8]}… came out of order or were lost ({len(rows)} of {len(expected.values)})")
+        return Mismatch(
+            "rows",
+            f"input rows {rows[:8]}… came out of order or were lost ({len(rows)} of {len(expected.values)})",
+        )
     column = out.column("y")
     if column.type != TYPES[result]:
         return Mismatch("type", f"column type {column.type}, expected {TYPES[result]}")
@@ -247,7 +273,9 @@ def compare_inputs(out: pa.Table, table: pa.Table, kept: list[int] | None) -> Mi
     for name in table.column_names:
         before, after = table.column(name), out.column(name)
         if before.type != after.type:
-            return Mismatch("column", f"input column {name} changed its type from {before.type} to {after.type}")
+            return Mismatch(
+                "column", f"input column {name} changed its type from {before.type} to {after.type}"
+            )
         want = column_values(before)
         if kept is not None:
             want = [want[i] for i in kept]
@@ -261,5 +289,8 @@ def disagreements(outcomes: list[tuple[str, list, str]]) -> Mismatch | None:
     """The first two of several runs of one case that differ; each is (settings, rows, error text)."""
     for (one, rows, error), (two, rows2, error2) in pairwise(outcomes):
         if (rows, error) != (rows2, error2):
-            return Mismatch("settings", f"{one} and {two} differ: {error or rows[:5]} against {error2 or rows2[:5]}")
+            return Mismatch(
+                "settings",
+                f"{one} and {two} differ: {error or rows[:5]} against {error2 or rows2[:5]}",
+            )
     return None

@@ -35,7 +35,16 @@ def row_text(row: tuple) -> str:
     return f"({', '.join(value_text(v) for v in row)}{',' if len(row) == 1 else ''})"
 
 
-def write(source: str, name: str, params: dict, rows: list, result: str, operator: str, settings: Settings, what: str) -> str:
+def write(
+    source: str,
+    name: str,
+    params: dict,
+    rows: list,
+    result: str,
+    operator: str,
+    settings: Settings,
+    what: str,
+) -> str:
     """The text of the script."""
     lines = "".join(f"    {row_text(row)},\n" for row in rows)
     about = what.replace("\\", "\\\\").replace('"""', "'''").rstrip('"')

@@ -11,9 +11,9 @@ Cost: each trial is one run of the engine; TRIALS_MAX of them at most.
 from __future__ import annotations
 
 import ast
-import copy
 import itertools
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -48,12 +48,17 @@ class Trial:
         self.what = finding.mismatch.what
         self.budget = Budget()
 
-    def run(self, source: str, fn: Callable | None, rows: list[tuple], settings: Settings) -> Mismatch | None:
+    def run(
+        self, source: str, fn: Callable | None, rows: list[tuple], settings: Settings
+    ) -> Mismatch | None:
         if not self.budget.spend():
             return None
         f = self.function
         try:
             if fn is None:
+                warnings.simplefilter(
+                    "ignore", SyntaxWarning
+                )  # `0 is None` is what shrinking leads to
                 fn = execute(source, f"<shrunk-{next(serial)}>", f.name)
             expected = expect(fn, rows, f.result, f.operator)
         except Exception:  # a rewriting that is no program, or one that reads what it deleted
@@ -68,7 +73,11 @@ class Trial:
     def plausible(self, expected: Expected) -> bool:
         """The values are of the result type, and a name that does not exist is no way to fail."""
         for failure in expected.failures.values():
-            if failure.why == "kind" or type(failure.exception) in (NameError, SyntaxError, RecursionError):
+            if failure.why == "kind" or type(failure.exception) in (
+                NameError,
+                SyntaxError,
+                RecursionError,
+            ):
                 return False
         return True
 
@@ -77,7 +86,12 @@ def shrink_case(engine: Engine, finding) -> tuple[str, list[tuple], Settings, Mi
     """The smallest source, rows and settings found, and what differs there. The original if it does not differ alone."""
     case = finding.case
     trial = Trial(engine, finding)
-    source, rows, settings, mismatch = case.function.source, case.rows, case.settings, finding.mismatch
+    source, rows, settings, mismatch = (
+        case.function.source,
+        case.rows,
+        case.settings,
+        finding.mismatch,
+    )
     fn: Callable | None = None
     again = trial.run(source, None, rows, settings)
     if again is None:
@@ -121,33 +135,37 @@ def shrink_settings(trial, source, fn, rows, settings, mismatch) -> tuple[Settin
 
 
 def shrink_source(trial, source, rows, settings, mismatch) -> tuple[str, Mismatch]:
+    """Passes over all places, the greatest simplifications first, until a pass changes nothing."""
     progress = True
     while progress:
         progress = False
-        for smaller in rewrites(source, trial.function.name):
-            if len(smaller) > len(source) or smaller == source:
-                continue
-            found = trial.run(smaller, None, rows, settings)
-            if found:
-                source, mismatch, progress = smaller, found, True
-                break
-            if trial.budget.trials > TRIALS_MAX:
-                return source, mismatch
+        for kind in REWRITINGS:
+            at = 0
+            while at < place_count(source, trial.function.name):
+                if trial.budget.trials > TRIALS_MAX:
+                    return source, mismatch
+                for smaller in rewrites_at(source, trial.function.name, kind, at):
+                    found = trial.run(smaller, None, rows, settings) if smaller != source else None
+                    if found:
+                        source, mismatch, progress = smaller, found, True
+                        break
+                else:
+                    at += 1
     return source, mismatch
 
 
-def rewrites(source: str, name: str) -> Iterator[str]:
-    """Modules in which one place of the function is simpler; the greatest simplifications first."""
-    tree = ast.parse(source)
-    count = sum(1 for _ in places(tree, name))
-    for kind in (delete_statement, unwrap_statement, take_operand, take_constant):
-        for at in range(count):
-            for choice in itertools.count():
-                changed = copy.deepcopy(tree)
-                parent, field, index = next(itertools.islice(places(changed, name), at, None))
-                if not kind(parent, field, index, choice):
-                    break
-                yield ast.unparse(ast.fix_missing_locations(changed)) + "\n"
+def place_count(source: str, name: str) -> int:
+    return sum(1 for _ in places(ast.parse(source), name))
+
+
+def rewrites_at(source: str, name: str, kind: Callable, at: int) -> Iterator[str]:
+    """Modules in which place `at` of the function is simpler in one way."""
+    for choice in itertools.count():
+        tree = ast.parse(source)
+        parent, field, index = next(itertools.islice(places(tree, name), at, None))
+        if not kind(parent, field, index, choice):
+            return
+        yield ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
 def places(tree: ast.Module, name: str) -> Iterator[tuple[ast.AST, str, int | None]]:
@@ -156,7 +174,9 @@ def places(tree: ast.Module, name: str) -> Iterator[tuple[ast.AST, str, int | No
     while queue:
         node = queue.pop(0)
         for field, value in ast.iter_fields(node):
-            if field in ("args", "ctx", "op", "ops", "target", "targets") and not isinstance(node, ast.Call):
+            if field in ("args", "ctx", "op", "ops", "target", "targets") and not isinstance(
+                node, ast.Call
+            ):
                 continue
             if isinstance(value, list):
                 for i, child in enumerate(value):
@@ -225,9 +245,16 @@ def take_operand(parent, field, index, choice) -> bool:
 
 def take_constant(parent, field, index, choice) -> bool:
     node = get(parent, field, index)
-    if not isinstance(node, ast.expr) or isinstance(node, (ast.Constant, ast.Call)) or choice >= len(SIMPLE):
+    if (
+        not isinstance(node, ast.expr)
+        or isinstance(node, (ast.Constant, ast.Call))
+        or choice >= len(SIMPLE)
+    ):
         return False
     if isinstance(parent, ast.Call) and field == "func":
         return False
     put(parent, field, index, ast.parse(SIMPLE[choice], mode="eval").body)
     return True
+
+
+REWRITINGS = (delete_statement, unwrap_statement, take_operand, take_constant)
