@@ -115,22 +115,44 @@ uint32_t sb_emit_input_valid(sb_emitter *e, uint32_t input)
     return e->input_valids[input] - 1;
 }
 
-sb_ev sb_emit_load_bits(sb_emitter *e, uint32_t pointer)
+/* AVX-512 has masks of bits. Elsewhere the bits are spread to all lanes and each looks at its own. */
+sb_ev sb_emit_spread_bits(sb_emitter *e, const char *bits)
+{
+    if (e->multiplies) {
+        const sb_ev lanes = sb_eb_temp(e, SB_PRIM_B, true);
+        sb_buf_printf(e->out, "bitcast i%" PRIu32 " %s to %s\n", e->lanes, bits,
+                      sb_eb_type(e, SB_PRIM_B, true));
+        return lanes;
+    }
+    const sb_ev all = sb_eb_temp(e, SB_PRIM_I64, false);
+    sb_buf_printf(e->out, "zext i%" PRIu32 " %s to i64\n", e->lanes, bits);
+    const sb_ev spread = sb_eb_widen(e, all);
+    const sb_ev own = sb_eb_temp(e, SB_PRIM_I64, true);
+    sb_buf_printf(e->out, "and %s %%t%" PRIu32 ", %%lane_bits\n", sb_eb_type(e, SB_PRIM_I64, true),
+                  spread.id);
+    return sb_eb_cmp(e, "icmp ne", own, sb_ev_int(0));
+}
+
+uint32_t sb_emit_load_raw_bits(sb_emitter *e, uint32_t pointer)
 {
     const uint32_t at = e->temps++;
     const uint32_t raw = e->temps++;
     sb_buf_printf(e->out, "  %%t%" PRIu32 " = getelementptr i8, ptr %%t%" PRIu32 ", i64 %%row8\n",
                   at, pointer);
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = load i%" PRIu32 ", ptr %%t%" PRIu32 ", align 1\n",
+                  raw, e->lanes == 1 ? 8 : e->lanes, at);
+    return raw;
+}
+
+sb_ev sb_emit_load_bits(sb_emitter *e, uint32_t pointer)
+{
+    const uint32_t raw = sb_emit_load_raw_bits(e, pointer);
     if (e->lanes > 1) {
-        sb_buf_printf(e->out, "  %%t%" PRIu32 " = load i%" PRIu32 ", ptr %%t%" PRIu32 ", align 1\n",
-                      raw, e->lanes, at);
-        const sb_ev bits = sb_eb_temp(e, SB_PRIM_B, true);
-        sb_buf_printf(e->out, "bitcast i%" PRIu32 " %%t%" PRIu32 " to %s\n", e->lanes, raw,
-                      sb_eb_type(e, SB_PRIM_B, true));
-        return bits;
+        char name[16];
+        snprintf(name, sizeof(name), "%%t%" PRIu32, raw);
+        return sb_emit_spread_bits(e, name);
     }
     const uint32_t shifted = e->temps++;
-    sb_buf_printf(e->out, "  %%t%" PRIu32 " = load i8, ptr %%t%" PRIu32 ", align 1\n", raw, at);
     sb_buf_printf(e->out, "  %%t%" PRIu32 " = lshr i8 %%t%" PRIu32 ", %%bit\n", shifted, raw);
     const sb_ev bit = sb_eb_temp(e, SB_PRIM_B, false);
     sb_buf_printf(e->out, "trunc i8 %%t%" PRIu32 " to i1\n", shifted);
@@ -175,9 +197,9 @@ static void store_values(sb_emitter *e, const sb_inst *inst, uint32_t pointer, b
         sb_buf_printf(e->out, "  %%t%" PRIu32 " = load %s, ptr %%t%" PRIu32 ", align %" PRIu32 "\n",
                       old, type, at, align);
         sb_buf_printf(e->out,
-                      "  %%t%" PRIu32 " = select %s %%written, %s %%t%" PRIu32 ", %s %%t%" PRIu32
-                      "\n",
-                      both, sb_eb_type(e, SB_PRIM_B, true), type, id, type, old);
+                      "  %%t%" PRIu32 " = select %s %%t%" PRIu32 ", %s %%t%" PRIu32
+                      ", %s %%t%" PRIu32 "\n",
+                      both, sb_eb_type(e, SB_PRIM_B, true), e->written.id, type, id, type, old);
         id = both;
     }
     sb_buf_printf(e->out, "  store %s %%t%" PRIu32 ", ptr %%t%" PRIu32 ", align %" PRIu32 "\n",
@@ -209,21 +231,28 @@ static void store_valid(sb_emitter *e, const sb_inst *inst, uint32_t pointer, bo
         store_valid_row(e, valid, at);
         return;
     }
-    valid = sb_eb_widen(e, valid);
-    uint32_t id = e->temps;
-    e->temps += 5;
-    sb_buf_printf(e->out, "  %%t%" PRIu32 " = bitcast %s ", id, sb_eb_type(e, SB_PRIM_B, true));
-    sb_eb_put(e, valid);
-    sb_buf_printf(e->out, " to i%" PRIu32 "\n", e->lanes);
+    const sb_inst *source = &e->ir->insts.items[inst->b];
+    uint32_t id;
+    if (source->op == SB_IR_IN_VALID) { /* the input's bits as they are */
+        id = sb_emit_load_raw_bits(e, sb_emit_input_valid(e, (uint32_t)source->imm.i));
+    } else {
+        valid = sb_eb_widen(e, valid);
+        id = e->temps++;
+        sb_buf_printf(e->out, "  %%t%" PRIu32 " = bitcast %s ", id, sb_eb_type(e, SB_PRIM_B, true));
+        sb_eb_put(e, valid);
+        sb_buf_printf(e->out, " to i%" PRIu32 "\n", e->lanes);
+    }
     if (blend) {
+        const uint32_t next = e->temps;
+        e->temps += 4;
         const char *line = "  %%t%" PRIu32 " = %s i%" PRIu32 " %%t%" PRIu32 ", %s\n";
-        sb_buf_printf(e->out, line, id + 1, "and", e->lanes, id, "%written_bits");
+        sb_buf_printf(e->out, line, next, "and", e->lanes, id, "%written_bits");
         sb_buf_printf(e->out, "  %%t%" PRIu32 " = load i%" PRIu32 ", ptr %%t%" PRIu32 ", align 1\n",
-                      id + 2, e->lanes, at);
-        sb_buf_printf(e->out, line, id + 3, "and", e->lanes, id + 2, "%kept_bits");
+                      next + 1, e->lanes, at);
+        sb_buf_printf(e->out, line, next + 2, "and", e->lanes, next + 1, "%kept_bits");
         sb_buf_printf(e->out, "  %%t%" PRIu32 " = or i%" PRIu32 " %%t%" PRIu32 ", %%t%" PRIu32 "\n",
-                      id + 4, e->lanes, id + 1, id + 3);
-        id += 4;
+                      next + 3, e->lanes, next, next + 2);
+        id = next + 3;
     }
     sb_buf_printf(e->out, "  store i%" PRIu32 " %%t%" PRIu32 ", ptr %%t%" PRIu32 ", align 1\n",
                   e->lanes, id, at);
@@ -326,10 +355,10 @@ static void end_block_lanes(sb_emitter *e)
                   "  br label %%next\n"
                   "stores_blend:\n"
                   "  %%written_bits = or i%" PRIu32 " %s, 0\n"
-                  "  %%kept_bits = xor i%" PRIu32 " %s, -1\n"
-                  "  %%written = bitcast i%" PRIu32 " %s to <%" PRIu32 " x i1>\n",
-                  lanes, written, lanes, written, lanes, written, lanes);
+                  "  %%kept_bits = xor i%" PRIu32 " %s, -1\n",
+                  lanes, written, lanes, written);
     e->splat_count = 0;
+    e->written = sb_emit_spread_bits(e, written);
     store_all(e, true);
     sb_buf_text(e->out, "  br label %next\n");
 }
@@ -430,6 +459,12 @@ static void begin_prologue(sb_emitter *e)
                      "  %dense = icmp eq ptr %active, null\n");
     if (e->lanes == 1) {
         sb_buf_text(out, "  %row_reason = alloca i32, align 8\n");
+    } else if (!e->multiplies) {
+        sb_buf_printf(out, "  %%lane_bits = or %s <", sb_eb_type(e, SB_PRIM_I64, true));
+        for (uint32_t lane = 0; lane < e->lanes; lane++) {
+            sb_buf_printf(out, "%si64 %" PRIu64, lane == 0 ? "" : ", ", UINT64_C(1) << lane);
+        }
+        sb_buf_text(out, ">, zeroinitializer\n");
     }
 }
 
@@ -445,10 +480,9 @@ static void begin_body(sb_emitter *e)
         return;
     }
     e->out = &e->head;
-    e->base = sb_eb_temp(e, SB_PRIM_B, true);
-    sb_buf_printf(e->out, "bitcast i%" PRIu32 " %%mask_bits to %s\n", e->lanes,
-                  sb_eb_type(e, SB_PRIM_B, true));
+    e->base = (sb_ev){.kind = EV_NONE};
     if (e->careful) {
+        e->base = sb_emit_spread_bits(e, "%mask_bits");
         e->mask = e->base;
         e->alive_slot = sb_eb_slot(e, SB_PRIM_B, true);
         sb_eb_store(e, e->alive_slot, e->base);

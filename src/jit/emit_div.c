@@ -175,7 +175,7 @@ static sb_ev div_lanes(sb_emitter *e, sb_ev a, sb_ev b, bool modulo)
     if (!by_const) {
         sb_emit_check(e, sb_emit_is_zero(e, b), SB_REASON_DIV_ZERO);
     }
-    const sb_ev beyond = sb_eb_and(e, sb_eb_widen(e, beyond_limit(e, a, b)), sb_emit_mask(e));
+    const sb_ev beyond = sb_emit_relevant(e, sb_eb_widen(e, beyond_limit(e, a, b)));
     const uint32_t slow = sb_eb_label_new(e);
     const uint32_t fast = sb_eb_label_new(e);
     const uint32_t join = sb_eb_label_new(e);

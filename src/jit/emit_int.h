@@ -88,8 +88,9 @@ typedef struct sb_emitter {
     uint32_t *input_values,
         *input_valids; /* by input: pointer temporaries + 1, 0 when not loaded yet */
 
-    sb_ev base;          /* the block's mask */
+    sb_ev base;          /* careful: the block's mask; the fast entry makes it where it is needed */
     sb_ev mask;          /* see above */
+    sb_ev written;       /* at the end of a block: lanes to store */
     sb_ev bad_words;     /* fast: sign bits found in this basic block, not yet in the slot */
     sb_ev bad_lanes;     /* fast: likewise, booleans */
     uint32_t words_slot; /* alloca + 1 of what was found, 0: none */
@@ -143,7 +144,10 @@ void sb_emit_check_sign(sb_emitter *e, sb_ev word,
                         sb_reason reason); /* lanes where word < 0 leave */
 void sb_emit_flush_bad(sb_emitter *e);
 void sb_emit_test_bad(sb_emitter *e); /* fast: return BAD when a lane of the block must leave */
+sb_ev sb_emit_base(sb_emitter *e);    /* the block's own mask */
 sb_ev sb_emit_mask(sb_emitter *e);    /* the mask at hand, never EV_NONE */
+sb_ev sb_emit_relevant(sb_emitter *e,
+                       sb_ev cond); /* cond in the lanes of the mask; maybe in more, to be cheap */
 void sb_emit_if(sb_emitter *e, sb_value i);
 void sb_emit_else(sb_emitter *e);
 void sb_emit_end_if(sb_emitter *e);               /* and its MERGEs */
@@ -162,6 +166,11 @@ uint32_t sb_emit_spill(sb_emitter *e, unsigned index,
 /* --- emit.c ------------------------------------------------------------------------------------------------------- */
 uint32_t sb_emit_input_values(sb_emitter *e, uint32_t input); /* pointer temporary */
 uint32_t sb_emit_input_valid(sb_emitter *e, uint32_t input);
+sb_ev sb_emit_spread_bits(sb_emitter *e,
+                          const char *bits); /* a register of lanes bits to one boolean a lane */
+uint32_t
+sb_emit_load_raw_bits(sb_emitter *e,
+                      uint32_t pointer); /* this block's bits of a bitmap, as one integer */
 sb_ev sb_emit_load_bits(sb_emitter *e, uint32_t pointer); /* this block's bits of a bitmap */
 
 #endif

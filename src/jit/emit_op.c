@@ -79,12 +79,11 @@ static sb_ev bits_of_mask(sb_emitter *e, sb_ev mask)
 static sb_ev mask_of_bits(sb_emitter *e, sb_ev bits)
 {
     const uint32_t narrow = e->temps++;
+    char name[16];
     sb_buf_printf(e->out, "  %%t%" PRIu32 " = trunc i64 %%t%" PRIu32 " to i%" PRIu32 "\n", narrow,
                   bits.id, e->lanes);
-    const sb_ev mask = sb_eb_temp(e, SB_PRIM_B, true);
-    sb_buf_printf(e->out, "bitcast i%" PRIu32 " %%t%" PRIu32 " to %s\n", e->lanes, narrow,
-                  sb_eb_type(e, SB_PRIM_B, true));
-    return mask;
+    snprintf(name, sizeof(name), "%%t%" PRIu32, narrow);
+    return sb_emit_spread_bits(e, name);
 }
 
 static sb_ev load_lane(sb_emitter *e, uint32_t slot, sb_ev lane)
@@ -130,8 +129,7 @@ static sb_ev overflows_exactly(sb_emitter *e, sb_ev a, sb_ev b, sb_ev doubtful)
 static sb_ev exact_overflow(sb_emitter *e, sb_ev a, sb_ev b)
 {
     const sb_ev word = doubtful_products(e, a, b);
-    const sb_ev doubtful =
-        sb_eb_and(e, sb_eb_cmp(e, "icmp slt", word, sb_ev_int(0)), sb_emit_mask(e));
+    const sb_ev doubtful = sb_emit_relevant(e, sb_eb_cmp(e, "icmp slt", word, sb_ev_int(0)));
     const uint32_t slow = sb_eb_label_new(e);
     const uint32_t join = sb_eb_label_new(e);
     const sb_ev some = sb_eb_any(e, doubtful);
@@ -151,7 +149,7 @@ static sb_ev mul_narrow_first(sb_emitter *e, sb_ev a, sb_ev b)
     const sb_ev both =
         sb_eb_bin(e, "or", sb_eb_bin(e, "add", a, offset), sb_eb_bin(e, "add", b, offset));
     const sb_ev beyond = sb_eb_bin(e, "lshr", both, sb_ev_int(32));
-    const sb_ev wide = sb_eb_and(e, sb_eb_cmp(e, "icmp ne", beyond, sb_ev_int(0)), sb_emit_mask(e));
+    const sb_ev wide = sb_emit_relevant(e, sb_eb_cmp(e, "icmp ne", beyond, sb_ev_int(0)));
     const uint32_t slow = sb_eb_label_new(e);
     const uint32_t fast = sb_eb_label_new(e);
     const uint32_t join = sb_eb_label_new(e);

@@ -75,9 +75,19 @@ void sb_emit_infos(sb_emitter *e)
 
 /* --- masks and checks ---------------------------------------------------------------------------------------------- */
 
+sb_ev sb_emit_base(sb_emitter *e)
+{
+    return e->base.kind != EV_NONE ? e->base : sb_emit_spread_bits(e, "%mask_bits");
+}
+
 sb_ev sb_emit_mask(sb_emitter *e)
 {
-    return e->mask.kind == EV_NONE ? e->base : e->mask;
+    return e->mask.kind == EV_NONE ? sb_emit_base(e) : e->mask;
+}
+
+sb_ev sb_emit_relevant(sb_emitter *e, sb_ev cond)
+{
+    return e->mask.kind == EV_NONE ? cond : sb_eb_and(e, e->mask, cond);
 }
 
 void sb_emit_flush_bad(sb_emitter *e)
@@ -136,8 +146,12 @@ void sb_emit_test_bad(sb_emitter *e)
         const sb_ev lanes = sb_eb_load(e, e->lanes_slot - 1, SB_PRIM_B, true);
         bad = bad.kind == EV_NONE ? lanes : sb_eb_bin(e, "or", bad, lanes);
     }
-    const sb_ev any = sb_eb_any(e, sb_eb_and(e, bad, e->base));
+    const uint32_t look = sb_eb_label_new(e);
     const uint32_t good = sb_eb_label_new(e);
+    const sb_ev some = sb_eb_any(e, bad);
+    sb_eb_branch_rare(e, some, look, good);
+    sb_eb_label(e, look); /* a lane that is not asked for may be bad */
+    const sb_ev any = sb_eb_any(e, sb_eb_and(e, bad, sb_emit_base(e)));
     sb_buf_text(e->out, "  br i1 ");
     sb_eb_put(e, any);
     sb_buf_printf(e->out, ", label %%exit_bad, label %%b%" PRIu32 ", !prof !0\n", good);
@@ -207,7 +221,7 @@ void sb_emit_check(sb_emitter *e, sb_ev cond, sb_reason reason)
     } else if (!cond.vec) {
         check_uniform_fast(e, cond);
     } else {
-        add_bad_lanes(e, e->mask.kind == EV_NONE ? cond : sb_eb_and(e, e->mask, cond));
+        add_bad_lanes(e, sb_emit_relevant(e, cond));
     }
 }
 
@@ -270,7 +284,7 @@ void sb_emit_if(sb_emitter *e, sb_value i)
     } else if (!info->loops && info->weight <= FLAT_WEIGHT_MAX) {
         frame->kind = SB_EMIT_IF_FLAT;
         if (info->leaves) {
-            e->mask = e->mask.kind == EV_NONE ? frame->cond : sb_eb_and(e, e->mask, frame->cond);
+            e->mask = sb_emit_relevant(e, frame->cond);
         }
     } else {
         const uint32_t then = sb_eb_label_new(e);
@@ -323,7 +337,7 @@ void sb_emit_else(sb_emitter *e)
         sb_eb_label(e, frame->first);
     } else if (info->leaves) {
         const sb_ev other = sb_eb_not(e, frame->cond);
-        e->mask = e->mask.kind == EV_NONE ? other : sb_eb_and(e, e->mask, other);
+        e->mask = sb_emit_relevant(e, other);
     }
 }
 
