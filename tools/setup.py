@@ -189,8 +189,10 @@ def candidates() -> Iterator[str]:
         result = subprocess.run([pyenv, "root"], stdout=subprocess.PIPE, text=True)
         roots.insert(0, result.stdout.strip())
     for root in dict.fromkeys(root for root in roots if root):
-        for path in sorted(Path(root).glob("versions/3.*/bin/python3")):
-            yield str(path)
+        versions = os.path.join(root, "versions")
+        if os.path.isdir(versions) and os.access(versions, os.R_OK):
+            for name in sorted(os.listdir(versions)):
+                yield os.path.join(versions, name, "bin", "python3")
     yield sys.executable
 
 
