@@ -337,7 +337,8 @@ def steps(machine: Machine) -> list[Step]:
 # The rooms in which threads meet.
 TSAN_SUITES = ("os", "jit", "exec", "api")
 # What the differential fuzzer runs on each Python: functions from the grammar, each on as many column sets.
-FUZZ = ("-m", "fuzz.differential", "--functions", "2000", "--columns", "25", "--tier", "mixed")
+FUZZ = ["-m", "fuzz.differential", "--functions", "2000", "--columns", "25", "--tier", "mixed"]
+FUZZ += ["--jobs", str(os.cpu_count() or 2)]
 
 
 def shortened(text: str) -> str:

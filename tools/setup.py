@@ -261,9 +261,11 @@ def install_packages(names: Sequence[str]) -> None:
             not shutil.which("sudo")
             or subprocess.run([*prefix, "true"], stderr=subprocess.DEVNULL).returncode
         ):
+            command = "apt-get update && " + shlex.join(install)
+            become_root = "sudo sh -c" if shutil.which("sudo") else "su -c"
             raise SetupError(
-                "these Debian packages are missing; install them and call again:\n\n    sudo sh -c '%s'\n"
-                % ("apt-get update && " + shlex.join(install))
+                "Debian packages are missing; install them as root and call again:\n\n"
+                f"    {become_root} '{command}'\n"
             )
     say("installing Debian packages: " + " ".join(missing))
     env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
