@@ -23,8 +23,7 @@
 
 #define DENSE_SHARE                                                                                \
     4 /* under a mask, ops run densely while at least 1 row in this many is selected */
-#define MISSES_MAX 8   /* dense tries under a mask that a step may lose before it stops trying */
-#define CHUNK_ROWS 128 /* of an op that may leave and overwrites its operand */
+#define MISSES_MAX 8 /* dense tries under a mask that a step may lose before it stops trying */
 
 /* --- state ----------------------------------------------------------------------------------------------------------- */
 
@@ -32,6 +31,10 @@ static void lay_out_slots(const sb_interp *p, sb_interp_state *st)
 {
     uint8_t *at = st->memory;
     uint32_t slot = p->input_count;
+    st->scratch[0] = at;
+    at += SB_SLICE_ROWS * sizeof(int64_t);
+    st->scratch[1] = at;
+    at += SB_SLICE_ROWS;
     for (uint32_t k = 0; k < p->wide_count; k++) {
         st->slots[slot++] = at;
         at += SB_SLICE_ROWS * sizeof(int64_t);
@@ -62,7 +65,8 @@ sb_status sb_interp_state_new(const sb_interp *p, sb_interp_state **out, sb_erro
     const size_t slots = (size_t)p->input_count + p->wide_count + p->narrow_count + p->cell_count;
     const size_t size = (size_t)p->wide_count * SB_SLICE_ROWS * sizeof(int64_t) +
                         (size_t)p->narrow_count * SB_SLICE_ROWS +
-                        (size_t)p->cell_count * sizeof(int64_t);
+                        (size_t)p->cell_count * sizeof(int64_t) +
+                        SB_SLICE_ROWS * (sizeof(int64_t) + 1); /* scratch */
     sb_interp_state *st = sb_mem_alloc_zero(sizeof(*st));
     if (st == NULL) {
         return sb_error_no_memory(err, sizeof(*st));
@@ -70,12 +74,12 @@ sb_status sb_interp_state_new(const sb_interp *p, sb_interp_state **out, sb_erro
     st->slots = sb_mem_alloc_zero((slots + 1) * sizeof(*st->slots));
     st->misses = sb_mem_alloc_zero(p->steps.count + 1);
     st->frames = sb_mem_alloc_array((size_t)p->depth_max + 1, sizeof(*st->frames));
-    st->memory = sb_mem_alloc_aligned(size + 1);
+    st->memory = sb_mem_alloc_aligned(size);
     if (st->slots == NULL || st->misses == NULL || st->frames == NULL || st->memory == NULL) {
         sb_interp_state_free(st);
         return sb_error_no_memory(err, size);
     }
-    memset(st->memory, 0, size + 1); /* dense loops read rows that nothing wrote */
+    memset(st->memory, 0, size); /* dense loops read rows that nothing wrote */
     lay_out_slots(p, st);
     for (uint16_t i = 0; i < SB_SLICE_ROWS; i++) {
         st->identity[i] = i;
@@ -175,71 +179,51 @@ static bool runs_dense(const sb_interp_state *st, const sb_frame *f, bool keep)
 
 /* --- operations -------------------------------------------------------------------------------------------------------- */
 
+/* Where a dense step writes: never into an operand. */
+static void *target_of(const sb_interp_state *st, const sb_step *step)
+{
+    return step->in_place ? st->scratch[step->prim == SB_PRIM_B] : st->slots[step->o];
+}
+
+/* The dense step is done: its target becomes the register. */
+static void commit_target(sb_interp_state *st, const sb_step *step)
+{
+    if (step->in_place) {
+        void **scratch = &st->scratch[step->prim == SB_PRIM_B];
+        void *old = st->slots[step->o];
+        st->slots[step->o] = *scratch;
+        *scratch = old;
+    }
+}
+
 static void run_plain(sb_interp_state *st, const sb_step *step, const sb_frame *f)
 {
-    void *o = st->slots[step->o];
     const void *a = st->slots[step->a];
     const void *b = st->slots[step->b];
     if (runs_dense(st, f, step->keep)) {
-        (void)step->dense(o, a, b, st->n);
+        (void)step->dense(target_of(st, step), a, b, st->n);
+        commit_target(st, step);
     } else {
-        (void)step->sparse(o, a, b, f->rows, f->count, st->reasons);
+        (void)step->sparse(st->slots[step->o], a, b, f->rows, f->count, st->reasons);
     }
-}
-
-static const void *advance(const void *p, bool cell, int32_t rows)
-{
-    return cell ? p : (const uint8_t *)p + (size_t)rows * sizeof(int64_t);
-}
-
-/* Densely through a small buffer, since finding out who leaves needs the operand that the result replaces. Gives how many
- * rows left; *missed: some unselected row would have. */
-static int32_t leave_in_chunks(sb_interp_state *st, const sb_step *step, const sb_frame *f,
-                               bool *missed)
-{
-    int64_t buffer[CHUNK_ROWS];
-    const uint16_t *rows = rows_of(st, f);
-    int32_t left = 0;
-    int32_t k = 0;
-    for (int32_t base = 0; base < st->n; base += CHUNK_ROWS) {
-        const int32_t n = st->n - base < CHUNK_ROWS ? st->n - base : CHUNK_ROWS;
-        const void *a = advance(st->slots[step->a], step->form == SB_FORM_CV, base);
-        const void *b = advance(st->slots[step->b], step->form == SB_FORM_VC, base);
-        const int32_t first = k;
-        while (k < f->count && rows[k] < base + n) {
-            k++;
-        }
-        if (step->dense(buffer, a, b, n) >= 0) {
-            memcpy((uint8_t *)st->slots[step->o] + (size_t)base * sizeof(int64_t), buffer,
-                   (size_t)n * sizeof(int64_t));
-            continue;
-        }
-        left += step->sparse(st->slots[step->o], st->slots[step->a], st->slots[step->b],
-                             rows + first, k - first, st->reasons);
-        *missed = true;
-    }
-    return left;
 }
 
 static void run_leaving(const sb_interp *p, sb_interp_state *st, const sb_step *step, sb_frame *f)
 {
     uint8_t *misses = &st->misses[step - p->steps.items];
-    void *o = st->slots[step->o];
     const void *a = st->slots[step->a];
     const void *b = st->slots[step->b];
-    bool missed = false;
-    int32_t left = 0;
-    if (!runs_dense(st, f, step->keep) || (!f->dense && *misses >= MISSES_MAX)) {
-        left = step->sparse(o, a, b, rows_of(st, f), f->count, st->reasons);
-    } else if (step->in_place) {
-        left = leave_in_chunks(st, step, f, &missed);
-    } else if (step->dense(o, a, b, st->n) < 0) {
-        left = step->sparse(o, a, b, rows_of(st, f), f->count, st->reasons);
-        missed = true;
+    if (runs_dense(st, f, step->keep) && (f->dense || *misses < MISSES_MAX)) {
+        if (step->dense(target_of(st, step), a, b, st->n) >= 0) {
+            commit_target(st, step);
+            return;
+        }
+        if (!f->dense) {
+            *misses = (uint8_t)(*misses + 1);
+        }
     }
-    if (missed && !f->dense) { /* below MISSES_MAX, or it would not have tried */
-        *misses = (uint8_t)(*misses + 1);
-    }
+    const int32_t left =
+        step->sparse(st->slots[step->o], a, b, rows_of(st, f), f->count, st->reasons);
     count_left(st, f, left);
 }
 
@@ -267,9 +251,13 @@ static void run_cell(sb_interp_state *st, const sb_step *step, sb_frame *f)
 static void run_select(sb_interp_state *st, const sb_step *step, const sb_frame *f)
 {
     const bool dense = runs_dense(st, f, step->keep);
-    sb_interp_select((sb_prim)step->prim, (sb_form)step->form, st->slots[step->o],
-                     st->slots[step->a], st->slots[step->b], st->slots[step->c],
-                     dense ? NULL : f->rows, dense ? st->n : f->count);
+    sb_interp_select((sb_prim)step->prim, (sb_form)step->form,
+                     dense ? target_of(st, step) : st->slots[step->o], st->slots[step->a],
+                     st->slots[step->b], st->slots[step->c], dense ? NULL : f->rows,
+                     dense ? st->n : f->count);
+    if (dense) {
+        commit_target(st, step);
+    }
 }
 
 static void run_choose(sb_interp_state *st, const sb_step *step, const sb_frame *f, bool to_cell)

@@ -18,10 +18,10 @@
 typedef enum sb_form { SB_FORM_VV = 0, SB_FORM_VC = 1, SB_FORM_CV = 2, SB_FORM_CC = 3 } sb_form;
 #define SB_FORM_COUNT 3 /* CC runs as VV over one row */
 
-/* Rows [0, n), n >= 1. Negative: some row would leave; out is then unspecified. out may be a or b itself when rows
- * have the same size. One-operand ops get a twice. */
+/* Rows [0, n), n >= 1. Negative: some row would leave; out is then unspecified. out overlaps no operand. One-operand ops
+ * get a twice. */
 typedef int64_t (*sb_dense_fn)(void *out, const void *a, const void *b, int32_t n);
-/* The listed rows. A row that leaves gets its reason in reasons[row] and writes nothing; gives how many left. */
+/* The listed rows; out may be an operand. A row that leaves gets its reason in reasons[row] and writes nothing; gives how many left. */
 typedef int32_t (*sb_sparse_fn)(void *out, const void *a, const void *b, const uint16_t *rows,
                                 int32_t count, uint8_t *reasons);
 
@@ -33,7 +33,8 @@ typedef struct sb_interp_kernel {
 extern const sb_interp_kernel
     sb_interp_kernels[SB_IR_OP_COUNT]; /* ops with one or two operands and a value */
 
-/* out = cond ? x : y over rows [0, n), or over the listed rows when rows is not NULL. form is of x and y, one of all four. */
+/* out = cond ? x : y over rows [0, count) without overlap, or over the listed rows when rows is not NULL. form is of x and
+ * y, one of all four. */
 void sb_interp_select(sb_prim prim, sb_form form, void *out, const uint8_t *cond, const void *x,
                       const void *y, const uint16_t *rows, int32_t count);
 /* out = a, likewise; cell: a is one value for all rows. out may be a. */
@@ -65,7 +66,7 @@ typedef struct sb_step {
     uint8_t prim;    /* of the value, or of the stored one */
     uint8_t reason;  /* LEAVE */
     bool uniform;    /* IF, ELSE, END_LOOP, LEAVE: a is a cell; CHOOSE, COPY: o is one */
-    bool in_place;   /* LEAVING: o is a register of an operand */
+    bool in_place;   /* PLAIN, LEAVING, SELECT: o is the register of an operand too */
     bool keep;       /* o holds results of rows that finished the loop: write selected rows only */
     bool poll;       /* END_LOOP: look at stop */
     bool has_valid;  /* STORE: b is the validity */
@@ -120,6 +121,8 @@ typedef struct sb_frame {
 
 struct sb_interp_state {
     void **slots;
+    /* A dense step whose result has an operand's register writes here, then the two change places: wide, narrow. */
+    void *scratch[2];
     uint8_t *memory;  /* registers and cells */
     uint8_t *misses;  /* per step: how often a dense try under a mask met a row that would leave */
     sb_frame *frames; /* depth_max + 1 */

@@ -4,8 +4,7 @@
  * bit. Sparse loops call the primitive of rt/rt.h row by row: they decide which rows leave, and why. Both are made by one
  * macro from one line of the lists below; adding an op is adding its line.
  *
- * A dense loop may write over an operand (same index, same size): SB_INDEPENDENT tells the compiler that this is the only
- * overlap.
+ * A dense loop never writes over an operand (restrict); a sparse one may, since it reads a row before it writes it.
  *
  * Memory: none. Threads: any. */
 #include <string.h>
@@ -13,27 +12,20 @@
 #include "interp/interp_int.h"
 #include "rt/rt.h"
 
-#if defined(__clang__)
-#define SB_INDEPENDENT
-#else
-#define SB_INDEPENDENT _Pragma("GCC ivdep")
-#endif
-
 #define V(p, i) p[i]
 #define C(p, i) p##_cell
 
 #define DENSE(fn, to, ta, tb, A, B, BODY)                                                          \
     static int64_t fn(void *out, const void *pa, const void *pb, int32_t n)                        \
     {                                                                                              \
-        to *o = out;                                                                               \
-        const ta *a = pa;                                                                          \
-        const tb *b = pb;                                                                          \
+        to *restrict o = out;                                                                      \
+        const ta *restrict a = pa;                                                                 \
+        const tb *restrict b = pb;                                                                 \
         const ta a_cell = a[0];                                                                    \
         const tb b_cell = b[0];                                                                    \
         int64_t leaves = 0;                                                                        \
         (void)a_cell;                                                                              \
         (void)b_cell;                                                                              \
-        SB_INDEPENDENT                                                                             \
         for (int32_t i = 0; i < n; i++) {                                                          \
             const ta x = A(a, i);                                                                  \
             const tb y = B(b, i);                                                                  \
@@ -177,25 +169,33 @@ const sb_interp_kernel sb_interp_kernels[SB_IR_OP_COUNT] = {
 /* --- select, copy, count ------------------------------------------------------------------------------------------- */
 
 #define SELECT(fn, type, X_, Y_)                                                                   \
-    static void fn(type *o, const uint8_t *cond, const type *px, const type *py,                   \
-                   const uint16_t *rows, int32_t count)                                            \
+    static void fn##_dense(type *restrict o, const uint8_t *restrict cond,                         \
+                           const type *restrict px, const type *restrict py, int32_t n)            \
     {                                                                                              \
         const type px_cell = px[0];                                                                \
         const type py_cell = py[0];                                                                \
         (void)px_cell;                                                                             \
         (void)py_cell;                                                                             \
-        if (rows != NULL) {                                                                        \
-            for (int32_t k = 0; k < count; k++) {                                                  \
-                const uint16_t i = rows[k];                                                        \
-                o[i] = cond[i] ? X_(px, i) : Y_(py, i);                                            \
-            }                                                                                      \
-            return;                                                                                \
-        }                                                                                          \
-        SB_INDEPENDENT                                                                             \
-        for (int32_t i = 0; i < count; i++) {                                                      \
+        for (int32_t i = 0; i < n; i++) {                                                          \
             const type x = X_(px, i);                                                              \
             const type y = Y_(py, i);                                                              \
             o[i] = cond[i] ? x : y;                                                                \
+        }                                                                                          \
+    }                                                                                              \
+    static void fn(type *o, const uint8_t *cond, const type *px, const type *py,                   \
+                   const uint16_t *rows, int32_t count)                                            \
+    {                                                                                              \
+        if (rows == NULL) {                                                                        \
+            fn##_dense(o, cond, px, py, count);                                                    \
+            return;                                                                                \
+        }                                                                                          \
+        const type px_cell = px[0];                                                                \
+        const type py_cell = py[0];                                                                \
+        (void)px_cell;                                                                             \
+        (void)py_cell;                                                                             \
+        for (int32_t k = 0; k < count; k++) {                                                      \
+            const uint16_t i = rows[k];                                                            \
+            o[i] = cond[i] ? X_(px, i) : Y_(py, i);                                                \
         }                                                                                          \
     }
 

@@ -294,6 +294,24 @@ static bool is_early_result(const preparer *q, uint32_t v)
     return q->insts[v].op == SB_IR_RESULT && !q->cell[v] && q->cell[q->insts[v].a];
 }
 
+static void free_dying(preparer *q, uint32_t i)
+{
+    for (uint32_t v = q->dies[i]; v != 0; v = q->dies_next[v]) {
+        if (v != i) {
+            free_register(q, v);
+        }
+    }
+}
+
+static void place_early_results(preparer *q, uint32_t end)
+{
+    for (uint32_t r = end + 1; r < q->count && q->insts[r].op == SB_IR_RESULT; r++) {
+        if (is_early_result(q, r)) {
+            q->places[r] = new_register(q, q->insts[r].prim);
+        }
+    }
+}
+
 static void place_all(preparer *q)
 {
     for (uint32_t v = 1; v < q->count; v++) {
@@ -303,22 +321,19 @@ static void place_all(preparer *q)
         }
     }
     for (uint32_t i = 1; i < q->count; i++) {
-        /* Before the result is placed: it may take the register of an operand that dies here. */
-        for (uint32_t v = q->dies[i]; v != 0; v = q->dies_next[v]) {
-            if (v != i) {
-                free_register(q, v);
-            }
+        /* An op's result never gets the register of an operand, so that its loop may assume no overlap; a copy may. */
+        const bool copies = q->insts[i].op == SB_IR_ARG;
+        if (copies) {
+            free_dying(q, i);
         }
         if (q->insts[i].op == SB_IR_LOOP) {
-            for (uint32_t r = q->insts[i].b + 1; r < q->count && q->insts[r].op == SB_IR_RESULT;
-                 r++) {
-                if (is_early_result(q, r)) {
-                    q->places[r] = new_register(q, q->insts[r].prim);
-                }
-            }
+            place_early_results(q, q->insts[i].b);
         }
         if (!is_early_result(q, i)) {
             place_value(q, i);
+        }
+        if (!copies) {
+            free_dying(q, i);
         }
         if (owns_register(q, i) && q->last[i] == i) { /* nobody reads it */
             free_register(q, i);
@@ -472,6 +487,7 @@ static void step_select(const preparer *q, sb_step *step, uint32_t i, sb_value c
     step->c = slot_of(q, y);
     step->form = (uint8_t)form_of(q, x, y);
     step->uniform = q->cell[i] != 0;
+    step->in_place = step->o == step->a || step->o == step->b || step->o == step->c;
 }
 
 static void step_op(const preparer *q, sb_step *step, uint32_t i)
