@@ -1,7 +1,7 @@
 """The syntax-tree blob: one function's tree as bytes for the compiler (`src/front/blob.h` defines the format).
 
 `encode` writes it; every name is already resolved. What the format has no node for is written as UNSUPPORTED with a code of
-`src/front/refusal.h`, at the smallest node that explains it, so a report can draw a caret. `dump` prints a blob as text.
+`src/ir/refusal.h`, at the smallest node that explains it, so a report can draw a caret. `dump` prints a blob as text.
 
 The encoder keeps a stack of its own instead of recursing, so deep trees end at DEPTH_MAX and not in a RecursionError.
 """
@@ -420,11 +420,12 @@ class _Encoder:
         return [_at("ASSIGN", node), _u32(len(slots)), *slots, node.value]
 
     def annassign(self, node: ast.AnnAssign) -> Sequence[Part]:
+        if node.value is None and isinstance(node.target, ast.Name):
+            return [_at("PASS", node)]
         slot = self._slot(node.target)
         if not isinstance(slot, int):
             return slot
-        if node.value is None:
-            return [_at("PASS", node)]
+        assert node.value is not None
         return [_at("ASSIGN", node), _u32(1), _u32(slot), node.value]
 
     def augassign(self, node: ast.AugAssign) -> Sequence[Part]:

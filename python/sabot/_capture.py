@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 _VARARGS, _VARKEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x4, 0x8, 0x20, 0x80, 0x200
+_NAMED = (BuiltinFunctionType, type)  # their names are data; elsewhere a name may be a property
 _BLOBS_MAX = 8  # of one code object, by captured values
 
 
 class Refusal(NamedTuple):
-    """Why a function is not captured: a code of `src/front/refusal.h`. Lines count from 1, columns are UTF-8 bytes from 0."""
+    """Why a function is not captured: a code of `src/ir/refusal.h`. Lines count from 1, columns are UTF-8 bytes from 0."""
 
     code: str
     detail: str
@@ -168,8 +169,8 @@ def _capture_other(fn: object) -> Captured:
         detail = "a bound method"
     else:
         kind = type(fn).__name__
-        name = str(fn.__name__) if isinstance(fn, (BuiltinFunctionType, type)) else ""
-        captured.name = name or kind
+        name: object = getattr(fn, "__name__", "") if isinstance(fn, _NAMED) else ""
+        captured.name = str(name or kind)
         detail = f"{kind} {name}" if name else f"an object of class {kind}"
     captured.refusals = (_whole(captured, "signature", detail),)
     return captured
@@ -284,7 +285,8 @@ def _outer_names(node: FunctionNode, entry: _Code) -> tuple[str, ...]:
             if name not in inside:
                 names[name] = None
         elif isinstance(place, ast.AnnAssign):
-            stack.extend(part for part in (place.value, place.target) if part is not None)
+            if place.value is not None:  # without a value it only says that the name is a local
+                stack += [place.value, place.target]
         elif not isinstance(place, nested):
             stack.extend(reversed(list(ast.iter_child_nodes(place))))
     return tuple(names)

@@ -6,8 +6,9 @@ code object is accepted only where CPython's own `candidate == live` holds: cons
 tables, exception table. To learn which node made the accepted one, the statement is compiled a second time with every `def`
 and `lambda` moved to a line of its own, and both trees of code objects are walked in step.
 
-A statement is compiled apart from its file because nothing of a module's other statements but the future flags reaches the
-code of a function. Sources and compiled statements are kept, each in a bounded table; trees of whole files are not kept.
+Of a module's other statements only two things reach the code of a function: future flags, and which names are imported (calls
+of their attributes are compiled in another way). A statement is therefore compiled apart, with these two; what does not match
+so is looked for once more in the file compiled whole. Sources and compiled statements are kept, each in a bounded table; trees of whole files are not kept.
 Threads: one lock round all tables. Nothing here runs user code, except a module loader's `get_source`, through `linecache`.
 """
 
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    Group: TypeAlias = dict[tuple[str, int], list["Match"]]
     Nodes: TypeAlias = dict[tuple[str, int], tuple[FunctionNode, str | None]]
 
 _FILES_MAX = 64
+_WHOLE = -1  # in place of a statement's number: the whole file
 _STATEMENTS_MAX = 32  # of one file
 _MARK_BASE = 1 << 28  # no file has that many lines, and it fits a line table
 _OPTIONS_WITH_VALUE = "WX"
@@ -66,7 +69,7 @@ class Match(NamedTuple):
 class Source:
     """The text of one file, cell or command, and the compiled statements of it that were asked for."""
 
-    __slots__ = ("_ends", "_flags", "_groups", "filename", "lines")
+    __slots__ = ("_ends", "_flags", "_groups", "_imports", "filename", "lines")
 
     def __init__(self, text: str, filename: str) -> None:
         self.filename = filename
@@ -74,7 +77,8 @@ class Source:
         self.lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._flags = 0
         self._ends: list[int] | None = None
-        self._groups: dict[tuple[int, int], dict[tuple[str, int], list[Match]]] = {}
+        self._imports: ast.Import | None = None
+        self._groups: dict[tuple[int, int], Group] = {}
 
     def line(self, number: int) -> str | None:
         """The text of a line, counted from 1, without its end; None outside the file."""
@@ -92,51 +96,53 @@ class Source:
 
     def _find(self, code: CodeType) -> Match | None:
         if self._ends is None:
-            self._ends = self._statement_ends()
+            self._ends = self._read_statements()
         place = bisect_left(self._ends, code.co_firstlineno)
-        if place == len(self._ends):
-            return None
-        key = (place, code.co_flags & _FUTURE_FLAGS)
-        group = self._groups.pop(key, None)
-        if group is None:
-            group = self._compile_statement(place, key[1])
-        while len(self._groups) >= _STATEMENTS_MAX:
-            del self._groups[next(iter(self._groups))]
-        self._groups[key] = group
-        for match in group.get((code.co_name, code.co_firstlineno), ()):
-            if match.code == code:
-                return match
+        for statement in (place, _WHOLE) if place < len(self._ends) else ():
+            group = self._group(statement, code.co_flags & _FUTURE_FLAGS)
+            for match in group.get((code.co_name, code.co_firstlineno), ()):
+                if match.code == code:
+                    return match
         return None
 
-    def _statement_ends(self) -> list[int]:
+    def _read_statements(self) -> list[int]:
         """The last line of each top-level statement; statements that share a line count as one."""
         text = "\n".join(self.lines)
         try:
             tree = _parse(text, self.filename, 0)
         except SyntaxError:
-            tree = _parse(text, self.filename, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             # Notebooks compile their cells so.
+            tree = _parse(text, self.filename, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             self._flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         ends: list[int] = []
         for statement in tree.body:
             if ends and statement.lineno <= ends[-1]:
                 ends.pop()
             ends.append(statement.end_lineno or statement.lineno)
+        names = _imported_names(tree)
+        if names:
+            place = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+            aliases = [ast.alias(name=name, asname=None, **place) for name in names]
+            self._imports = ast.Import(names=aliases, **place)
         return ends
 
-    def _compile_statement(self, place: int, future: int) -> dict[tuple[str, int], list[Match]]:
-        ends = self._ends or []
-        first = ends[place - 1] if place else 0
-        try:
-            tree = _parse("\n".join(self.lines[first : ends[place]]), self.filename, self._flags)
-            if first:
-                ast.increment_lineno(tree, first)
-        except SyntaxError:
-            # A line that ends in "; \" belongs to two statements: take the whole file.
-            tree = _parse("\n".join(self.lines), self.filename, self._flags)
+    def _group(self, statement: int, future: int) -> Group:
+        key = (statement, future)
+        group = self._groups.pop(key, None)
+        if group is None:
+            group = self._compile_statement(statement, future)
+        while len(self._groups) >= _STATEMENTS_MAX:
+            del self._groups[next(iter(self._groups))]
+        self._groups[key] = group
+        return group
+
+    def _compile_statement(self, statement: int, future: int) -> Group:
+        tree = self._statement_tree(statement)
+        if tree is None:
+            return {}
         plain = _compile(tree, self.filename, self._flags | future)
         marked, nodes = _compile_marked(tree, self.filename, self._flags | future)
-        group: dict[tuple[str, int], list[Match]] = {}
+        group: Group = {}
         pairs = [(plain, marked)]
         while pairs:
             code, twin = pairs.pop()
@@ -146,6 +152,41 @@ class Source:
                 group.setdefault((code.co_name, code.co_firstlineno), []).append(match)
             pairs.extend(reversed(_pair_children(code, twin, nodes)))
         return group
+
+    def _statement_tree(self, statement: int) -> ast.Module | None:
+        """The tree of one statement with its file's lines, or of the whole file; None where it cannot stand alone."""
+        if statement == _WHOLE:
+            return _parse("\n".join(self.lines), self.filename, self._flags)
+        ends = self._ends or []
+        first = ends[statement - 1] if statement else 0
+        try:
+            tree = _parse(
+                "\n".join(self.lines[first : ends[statement]]), self.filename, self._flags
+            )
+        except SyntaxError:
+            return None  # a line that ends in "; \\" belongs to two statements
+        if first:
+            ast.increment_lineno(tree, first)
+        if self._imports is not None:
+            tree.body.append(self._imports)
+        return tree
+
+
+def _imported_names(tree: ast.Module) -> list[str]:
+    """The names that import statements bind in a module's own scope."""
+    names: dict[str, None] = {}
+    stack: list[ast.AST] = [*tree.body]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                names[alias.asname or alias.name.split(".")[0]] = None
+        elif isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)) and not isinstance(
+            node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        ):
+            stack.extend(ast.iter_child_nodes(node))
+    names.pop("*", None)
+    return list(names)
 
 
 def sources_of(code: CodeType, module_globals: dict[str, object]) -> Iterator[Source]:

@@ -1,0 +1,67 @@
+/* Private to the extension module sabot._core: module state, objects, conversions.
+ *
+ * The module is a thin face over include/sabot.h. Everything that waits releases the interpreter's lock; the engine's threads never
+ * take it. Types are heap types, state is per module, initialisation is multi-phase; one interpreter, with the lock.
+ *
+ * Ownership: Function, Plan and Run hold their Session alive. Threads: any thread that holds the lock, a Run one at a time. */
+#ifndef SABOT_EXT_H
+#define SABOT_EXT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "sabot.h"
+
+typedef struct ext_state {
+    PyTypeObject *session_type;
+    PyTypeObject *function_type;
+    PyTypeObject *plan_type;
+    PyTypeObject *run_type;
+    PyObject *helpers; /* module sabot._lane: what is easier in Python, looked up at first use */
+} ext_state;
+
+typedef struct ext_session {
+    PyObject_HEAD
+    sabot_session *session;
+} ext_session;
+
+typedef struct ext_function {
+    PyObject_HEAD
+    ext_session *owner;
+    sabot_function *function;
+} ext_function;
+
+typedef struct ext_plan {
+    PyObject_HEAD
+    ext_session *owner;
+    sabot_plan *plan;
+} ext_plan;
+
+ext_state *ext_state_of_type(PyTypeObject *type);
+/* Calls sabot._lane.<name>(args...); new reference or NULL with an exception. Steals args. */
+PyObject *ext_call_helper(ext_state *state, const char *name, PyObject *args);
+/* Sets the Python exception for a failed call; always NULL. */
+PyObject *ext_raise(ext_state *state, const sabot_error *err);
+PyObject *ext_text(char *text); /* str of an engine's text, which is freed */
+
+/* Arrow capsules (the PyCapsule protocol). ext_schema_borrow: the schema inside obj's __arrow_c_schema__ capsule; *keeper is a new
+ * reference that keeps it alive. */
+const struct ArrowSchema *ext_schema_borrow(PyObject *obj, PyObject **keeper);
+PyObject *ext_schema_capsule(struct ArrowSchema *schema); /* takes what schema holds, even on failure */
+PyObject *ext_array_capsule(struct ArrowArray *array);    /* likewise */
+/* Moves the stream out of obj.__arrow_c_stream__(). */
+int ext_stream_take(PyObject *obj, struct ArrowArrayStream *out);
+/* Moves array and schema out of obj.__arrow_c_array__(). */
+int ext_array_take(PyObject *obj, struct ArrowArray *array, struct ArrowSchema *schema);
+
+/* Rows of a CALL_ROWS event as Python calls (rows.c). callable: the function; defaults are its own. param_index[i]: place of argument i
+ * among all parameters; keyword: names for those that are keyword-only, else NULL. Answers the event. 0, or -1 with an exception that must
+ * end the run at once (not the function's own). A failure of the function or of its result is kept in *failures. */
+int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
+                    PyObject *failures);
+
+int ext_add_session(PyObject *module, ext_state *state);
+int ext_add_plan(PyObject *module, ext_state *state);
+int ext_add_run(PyObject *module, ext_state *state);
+
+#endif

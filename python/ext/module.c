@@ -1,0 +1,238 @@
+/* The module itself: state, capsules, errors. Legal order and threads: ext.h. */
+#include "ext.h"
+
+static struct PyModuleDef ext_module;
+
+ext_state *
+ext_state_of_type(PyTypeObject *type)
+{
+    PyObject *module = PyType_GetModule(type);
+    return module != NULL ? PyModule_GetState(module) : NULL;
+}
+
+PyObject *
+ext_call_helper(ext_state *state, const char *name, PyObject *args)
+{
+    PyObject *result = NULL;
+    if (args == NULL) {
+        return NULL;
+    }
+    if (state->helpers == NULL) {
+        state->helpers = PyImport_ImportModule("sabot._lane");
+    }
+    PyObject *helper =
+        state->helpers != NULL ? PyObject_GetAttrString(state->helpers, name) : NULL;
+    if (helper != NULL) {
+        result = PyObject_CallObject(helper, args);
+        Py_DECREF(helper);
+    }
+    Py_DECREF(args);
+    return result;
+}
+
+PyObject *
+ext_raise(ext_state *state, const sabot_error *err)
+{
+    PyObject *error = ext_call_helper(
+        state, "error_of_status", Py_BuildValue("(is)", (int)err->status, err->message));
+    if (error != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
+PyObject *
+ext_text(char *text)
+{
+    PyObject *result = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+    sabot_text_free(text);
+    return result;
+}
+
+/* --- capsules --------------------------------------------------------------------------------------------------------- */
+
+static void
+free_schema_capsule(PyObject *capsule)
+{
+    struct ArrowSchema *schema = PyCapsule_GetPointer(capsule, "arrow_schema");
+    if (schema != NULL && schema->release != NULL) {
+        schema->release(schema);
+    }
+    PyMem_Free(schema);
+}
+
+static void
+free_array_capsule(PyObject *capsule)
+{
+    struct ArrowArray *array = PyCapsule_GetPointer(capsule, "arrow_array");
+    if (array != NULL && array->release != NULL) {
+        array->release(array);
+    }
+    PyMem_Free(array);
+}
+
+PyObject *
+ext_schema_capsule(struct ArrowSchema *schema)
+{
+    struct ArrowSchema *moved = PyMem_Malloc(sizeof(*moved));
+    PyObject *capsule = NULL;
+    if (moved != NULL) {
+        *moved = *schema;
+        capsule = PyCapsule_New(moved, "arrow_schema", free_schema_capsule);
+    } else {
+        PyErr_NoMemory();
+    }
+    if (capsule == NULL) {
+        PyMem_Free(moved);
+        schema->release(schema);
+    }
+    schema->release = NULL;
+    return capsule;
+}
+
+PyObject *
+ext_array_capsule(struct ArrowArray *array)
+{
+    struct ArrowArray *moved = PyMem_Malloc(sizeof(*moved));
+    PyObject *capsule = NULL;
+    if (moved != NULL) {
+        *moved = *array;
+        capsule = PyCapsule_New(moved, "arrow_array", free_array_capsule);
+    } else {
+        PyErr_NoMemory();
+    }
+    if (capsule == NULL) {
+        PyMem_Free(moved);
+        array->release(array);
+    }
+    array->release = NULL;
+    return capsule;
+}
+
+const struct ArrowSchema *
+ext_schema_borrow(PyObject *obj, PyObject **keeper)
+{
+    PyObject *capsule = PyObject_CallMethod(obj, "__arrow_c_schema__", NULL);
+    if (capsule == NULL) {
+        return NULL;
+    }
+    const struct ArrowSchema *schema = PyCapsule_GetPointer(capsule, "arrow_schema");
+    if (schema == NULL) {
+        Py_DECREF(capsule);
+        return NULL;
+    }
+    *keeper = capsule;
+    return schema;
+}
+
+int
+ext_stream_take(PyObject *obj, struct ArrowArrayStream *out)
+{
+    PyObject *capsule = PyObject_CallMethod(obj, "__arrow_c_stream__", NULL);
+    if (capsule == NULL) {
+        return -1;
+    }
+    struct ArrowArrayStream *stream = PyCapsule_GetPointer(capsule, "arrow_array_stream");
+    if (stream != NULL) {
+        *out = *stream;
+        stream->release = NULL;
+    }
+    Py_DECREF(capsule);
+    return stream != NULL ? 0 : -1;
+}
+
+int
+ext_array_take(PyObject *obj, struct ArrowArray *array, struct ArrowSchema *schema)
+{
+    PyObject *pair = PyObject_CallMethod(obj, "__arrow_c_array__", NULL);
+    if (pair == NULL) {
+        return -1;
+    }
+    struct ArrowSchema *from_schema = NULL;
+    struct ArrowArray *from_array = NULL;
+    if (PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2) {
+        from_schema = PyCapsule_GetPointer(PyTuple_GET_ITEM(pair, 0), "arrow_schema");
+        from_array = PyCapsule_GetPointer(PyTuple_GET_ITEM(pair, 1), "arrow_array");
+    } else {
+        PyErr_SetString(PyExc_TypeError, "__arrow_c_array__ did not give two capsules");
+    }
+    if (from_schema != NULL && from_array != NULL) {
+        *schema = *from_schema;
+        *array = *from_array;
+        from_schema->release = NULL;
+        from_array->release = NULL;
+    }
+    Py_DECREF(pair);
+    return from_schema != NULL && from_array != NULL ? 0 : -1;
+}
+
+/* --- the module ---------------------------------------------------------------------------------------------------------- */
+
+static int
+module_exec(PyObject *module)
+{
+    ext_state *state = PyModule_GetState(module);
+    if (ext_add_session(module, state) < 0 || ext_add_plan(module, state) < 0 ||
+        ext_add_run(module, state) < 0) {
+        return -1;
+    }
+    return PyModule_AddStringConstant(module, "__version__", sabot_version());
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    ext_state *state = PyModule_GetState(module);
+    Py_VISIT(state->session_type);
+    Py_VISIT(state->function_type);
+    Py_VISIT(state->plan_type);
+    Py_VISIT(state->run_type);
+    Py_VISIT(state->helpers);
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    ext_state *state = PyModule_GetState(module);
+    Py_CLEAR(state->session_type);
+    Py_CLEAR(state->function_type);
+    Py_CLEAR(state->plan_type);
+    Py_CLEAR(state->run_type);
+    Py_CLEAR(state->helpers);
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    (void)module_clear(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)module_exec},
+#if PY_VERSION_HEX >= 0x030c0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef ext_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "sabot._core",
+    .m_doc = "The engine. Use the package sabot.",
+    .m_size = sizeof(ext_state),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void); /* the loader finds it by name */
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&ext_module);
+}

@@ -1,0 +1,489 @@
+/* Session, Function and Plan: handles of the engine as Python objects. */
+#include "ext.h"
+
+#define FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE)
+
+/* --- Session ---------------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"helper_path", "compile_ms_max", "cpu_level", NULL};
+    sabot_session_options options = {0};
+    long long compile_ms_max = 0;
+    sabot_error err;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|zLz:Session", names, &options.helper_path,
+                                     &compile_ms_max, &options.cpu_level)) {
+        return NULL;
+    }
+    options.compile_ms_max = compile_ms_max;
+    ext_session *self = (ext_session *)type->tp_alloc(type, 0);
+    if (self != NULL && sabot_session_new(&options, &self->session, &err) != SABOT_OK) {
+        Py_DECREF(self);
+        return ext_raise(ext_state_of_type(type), &err);
+    }
+    return (PyObject *)self;
+}
+
+static void
+session_dealloc(PyObject *object)
+{
+    ext_session *self = (ext_session *)object;
+    PyTypeObject *type = Py_TYPE(self);
+    sabot_session *session = self->session;
+    Py_BEGIN_ALLOW_THREADS
+    sabot_session_free(session);
+    Py_END_ALLOW_THREADS
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+session_stats(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    sabot_error err;
+    char *json = NULL;
+    if (sabot_session_stats(((ext_session *)object)->session, &json, &err) != SABOT_OK) {
+        return ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+    }
+    return ext_text(json);
+}
+
+static PyMethodDef session_methods[] = {
+    {"stats", session_stats, METH_NOARGS, "Counters of the code generator, as JSON text."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot session_slots[] = {
+    {Py_tp_doc, "Session(helper_path=None, compile_ms_max=0, cpu_level=None)"},
+    {Py_tp_new, (void *)session_new},
+    {Py_tp_dealloc, (void *)session_dealloc},
+    {Py_tp_methods, session_methods},
+    {0, NULL},
+};
+
+static PyType_Spec session_spec = {
+    .name = "sabot._core.Session",
+    .basicsize = sizeof(ext_session),
+    .flags = FLAGS,
+    .slots = session_slots,
+};
+
+/* --- Function ----------------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"session", "blob", "schema", "compile_off", NULL};
+    ext_state *state = ext_state_of_type(type);
+    PyObject *owner = NULL;
+    Py_buffer blob = {0};
+    PyObject *schema_source = NULL;
+    PyObject *keeper = NULL;
+    int compile_off = 0;
+    ext_function *self = NULL;
+    sabot_error err;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!y*O|p:Function", names, state->session_type,
+                                     &owner, &blob, &schema_source, &compile_off)) {
+        return NULL;
+    }
+    const struct ArrowSchema *schema = ext_schema_borrow(schema_source, &keeper);
+    if (schema == NULL) {
+        goto out;
+    }
+    self = (ext_function *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        goto out;
+    }
+    sabot_session *session = ((ext_session *)owner)->session;
+    if (sabot_function_new(session, blob.buf, (size_t)blob.len, schema, compile_off != 0,
+                           &self->function, &err) != SABOT_OK) {
+        Py_CLEAR(self);
+        ext_raise(state, &err);
+        goto out;
+    }
+    self->owner = (ext_session *)Py_NewRef(owner);
+out:
+    Py_XDECREF(keeper);
+    PyBuffer_Release(&blob);
+    return (PyObject *)self;
+}
+
+static void
+function_dealloc(PyObject *object)
+{
+    ext_function *self = (ext_function *)object;
+    PyTypeObject *type = Py_TYPE(self);
+    sabot_function_free(self->function);
+    Py_XDECREF(self->owner);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+function_report(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    sabot_error err;
+    char *json = NULL;
+    if (sabot_function_report(((ext_function *)object)->function, &json, &err) != SABOT_OK) {
+        return ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+    }
+    return ext_text(json);
+}
+
+static PyObject *
+function_text(PyObject *object, PyObject *what)
+{
+    ext_function *self = (ext_function *)object;
+    sabot_error err;
+    char *text = NULL;
+    sabot_status status;
+    const char *name = PyUnicode_AsUTF8(what);
+    if (name == NULL) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = sabot_function_text(self->owner->session, self->function, name, &text, &err);
+    Py_END_ALLOW_THREADS
+    return status == SABOT_OK ? ext_text(text)
+                              : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+}
+
+static PyObject *
+function_params(PyObject *object, void *closure)
+{
+    (void)closure;
+    const sabot_function *function = ((ext_function *)object)->function;
+    int32_t count = sabot_function_param_count(function);
+    PyObject *result = PyTuple_New(count);
+    for (int32_t i = 0; result != NULL && i < count; i++) {
+        PyObject *pair = Py_BuildValue("(is)", (int)sabot_function_param_index(function, i),
+                                       sabot_function_param_column(function, i));
+        if (pair == NULL) {
+            Py_CLEAR(result);
+            break;
+        }
+        PyTuple_SET_ITEM(result, i, pair);
+    }
+    return result;
+}
+
+static PyObject *
+function_compiled(PyObject *object, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(sabot_function_is_compiled(((ext_function *)object)->function));
+}
+
+static PyObject *
+function_result_format(PyObject *object, void *closure)
+{
+    (void)closure;
+    return PyUnicode_FromString(sabot_function_result_format(((ext_function *)object)->function));
+}
+
+static PyMethodDef function_methods[] = {
+    {"report", function_report, METH_NOARGS, "What was done with the function, as JSON text."},
+    {"text", function_text, METH_O, "Its \"ir\", \"llvm\" or \"asm\"."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef function_getset[] = {
+    {"params", function_params, NULL, "(index of the parameter, column) of each bound one.", NULL},
+    {"compiled", function_compiled, NULL, "Whether it has a compiled form.", NULL},
+    {"result_format", function_result_format, NULL, "Arrow format of its result.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot function_slots[] = {
+    {Py_tp_doc, "Function(session, blob, schema, compile_off=False)"},
+    {Py_tp_new, (void *)function_new},
+    {Py_tp_dealloc, (void *)function_dealloc},
+    {Py_tp_methods, function_methods},
+    {Py_tp_getset, function_getset},
+    {0, NULL},
+};
+
+static PyType_Spec function_spec = {
+    .name = "sabot._core.Function",
+    .basicsize = sizeof(ext_function),
+    .flags = FLAGS,
+    .slots = function_slots,
+};
+
+/* --- Plan ----------------------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+plan_wrap(PyTypeObject *type, PyObject *owner, sabot_plan *plan)
+{
+    ext_plan *self = (ext_plan *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        sabot_plan_free(plan);
+        return NULL;
+    }
+    self->plan = plan;
+    self->owner = (ext_session *)Py_NewRef(owner);
+    return (PyObject *)self;
+}
+
+static PyObject *
+plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"session", "source_text", "schema", NULL};
+    ext_state *state = ext_state_of_type(type);
+    PyObject *owner = NULL;
+    const char *text = NULL;
+    PyObject *schema_source = NULL;
+    PyObject *keeper = NULL;
+    sabot_plan *plan = NULL;
+    sabot_error err;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!sO:Plan", names, state->session_type, &owner,
+                                     &text, &schema_source)) {
+        return NULL;
+    }
+    const struct ArrowSchema *schema = ext_schema_borrow(schema_source, &keeper);
+    if (schema == NULL) {
+        return NULL;
+    }
+    sabot_status status =
+        sabot_plan_new(((ext_session *)owner)->session, text, schema, &plan, &err);
+    Py_DECREF(keeper);
+    return status == SABOT_OK ? plan_wrap(type, owner, plan) : ext_raise(state, &err);
+}
+
+static void
+plan_dealloc(PyObject *object)
+{
+    ext_plan *self = (ext_plan *)object;
+    PyTypeObject *type = Py_TYPE(self);
+    sabot_plan_free(self->plan);
+    Py_XDECREF(self->owner);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* Names of a sequence as C strings, borrowed from `fast`; NULL with an exception. PyMem_Free the result. */
+static const char **
+names_of(PyObject *fast)
+{
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
+    const char **names = PyMem_Malloc(sizeof(*names) * ((size_t)count + 1));
+    if (names == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        names[i] = PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(fast, i));
+        if (names[i] == NULL) {
+            PyMem_Free((void *)names);
+            return NULL;
+        }
+    }
+    return names;
+}
+
+static sabot_function **
+functions_of(const ext_state *state, PyObject *fast)
+{
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
+    sabot_function **functions = PyMem_Malloc(sizeof(*functions) * ((size_t)count + 1));
+    if (functions == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *item = PySequence_Fast_GET_ITEM(fast, i);
+        if (!PyObject_TypeCheck(item, state->function_type)) {
+            PyErr_SetString(PyExc_TypeError, "expected Function objects");
+            PyMem_Free(functions);
+            return NULL;
+        }
+        functions[i] = ((ext_function *)item)->function;
+    }
+    return functions;
+}
+
+static PyObject *
+plan_with_columns(PyObject *object, PyObject *args)
+{
+    ext_plan *self = (ext_plan *)object;
+    ext_state *state = ext_state_of_type(Py_TYPE(object));
+    PyObject *names_arg = NULL;
+    PyObject *functions_arg = NULL;
+    PyObject *result = NULL;
+    sabot_plan *plan = NULL;
+    sabot_error err;
+    if (!PyArg_ParseTuple(args, "OO:with_columns", &names_arg, &functions_arg)) {
+        return NULL;
+    }
+    PyObject *names_fast = PySequence_Fast(names_arg, "names is no sequence");
+    PyObject *functions_fast = PySequence_Fast(functions_arg, "functions is no sequence");
+    const char **names = names_fast != NULL && functions_fast != NULL ? names_of(names_fast) : NULL;
+    sabot_function **functions = names != NULL ? functions_of(state, functions_fast) : NULL;
+    if (functions != NULL) {
+        if (PySequence_Fast_GET_SIZE(names_fast) != PySequence_Fast_GET_SIZE(functions_fast)) {
+            PyErr_SetString(PyExc_ValueError, "as many names as functions are needed");
+        } else if (sabot_plan_with_columns(self->plan,
+                                           (int32_t)PySequence_Fast_GET_SIZE(names_fast), names,
+                                           functions, &plan, &err) != SABOT_OK) {
+            ext_raise(state, &err);
+        } else {
+            result = plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
+        }
+    }
+    PyMem_Free((void *)names);
+    PyMem_Free(functions);
+    Py_XDECREF(names_fast);
+    Py_XDECREF(functions_fast);
+    return result;
+}
+
+static PyObject *
+plan_filter(PyObject *object, PyObject *function)
+{
+    ext_plan *self = (ext_plan *)object;
+    ext_state *state = ext_state_of_type(Py_TYPE(object));
+    sabot_plan *plan = NULL;
+    sabot_error err;
+    if (!PyObject_TypeCheck(function, state->function_type)) {
+        PyErr_SetString(PyExc_TypeError, "expected a Function object");
+        return NULL;
+    }
+    if (sabot_plan_filter(self->plan, ((ext_function *)function)->function, &plan, &err) !=
+        SABOT_OK) {
+        return ext_raise(state, &err);
+    }
+    return plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
+}
+
+static PyObject *
+plan_select(PyObject *object, PyObject *names_arg)
+{
+    ext_plan *self = (ext_plan *)object;
+    sabot_plan *plan = NULL;
+    sabot_error err;
+    PyObject *fast = PySequence_Fast(names_arg, "names is no sequence");
+    const char **names = fast != NULL ? names_of(fast) : NULL;
+    if (names == NULL) {
+        Py_XDECREF(fast);
+        return NULL;
+    }
+    sabot_status status = sabot_plan_select(self->plan, (int32_t)PySequence_Fast_GET_SIZE(fast),
+                                            names, &plan, &err);
+    PyMem_Free((void *)names);
+    Py_DECREF(fast);
+    return status == SABOT_OK ? plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan)
+                              : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+}
+
+static PyObject *
+plan_batch(PyObject *object, PyObject *args)
+{
+    ext_plan *self = (ext_plan *)object;
+    const char *label = NULL;
+    PyObject *schema_source = NULL;
+    PyObject *keeper = NULL;
+    int is_filter = 0;
+    const struct ArrowSchema *schema = NULL;
+    sabot_plan *plan = NULL;
+    sabot_error err;
+    if (!PyArg_ParseTuple(args, "sOp:batch", &label, &schema_source, &is_filter)) {
+        return NULL;
+    }
+    if (schema_source != Py_None) {
+        schema = ext_schema_borrow(schema_source, &keeper);
+        if (schema == NULL) {
+            return NULL;
+        }
+    }
+    sabot_status status =
+        sabot_plan_batch(self->plan, label, schema, is_filter != 0, &plan, &err);
+    Py_XDECREF(keeper);
+    return status == SABOT_OK ? plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan)
+                              : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+}
+
+static PyObject *
+plan_schema(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    struct ArrowSchema schema = {0};
+    bool deferred = false;
+    sabot_error err;
+    if (sabot_plan_schema(((ext_plan *)object)->plan, &schema, &deferred, &err) != SABOT_OK) {
+        return ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+    }
+    if (deferred) {
+        if (schema.release != NULL) {
+            schema.release(&schema);
+        }
+        Py_RETURN_NONE;
+    }
+    return ext_schema_capsule(&schema);
+}
+
+static PyObject *
+plan_explain(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    sabot_error err;
+    char *text = NULL;
+    if (sabot_plan_explain(((ext_plan *)object)->plan, &text, &err) != SABOT_OK) {
+        return ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+    }
+    return ext_text(text);
+}
+
+static PyMethodDef plan_methods[] = {
+    {"with_columns", plan_with_columns, METH_VARARGS, "with_columns(names, functions) -> Plan"},
+    {"filter", plan_filter, METH_O, "filter(function) -> Plan"},
+    {"select", plan_select, METH_O, "select(names) -> Plan"},
+    {"batch", plan_batch, METH_VARARGS, "batch(label, schema or None, is_filter) -> Plan"},
+    {"schema", plan_schema, METH_NOARGS, "Its schema as a capsule; None when deferred."},
+    {"explain", plan_explain, METH_NOARGS, "The operator tree as text."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot plan_slots[] = {
+    {Py_tp_doc, "Plan(session, source_text, schema)"},
+    {Py_tp_new, (void *)plan_new},
+    {Py_tp_dealloc, (void *)plan_dealloc},
+    {Py_tp_methods, plan_methods},
+    {0, NULL},
+};
+
+static PyType_Spec plan_spec = {
+    .name = "sabot._core.Plan",
+    .basicsize = sizeof(ext_plan),
+    .flags = FLAGS,
+    .slots = plan_slots,
+};
+
+/* --- adding --------------------------------------------------------------------------------------------------------------- */
+
+static PyTypeObject *
+add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type != NULL && PyModule_AddType(module, (PyTypeObject *)type) < 0) {
+        Py_CLEAR(type);
+    }
+    return (PyTypeObject *)type;
+}
+
+int
+ext_add_session(PyObject *module, ext_state *state)
+{
+    state->session_type = add_type(module, &session_spec);
+    state->function_type = state->session_type != NULL ? add_type(module, &function_spec) : NULL;
+    return state->function_type != NULL ? 0 : -1;
+}
+
+int
+ext_add_plan(PyObject *module, ext_state *state)
+{
+    state->plan_type = add_type(module, &plan_spec);
+    return state->plan_type != NULL ? 0 : -1;
+}

@@ -1,0 +1,152 @@
+"""Settings: `sabot.config`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from sabot._errors import PlanError, suggest
+
+Value = int | str
+
+
+class _Setting(NamedTuple):
+    default: Value
+    choices: tuple[str, ...]  # of a text; empty for a number
+    least: int
+    doc: str
+
+
+_SETTINGS: dict[str, _Setting] = {
+    "compile": _Setting("auto", ("auto", "off"), 0, "whether functions are compiled"),
+    "morsel_rows": _Setting(0, (), 0, "rows a worker takes at a time; 0: the engine's choice"),
+    "threads": _Setting(0, (), 0, "native worker threads; 0: one a processor"),
+    "tier": _Setting(
+        "auto", ("auto", "interpreter", "native"), 0, "which code runs a compiled function"
+    ),
+}
+_UNSET = object()
+
+
+def _check(name: str, value: object) -> Value:
+    setting = _SETTINGS[name]
+    if setting.choices:
+        if value not in setting.choices:
+            choices = ", ".join(map(repr, setting.choices))
+            raise PlanError(f"{name}={value!r}: it is one of {choices}")
+        return str(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not setting.least <= value < 2**31:
+        raise PlanError(f"{name}={value!r}: it is a whole number from {setting.least} on")
+    return value
+
+
+def _from_environment(name: str) -> tuple[Value, str] | None:
+    variable = f"SABOT_{name.upper()}"
+    text = os.environ.get(variable)
+    if text is None or text == "":
+        return None
+    value: object = text
+    if not _SETTINGS[name].choices:
+        try:
+            value = int(text)
+        except ValueError:
+            raise PlanError(f"{variable}={text!r}: it is a whole number") from None
+    return _check(name, value), f"environment {variable}"
+
+
+_set: dict[str, Value] = {}
+_lock = threading.Lock()
+
+
+def get(name: str) -> Value:
+    """The value in force of one setting."""
+    return _effective(name)[0]
+
+
+def _effective(name: str) -> tuple[Value, str]:
+    if name in _set:
+        return _set[name], "config"
+    return _from_environment(name) or (_SETTINGS[name].default, "default")
+
+
+class Config(Mapping[str, Value]):
+    """All settings in force, as a mapping; as a context manager it gives back what its call changed.
+
+    Made by `sabot.config(...)`.
+    """
+
+    def __init__(self, before: dict[str, Value | object]) -> None:
+        self._before = before
+
+    def __getitem__(self, name: str) -> Value:
+        if name not in _SETTINGS:
+            raise KeyError(name)
+        return get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_SETTINGS)
+
+    def __len__(self) -> int:
+        return len(_SETTINGS)
+
+    def source(self, name: str) -> str:
+        """Where a setting's value came from: "default", "config", or the environment variable."""
+        if name not in _SETTINGS:
+            raise KeyError(name)
+        return _effective(name)[1]
+
+    def __repr__(self) -> str:
+        rows = [(name, repr(self[name]), self.source(name)) for name in self]
+        widths = [max(len(row[k]) for row in rows) for k in range(2)]
+        return "\n".join(f"{n:{widths[0]}}  {v:{widths[1]}}  {s}" for n, v, s in rows)
+
+    def __enter__(self) -> Config:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            for name, value in self._before.items():
+                if value is _UNSET:
+                    _set.pop(name, None)
+                else:
+                    _set[name] = _check(name, value)
+        self._before = {}
+
+
+def config(
+    *,
+    compile: Literal["auto", "off"] | None = None,
+    morsel_rows: int | None = None,
+    threads: int | None = None,
+    tier: Literal["auto", "interpreter", "native"] | None = None,
+    **unknown: object,
+) -> Config:
+    """Changes settings; as a context manager, for the block only. Without arguments: a look at all of them.
+
+    Each setting can also be given by the environment, as `SABOT_THREADS` and so on; a call wins.
+
+    Parameters:
+        compile: "auto" compiles what can be compiled, "off" interprets everything. Results are the same.
+        morsel_rows: rows a worker takes at a time; 0 leaves it to the engine.
+        threads: native worker threads; 0 means one a processor.
+        tier: "interpreter" runs compiled functions in the engine's own interpreter, "native" waits for native code,
+            "auto" starts with the first and goes over to the second.
+
+    Raises:
+        PlanError: an unknown setting or a value out of range.
+
+    >>> import sabot as sb
+    >>> with sb.config(threads=1) as settings:
+    ...     settings["threads"]
+    1
+    """
+    for name in unknown:
+        raise PlanError(f"there is no setting {name!r}{suggest(name, _SETTINGS)}")
+    given = {"compile": compile, "morsel_rows": morsel_rows, "threads": threads, "tier": tier}
+    checked = {name: _check(name, value) for name, value in given.items() if value is not None}
+    with _lock:
+        before: dict[str, Value | object] = {name: _set.get(name, _UNSET) for name in checked}
+        _set.update(checked)
+    return Config(before)

@@ -1,0 +1,43 @@
+"""The engine of this process: one session, made at first use, made anew in a forked child."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from sabot import _core
+
+_lock = threading.Lock()
+_session: tuple[int, _core.Session] | None = None
+
+
+def helper_path() -> str | None:
+    """The code generator that came with the package, or the one named by SABOT_JIT_HELPER; None without one."""
+    named = os.environ.get("SABOT_JIT_HELPER")
+    if named is not None:
+        return named or None
+    path = Path(__file__).parent / "_bin" / "sabot-jit"
+    return str(path) if path.exists() else None
+
+
+def session() -> _core.Session:
+    """The session of this process."""
+    global _session
+    pid = os.getpid()
+    found = _session
+    if found is not None and found[0] == pid:
+        return found[1]
+    with _lock:
+        if _session is None or _session[0] != pid:
+            _session = (pid, _core.Session(helper_path()))
+        return _session[1]
+
+
+def _forget_lock() -> None:
+    # A fork may copy the lock while another thread holds it.
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)

@@ -1,0 +1,207 @@
+"""What the extension calls back: errors, values of types it does not know, batch functions. Runs on the thread of the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from sabot._errors import (
+    CastError,
+    DataError,
+    IntegerOverflowError,
+    SabotError,
+    SchemaError,
+    by_status,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_TYPES = {
+    "l": pa.int64(),
+    "g": pa.float64(),
+    "b": pa.bool_(),
+    "u": pa.string(),
+    "n": pa.null(),
+}
+_VALUES_MAX = 200  # characters of a row's values in a note
+
+error_of_status = by_status
+
+
+class Place(NamedTuple):
+    """Where a function stands in the plan: `text` as explain() shows it, and the columns that its arguments come from."""
+
+    text: str
+    name: str
+    columns: tuple[str, ...]
+
+
+class Binding(NamedTuple):
+    """How the engine calls a function: positional arguments first, then those with names."""
+
+    function: Callable[..., object]
+    positional_count: int
+    keywords: tuple[str, ...] | None
+    place: Place
+
+
+class Failure(NamedTuple):
+    """A failed row or batch, kept until the engine knows which failure is the run's first."""
+
+    op: int
+    function_index: int
+    source_row: int
+    seq: int
+    error: BaseException
+
+
+class BatchBinding(NamedTuple):
+    """A batch function in the plan."""
+
+    function: Callable[[pa.RecordBatch], object]
+    place: Place
+    schema: pa.Schema | None
+    is_filter: bool
+
+
+def import_batch(pair: tuple[object, object]) -> pa.RecordBatch:
+    """A RecordBatch from its two capsules, without a copy."""
+    return pa.RecordBatch._import_from_c_capsule(*pair)  # pyright: ignore[reportPrivateUsage]
+
+
+def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:
+    """The values of some rows of a column, as to_pylist() gives them."""
+    column = pa.Array._import_from_c_capsule(schema, array)  # pyright: ignore[reportPrivateUsage]
+    if rows is not None:
+        column = column.take(pa.array(rows, pa.int64()))
+    return column.slice(0, count).to_pylist()
+
+
+def column_of(values: list[object], format: str) -> pa.Array:
+    """The column that a function's results make."""
+    return pa.array(values, _TYPES[format])
+
+
+def result_error(value: object, binding: Binding, format: str) -> CastError:
+    """Why a function's result does not go into its column."""
+    name, wanted = binding.place.name, _TYPES[format]
+    kind = type(value).__name__
+    shown = _cut(repr(value))
+    if type(value) is int and format in "lg":
+        limit = "64 bits" if format == "l" else "a double exactly (beyond 2**53)"
+        return IntegerOverflowError(f"{name} returned {shown}, which does not fit {limit}")
+    return CastError(f"{name} returned {kind} {shown}, but its column is {wanted}")
+
+
+def annotate(
+    error: BaseException,
+    binding: Binding,
+    op: int,
+    function_index: int,
+    seq: int,
+    source_row: int,
+    values: tuple[object, ...],
+) -> Failure:
+    """Adds the place and the row's values to an exception."""
+    place = binding.place
+    pairs = zip(place.columns, values, strict=True)
+    shown = _cut(", ".join(f"{name}={value!r}" for name, value in pairs))
+    row = f"row {source_row}" if source_row >= 0 else "a row"
+    error.add_note(f"in {place.text}: operator {op}, batch {seq}, {row}: {shown}")
+    return Failure(op, function_index, source_row, seq, error)
+
+
+def find_failure(
+    failures: list[Failure], op: int, function_index: int, source_row: int, seq: int, message: str
+) -> BaseException:
+    """The exception of the failure that the engine names as the run's first."""
+    for failure in failures:
+        if failure[:2] == (op, function_index) and (
+            failure.source_row == source_row if function_index >= 0 else failure.seq == seq
+        ):
+            return failure.error
+    return SabotError(message)
+
+
+def call_batch(
+    functions: Mapping[int, BatchBinding],
+    op: int,
+    seq: int,
+    source_row: int,
+    pair: tuple[object, object],
+    failures: list[Failure],
+) -> pa.RecordBatch | pa.Array | None:
+    """Runs a batch function; None when it failed (the failure is kept)."""
+    binding = functions[op]
+    batch = import_batch(pair)
+    rows = f"rows {source_row} to {source_row + batch.num_rows - 1}" if source_row >= 0 else "rows"
+    try:
+        result = binding.function(batch)
+        return _mask_of(result, batch) if binding.is_filter else _batch_of(result, binding)
+    except Exception as error:
+        error.add_note(f"in {binding.place.text}: operator {op}, batch {seq}, {rows}")
+        failures.append(Failure(op, -1, source_row, seq, error))
+        return None
+
+
+def _mask_of(result: Any, batch: pa.RecordBatch) -> pa.Array:
+    if isinstance(result, pa.ChunkedArray):
+        result = result.combine_chunks()
+    if not isinstance(result, pa.Array):
+        if not hasattr(result, "__array__"):
+            raise DataError(
+                f"the filter function returned {type(result).__name__}, not a Boolean array"
+            )
+        result = pa.array(result)
+    if not pa.types.is_boolean(result.type):
+        raise DataError(f"the filter function returned an array of {result.type}, not of bool")
+    if len(result) != batch.num_rows:
+        raise DataError(
+            f"the filter function returned {len(result)} values for {batch.num_rows} rows"
+        )
+    return result
+
+
+def _batch_of(result: Any, binding: BatchBinding) -> pa.RecordBatch:
+    if result is None:
+        raise DataError(
+            f"{binding.place.name} returned None; a map function returns a batch "
+            "(an empty one to drop its rows)"
+        )
+    if isinstance(result, dict):
+        result = pa.RecordBatch.from_pydict(result)
+    if isinstance(result, pa.Table):
+        batches = result.combine_chunks().to_batches()
+        result = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=result.schema)
+    if not isinstance(result, pa.RecordBatch):
+        hint = ""
+        if isinstance(result, (bool, int, float, str)):
+            hint = "; for a new column use with_columns(name=fn)"
+        raise DataError(
+            f"{binding.place.name} returned {type(result).__name__}; a map function returns a "
+            f"RecordBatch, a Table or a dict of arrays{hint}"
+        )
+    wanted = binding.schema
+    if wanted is not None and not result.schema.equals(wanted):
+        result = _fit(result, wanted, binding.place.name)
+    return result
+
+
+def _fit(batch: pa.RecordBatch, wanted: pa.Schema, name: str) -> pa.RecordBatch:
+    """A batch whose null columns take the declared type; anything else that differs is an error."""
+    if batch.schema.names != wanted.names:
+        raise SchemaError(
+            f"{name} returned columns {batch.schema.names}, declared are {wanted.names}"
+        )
+    for field, declared in zip(batch.schema, wanted, strict=True):
+        if field.type != declared.type and not pa.types.is_null(field.type):
+            raise SchemaError(
+                f"{name} returned column {field.name!r} as {field.type}, declared is {declared.type}"
+            )
+    return batch.cast(wanted)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _VALUES_MAX else text[: _VALUES_MAX - 1] + "…"

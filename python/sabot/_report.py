@@ -1,0 +1,203 @@
+"""Reports: how a function will run, and why (`sabot.explain`)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from sabot._capture import capture
+from sabot._errors import PlanError
+from sabot._function import Scalar, bind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sabot import _core
+    from sabot._capture import Captured
+    from sabot._lane import BatchBinding
+
+
+class Reason(NamedTuple):
+    """Why a function, or a place in it, is not compiled. Lines count from 1, columns in characters from 0; line 0: no place."""
+
+    code: str
+    message: str
+    file: str
+    line: int
+    col: int
+    end_line: int
+    end_col: int
+    hint: str
+
+
+class Report:
+    """How one function runs on one schema. Prints as text; `to_dict()` gives everything.
+
+    Attributes:
+        name: the function's name.
+        mode: "compiled" or "interpreted".
+        kind: "scalar" or "batch".
+        signature: the function with its column types and result type.
+        reads: columns whose values it uses; None for a batch function, which may use all.
+        pure: whether it is known to do nothing but compute its result.
+        can_raise: whether some row may raise.
+        reasons: why it is not compiled.
+        compile_ms: time its native code took to compile; None before.
+        rows: rows it was run on so far.
+        rows_left: rows that left native code for CPython so far, by reason.
+        ns_per_row: measured time a row outside CPython; None before.
+    """
+
+    def __init__(self, captured: Captured, bound: Scalar | BatchBinding, schema: pa.Schema) -> None:
+        self.name: str = captured.name
+        self._captured = captured
+        self._core: _core.Function | None = bound.core if isinstance(bound, Scalar) else None
+        facts: dict[str, Any] = json.loads(self._core.report()) if self._core is not None else {}
+        self._facts = facts
+        self.mode: str = facts.get("mode", "interpreted")
+        self.kind: str = facts.get("kind", "batch")
+        self.reads: list[str] | None = facts.get("reads")
+        self.pure: bool = self.mode == "compiled"
+        self.can_raise: bool = facts.get("can_raise", True)
+        self.reasons: list[Reason] = [self._reason(reason) for reason in facts.get("reasons", ())]
+        if self._core is None:
+            hint = "For speed name its parameters after columns and give a value a row (with_columns)"
+            self.reasons.append(Reason(*_BATCH, captured.file, captured.first_line, 0, 0, 0, hint))
+        if self._core is not None:
+            types = {field.name: field.type for field in schema}
+            args = ", ".join(f"{name}: {types[name]}" for name in facts["params"])
+            self.signature: str = f"{self.name}({args}) -> {facts['result']}"
+        else:
+            self.signature = f"{self.name}(batch) -> ?"
+        native = facts.get("native") == "ready"
+        self.compile_ms: float | None = facts["compile_ms"] if native else None
+        self.rows: int = facts.get("rows", 0)
+        self.rows_left: dict[str, int] = facts.get("rows_left", {})
+        self.ns_per_row: float | None = facts.get("ns_per_row")
+
+    def _reason(self, raw: dict[str, Any]) -> Reason:
+        captured = self._captured
+        message = raw["message"] + (f": {raw['detail']}" if raw["detail"] else "")
+        columns = [
+            _characters(captured.source_line(raw[line]), raw[col])
+            for line, col in (("line", "col"), ("end_line", "end_col"))
+        ]
+        place = (raw["line"], columns[0], raw["end_line"], columns[1])
+        return Reason(raw["code"], message, captured.file, *place, raw["hint"])
+
+    def ir(self) -> str:
+        """The function in the engine's own form.
+
+        Raises:
+            PlanError: it is not compiled.
+        """
+        return self._text("ir")
+
+    def asm(self) -> str:
+        """The native code, as assembly text.
+
+        Raises:
+            PlanError: it is not compiled, or there is no code generator.
+        """
+        return self._text("asm")
+
+    def _text(self, what: str) -> str:
+        if self._core is None:
+            raise PlanError(f"{self.name} is not compiled: it is a batch function")
+        return self._core.text(what)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        names = (
+            "name mode kind signature reads pure can_raise compile_ms rows rows_left ns_per_row"
+        )
+        plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
+        plain["reasons"] = [reason._asdict() for reason in self.reasons]
+        for name in ("lanes", "cpu", "native", "native_error", "rows_native", "rows_interpreter"):
+            if name in self._facts:
+                plain[name] = self._facts[name]
+        return plain
+
+    def __str__(self) -> str:
+        lines = [f"{self.signature:<58} {self.mode}   {self.kind}"]
+        if self.mode == "compiled":
+            reads = ", ".join(self.reads or ()) or "no column"
+            raising = "can raise" if self.can_raise else "cannot raise"
+            lines += [f"  reads {reads} · pure · {raising} · exact", f"  {self._native()}"]
+            if self.rows_left:
+                left = ", ".join(f"{count} {reason}" for reason, count in self.rows_left.items())
+                lines.append(f"  {self.rows} rows so far; left for CPython: {left}")
+        for reason in self.reasons:
+            lines += self._reason_lines(reason)
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _native(self) -> str:
+        facts = self._facts
+        state = facts["native"]
+        parts = [f"{facts['cpu']}, {facts['lanes']} lanes"]
+        if state == "ready":
+            parts.append(f"compiled in {facts['compile_ms']:.1f} ms")
+        elif state == "failed":
+            parts = [f"no native code, the engine interprets it: {facts['native_error']}"]
+        else:
+            parts.append("native code when first worth it")
+        if self.ns_per_row is not None:
+            parts.append(f"about {self.ns_per_row:.2g} ns a row")
+        return " · ".join(parts)
+
+    def _reason_lines(self, reason: Reason) -> list[str]:
+        lines: list[str] = []
+        text = self._captured.source_line(reason.line) if reason.line else None
+        if text is not None:
+            place = f"  {reason.file.rsplit('/', 1)[-1]}:{reason.line}    "
+            shown = text.strip()
+            start = reason.col - (len(text) - len(text.lstrip()))
+            end = reason.end_col - (len(text) - len(text.lstrip()))
+            if reason.end_line != reason.line:
+                end = len(shown)
+            lines.append(place + shown)
+            if end > start >= 0:
+                lines.append(" " * (len(place) + start) + "^" * (end - start))
+        lines.append(f"  {reason.message}")
+        if reason.hint:
+            lines.append(f"  {reason.hint}")
+        return lines
+
+
+_BATCH = ("batch", "a batch function runs in CPython, batch by batch")
+
+
+def _characters(line: str | None, column: int) -> int:
+    """A column in UTF-8 bytes as one in characters."""
+    return len(line.encode()[:column].decode(errors="replace")) if line is not None else column
+
+
+def explain(
+    fn: Callable[..., object], schema: pa.Schema | Mapping[str, pa.DataType]
+) -> Report:
+    """Tells how a function would run on columns of these types, without running it.
+
+    Parameters:
+        fn: a plain Python function; parameters are column names.
+        schema: the columns and their types.
+
+    Returns:
+        A `Report`; printing it shows mode, kind, what it reads and, where it is not compiled, why and where.
+
+    Raises:
+        UnknownColumnError: a parameter is no column.
+        PlanError, TypeMismatchError: the result's type cannot be told, or returns have no common type.
+
+    >>> import pyarrow as pa, sabot as sb
+    >>> sb.explain(lambda a, b: a * b, {"a": pa.int64(), "b": pa.float64()}).mode
+    'compiled'
+    """
+    columns = schema if isinstance(schema, pa.Schema) else pa.schema(list(schema.items()))
+    captured = capture(fn)
+    tells = [p for p in captured.params or () if not p.has_default]
+    operator = "with_columns" if all(p.name in columns.names for p in tells) and tells else "map"
+    return Report(captured, bind(fn, columns, operator), columns)
