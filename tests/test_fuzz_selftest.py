@@ -15,6 +15,8 @@ from fuzz.columns import INT64_MAX, INT64_MIN, Pool
 from fuzz.differential import Fuzzer, Totals, parse, report_finding, run_child
 from fuzz.engine import Counts, Outcome, Settings
 from fuzz.grammar import make_function
+from fuzz.mutate import ROOT
+from fuzz.mutations import MUTATIONS
 from fuzz.oracle import TYPES, column_values, convert, expect, row_of, same_bits
 from fuzz.shrink import REWRITINGS, place_count, rewrites_at
 
@@ -416,3 +418,11 @@ def test_every_rewriting_of_shrinking_is_a_program() -> None:
                         assert "loop" in str(e), (
                             smaller
                         )  # a loop's body without its loop: no trial runs it
+
+
+def test_mutations_are_twenty_and_their_texts_are_there() -> None:
+    assert len(MUTATIONS) >= 20
+    assert len({m.name for m in MUTATIONS}) == len(MUTATIONS)
+    for mutation in MUTATIONS:
+        assert (ROOT / mutation.file).read_text().count(mutation.old) == 1, mutation.name
+        assert mutation.new != mutation.old

@@ -1,0 +1,204 @@
+"""Errors to put into the engine, each small enough to be a slip of the pen. The fuzzer must notice every one.
+
+A mutation replaces text that occurs once in a file. It must change what some function gives: an error that only makes rows
+leave which need not is slow, not wrong, and is no mutation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+    tier: str  # where it shows: interpreter, native or mixed
+
+
+RT = "src/rt/rt.h"
+KERNELS = "src/interp/kernels.c"
+INTERP = "src/interp/interp.c"
+OPS = "src/jit/emit_op.c"
+DIV = "src/jit/emit_div.c"
+REGION = "src/jit/emit_region.c"
+EMIT = "src/jit/emit.c"
+
+MUTATIONS = [
+    Mutation(
+        "floor division of integers truncates",
+        RT,
+        "        quotient -= 1;\n    }\n    *out = quotient;",
+        "    }\n    *out = quotient;",
+        "interpreter",
+    ),
+    Mutation(
+        "remainder of integers keeps the dividend's sign",
+        RT,
+        "        rest += b;\n    }\n    *out = rest;\n    return SB_REASON_NONE;\n}\n\n/* Python's quotient",
+        "    }\n    *out = rest;\n    return SB_REASON_NONE;\n}\n\n/* Python's quotient",
+        "interpreter",
+    ),
+    Mutation(
+        "INT64_MIN // -1 wraps",
+        RT,
+        "        return sb_rt_py_neg_i64(a, out);",
+        "        *out = (int64_t)(0 - (uint64_t)a);\n        return SB_REASON_NONE;",
+        "interpreter",
+    ),
+    Mutation(
+        "integers up to 2**54 count as exact doubles",
+        RT,
+        "INT64_C(9007199254740992)",
+        "INT64_C(18014398509481984)",
+        "interpreter",
+    ),
+    Mutation(
+        "an int equals a double that it rounds to",
+        RT,
+        "    if (b >= SB_RT_TWO_63) {\n        return -1;",
+        "    if ((double)a == b) {\n        return 0;\n    }\n    if (b >= SB_RT_TWO_63) {\n        return -1;",
+        "interpreter",
+    ),
+    Mutation(
+        "a zero remainder of doubles is positive",
+        RT,
+        "rest = copysign(0.0, b);",
+        "rest = 0.0;",
+        "mixed",
+    ),
+    Mutation(
+        "floor division of doubles by the rounded quotient",
+        RT,
+        "double quotient = (a - rest) / b;",
+        "double quotient = a / b;",
+        "mixed",
+    ),
+    Mutation(
+        "<= of integers is < in dense loops",
+        KERNELS,
+        "X(PY_LE_I64, uint8_t, int64_t, int64_t, z = x <= y,",
+        "X(PY_LE_I64, uint8_t, int64_t, int64_t, z = x < y,",
+        "interpreter",
+    ),
+    Mutation(
+        "overflow of a dense addition is looked for as of a subtraction",
+        KERNELS,
+        "leaves |= (x ^ z) & (y ^ z),",
+        "leaves |= (x ^ z) & (x ^ y),",
+        "interpreter",
+    ),
+    Mutation(
+        "a uniform condition chooses the other value",
+        INTERP,
+        "const bool first = *(const uint8_t *)st->slots[step->a] != 0;",
+        "const bool first = *(const uint8_t *)st->slots[step->a] == 0;",
+        "interpreter",
+    ),
+    Mutation(
+        "a loop's result is taken from a later turn",
+        INTERP,
+        "run_moves(p, st, step->finals_first, step->finals_count, f, true);",
+        "run_moves(p, st, step->finals_first, step->finals_count, f, false);",
+        "interpreter",
+    ),
+    Mutation(
+        "rows that finished a loop are written by later turns",
+        INTERP,
+        "        f->shrunk = true;",
+        "        f->shrunk = false;",
+        "interpreter",
+    ),
+    Mutation(
+        "a leaving row is named by its place in the slice",
+        INTERP,
+        "SB_LEAVE_ENTRY(st->row + i, st->reasons[i])",
+        "SB_LEAVE_ENTRY(i, st->reasons[i])",
+        "interpreter",
+    ),
+    Mutation(
+        "nulls are those of the first slice",
+        INTERP,
+        "sb_bitmap_unpack(st->slots[step->o], bits, st->row, st->n);",
+        "sb_bitmap_unpack(st->slots[step->o], bits, 0, st->n);",
+        "interpreter",
+    ),
+    Mutation(
+        "overflow of an addition of lanes is looked for as of a subtraction",
+        OPS,
+        'adds ? sb_eb_bin(e, "xor", b, r) : sb_eb_bin(e, "xor", a, b);',
+        'adds ? sb_eb_bin(e, "xor", a, b) : sb_eb_bin(e, "xor", a, b);',
+        "native",
+    ),
+    Mutation(
+        "lanes compare an int with a double through a double",
+        OPS,
+        "const sb_ev tie = sb_eb_and(e, equal, same);",
+        "(void)same;\n    const sb_ev tie = equal;",
+        "native",
+    ),
+    Mutation(
+        "<= of integers is < in lanes",
+        OPS,
+        '"icmp sle", a, b);\n    case SB_IR_PY_EQ_F64',
+        '"icmp slt", a, b);\n    case SB_IR_PY_EQ_F64',
+        "native",
+    ),
+    Mutation(
+        "products up to 2**64 count as within int64",
+        OPS,
+        "INT64_C(0x43DFFFFFFFFFFFFB)",
+        "INT64_C(0x43EFFFFFFFFFFFFB)",
+        "native",
+    ),
+    Mutation(
+        "lanes divide integers up to 2**54 as doubles",
+        OPS,
+        "(INT64_C(1) << 53)  ",
+        "(INT64_C(1) << 54)  ",
+        "native",
+    ),
+    Mutation(
+        "a lane divided by a power of two is shifted without its sign",
+        DIV,
+        'sb_eb_bin(e, "ashr", a, sb_ev_int(sb_ctz_u64((uint64_t)c)))',
+        'sb_eb_bin(e, "lshr", a, sb_ev_int(sb_ctz_u64((uint64_t)c)))',
+        "native",
+    ),
+    Mutation(
+        "the values of a merge change places",
+        REGION,
+        "sb_eb_select(e, frame->cond, e->values[m], e->others[m])",
+        "sb_eb_select(e, frame->cond, e->others[m], e->values[m])",
+        "native",
+    ),
+    Mutation(
+        "a lane that finished a loop takes the values of later turns",
+        REGION,
+        "next = sb_eb_select(e, e->mask, next, e->values[k]);",
+        "next = sb_eb_select(e, sb_eb_widen(e, sb_ev_bool(true)), next, e->values[k]);",
+        "native",
+    ),
+    Mutation(
+        "overflow under a mask counts for the other lanes",
+        REGION,
+        "sb_eb_select(e, e->mask, word, sb_ev_int(0)));",
+        "sb_eb_select(e, e->mask, sb_ev_int(0), word));",
+        "native",
+    ),
+    Mutation(
+        "the last lane of a partial block is lost",
+        EMIT,
+        "%%cut = call i32 @llvm.smax.i32(i32 %%after, i32 0)",
+        "%%cut = call i32 @llvm.smax.i32(i32 %%after, i32 1)",
+        "native",
+    ),
+    Mutation(
+        "the nulls of another column",
+        OPS,
+        "sb_emit_load_bits(e, sb_emit_input_valid(e, (uint32_t)inst->imm.i))",
+        "sb_emit_load_bits(e, sb_emit_input_valid(e, 0 * (uint32_t)inst->imm.i))",
+        "native",
+    ),
+]
