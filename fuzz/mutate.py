@@ -5,8 +5,6 @@
 The tree is copied to a temporary folder and built there once; each mutation then rebuilds what it touches, runs the fuzzer
 until its first finding and is taken back. The fuzzer must find nothing in the unchanged copy, and something in every
 changed one: a mutation that survives, or whose text is no longer in its file, or that does not compile, fails the run.
-
-Generated code is cached on disk under a key that does not know of changed emitters, so each run has a cache of its own.
 """
 
 from __future__ import annotations
@@ -32,7 +30,6 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "tree"
         self.build = folder / "build"
-        self.runs = 0
         for name in COPIED:
             shutil.copytree(
                 ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__")
@@ -63,9 +60,7 @@ class Copy:
 
     def fuzz(self, tier: str, args: argparse.Namespace) -> tuple[int, str]:
         """Exit status and output of the fuzzer on the copy as it is built now."""
-        self.runs += 1
         env = dict(self.env, PYTHONPATH=os.pathsep.join((str(self.build / "lib"), str(self.root))))
-        env["SABOT_CACHE_DIR"] = str(self.build / f"cache{self.runs}")
         command = [sys.executable, "-m", "fuzz.differential", "--tier", tier, "--seed", args.seed]
         command += ["--functions", str(args.functions), "--columns", str(args.columns)]
         command += ["--findings", "1", "--no-shrink", "--combinations", "0"]
