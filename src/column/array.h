@@ -24,9 +24,11 @@ typedef struct sb_release_queue sb_release_queue;
 
 sb_status sb_release_queue_new(sb_release_queue **out, sb_error *err); /* out-owned: drop */
 sb_release_queue *sb_release_queue_retain(sb_release_queue *queue);
-void sb_release_queue_drop(sb_release_queue *queue);  /* NULL is fine */
-void sb_release_queue_drain(sb_release_queue *queue); /* calls the waiting releases on this thread */
-void sb_release_queue_close(sb_release_queue *queue); /* drains; later releases happen where the last view is dropped */
+void sb_release_queue_drop(sb_release_queue *queue); /* NULL is fine */
+void sb_release_queue_drain(
+    sb_release_queue *queue); /* calls the waiting releases on this thread */
+void sb_release_queue_close(
+    sb_release_queue *queue); /* drains; later releases happen where the last view is dropped */
 
 /* --- arrays -------------------------------------------------------------------------------------------------------- */
 typedef struct sb_owner sb_owner;
@@ -38,18 +40,20 @@ struct sb_array {
     sb_type *type;              /* owned reference */
     int64_t length;
     int64_t offset;
-    int64_t extent; /* rows from the start of the buffers that are known to be there; >= offset + length */
+    int64_t
+        extent; /* rows from the start of the buffers that are known to be there; >= offset + length */
     sb_owner *owner; /* owned reference */
     int64_t buffer_count;
     int64_t child_count;
     const void **buffers; /* borrow of owner */
-    sb_array **children;  /* owned references; the offset of a struct or a fixed-size list does not move them */
+    sb_array **
+        children; /* owned references; the offset of a struct or a fixed-size list does not move them */
     sb_array *dictionary; /* owned reference; NULL: none */
 };
 
 /* Takes *source (release is set to NULL) on success; on failure it is untouched. queue: borrow, may be NULL. */
-sb_status sb_array_import(struct ArrowArray *source, sb_type *type, sb_release_queue *queue, sb_array **out,
-                          sb_error *err);
+sb_status sb_array_import(struct ArrowArray *source, sb_type *type, sb_release_queue *queue,
+                          sb_array **out, sb_error *err);
 /* Zero-copy; the exported struct and each of its children may be released on any thread. */
 sb_status sb_array_export(sb_array *array, struct ArrowArray *out, sb_error *err);
 
@@ -72,7 +76,8 @@ sb_status sb_array_new_null(sb_type *type, int64_t length, sb_array **out, sb_er
 sb_array *sb_array_retain(sb_array *array);
 void sb_array_drop(sb_array *array); /* NULL is fine */
 /* Rows [start, start+length) of array; whole slices are the same object retained. */
-sb_status sb_array_slice(sb_array *array, int64_t start, int64_t length, sb_array **out, sb_error *err);
+sb_status sb_array_slice(sb_array *array, int64_t start, int64_t length, sb_array **out,
+                         sb_error *err);
 
 int64_t sb_array_null_count(sb_array *array);
 /* Bitmap of valid rows, NULL when there are no nulls; row i is bit array->offset + i. */
@@ -80,6 +85,7 @@ const uint8_t *sb_array_validity(sb_array *array);
 
 /* Rows whose bit is set in mask (from bit 0, readable in whole 64-bit words, bits past array->length zero); count of them is
  * given. sb_type_can_take must hold. SB_INVALID when offsets do not ascend or point outside. */
-sb_status sb_array_take(sb_array *array, const uint8_t *mask, int64_t count, sb_array **out, sb_error *err);
+sb_status sb_array_take(sb_array *array, const uint8_t *mask, int64_t count, sb_array **out,
+                        sb_error *err);
 
 #endif

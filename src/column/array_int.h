@@ -9,8 +9,9 @@ struct sb_owner {
     struct ArrowArray imported; /* release NULL: the memory is in blocks */
     void *blocks[3];            /* from sb_mem_alloc_aligned */
     int64_t block_count;
-    sb_release_queue *queue; /* owned reference; NULL: released where the last reference is dropped */
-    sb_owner *next;          /* in the queue */
+    sb_release_queue
+        *queue;     /* owned reference; NULL: released where the last reference is dropped */
+    sb_owner *next; /* in the queue */
 };
 
 sb_owner *sb_owner_new(sb_release_queue *queue); /* NULL: no memory */

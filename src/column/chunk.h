@@ -16,10 +16,11 @@ typedef struct sb_seq {
 
 typedef struct sb_chunk sb_chunk;
 struct sb_chunk {
-    sb_type *schema;      /* owned reference */
-    sb_array **columns;   /* owned, schema->child_count references, each `rows` long */
-    int64_t rows;         /* at most INT32_MAX */
-    uint8_t *active;      /* owned bitmap of the rows that count, padded to 64 bytes, zero behind `rows`; NULL: all */
+    sb_type *schema;    /* owned reference */
+    sb_array **columns; /* owned, schema->child_count references, each `rows` long */
+    int64_t rows;       /* at most INT32_MAX */
+    uint8_t *
+        active; /* owned bitmap of the rows that count, padded to 64 bytes, zero behind `rows`; NULL: all */
     int64_t active_count; /* rows when active is NULL */
     sb_seq seq;
     int64_t source_row;   /* of row 0; -1: not known, a batch function made these rows */
@@ -43,12 +44,13 @@ typedef struct sb_token {
 } sb_token;
 
 /* A record batch: a struct array without nulls of its own. Takes *batch on success. */
-sb_status sb_chunk_import(struct ArrowArray *batch, sb_type *schema, sb_release_queue *queue, sb_chunk **out,
-                          sb_error *err);
+sb_status sb_chunk_import(struct ArrowArray *batch, sb_type *schema, sb_release_queue *queue,
+                          sb_chunk **out, sb_error *err);
 /* The struct array of the chunk, which must be compact. */
 sb_status sb_chunk_export(const sb_chunk *chunk, struct ArrowArray *out, sb_error *err);
 /* Rows [start, start+length) of a compact chunk. */
-sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, sb_chunk **out, sb_error *err);
+sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, sb_chunk **out,
+                         sb_error *err);
 void sb_chunk_free(sb_chunk *chunk); /* NULL is fine */
 
 /* Replaces schema and columns (both taken on success; the array of pointers too, from sb_mem_alloc). */

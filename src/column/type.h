@@ -19,13 +19,13 @@
 /* name, buffers (-1: at least the views layout's three), may have a validity bitmap, rows can be taken out of it */
 #define SB_LAYOUT_LIST_X(X)                                                                        \
     X(NULL, 0, false, true)                                                                        \
-    X(FIXED, 2, true, true)         /* width bytes a value; dictionary indices too */              \
-    X(BOOL, 2, true, true)          /* a bit a value */                                            \
-    X(BINARY, 3, true, true)        /* 32-bit offsets: utf8 and binary */                          \
-    X(LARGE_BINARY, 3, true, true)  /* 64-bit offsets */                                           \
-    X(LIST, 2, true, true)          /* 32-bit offsets into the child: list and map */              \
+    X(FIXED, 2, true, true)        /* width bytes a value; dictionary indices too */               \
+    X(BOOL, 2, true, true)         /* a bit a value */                                             \
+    X(BINARY, 3, true, true)       /* 32-bit offsets: utf8 and binary */                           \
+    X(LARGE_BINARY, 3, true, true) /* 64-bit offsets */                                            \
+    X(LIST, 2, true, true)         /* 32-bit offsets into the child: list and map */               \
     X(LARGE_LIST, 2, true, true)                                                                   \
-    X(FIXED_LIST, 1, true, true)    /* width child items a value */                                \
+    X(FIXED_LIST, 1, true, true) /* width child items a value */                                   \
     X(STRUCT, 1, true, true)                                                                       \
     X(BINARY_VIEW, -1, true, false)                                                                \
     X(LIST_VIEW, 3, true, false)                                                                   \
@@ -52,15 +52,15 @@ extern const sb_layout_info sb_layout_infos[SB_LAYOUT_COUNT];
 typedef struct sb_type sb_type;
 struct sb_type {
     _Atomic int64_t refs;
-    char *name;   /* owned; "" when it has none */
-    char *format; /* owned */
+    char *name;     /* owned; "" when it has none */
+    char *format;   /* owned */
     char *metadata; /* owned, Arrow's binary form; NULL: none */
     size_t metadata_size;
     int64_t flags;
     sb_layout layout;
     int64_t width; /* FIXED: bytes a value. FIXED_LIST: items a value */
     int64_t child_count;
-    sb_type **children; /* owned references */
+    sb_type **children;  /* owned references */
     sb_type *dictionary; /* owned reference; NULL: none */
 };
 
@@ -70,10 +70,11 @@ sb_status sb_type_import(const struct ArrowSchema *schema, sb_type **out, sb_err
 sb_status sb_type_export(sb_type *type, struct ArrowSchema *out, sb_error *err);
 
 /* A column type with no children, such as "l", "g", "b", "u", "n". */
-sb_status sb_type_new(const char *format, const char *name, int64_t flags, sb_type **out, sb_error *err);
+sb_status sb_type_new(const char *format, const char *name, int64_t flags, sb_type **out,
+                      sb_error *err);
 /* A schema of these columns (references are taken on success); metadata of `like` when it is not NULL. */
-sb_status sb_type_new_struct(sb_type *const *columns, int64_t count, const sb_type *like, sb_type **out,
-                             sb_error *err);
+sb_status sb_type_new_struct(sb_type *const *columns, int64_t count, const sb_type *like,
+                             sb_type **out, sb_error *err);
 sb_type *sb_type_retain(sb_type *type);
 void sb_type_drop(sb_type *type); /* NULL is fine */
 

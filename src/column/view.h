@@ -24,8 +24,10 @@ typedef struct sb_view {
 } sb_view;
 
 /* Rows [row0, row0 + rows) of a column of format l, g or b; both can be read up to the next multiple of SB_VIEW_PAD. */
-void sb_view_values(const sb_array *column, int64_t row0, int64_t rows, sb_view_scratch *scratch, sb_view *out);
+void sb_view_values(const sb_array *column, int64_t row0, int64_t rows, sb_view_scratch *scratch,
+                    sb_view *out);
 /* Likewise the validity of a column of any format. */
-void sb_view_valid(sb_array *column, int64_t row0, int64_t rows, sb_view_scratch *scratch, sb_view *out);
+void sb_view_valid(sb_array *column, int64_t row0, int64_t rows, sb_view_scratch *scratch,
+                   sb_view *out);
 
 #endif

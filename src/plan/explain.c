@@ -6,6 +6,7 @@
  * Threads: none of its own. Memory: one small buffer. */
 #include <string.h>
 
+#include "ir/refusal.h"
 #include "plan/plan.h"
 
 #define INDENT 3 /* columns a level */
@@ -14,7 +15,6 @@ typedef struct printer {
     sb_buf *out;      /* NULL: measuring */
     sb_buf left;      /* of the current line */
     size_t width_max; /* widest left part seen */
-    sb_plan_reason_fn reason;
 } printer;
 
 static size_t text_width(const char *text, size_t size)
@@ -69,9 +69,15 @@ static void call_right(printer *p, const sb_func *func)
     for (uint32_t i = 0; i < func->param_count; i++) {
         sb_buf_printf(p->out, "%s%s", i > 0 ? ", " : "  reads ", func->params[i].column);
     }
-    if (!func->compiled) {
-        sb_buf_text(p->out, "  because ");
-        p->reason(func, p->out);
+    if (!func->compiled && func->refusal_count > 0) {
+        const sb_refusal *refusal = &func->refusals[0];
+        sb_buf_printf(p->out, "  because: %s", sb_refusal_code_message(refusal->code));
+        if (refusal->detail[0] != 0) {
+            sb_buf_printf(p->out, ": %s", refusal->detail);
+        }
+        if (refusal->line > 0) {
+            sb_buf_printf(p->out, " (line %u)", refusal->line);
+        }
     }
 }
 
@@ -168,9 +174,9 @@ static void tree_lines(printer *p, const sb_plan *plan)
     }
 }
 
-void sb_plan_explain(const sb_plan *plan, sb_plan_reason_fn reason, sb_buf *out)
+void sb_plan_explain(const sb_plan *plan, sb_buf *out)
 {
-    printer p = {.reason = reason};
+    printer p = {0};
     sb_buf_init(&p.left, 0);
     tree_lines(&p, plan);
     p.out = out;

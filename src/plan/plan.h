@@ -46,21 +46,20 @@ struct sb_plan {
 sb_status sb_plan_new_source(const char *text, sb_type *schema, sb_plan **out, sb_error *err);
 /* SB_UNKNOWN_COLUMN, SB_TYPE (a column is not of the type the function was made for), SB_INVALID (a name twice),
  * SB_UNSUPPORTED (after a deferred node). Functions see the columns of the input, not each other's results. */
-sb_status sb_plan_new_with(sb_plan *input, int32_t count, const char *const *names, sb_func *const *funcs,
-                           sb_plan **out, sb_error *err);
+sb_status sb_plan_new_with(sb_plan *input, int32_t count, const char *const *names,
+                           sb_func *const *funcs, sb_plan **out, sb_error *err);
 /* Likewise; SB_UNSUPPORTED also for a column that cannot be filtered. */
 sb_status sb_plan_new_filter(sb_plan *input, sb_func *func, sb_plan **out, sb_error *err);
-sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out, sb_error *err);
+sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,
+                             sb_error *err);
 /* schema: borrow, NULL: deferred (or the input's, for a filter). */
-sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, bool is_filter, sb_plan **out,
-                            sb_error *err);
+sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, bool is_filter,
+                            sb_plan **out, sb_error *err);
 sb_plan *sb_plan_retain(sb_plan *plan);
 void sb_plan_drop(sb_plan *plan); /* NULL is fine */
 
-/* Appends why a function is not compiled, in words for users. */
-typedef void (*sb_plan_reason_fn)(const sb_func *func, sb_buf *out);
 /* The operator tree, last operator first, lines ended by newlines. */
-void sb_plan_explain(const sb_plan *plan, sb_plan_reason_fn reason, sb_buf *out);
+void sb_plan_explain(const sb_plan *plan, sb_buf *out);
 
 /* Can every column of the schema be filtered? SB_UNSUPPORTED names the first that cannot. */
 sb_status sb_plan_check_take(const sb_type *schema, sb_error *err);

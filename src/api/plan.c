@@ -1,0 +1,146 @@
+/* sabot_plan_*: building plans and looking at them.
+ *
+ * Interface: sabot.h. Checks arguments, imports schemas, then calls the plan room. sabot_plan is sb_plan.
+ * Memory: out-owned handles. Threads: plans are const once made. */
+#include "plan/plan.h"
+#include "api/api_int.h"
+
+static sb_plan *api_plan(sabot_plan *plan)
+{
+    return (sb_plan *)(void *)plan;
+}
+
+static const sb_plan *api_const_plan(const sabot_plan *plan)
+{
+    return (const sb_plan *)(const void *)plan;
+}
+
+static sabot_status null_argument(sabot_error *err)
+{
+    return api_status(sb_error_set(api_error(err), SB_INVALID, "an argument is NULL"));
+}
+
+/* Gives a made plan out. */
+static sabot_status give(sb_status status, sb_plan *made, sabot_plan **out)
+{
+    if (status == SB_OK) {
+        *out = (sabot_plan *)(void *)made;
+    }
+    return api_status(status);
+}
+
+static bool any_null(int32_t count, const void *const *items)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (items[i] == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+sabot_status sabot_plan_new(sabot_session *session, const char *source_text,
+                            const struct ArrowSchema *schema, sabot_plan **out, sabot_error *err)
+{
+    if (session == NULL || source_text == NULL || schema == NULL || out == NULL) {
+        return null_argument(err);
+    }
+    sb_type *type = NULL;
+    sb_plan *made = NULL;
+    sb_status status = sb_type_import(schema, &type, api_error(err));
+    if (status == SB_OK) {
+        status = sb_plan_new_source(source_text, type, &made, api_error(err));
+    }
+    sb_type_drop(type);
+    return give(status, made, out);
+}
+
+void sabot_plan_free(sabot_plan *plan)
+{
+    sb_plan_drop(api_plan(plan));
+}
+
+sabot_status sabot_plan_with_columns(sabot_plan *plan, int32_t count, const char *const *names,
+                                     sabot_function *const *functions, sabot_plan **out,
+                                     sabot_error *err)
+{
+    if (plan == NULL || out == NULL || (count > 0 && (names == NULL || functions == NULL)) ||
+        any_null(count, (const void *const *)names) ||
+        any_null(count, (const void *const *)functions)) {
+        return null_argument(err);
+    }
+    sb_plan *made = NULL;
+    sb_func *const *funcs = (sb_func *const *)(const void *)functions;
+    sb_status status = sb_plan_new_with(api_plan(plan), count, names, funcs, &made, api_error(err));
+    return give(status, made, out);
+}
+
+sabot_status sabot_plan_filter(sabot_plan *plan, sabot_function *function, sabot_plan **out,
+                               sabot_error *err)
+{
+    if (plan == NULL || function == NULL || out == NULL) {
+        return null_argument(err);
+    }
+    sb_plan *made = NULL;
+    sb_status status =
+        sb_plan_new_filter(api_plan(plan), api_func(function), &made, api_error(err));
+    return give(status, made, out);
+}
+
+sabot_status sabot_plan_select(sabot_plan *plan, int32_t count, const char *const *names,
+                               sabot_plan **out, sabot_error *err)
+{
+    if (plan == NULL || out == NULL || (count > 0 && names == NULL) ||
+        any_null(count, (const void *const *)names)) {
+        return null_argument(err);
+    }
+    sb_plan *made = NULL;
+    sb_status status = sb_plan_new_select(api_plan(plan), count, names, &made, api_error(err));
+    return give(status, made, out);
+}
+
+sabot_status sabot_plan_batch(sabot_plan *plan, const char *label, const struct ArrowSchema *schema,
+                              bool is_filter, sabot_plan **out, sabot_error *err)
+{
+    if (plan == NULL || label == NULL || out == NULL) {
+        return null_argument(err);
+    }
+    sb_type *type = NULL;
+    sb_plan *made = NULL;
+    sb_status status = schema != NULL ? sb_type_import(schema, &type, api_error(err)) : SB_OK;
+    if (status == SB_OK) {
+        status = sb_plan_new_batch(api_plan(plan), label, type, is_filter, &made, api_error(err));
+    }
+    sb_type_drop(type);
+    return give(status, made, out);
+}
+
+sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out, bool *deferred,
+                               sabot_error *err)
+{
+    if (plan == NULL || out == NULL || deferred == NULL) {
+        return null_argument(err);
+    }
+    sb_type *schema = api_const_plan(plan)->schema;
+    if (schema == NULL) {
+        *out = (struct ArrowSchema){0};
+        *deferred = true;
+        return SABOT_OK;
+    }
+    sb_status status = sb_type_export(schema, out, api_error(err));
+    if (status == SB_OK) {
+        *deferred = false;
+    }
+    return api_status(status);
+}
+
+sabot_status sabot_plan_explain(const sabot_plan *plan, char **text, sabot_error *err)
+{
+    if (plan == NULL || text == NULL) {
+        return null_argument(err);
+    }
+    sb_buf buf;
+    sb_buf_init(&buf, 0);
+    sb_plan_explain(api_const_plan(plan), &buf);
+    return api_give_text(&buf, text, err);
+}

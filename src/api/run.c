@@ -1,0 +1,214 @@
+/* sabot_run_*: driving runs.
+ *
+ * Interface: sabot.h. Checks arguments and puts the exec room's events into Arrow structs. sabot_run is sb_run.
+ * Memory: structs of an event belong to its taker. Threads: see sabot.h. */
+#include "exec/run.h"
+#include "api/api_int.h"
+
+_Static_assert((int)SABOT_TIER_INTERPRETER == (int)SB_TIER_INTERPRETER &&
+                   (int)SABOT_TIER_NATIVE == (int)SB_TIER_NATIVE,
+               "tiers have the same numbers");
+
+static sb_run *api_run(sabot_run *run)
+{
+    return (sb_run *)(void *)run;
+}
+
+static const sb_run *api_const_run(const sabot_run *run)
+{
+    return (const sb_run *)(const void *)run;
+}
+
+static sabot_status null_argument(sabot_error *err)
+{
+    return api_status(sb_error_set(api_error(err), SB_INVALID, "an argument is NULL"));
+}
+
+sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
+                           const sabot_run_options *options, sabot_run **out, sabot_error *err)
+{
+    if (plan == NULL || source == NULL || out == NULL) {
+        return null_argument(err);
+    }
+    sb_run_options given = {0};
+    if (options != NULL) {
+        given = (sb_run_options){
+            .threads = options->threads,
+            .morsel_rows = options->morsel_rows,
+            .tier = (sb_tier)options->tier,
+            .interpret = options->interpret,
+            .interpret_count = options->interpret_count,
+        };
+    }
+    sb_run *run = NULL;
+    sb_status status = sb_run_new((sb_plan *)(void *)plan, source, &given, &run, api_error(err));
+    if (status == SB_OK) {
+        *out = (sabot_run *)(void *)run;
+    }
+    return api_status(status);
+}
+
+static sb_status chunk_give(const sb_chunk *chunk, sabot_event *event, sb_error *err)
+{
+    sb_status status = sb_type_export(chunk->schema, &event->schema, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    status = sb_chunk_export(chunk, &event->array, err);
+    if (status != SB_OK) {
+        event->schema.release(&event->schema);
+    }
+    return status;
+}
+
+static void rows_give(const sb_ask *ask, sabot_event *event)
+{
+    event->kind = SABOT_EVENT_CALL_ROWS;
+    event->function_index = ask->function_index;
+    event->arg_count = (int32_t)ask->arg_count;
+    event->args = ask->args;
+    event->arg_schemas = ask->arg_schemas;
+    event->row_count = ask->row_count;
+    event->rows = ask->rows;
+    event->source_rows = ask->source_rows;
+    event->result_format = ask->func->result_format;
+    event->values = ask->values;
+    event->valid = ask->valid;
+}
+
+static sb_status ask_give(const sb_ask *ask, sabot_event *event, sb_error *err)
+{
+    event->source_row = ask->source_row;
+    if (!ask->whole_batch) {
+        rows_give(ask, event);
+        return SB_OK;
+    }
+    event->kind = SABOT_EVENT_CALL_BATCH;
+    event->row_count = ask->row_count;
+    event->source_rows = ask->source_rows;
+    return chunk_give(ask->chunk, event, err);
+}
+
+static sb_status event_give(sb_run *run, const sb_event *got, sabot_event *event, sb_error *err)
+{
+    sabot_event made = {
+        .op = got->op, .function_index = -1, .seq = got->seq.batch, .source_row = -1};
+    sb_status status = SB_OK;
+    switch (got->kind) {
+    case SB_EVENT_BATCH:
+        made.kind = SABOT_EVENT_BATCH;
+        made.source_row = sb_chunk_source_row(got->chunk, 0);
+        made.row_count = got->chunk->rows;
+        status = chunk_give(got->chunk, &made, err);
+        sb_chunk_free(got->chunk);
+        break;
+    case SB_EVENT_ASK:
+        status = ask_give(got->ask, &made, err);
+        break;
+    case SB_EVENT_WAKE:
+        made.kind = SABOT_EVENT_WAKE;
+        break;
+    case SB_EVENT_END:
+        made.kind = SABOT_EVENT_END;
+        break;
+    }
+    if (status != SB_OK) {
+        /* The batch is lost, so nothing may follow it. */
+        sb_run_cancel(run);
+        return status;
+    }
+    *event = made;
+    return SB_OK;
+}
+
+sabot_status sabot_run_next(sabot_run *run, sabot_event *event, sabot_error *err)
+{
+    if (run == NULL || event == NULL) {
+        return null_argument(err);
+    }
+    sb_event got;
+    sb_status status = sb_run_next(api_run(run), &got, api_error(err));
+    if (status == SB_OK) {
+        status = event_give(api_run(run), &got, event, api_error(err));
+    }
+    return api_status(status);
+}
+
+sabot_status sabot_run_reply_rows(sabot_run *run, int64_t done_count, struct ArrowArray *column,
+                                  const char *message, sabot_error *err)
+{
+    if (run == NULL) {
+        return null_argument(err);
+    }
+    const sb_ask *ask = sb_run_asked(api_run(run));
+    if (ask != NULL && ask->whole_batch) {
+        return api_status(
+            sb_error_set(api_error(err), SB_STATE, "a batch was asked for, not rows"));
+    }
+    sb_answer answer = {.done_count = done_count, .column = column, .message = message};
+    sb_status status = sb_run_answer(api_run(run), &answer, api_error(err));
+    if (status == SB_OK && column != NULL && column->release != NULL) {
+        column->release(column);
+    }
+    return api_status(status);
+}
+
+sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array,
+                                   struct ArrowSchema *schema, const char *message,
+                                   sabot_error *err)
+{
+    if (run == NULL) {
+        return null_argument(err);
+    }
+    const sb_ask *ask = sb_run_asked(api_run(run));
+    if (ask != NULL && !ask->whole_batch) {
+        return api_status(
+            sb_error_set(api_error(err), SB_STATE, "rows were asked for, not a batch"));
+    }
+    sb_answer answer = {.array = array, .schema = schema, .message = message};
+    sb_status status = sb_run_answer(api_run(run), &answer, api_error(err));
+    if (status != SB_OK) {
+        return api_status(status);
+    }
+    if (array != NULL && array->release != NULL) {
+        array->release(array);
+    }
+    if (schema != NULL && schema->release != NULL) {
+        schema->release(schema);
+    }
+    return SABOT_OK;
+}
+
+void sabot_run_failure(const sabot_run *run, int32_t *op, int32_t *function_index,
+                       int64_t *source_row, int64_t *seq)
+{
+    const sb_token *token = sb_run_failure(api_const_run(run));
+    bool none = token->kind == SB_TOKEN_NONE;
+    *op = none ? -1 : token->op;
+    *function_index = none ? -1 : token->function_index;
+    *source_row = none ? -1 : token->row;
+    *seq = none ? -1 : token->seq.batch;
+}
+
+void sabot_run_cancel(sabot_run *run)
+{
+    if (run != NULL) {
+        sb_run_cancel(api_run(run));
+    }
+}
+
+sabot_status sabot_run_report(const sabot_run *run, char **json, sabot_error *err)
+{
+    if (run == NULL || json == NULL) {
+        return null_argument(err);
+    }
+    sb_buf buf;
+    sb_buf_init(&buf, 0);
+    sb_run_report(api_const_run(run), &buf);
+    return api_give_text(&buf, json, err);
+}
+
+void sabot_run_free(sabot_run *run)
+{
+    sb_run_free(api_run(run));
+}

@@ -1,0 +1,400 @@
+/* The native part of a call and its life: sites, locals, vectors. The host's part is call_host.c.
+ *
+ * Algorithm: the chunk is walked in vectors of SB_VECTOR_ROWS rows; inputs are viewed (column/view.h), the kernel writes int64 and
+ * double results straight into the column's memory, validity likewise, booleans as bytes that are packed after. Rows that the kernel
+ * leaves are collected for the host.
+ *
+ * Threads: see exec/call.h. Memory: the output blocks are fresh aligned blocks, first touched by the worker that fills them. */
+#include "exec/call.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "exec/call_int.h"
+
+_Static_assert(SB_VIEW_ROWS_MAX == SB_VECTOR_ROWS && SB_VIEW_PAD == SB_LANES_MAX,
+               "column views are what kernels expect");
+
+/* --- sites -------------------------------------------------------------------------------------------------------- */
+
+static sb_status site_inputs(sb_call_site *site, sb_error *err)
+{
+    const sb_func *func = site->func;
+    size_t count = func->compiled ? func->ir.inputs.count : 0;
+    site->input_columns = sb_mem_alloc(count * sizeof(int64_t));
+    if (site->input_columns == NULL) {
+        return sb_error_no_memory(err, count * sizeof(int64_t));
+    }
+    for (size_t k = 0; k < count; k++) {
+        site->input_columns[k] = -1;
+    }
+    for (uint32_t i = 0; i < func->param_count && func->compiled; i++) {
+        if (func->params[i].input >= 0 && (size_t)func->params[i].input < count) {
+            site->input_columns[func->params[i].input] = site->columns[i];
+        }
+    }
+    for (size_t k = 0; k < count; k++) {
+        if (site->input_columns[k] < 0) {
+            return sb_error_set(err, SB_INTERNAL, "function %.100s: kernel input %zu has no column",
+                                func->name, k);
+        }
+    }
+    return SB_OK;
+}
+
+static sb_status site_schemas(sb_call_site *site, const sb_type *input, sb_error *err)
+{
+    size_t count = site->func->param_count;
+    site->schemas = sb_mem_alloc_zero(count * sizeof *site->schemas);
+    site->schema_pointers = sb_mem_alloc_zero(count * sizeof *site->schema_pointers);
+    if (site->schemas == NULL || site->schema_pointers == NULL) {
+        return sb_error_no_memory(err, count * sizeof *site->schemas);
+    }
+    for (size_t i = 0; i < count; i++) {
+        sb_status status =
+            sb_type_export(input->children[site->columns[i]], &site->schemas[i], err);
+        if (status != SB_OK) {
+            return status;
+        }
+        site->schema_pointers[i] = &site->schemas[i];
+    }
+    return SB_OK;
+}
+
+sb_status sb_call_site_init(sb_call_site *site, const sb_plan_call *call, const sb_type *input,
+                            const char *name, int32_t function_index, bool interpret, sb_tier tier,
+                            sb_error *err)
+{
+    sb_status status;
+    const char *format = call->func->result_format;
+    *site = (sb_call_site){
+        .func = call->func,
+        .columns = call->columns,
+        .function_index = function_index,
+        .by_host = interpret || !call->func->compiled,
+        .tier = tier,
+    };
+    if (strlen(format) != 1 || strchr("lgbun", format[0]) == NULL ||
+        (call->func->compiled && format[0] == 'u')) {
+        return sb_error_set(err, SB_UNSUPPORTED, "function %.100s: results of format \"%s\"",
+                            call->func->name, format);
+    }
+    SB_TRY(sb_type_new(format, name, ARROW_FLAG_NULLABLE, &site->type, err));
+    SB_TRY(site_inputs(site, err));
+    SB_TRY(site_schemas(site, input, err));
+    return SB_OK;
+out:
+    sb_call_site_release(site);
+    return status;
+}
+
+void sb_call_site_release(sb_call_site *site)
+{
+    for (size_t i = 0; site->schemas != NULL && i < site->func->param_count; i++) {
+        if (site->schemas[i].release != NULL) {
+            site->schemas[i].release(&site->schemas[i]);
+        }
+    }
+    sb_mem_free(site->schemas);
+    sb_mem_free(site->schema_pointers);
+    sb_mem_free(site->input_columns);
+    sb_type_drop(site->type);
+    *site = (sb_call_site){0};
+}
+
+sb_status sb_call_local_new(const sb_call_site *site, sb_call_local **out, sb_error *err)
+{
+    sb_status status = SB_OK;
+    size_t count = site->by_host ? 0 : site->func->ir.inputs.count;
+    size_t size = (count + 1) * sizeof(sb_view_scratch);
+    sb_call_local *local = sb_mem_alloc_aligned(sizeof *local);
+    if (local == NULL) {
+        return sb_error_no_memory(err, sizeof *local);
+    }
+    memset(local, 0, sizeof *local);
+    if (!site->by_host) {
+        local->inputs = sb_mem_alloc_aligned(size);
+        local->in = sb_mem_alloc_array(count, sizeof *local->in);
+        if (local->inputs == NULL || local->in == NULL) {
+            status = sb_error_no_memory(err, size);
+            goto out;
+        }
+        SB_TRY(sb_func_local_new(site->func, &local->func, err));
+    }
+    *out = local;
+    return SB_OK;
+out:
+    sb_call_local_free(local);
+    return status;
+}
+
+void sb_call_local_free(sb_call_local *local)
+{
+    if (local == NULL) {
+        return;
+    }
+    if (local->func != NULL) {
+        sb_func_local_free(local->func);
+    }
+    sb_mem_free_aligned(local->inputs);
+    sb_mem_free(local->in);
+    sb_mem_free_aligned(local);
+}
+
+/* --- calls -------------------------------------------------------------------------------------------------------- */
+
+void sb_call_init(sb_call *call, const sb_call_site *site, int64_t rows)
+{
+    *call = (sb_call){.site = site, .rows = rows, .fail_row = -1};
+}
+
+void sb_call_release(sb_call *call)
+{
+    sb_call_host_release(call);
+    sb_mem_free_aligned(call->values);
+    sb_mem_free_aligned(call->valid);
+    SB_VEC_RELEASE(&call->host_rows);
+    *call = (sb_call){0};
+}
+
+/* Bytes of a validity bitmap, or of a Boolean result: whole 64-byte blocks. */
+static size_t bits_size(int64_t rows)
+{
+    return sb_mask_size(rows);
+}
+
+sb_status sb_call_valid_new(sb_call *call, bool value, sb_error *err)
+{
+    SB_ASSERT(call->valid == NULL);
+    size_t size = bits_size(call->capacity);
+    call->valid = sb_mem_alloc_aligned(size);
+    if (call->valid == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    memset(call->valid, value ? 0xFF : 0, size);
+    return SB_OK;
+}
+
+static sb_status values_new(sb_call *call, sb_error *err)
+{
+    call->capacity = (call->rows + SB_LANES_MAX - 1) & ~(int64_t)(SB_LANES_MAX - 1);
+    char format = call->site->type->format[0];
+    size_t size = 0;
+    if (format == 'l' || format == 'g') {
+        size = (size_t)call->capacity * 8;
+    } else if (format == 'b') {
+        size = bits_size(call->capacity);
+    } else {
+        return SB_OK;
+    }
+    call->values = sb_mem_alloc_aligned(size);
+    if (call->values == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    if (format == 'b') {
+        memset(call->values, 0,
+               size); /* bits of rows that nobody computes are looked at by masks */
+    }
+    return SB_OK;
+}
+
+static sb_status leaves_keep(sb_call *call, const sb_kcall *kcall, int64_t row0, sb_error *err)
+{
+    for (int32_t i = 0; i < kcall->leave_count; i++) {
+        if (!SB_VEC_PUSH(&call->host_rows, (int32_t)row0 + SB_LEAVE_ROW(kcall->leave[i]))) {
+            return sb_error_no_memory(err, call->host_rows.count * sizeof(int32_t));
+        }
+    }
+    return SB_OK;
+}
+
+static void vector_in(const sb_call *call, sb_call_local *local, const sb_chunk *chunk,
+                      int64_t row0, int64_t rows)
+{
+    const sb_ir *ir = &call->site->func->ir;
+    for (size_t k = 0; k < ir->inputs.count; k++) {
+        sb_array *column = chunk->columns[call->site->input_columns[k]];
+        sb_view view = {0};
+        if (ir->inputs.items[k].reads_values) {
+            sb_view_values(column, row0, rows, &local->inputs[k], &view);
+        }
+        if (ir->inputs.items[k].reads_valid) {
+            sb_view_valid(column, row0, rows, &local->inputs[k], &view);
+        }
+        local->in[k] = (sb_kin){.values = view.values, .valid = view.valid};
+    }
+}
+
+static sb_status vector_run(sb_call *call, sb_call_local *local, sb_work *work, int64_t row0,
+                            int64_t rows, sb_error *err)
+{
+    const sb_call_site *site = call->site;
+    char format = site->type->format[0];
+    uint8_t *valid = call->valid != NULL ? call->valid + row0 / 8 : NULL;
+    sb_kout out = {.values = local->out.values, .valid = valid};
+    if (format == 'l' || format == 'g') {
+        out.values = (uint8_t *)call->values + row0 * 8;
+    } else if (format == 'n') {
+        out.valid = local->out.valid;
+    }
+    vector_in(call, local, work->chunk, row0, rows);
+    const uint8_t *active = work->chunk->active;
+    sb_kcall kcall = {
+        .in = local->in,
+        .out = &out,
+        .active = active != NULL ? active + row0 / 8 : NULL,
+        .stop = work->stop,
+    };
+    sb_status status = sb_func_run(site->func, local->func, &kcall, (int32_t)rows, site->tier,
+                                   &work->counts[site->function_index].func, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (format == 'b') {
+        sb_bitmap_pack((uint8_t *)call->values + row0 / 8, local->out.values, rows);
+    }
+    return leaves_keep(call, &kcall, row0, err);
+}
+
+static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, sb_error *err)
+{
+    const uint8_t *active = work->chunk->active;
+    const sb_ir_output *output = &call->site->func->ir.outputs.items[0];
+    if (output->nullable && call->site->type->format[0] != 'n') {
+        sb_status status = sb_call_valid_new(call, false, err);
+        if (status != SB_OK) {
+            return status;
+        }
+    }
+    for (int64_t row0 = 0; row0 < call->rows; row0 += SB_VECTOR_ROWS) {
+        int64_t rows = call->rows - row0 < SB_VECTOR_ROWS ? call->rows - row0 : SB_VECTOR_ROWS;
+        if (active != NULL && sb_bitmap_count(active, row0, rows) == 0) {
+            continue;
+        }
+        sb_status status = vector_run(call, local, work, row0, rows, err);
+        if (status != SB_OK) {
+            return status;
+        }
+    }
+    call->host_count = (int64_t)call->host_rows.count;
+    return SB_OK;
+}
+
+/* Every row that counts is the host's. */
+static sb_status host_rows_all(sb_call *call, const sb_chunk *chunk, sb_error *err)
+{
+    if (chunk->active == NULL) {
+        call->dense = true;
+        call->host_count = call->rows;
+        return SB_OK;
+    }
+    for (int64_t row = 0; row < call->rows; row++) {
+        if (sb_bit_get(chunk->active, row) && !SB_VEC_PUSH(&call->host_rows, (int32_t)row)) {
+            return sb_error_no_memory(err, call->host_rows.count * sizeof(int32_t));
+        }
+    }
+    call->host_count = (int64_t)call->host_rows.count;
+    return SB_OK;
+}
+
+sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *blocked,
+                      sb_error *err)
+{
+    *blocked = false;
+    if (!call->computed) {
+        sb_status status = values_new(call, err);
+        if (status == SB_OK) {
+            status = call->site->by_host ? host_rows_all(call, work->chunk, err)
+                                         : native_run(call, local, work, err);
+        }
+        if (status != SB_OK) {
+            return status;
+        }
+        call->computed = true;
+    }
+    return sb_call_host_ask(call, work, blocked, err);
+}
+
+void sb_call_fail(const sb_call *call, const sb_op *op, sb_work *work)
+{
+    SB_ASSERT(call->fail_row >= 0);
+    work->token = (sb_token){
+        .kind = SB_TOKEN_ERROR,
+        .seq = work->chunk->seq,
+        .row = sb_chunk_source_row(work->chunk, call->fail_row),
+        .op = op->node->op_index,
+        .function_index = call->site->function_index,
+        .error = call->failure,
+    };
+}
+
+/* --- results ------------------------------------------------------------------------------------------------------ */
+
+sb_status sb_call_take_column(sb_call *call, int64_t rows, sb_array **out, sb_error *err)
+{
+    SB_ASSERT(rows <= call->rows);
+    char format = call->site->type->format[0];
+    if (format == 'n') {
+        return sb_array_new_null(call->site->type, rows, out, err);
+    }
+    if (format == 'u') {
+        return sb_call_text_take(call, rows, out, err);
+    }
+    sb_array_parts parts = {.length = rows, .extent = call->capacity, .block_count = 2};
+    if (call->valid != NULL) {
+        parts.null_count = rows - sb_bitmap_count(call->valid, 0, rows);
+    }
+    parts.blocks[0] = parts.null_count > 0 ? call->valid : NULL;
+    parts.blocks[1] = call->values;
+    sb_status status = sb_array_new(call->site->type, &parts, out, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    call->values = NULL;
+    if (parts.blocks[0] != NULL) {
+        call->valid = NULL;
+    }
+    return SB_OK;
+}
+
+static void mask_values(const sb_call *call, int64_t rows, uint8_t *mask)
+{
+    char format = call->site->type->format[0];
+    if (format == 'b') {
+        memcpy(mask, call->values, sb_bitmap_size(rows));
+    } else if (format == 'l') {
+        const int64_t *values = call->values;
+        for (int64_t i = 0; i < rows; i++) {
+            sb_bit_put(mask, i, values[i] != 0);
+        }
+    } else if (format == 'g') {
+        const double *values = call->values;
+        for (int64_t i = 0; i < rows; i++) {
+            sb_bit_put(mask, i, values[i] < 0 || values[i] > 0 || values[i] != values[i]);
+        }
+    } else if (format == 'u') {
+        sb_call_text_mask(call, rows, mask);
+    }
+}
+
+sb_status sb_call_mask(const sb_call *call, int64_t rows, uint8_t **out, sb_error *err)
+{
+    size_t size = sb_mask_size(rows);
+    uint8_t *mask = sb_mem_alloc_aligned(size);
+    if (mask == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    memset(mask, 0, size == 0 ? 64 : size);
+    mask_values(call, rows, mask);
+    if (call->valid != NULL) {
+        for (size_t i = 0; i < sb_bitmap_size(rows); i++) {
+            mask[i] = (uint8_t)(mask[i] & call->valid[i]);
+        }
+    }
+    /* The last byte may carry bits of rows behind the last. */
+    if ((rows & 7) != 0) {
+        mask[rows / 8] = (uint8_t)(mask[rows / 8] & ((1u << (rows & 7)) - 1));
+    }
+    *out = mask;
+    return SB_OK;
+}

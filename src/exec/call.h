@@ -1,0 +1,94 @@
+/* A function over the rows of a chunk: native vectors first, then the rows that only the host can compute.
+ *
+ *     sb_call_init -> sb_call_run [BLOCKED -> sb_call_answer]* -> fail_row tells where it failed -> sb_call_take_column
+ *                                                                                     or sb_call_mask -> sb_call_release
+ *
+ * The output is written once, by the kernel, into the column's final memory; rows from the host are patched in.
+ *
+ * Threads: a call belongs to one thread at a time; an sb_call_site is const after init. */
+#ifndef SB_EXEC_CALL_H
+#define SB_EXEC_CALL_H
+
+#include "column/view.h"
+#include "exec/op.h"
+
+/* Most rows the host is asked for at once, so that it can look at its signals in between. */
+#ifdef SB_TEST_MORSEL
+#define SB_ASK_ROWS_MAX 2
+#else
+#define SB_ASK_ROWS_MAX 8192
+#endif
+
+/* A function at its place in a plan: part of the operator's shared state. */
+typedef struct sb_call_site {
+    sb_func *func;          /* borrow: the plan holds it */
+    const int64_t *columns; /* borrow: the chunk's column of each bound parameter */
+    int64_t *input_columns; /* owned: the chunk's column of each kernel input */
+    sb_type *type;          /* owned reference: of the result */
+    int32_t function_index;
+    bool by_host; /* the host computes every row */
+    sb_tier tier;
+    struct ArrowSchema *schemas;                /* owned: of the arguments */
+    const struct ArrowSchema **schema_pointers; /* owned */
+} sb_call_site;
+
+sb_status sb_call_site_init(sb_call_site *site, const sb_plan_call *call, const sb_type *input,
+                            const char *name, int32_t function_index, bool interpret, sb_tier tier,
+                            sb_error *err);
+void sb_call_site_release(sb_call_site *site); /* zeroed is fine */
+
+/* A worker's memory for one site. */
+typedef struct sb_call_local {
+    sb_func_local *func;
+    sb_view_scratch *inputs; /* owned, one per kernel input */
+    sb_kin *in;              /* owned, likewise */
+    sb_view_scratch out;     /* booleans as bytes */
+} sb_call_local;
+
+sb_status sb_call_local_new(const sb_call_site *site, sb_call_local **out, sb_error *err);
+void sb_call_local_free(sb_call_local *local); /* NULL is fine */
+
+typedef struct sb_call_text sb_call_text;
+
+typedef struct sb_call {
+    const sb_call_site *site;
+    int64_t
+        rows; /* rows [0, rows) of the chunk are computed; at fail_row's failure: those before it */
+    int64_t capacity;          /* rows the blocks have room for */
+    void *values;              /* owned aligned block; NULL for text and null results */
+    uint8_t *valid;            /* owned aligned bitmap; NULL: no nulls so far */
+    sb_call_text *text;        /* owned; text results */
+    bool computed;             /* the native part is done */
+    bool dense;                /* the host computes all rows in order */
+    SB_VEC(int32_t) host_rows; /* rows for the host, ascending (not dense) */
+    int64_t host_at; /* of these (or of rows, when dense), how many were asked for and answered */
+    int64_t host_count; /* how many there are */
+    int64_t fail_row;   /* in the chunk; -1: none */
+    sb_error failure;
+    void *host_values; /* owned: where the host writes */
+    uint8_t *host_valid;
+    int64_t *host_source_rows;
+    struct ArrowArray *args; /* owned; release is NULL where nothing is exported */
+    const struct ArrowArray **arg_pointers;
+} sb_call;
+
+/* For rows [0, rows) of chunks as `work` brings them. call must be zeroed or released. */
+void sb_call_init(sb_call *call, const sb_call_site *site, int64_t rows);
+void sb_call_release(sb_call *call); /* zeroed is fine */
+
+/* Computes; *blocked: work->ask is filled and sb_call_answer must follow. SB_CANCELLED when the stop word was set. */
+sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *blocked,
+                      sb_error *err);
+/* Takes what the host computed; *blocked: there is another ask. */
+sb_status sb_call_answer(sb_call *call, sb_work *work, const sb_answer *answer, bool *blocked,
+                         sb_error *err);
+
+/* The first `rows` rows as a column. */
+sb_status sb_call_take_column(sb_call *call, int64_t rows, sb_array **out, sb_error *err);
+/* Bit per row: the result is true (as Python's truth) and not null. Out-owned aligned block, padded as sb_chunk.active. */
+sb_status sb_call_mask(const sb_call *call, int64_t rows, uint8_t **out, sb_error *err);
+
+/* Sets work->token to the call's failure, when it is the first in source order. */
+void sb_call_fail(const sb_call *call, const sb_op *op, sb_work *work);
+
+#endif

@@ -1,0 +1,16 @@
+/* What call.c and call_host.c share: the host's part of a call, and text results. */
+#ifndef SB_EXEC_CALL_INT_H
+#define SB_EXEC_CALL_INT_H
+
+#include "exec/call.h"
+
+sb_status sb_call_valid_new(sb_call *call, bool value, sb_error *err);
+
+/* Fills work->ask when rows are left for the host. */
+sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error *err);
+void sb_call_host_release(sb_call *call);
+
+sb_status sb_call_text_take(sb_call *call, int64_t rows, sb_array **out, sb_error *err);
+void sb_call_text_mask(const sb_call *call, int64_t rows, uint8_t *mask);
+
+#endif

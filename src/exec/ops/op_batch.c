@@ -1,0 +1,214 @@
+/* A function of the host over whole batches: map, or a filter that gives a Boolean array.
+ *
+ * Algorithm: push compacts the chunk and asks; answer imports the result. A batch that an error has cut is not shown to the
+ * function. A deferred operator takes the schema of its first result and holds later ones to it.
+ *
+ * Threads: asks are answered in order of seq on the lane, so the shared schema has one owner. Memory: the result is a new chunk. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "exec/op.h"
+
+typedef struct batch_shared {
+    sb_type *schema; /* owned reference: of the results; NULL: not known yet */
+} batch_shared;
+
+static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
+{
+    batch_shared *own = sb_mem_alloc_zero(sizeof *own);
+    if (own == NULL) {
+        return sb_error_no_memory(err, sizeof *own);
+    }
+    if (op->node->schema != NULL) {
+        own->schema = sb_type_retain(op->node->schema);
+    }
+    *shared = own;
+    return SB_OK;
+}
+
+static void release_shared(void *shared)
+{
+    batch_shared *own = shared;
+    if (own != NULL) {
+        sb_type_drop(own->schema);
+    }
+    sb_mem_free(own);
+}
+
+static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work, sb_push *result,
+                      sb_error *err)
+{
+    (void)op;
+    (void)shared;
+    (void)local;
+    if (work->token.kind == SB_TOKEN_ERROR) {
+        sb_chunk_free(work->chunk);
+        work->chunk = NULL;
+        *result = SB_PUSH_NEED_INPUT;
+        return SB_OK;
+    }
+    sb_status status = sb_chunk_compact(work->chunk, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    work->ask = (sb_ask){
+        .in_order = true,
+        .whole_batch = true,
+        .chunk = work->chunk,
+        .function_index = -1,
+        .source_row = sb_chunk_source_row(work->chunk, 0),
+        .row_count = work->chunk->rows,
+    };
+    *result = SB_PUSH_BLOCKED;
+    return SB_OK;
+}
+
+/* SB_TYPE unless the result has the schema that was declared or that the first batch had. */
+static sb_status schema_check(const sb_op *op, const sb_type *known, const sb_type *given,
+                              sb_error *err)
+{
+    if (known == NULL || sb_type_equal(known, given)) {
+        return SB_OK;
+    }
+    const char *whose = op->node->schema != NULL ? "declared" : "its first batch had";
+    if (known->child_count != given->child_count) {
+        return sb_error_set(err, SB_TYPE, "%.100s gave %lld columns; %s %lld", op->node->label,
+                            (long long)given->child_count, whose, (long long)known->child_count);
+    }
+    for (int64_t i = 0; i < known->child_count; i++) {
+        const sb_type *a = known->children[i];
+        const sb_type *b = given->children[i];
+        if (strcmp(a->name, b->name) == 0 && sb_type_equal(a, b)) {
+            continue;
+        }
+        sb_buf types;
+        sb_buf_init(&types, 400);
+        sb_buf_printf(&types, "gave column %lld as \"%.60s\" ", (long long)i, b->name);
+        sb_type_print(b, &types);
+        sb_buf_printf(&types, "; %s \"%.60s\" ", whose, a->name);
+        sb_type_print(a, &types);
+        sb_status status = sb_error_set(err, SB_TYPE, "%.60s %s", op->node->label,
+                                        types.size > 0 ? types.data : "gave another schema");
+        sb_buf_release(&types);
+        return status;
+    }
+    return sb_error_set(err, SB_TYPE, "%.100s gave another schema", op->node->label);
+}
+
+static sb_status answer_map(const sb_op *op, batch_shared *shared, sb_work *work,
+                            const sb_answer *given, sb_error *err)
+{
+    sb_type *schema = NULL;
+    sb_chunk *chunk = NULL;
+    sb_status status = sb_type_import(given->schema, &schema, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (schema->layout != SB_LAYOUT_STRUCT) {
+        status = sb_error_set(err, SB_TYPE, "%.100s gave no record batch", op->node->label);
+        goto out;
+    }
+    SB_TRY(schema_check(op, shared->schema, schema, err));
+    if (shared->schema == NULL) {
+        shared->schema = sb_type_retain(schema);
+    }
+    /* The known schema, so that all results agree in metadata and nullability too. */
+    SB_TRY(sb_chunk_import(given->array, shared->schema, work->releases, &chunk, err));
+    if (chunk->rows > INT32_MAX) {
+        sb_chunk_free(chunk);
+        status = sb_error_set(err, SB_LIMIT, "%.100s gave more than %d rows", op->node->label,
+                              INT32_MAX);
+        goto out;
+    }
+    chunk->seq = work->chunk->seq;
+    chunk->source_row = -1;
+    sb_chunk_free(work->chunk);
+    work->chunk = chunk;
+out:
+    sb_type_drop(schema);
+    return status;
+}
+
+static sb_status mask_from(sb_array *column, uint8_t **out, sb_error *err)
+{
+    size_t size = sb_mask_size(column->length);
+    uint8_t *mask = sb_mem_alloc_aligned(size);
+    if (mask == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    memset(mask, 0, size == 0 ? 64 : size);
+    const uint8_t *valid = sb_array_validity(column);
+    if (column->length > 0) {
+        sb_bitmap_copy(mask, 0, column->buffers[1], column->offset, column->length);
+    }
+    for (int64_t i = 0; valid != NULL && i < column->length; i++) {
+        if (!sb_bit_get(valid, column->offset + i)) {
+            sb_bit_clear(mask, i);
+        }
+    }
+    *out = mask;
+    return SB_OK;
+}
+
+static sb_status answer_filter(const sb_op *op, sb_work *work, const sb_answer *given,
+                               sb_error *err)
+{
+    sb_type *type = NULL;
+    sb_array *column = NULL;
+    uint8_t *mask = NULL;
+    sb_status status = sb_type_import(given->schema, &type, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (type->layout != SB_LAYOUT_BOOL) {
+        status = sb_error_set(err, SB_TYPE, "filter %.100s gave no Boolean array", op->node->label);
+        goto out;
+    }
+    SB_TRY(sb_array_import(given->array, type, work->releases, &column, err));
+    if (column->length != work->chunk->rows) {
+        status =
+            sb_error_set(err, SB_INVALID, "filter %.100s gave %lld values for %lld rows",
+                         op->node->label, (long long)column->length, (long long)work->chunk->rows);
+        goto out;
+    }
+    SB_TRY(
+        sb_plan_check_take(work->chunk->schema, err)); /* not known before, after a deferred one */
+    SB_TRY(mask_from(column, &mask, err));
+    sb_chunk_restrict(work->chunk, mask);
+    status = sb_chunk_compact(work->chunk, err);
+out:
+    sb_array_drop(column);
+    sb_type_drop(type);
+    return status;
+}
+
+static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_answer *given,
+                        sb_push *result, sb_error *err)
+{
+    if (given->array == NULL) {
+        work->token = (sb_token){
+            .kind = SB_TOKEN_ERROR,
+            .seq = work->chunk->seq,
+            .row = -1,
+            .op = op->node->op_index,
+            .function_index = -1,
+        };
+        (void)sb_error_set(&work->token.error, SB_USER, "%s",
+                           given->message != NULL ? given->message : "user code failed");
+        sb_chunk_free(work->chunk);
+        work->chunk = NULL;
+        *result = SB_PUSH_NEED_INPUT;
+        return SB_OK;
+    }
+    *result = SB_PUSH_HAVE_OUTPUT;
+    return op->node->is_filter ? answer_filter(op, work, given, err)
+                               : answer_map(op, shared, work, given, err);
+}
+
+const sb_op_vtable sb_op_batch = {
+    .name = "batch",
+    .open_shared = open_shared,
+    .release_shared = release_shared,
+    .push = push,
+    .answer = answer,
+};

@@ -1,0 +1,207 @@
+/* The tasks of a run: which one a worker takes, which ask the host gets, what an error cancels.
+ *
+ * Algorithm: all tasks in flight are one list in ascending order, a few per worker, so a scan finds what is wanted. A worker prefers
+ * the lowest READY task to cutting a new one. Asks in order are the baton's: the lowest task that is not yet behind the last operator that
+ * asks in order; so user code sees the same sequence of calls for any number of workers. An error at one task drops all higher.
+ *
+ * Threads: every function here runs with the run's lock held, but for sb_run_free_tasks. Memory: dropped tasks are handed out as
+ * garbage, to be freed without the lock. */
+#include "base/mem.h"
+#include "exec/run_int.h"
+
+void sb_run_append_locked(sb_run *run, sb_task *task)
+{
+    sb_task **at = &run->tasks;
+    while (*at != NULL) {
+        SB_ASSERT((*at)->order < task->order);
+        at = &(*at)->next;
+    }
+    task->next = NULL;
+    *at = task;
+    run->in_flight++;
+}
+
+void sb_run_unlink_locked(sb_run *run, sb_task *task)
+{
+    sb_task **at = &run->tasks;
+    while (*at != task) {
+        at = &(*at)->next;
+    }
+    *at = task->next;
+    task->next = NULL;
+    run->in_flight--;
+}
+
+static void inputs_clear(sb_run *run)
+{
+    while (run->inputs != NULL) {
+        sb_input *input = run->inputs;
+        run->inputs = input->next;
+        sb_input_drop(input);
+    }
+    run->inputs_tail = &run->inputs;
+}
+
+static sb_task *task_cut_next(sb_run *run)
+{
+    sb_input *input = run->inputs;
+    if (input == NULL || run->in_flight >= run->flight_max) {
+        return NULL;
+    }
+    sb_task *task = sb_task_new(NULL);
+    if (task == NULL) {
+        run->no_memory = true; /* the lane ends the run */
+        sb_cond_signal(run->lane_cond);
+        return NULL;
+    }
+    int64_t left = input->chunk->rows - input->cut;
+    task->rows = run->cut && left > run->morsel_rows ? run->morsel_rows : left;
+    task->start = input->cut;
+    task->part = input->parts++;
+    task->input = input;
+    task->order = run->next_order++;
+    atomic_fetch_add_explicit(&input->refs, 1, memory_order_relaxed);
+    input->cut += task->rows;
+    if (input->cut == input->chunk->rows) {
+        run->inputs = input->next;
+        if (run->inputs == NULL) {
+            run->inputs_tail = &run->inputs;
+        }
+        sb_input_drop(input);
+    }
+    sb_run_append_locked(run, task);
+    return task;
+}
+
+sb_task *sb_run_pick_locked(sb_run *run)
+{
+    if (run->quit) {
+        return NULL;
+    }
+    sb_task *task = run->tasks;
+    while (task != NULL && task->state != SB_TASK_READY) {
+        task = task->next;
+    }
+    if (task == NULL) {
+        task = task_cut_next(run);
+    }
+    if (task != NULL) {
+        task->state = SB_TASK_RUNNING;
+    }
+    return task;
+}
+
+sb_task *sb_run_find_ask_locked(sb_run *run)
+{
+    for (sb_task *task = run->tasks; task != NULL; task = task->next) {
+        if (task->state == SB_TASK_ASK && (!task->work.ask.in_order || task->order == run->baton)) {
+            return task;
+        }
+    }
+    return NULL;
+}
+
+static void baton_advance(sb_run *run)
+{
+    for (sb_task *task = run->tasks; task != NULL; task = task->next) {
+        if (task->order == run->baton) {
+            if (!task->passed) {
+                return;
+            }
+            run->baton++;
+        }
+    }
+}
+
+/* Drops every task above `order` and all input: nothing behind the error will be wanted. */
+static void cancel_above(sb_run *run, int64_t order, sb_task **garbage)
+{
+    sb_task **at = &run->tasks;
+    while (*at != NULL) {
+        sb_task *task = *at;
+        if (task->order <= order) {
+            at = &task->next;
+            continue;
+        }
+        if (task->state == SB_TASK_RUNNING || task->state == SB_TASK_HOST) {
+            task->dropped = true;
+            atomic_store_explicit(&task->stop, 1, memory_order_relaxed);
+            at = &task->next;
+            continue;
+        }
+        *at = task->next;
+        run->in_flight--;
+        task->next = *garbage;
+        *garbage = task;
+    }
+    inputs_clear(run);
+    run->source_ended = true;
+}
+
+static void counts_move(sb_run *run, sb_context *context)
+{
+    for (int32_t i = 0; i < run->function_count; i++) {
+        sb_call_counts *to = &run->counts[i];
+        sb_call_counts *from = &context->counts[i];
+        to->func.rows += from->func.rows;
+        to->func.rows_native += from->func.rows_native;
+        to->func.rows_interpreter += from->func.rows_interpreter;
+        to->func.ns += from->func.ns;
+        to->func.rows_timed += from->func.rows_timed;
+        for (int32_t k = 0; k < SB_REASON_COUNT; k++) {
+            to->func.left[k] += from->func.left[k];
+        }
+        to->rows_host += from->rows_host;
+        *from = (sb_call_counts){0};
+    }
+    for (int32_t i = 0; i < run->op_count; i++) {
+        run->op_rows[i] += context->op_rows[i];
+        context->op_rows[i] = 0;
+    }
+    run->task_count += context->tasks;
+    context->tasks = 0;
+}
+
+void sb_run_settle_locked(sb_run *run, sb_context *context, sb_task *task, sb_task_state state,
+                          sb_task **garbage)
+{
+    counts_move(run, context);
+    if (task->dropped) {
+        sb_run_unlink_locked(run, task);
+        task->next = *garbage;
+        *garbage = task;
+        sb_cond_signal(run->lane_cond);
+        return;
+    }
+    task->state = state;
+    if (task->work.token.kind == SB_TOKEN_ERROR) {
+        cancel_above(run, task->order, garbage);
+    }
+    task->passed = task->op > run->last_in_order;
+    baton_advance(run);
+    if (state == SB_TASK_READY) {
+        sb_cond_signal(run->work_cond);
+    }
+    if (state == SB_TASK_ASK || run->tasks->state == SB_TASK_DONE ||
+        sb_run_find_ask_locked(run) != NULL) {
+        sb_cond_signal(run->lane_cond);
+    }
+}
+
+void sb_run_stop_locked(sb_run *run)
+{
+    for (sb_task *task = run->tasks; task != NULL; task = task->next) {
+        atomic_store_explicit(&task->stop, 1, memory_order_relaxed);
+    }
+    sb_cond_broadcast(run->work_cond);
+    sb_cond_broadcast(run->lane_cond);
+}
+
+void sb_run_free_tasks(sb_run *run, sb_task *garbage)
+{
+    while (garbage != NULL) {
+        sb_task *next = garbage->next;
+        sb_task_free(run, garbage);
+        garbage = next;
+    }
+}

@@ -1,0 +1,501 @@
+/* The lane: opening a run, deciding what the consuming thread does next, handing things out.
+ *
+ * Algorithm: sb_run_next looks, in this order, for a finished first task, for input that idle workers wait for, for an ask, for a task
+ * to do itself (when there are no workers), for more input; else it waits. A run starts without workers and gets them when the source
+ * proves to have more than one morsel, or at once when a native function has loops without a bound, because the lane must come back to
+ * look at signals. A source that is slow to answer is asked again only when nothing is in flight, so that results do not wait for it.
+ *
+ * Threads: the lane, but for sb_run_cancel. Memory: everything is released by sb_run_free; what the host made, on the lane. */
+#include "exec/run.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "exec/run_int.h"
+
+#define SLOW_PULL_NS ((int64_t)20 * 1000 * 1000)
+#define MORSEL_ROWS_MAX ((int64_t)1 << 24)
+
+/* --- opening ------------------------------------------------------------------------------------------------------ */
+
+static sb_status ops_open(sb_run *run, sb_error *err)
+{
+    const sb_plan *node = run->plan;
+    run->last_in_order = -1;
+    run->cut = true;
+    run->all_light = true;
+    for (int32_t i = run->op_count - 1; i >= 0; i--, node = node->input) {
+        sb_op_init(&run->ops[i], node, run->interpret, run->tier);
+    }
+    for (int32_t i = 0; i < run->op_count; i++) {
+        const sb_op *op = &run->ops[i];
+        if ((op->caps & SB_OP_PYTHON) != 0) {
+            run->last_in_order = i;
+        }
+        run->cut = run->cut && (op->caps & SB_OP_BATCH_SENSITIVE) == 0;
+        run->all_light = run->all_light && (op->caps & SB_OP_LIGHT) != 0;
+        if (op->vt->open_shared != NULL) {
+            sb_status status = op->vt->open_shared(op, &run->shared[i], err);
+            if (status != SB_OK) {
+                return status;
+            }
+        }
+    }
+    return SB_OK;
+}
+
+static void functions_start(sb_run *run)
+{
+    for (const sb_plan *node = run->plan; node != NULL; node = node->input) {
+        for (int32_t i = 0; i < node->count && node->kind != SB_PLAN_SELECT; i++) {
+            sb_func *func = node->calls[i].func;
+            if (func->compiled && !run->interpret[node->function_first + i]) {
+                sb_func_start(func, run->tier);
+                run->has_loop = run->has_loop || func->ir.has_loop;
+            }
+        }
+    }
+}
+
+static sb_status run_alloc(sb_run *run, sb_error *err)
+{
+    size_t ops = (size_t)run->op_count;
+    size_t functions = (size_t)run->function_count;
+    size_t threads = (size_t)run->threads;
+    run->ops = sb_mem_alloc_zero(ops * sizeof *run->ops);
+    run->shared = sb_mem_alloc_zero(ops * sizeof *run->shared);
+    run->op_rows = sb_mem_alloc_zero(ops * sizeof *run->op_rows);
+    run->interpret = sb_mem_alloc_zero(functions * sizeof *run->interpret);
+    run->counts = sb_mem_alloc_zero(functions * sizeof *run->counts);
+    run->workers = sb_mem_alloc_zero(threads * sizeof *run->workers);
+    if (run->ops == NULL || run->shared == NULL || run->op_rows == NULL || run->interpret == NULL ||
+        run->counts == NULL || run->workers == NULL) {
+        return sb_error_no_memory(err, ops * sizeof *run->ops);
+    }
+    return SB_OK;
+}
+
+static sb_status options_set(sb_run *run, const sb_run_options *options, sb_error *err)
+{
+    int64_t rows = options->morsel_rows;
+    if (options->threads < 0 || rows < 0 || rows > MORSEL_ROWS_MAX) {
+        return sb_error_set(err, SB_INVALID, "threads or morsel_rows out of range");
+    }
+    if (options->interpret != NULL && options->interpret_count != run->function_count) {
+        return sb_error_set(err, SB_INVALID, "the plan has %d functions, not %d",
+                            run->function_count, options->interpret_count);
+    }
+    int32_t threads = options->threads != 0 ? options->threads : sb_os_cpu_count();
+    run->threads = threads < SB_THREADS_MAX ? threads : SB_THREADS_MAX;
+    run->flight_max = 2 * (int64_t)run->threads + 2;
+    run->morsel_rows = rows != 0 ? rows : SB_MORSEL_ROWS;
+    run->tier = options->tier;
+    run->op_count = run->plan->op_index + 1;
+    return SB_OK;
+}
+
+static sb_status run_open(sb_run *run, const sb_run_options *options, sb_error *err)
+{
+    sb_status status;
+    const sb_plan *source = run->plan;
+    while (source->input != NULL) {
+        source = source->input;
+    }
+    run->source_schema = sb_type_retain(source->schema);
+    run->function_count = run->plan->function_end;
+    run->inputs_tail = &run->inputs;
+    run->inline_run = true;
+    run->pid = sb_os_pid();
+    SB_TRY(options_set(run, options, err));
+    SB_TRY(run_alloc(run, err));
+    for (int32_t i = 0; options->interpret != NULL && i < run->function_count; i++) {
+        run->interpret[i] = options->interpret[i];
+    }
+    SB_TRY(sb_release_queue_new(&run->releases, err));
+    SB_TRY(sb_mutex_new(&run->lock, err));
+    SB_TRY(sb_cond_new(&run->work_cond, err));
+    SB_TRY(sb_cond_new(&run->lane_cond, err));
+    SB_TRY(ops_open(run, err));
+    SB_TRY(sb_context_open(&run->lane, run, err));
+out:
+    return status;
+}
+
+sb_status sb_run_new(sb_plan *plan, struct ArrowArrayStream *source, const sb_run_options *options,
+                     sb_run **out, sb_error *err)
+{
+    static const sb_run_options none = {0};
+    if (source == NULL || source->release == NULL) {
+        return sb_error_set(err, SB_INVALID, "the source is missing or already released");
+    }
+    sb_run *run = sb_mem_alloc_zero(sizeof *run);
+    if (run == NULL) {
+        return sb_error_no_memory(err, sizeof *run);
+    }
+    run->plan = sb_plan_retain(plan);
+    sb_status status = run_open(run, options != NULL ? options : &none, err);
+    if (status == SB_OK) {
+        status = sb_run_check_source(source, run->source_schema, err);
+    }
+    if (status != SB_OK) {
+        sb_run_free(run);
+        return status;
+    }
+    functions_start(run);
+    run->source = *source;
+    source->release = NULL;
+    *out = run;
+    return SB_OK;
+}
+
+/* --- closing ------------------------------------------------------------------------------------------------------ */
+
+static void workers_stop(sb_run *run)
+{
+    if (run->lock == NULL) {
+        return;
+    }
+    sb_mutex_lock(run->lock);
+    run->quit = true;
+    sb_run_stop_locked(run);
+    sb_mutex_unlock(run->lock);
+    sb_run_join_workers(run);
+}
+
+static void data_free(sb_run *run)
+{
+    sb_run_free_tasks(run, run->tasks);
+    run->tasks = NULL;
+    while (run->inputs != NULL) {
+        sb_input *next = run->inputs->next;
+        sb_input_drop(run->inputs);
+        run->inputs = next;
+    }
+    if (run->releases != NULL) {
+        sb_release_queue_close(run->releases);
+        sb_release_queue_drop(run->releases);
+    }
+    if (run->source.release != NULL) {
+        run->source.release(&run->source);
+    }
+}
+
+void sb_run_free(sb_run *run)
+{
+    if (run == NULL || run->pid != sb_os_pid()) {
+        return; /* in a forked child: the workers are not here, the locks may be held for ever */
+    }
+    workers_stop(run);
+    data_free(run);
+    sb_context_close(&run->lane);
+    for (int32_t i = 0; run->shared != NULL && i < run->op_count; i++) {
+        if (run->ops[i].vt != NULL && run->ops[i].vt->release_shared != NULL) {
+            run->ops[i].vt->release_shared(run->shared[i]);
+        }
+    }
+    sb_cond_free(run->lane_cond);
+    sb_cond_free(run->work_cond);
+    sb_mutex_free(run->lock);
+    sb_mem_free(run->workers);
+    sb_mem_free(run->counts);
+    sb_mem_free(run->interpret);
+    sb_mem_free(run->op_rows);
+    sb_mem_free(run->shared);
+    sb_mem_free(run->ops);
+    sb_type_drop(run->source_schema);
+    sb_plan_drop(run->plan);
+    sb_mem_free(run);
+}
+
+void sb_run_cancel(sb_run *run)
+{
+    if (run->pid != sb_os_pid()) {
+        return;
+    }
+    atomic_store_explicit(&run->cancelled, true, memory_order_release);
+    sb_mutex_lock(run->lock);
+    run->quit = true;
+    sb_run_stop_locked(run);
+    sb_mutex_unlock(run->lock);
+}
+
+/* --- the lane ----------------------------------------------------------------------------------------------------- */
+
+typedef enum lane_move {
+    MOVE_WAIT,
+    MOVE_GIVE,
+    MOVE_PULL,
+    MOVE_ASK,
+    MOVE_STEP,
+    MOVE_FAIL
+} lane_move;
+
+/* Morsels that can be cut from what was pulled. */
+static int64_t morsels_waiting(const sb_run *run)
+{
+    int64_t morsels = 0;
+    for (const sb_input *input = run->inputs; input != NULL; input = input->next) {
+        morsels += run->cut ? (input->chunk->rows - input->cut) / run->morsel_rows + 1 : 1;
+    }
+    return morsels;
+}
+
+/* May the source be asked? hungry: somebody waits for it. */
+static bool pull_wanted(const sb_run *run, bool *hungry)
+{
+    *hungry = false;
+    if (run->source_ended || (run->pull_ns > SLOW_PULL_NS && run->in_flight > 0)) {
+        return false;
+    }
+    if (run->inline_run) {
+        return run->inputs == NULL && run->in_flight == 0;
+    }
+    *hungry = run->inputs == NULL && run->in_flight < run->flight_max;
+    return morsels_waiting(run) < run->threads;
+}
+
+static lane_move move_locked(sb_run *run, sb_task **task)
+{
+    bool hungry;
+    bool wanted = pull_wanted(run, &hungry);
+    if (run->tasks != NULL && run->tasks->state == SB_TASK_DONE) {
+        *task = run->tasks;
+        sb_run_unlink_locked(run, *task);
+        sb_cond_signal(run->work_cond);
+        return MOVE_GIVE;
+    }
+    if (run->no_memory) {
+        return MOVE_FAIL;
+    }
+    if (run->tasks == NULL && run->inputs == NULL && run->source_ended) {
+        return MOVE_GIVE; /* what the source ended with */
+    }
+    if (hungry) {
+        return MOVE_PULL;
+    }
+    *task = sb_run_find_ask_locked(run);
+    if (*task != NULL) {
+        (*task)->state = SB_TASK_HOST;
+        return MOVE_ASK;
+    }
+    if (run->inline_run) {
+        *task = sb_run_pick_locked(run);
+        if (*task != NULL) {
+            return MOVE_STEP;
+        }
+    }
+    return wanted ? MOVE_PULL : run->no_memory ? MOVE_FAIL : MOVE_WAIT;
+}
+
+static sb_status run_fail(sb_run *run, const sb_token *token, sb_error *err)
+{
+    run->over = true;
+    run->failure = *token;
+    workers_stop(run);
+    return sb_error_set(err, token->error.status, "%s", token->error.message);
+}
+
+static sb_status run_fail_here(sb_run *run, const sb_error *error, sb_error *err)
+{
+    sb_token token = {.kind = SB_TOKEN_ERROR, .row = -1, .op = -1, .function_index = -1};
+    token.error = *error;
+    return run_fail(run, &token, err);
+}
+
+/* Hands the task's chunk out, or acts on what follows it. *given: the event is filled. */
+static sb_status give(sb_run *run, sb_task *task, sb_event *event, bool *given, sb_error *err)
+{
+    sb_token token = task != NULL ? task->work.token : run->ending;
+    sb_chunk *chunk = task != NULL ? task->work.chunk : NULL;
+    if (task != NULL) {
+        task->work.chunk = NULL;
+        sb_task_free(run, task);
+    }
+    /* An empty batch says nothing, unless it is the first to tell what the columns are. */
+    if (chunk != NULL && (chunk->rows > 0 || (run->plan->schema == NULL && !run->delivered))) {
+        *event = (sb_event){.kind = SB_EVENT_BATCH, .op = -1, .seq = chunk->seq, .chunk = chunk};
+        run->held = token;
+        run->delivered = true;
+        *given = true;
+        return SB_OK;
+    }
+    sb_chunk_free(chunk);
+    if (token.kind == SB_TOKEN_ERROR) {
+        return run_fail(run, &token, err);
+    }
+    if (token.kind == SB_TOKEN_END) {
+        run->over = true;
+        workers_stop(run);
+        *event = (sb_event){.kind = SB_EVENT_END, .op = -1, .seq = token.seq};
+        *given = true;
+    }
+    return SB_OK;
+}
+
+static sb_status pull(sb_run *run, sb_error *err)
+{
+    sb_run_pull(run);
+    if (run->all_light ||
+        (run->inline_run && !run->has_loop && run->source_rows <= run->morsel_rows)) {
+        return SB_OK;
+    }
+    run->inline_run = false;
+    sb_mutex_lock(run->lock);
+    int64_t morsels = morsels_waiting(run);
+    sb_mutex_unlock(run->lock);
+    int32_t count = morsels < run->threads ? (int32_t)morsels : run->threads;
+    sb_error error = {0};
+    if (sb_run_start_workers(run, count > 0 ? count : 1, &error) != SB_OK) {
+        return run_fail_here(run, &error, err);
+    }
+    return SB_OK;
+}
+
+static sb_status step(sb_run *run, sb_task *task, sb_error *err)
+{
+    sb_error error = {0};
+    sb_task *garbage = NULL;
+    sb_status status = sb_context_open_locals(&run->lane, &error);
+    sb_task_state state = SB_TASK_READY;
+    if (status == SB_OK) {
+        state = sb_task_step(&run->lane, task);
+    }
+    sb_mutex_lock(run->lock);
+    sb_run_settle_locked(run, &run->lane, task, state, &garbage);
+    sb_mutex_unlock(run->lock);
+    sb_run_free_tasks(run, garbage);
+    return status == SB_OK ? SB_OK : run_fail_here(run, &error, err);
+}
+
+static sb_status move_make(sb_run *run, lane_move move, sb_task *task, sb_event *event, bool *given,
+                           sb_error *err)
+{
+    sb_error error = {0};
+    switch (move) {
+    case MOVE_GIVE:
+        return give(run, task, event, given, err);
+    case MOVE_PULL:
+        return pull(run, err);
+    case MOVE_ASK:
+        run->asked = task;
+        *given = true;
+        *event = (sb_event){.kind = SB_EVENT_ASK,
+                            .op = run->ops[task->op].node->op_index,
+                            .seq = task->work.ask.chunk->seq,
+                            .ask = &task->work.ask};
+        return SB_OK;
+    case MOVE_STEP:
+        return step(run, task, err);
+    case MOVE_FAIL:
+        (void)sb_error_no_memory(&error, sizeof(sb_task));
+        return run_fail_here(run, &error, err);
+    case MOVE_WAIT:
+        break;
+    }
+    return SB_OK;
+}
+
+static bool is_cancelled(const sb_run *run)
+{
+    return atomic_load_explicit(&run->cancelled, memory_order_acquire);
+}
+
+static sb_status usable(const sb_run *run, sb_error *err)
+{
+    if (run->pid != sb_os_pid()) {
+        return sb_error_set(err, SB_STATE,
+                            "this run was started before a fork and cannot go on in the child");
+    }
+    return SB_OK;
+}
+
+static sb_status next_event(sb_run *run, sb_event *event, sb_error *err)
+{
+    int64_t deadline = sb_os_now_ns() + SB_WAKE_NS;
+    for (;;) {
+        bool given = false;
+        bool late = false;
+        sb_task *task = NULL;
+        sb_release_queue_drain(run->releases);
+        sb_mutex_lock(run->lock);
+        lane_move move = is_cancelled(run) ? MOVE_WAIT : move_locked(run, &task);
+        if (move == MOVE_WAIT && !is_cancelled(run)) {
+            late = !sb_cond_wait_until(run->lane_cond, run->lock, deadline);
+        }
+        sb_mutex_unlock(run->lock);
+        if (is_cancelled(run)) {
+            if (move == MOVE_GIVE && task != NULL) {
+                sb_task_free(run, task);
+            }
+            return sb_error_set(err, SB_CANCELLED, "the run was cancelled");
+        }
+        sb_status status = move_make(run, move, task, event, &given, err);
+        if (status != SB_OK || given) {
+            return status;
+        }
+        if (late || (move != MOVE_WAIT && sb_os_now_ns() >= deadline)) {
+            *event = (sb_event){.kind = SB_EVENT_WAKE, .op = -1};
+            return SB_OK;
+        }
+    }
+}
+
+sb_status sb_run_next(sb_run *run, sb_event *event, sb_error *err)
+{
+    sb_status status = usable(run, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (run->asked != NULL) {
+        return sb_error_set(err, SB_STATE, "the last call of the host was not answered");
+    }
+    if (is_cancelled(run)) {
+        return sb_error_set(err, SB_CANCELLED, "the run was cancelled");
+    }
+    if (run->held.kind == SB_TOKEN_ERROR) {
+        sb_token token = run->held;
+        run->held = (sb_token){0};
+        return run_fail(run, &token, err);
+    }
+    if (run->over) {
+        sb_release_queue_drain(run->releases);
+        *event = (sb_event){.kind = SB_EVENT_END, .op = -1};
+        return SB_OK;
+    }
+    return next_event(run, event, err);
+}
+
+sb_status sb_run_answer(sb_run *run, const sb_answer *answer, sb_error *err)
+{
+    sb_status status = usable(run, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    sb_task *task = run->asked;
+    if (task == NULL) {
+        return sb_error_set(err, SB_STATE, "nothing was asked of the host");
+    }
+    const sb_ask *ask = &task->work.ask;
+    if (!ask->whole_batch && (answer->done_count < 0 || answer->done_count > ask->row_count)) {
+        return sb_error_set(err, SB_INVALID, "%lld rows answered of %lld asked",
+                            (long long)answer->done_count, (long long)ask->row_count);
+    }
+    run->asked = NULL;
+    sb_task *garbage = NULL;
+    sb_task_state state = sb_task_answer(&run->lane, task, answer);
+    sb_mutex_lock(run->lock);
+    sb_run_settle_locked(run, &run->lane, task, state, &garbage);
+    sb_mutex_unlock(run->lock);
+    sb_run_free_tasks(run, garbage);
+    return SB_OK;
+}
+
+const sb_ask *sb_run_asked(const sb_run *run)
+{
+    return run->asked != NULL ? &run->asked->work.ask : NULL;
+}
+
+const sb_token *sb_run_failure(const sb_run *run)
+{
+    return &run->failure;
+}

@@ -1,0 +1,64 @@
+/* Runs: a plan over one source, driven by the thread that consumes it (the lane).
+ *
+ *     sb_run_new -> { sb_run_next [-> sb_run_answer] }* until END or an error -> sb_run_free
+ *
+ * The lane pulls the source, hands asks to the host and results out, in the source's order. Native workers take morsels through the
+ * operators; a run too small to need them does the same steps on the lane. The first error in source order ends the run, after every
+ * row before it came out.
+ *
+ * Threads: one run belongs to one thread; sb_run_cancel may be called by any. After a fork a run of the parent is only refused. */
+#ifndef SB_EXEC_RUN_H
+#define SB_EXEC_RUN_H
+
+#include "exec/op.h"
+
+#define SB_THREADS_MAX 256
+#ifdef SB_TEST_MORSEL
+#define SB_MORSEL_ROWS SB_TEST_MORSEL
+#else
+#define SB_MORSEL_ROWS 65536
+#endif
+#define SB_WAKE_NS ((int64_t)50 * 1000 * 1000)
+
+typedef struct sb_run sb_run;
+
+typedef struct sb_run_options {
+    int32_t threads;     /* 0: one a processor */
+    int64_t morsel_rows; /* 0: SB_MORSEL_ROWS */
+    sb_tier tier;
+    const bool *interpret; /* by function index; borrow for the call; NULL: none */
+    int32_t interpret_count;
+} sb_run_options;
+
+typedef enum sb_event_kind {
+    SB_EVENT_BATCH, /* chunk: out-owned, compact */
+    SB_EVENT_ASK,   /* ask: borrow until sb_run_answer; sb_run_next is refused before that */
+    SB_EVENT_WAKE,  /* nothing happened for a while */
+    SB_EVENT_END
+} sb_event_kind;
+
+typedef struct sb_event {
+    sb_event_kind kind;
+    int32_t op; /* ASK */
+    sb_seq seq;
+    sb_chunk *chunk;
+    const sb_ask *ask;
+} sb_event;
+
+/* Takes *source on success. Waits for native code when the tier is NATIVE; starts no thread. */
+sb_status sb_run_new(sb_plan *plan, struct ArrowArrayStream *source, const sb_run_options *options,
+                     sb_run **out, sb_error *err);
+/* The run's error is returned once; then, and after END, every call gives END. A cancelled run gives SB_CANCELLED. */
+sb_status sb_run_next(sb_run *run, sb_event *event, sb_error *err);
+/* Data in *answer is moved out of where it is used. What is wrong with it is an error of the run, at this operator; the status
+ * here is SB_STATE (nothing was asked), SB_INVALID (done_count is impossible): nothing happened then. */
+sb_status sb_run_answer(sb_run *run, const sb_answer *answer, sb_error *err);
+/* What the host was asked last and has not answered; NULL: nothing. */
+const sb_ask *sb_run_asked(const sb_run *run);
+/* Where the error that sb_run_next returned came from; kind NONE before. */
+const sb_token *sb_run_failure(const sb_run *run);
+void sb_run_cancel(sb_run *run);
+void sb_run_report(const sb_run *run, sb_buf *json);
+void sb_run_free(sb_run *run); /* take; NULL is fine. In a forked child the run is left as it is */
+
+#endif
