@@ -10,10 +10,10 @@
 #define SB_RT_ALL_ONES_SIZE 320 /* bytes: validity of a whole vector plus padding */
 
 typedef struct sb_rt_table {
-    uint64_t abi;                                                                  /*  0 */
-    const uint8_t *all_ones;                                                       /*  8: 0xff bytes */
-    void (*py_mod_f64)(double *out, const double *a, const double *b, int64_t n);      /* 16 */
-    void (*py_floordiv_f64)(double *out, const double *a, const double *b, int64_t n); /* 24 */
+    uint64_t abi;            /*  0 */
+    const uint8_t *all_ones; /*  8: 0xff bytes */
+    void (*py_mod_f64)(double *out, const double *a, const double *b, int64_t n);         /* 16 */
+    void (*py_floordiv_f64)(double *out, const double *a, const double *b, int64_t n);    /* 24 */
     void (*py_mod_i64)(int64_t *out, const int64_t *a, const int64_t *b, int64_t n);      /* 32 */
     void (*py_floordiv_i64)(int64_t *out, const int64_t *a, const int64_t *b, int64_t n); /* 40 */
 } sb_rt_table;

@@ -1,0 +1,339 @@
+/* The primitives against CPython's own answers (rt_vectors.h), against independent definitions on random operands, and the
+ * lane helpers against the primitives. */
+#include "rt/rt.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/compiler.h"
+#include "rt/rt_table.h"
+#include "rt/rt_vectors.h"
+
+#define INTS SB_COUNT_OF(vector_ints)
+#define DOUBLES SB_COUNT_OF(vector_doubles)
+#define RANDOM_ROUNDS 200000
+
+static int64_t int_of(uint64_t bits)
+{
+    int64_t x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+static double double_of(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+static int64_t int_at(size_t index)
+{
+    return int_of(vector_ints[index]);
+}
+
+static double double_at(size_t index)
+{
+    return double_of(vector_doubles[index]);
+}
+
+static bool same_int(int64_t x, uint64_t bits)
+{
+    return x == int_of(bits);
+}
+
+static bool same_double(double x, uint64_t bits)
+{
+    const double y = double_of(bits);
+    return (x != x && y != y) || memcmp(&x, &bits, sizeof(x)) == 0;
+}
+
+static void check(bool ok, const char *name, size_t k, size_t columns)
+{
+    if (!ok) {
+        fail_msg("%s: row %zu, column %zu differs from CPython", name, k / columns, k % columns);
+    }
+}
+
+/* A leaving op: same reason, *out written exactly when there is none. */
+#define LEAVING_GRID(name, rows, columns, at_a, at_b, type, same)                                  \
+    assert_int_equal(sizeof(name##_reasons) - 1, (rows) * (columns));                              \
+    for (size_t k = 0; k < (rows) * (columns); k++) {                                              \
+        const type untouched = 77;                                                                 \
+        type z = untouched;                                                                        \
+        const sb_reason reason = sb_rt_##name(at_a(k / (columns)), at_b(k % (columns)), &z);       \
+        check((char)('0' + (int)reason) == name##_reasons[k], #name " (reason)", k, (columns));    \
+        const bool ok = reason == SB_REASON_NONE ? same(z, name##_results[k]) : z == untouched;    \
+        check(ok, #name, k, (columns));                                                            \
+    }
+
+#define PLAIN_GRID(name, rows, columns, at_a, at_b, same)                                          \
+    for (size_t k = 0; k < (rows) * (columns); k++) {                                              \
+        check(name##_reasons[k] == '0', #name " (reason)", k, (columns));                          \
+        check(same(sb_rt_##name(at_a(k / (columns)), at_b(k % (columns))), name##_results[k]),     \
+              #name, k, (columns));                                                                \
+    }
+
+#define COMPARE_GRID(name, rows, columns, at_a, at_b)                                              \
+    assert_int_equal(sizeof(name##_results) - 1, (rows) * (columns));                              \
+    for (size_t k = 0; k < (rows) * (columns); k++) {                                              \
+        const bool z = sb_rt_##name(at_a(k / (columns)), at_b(k % (columns)));                     \
+        check((z ? '1' : '0') == name##_results[k], #name, k, (columns));                          \
+    }
+
+static void ints_are_cpythons(void **state)
+{
+    (void)state;
+    LEAVING_GRID(py_add_i64, INTS, INTS, int_at, int_at, int64_t, same_int)
+    LEAVING_GRID(py_sub_i64, INTS, INTS, int_at, int_at, int64_t, same_int)
+    LEAVING_GRID(py_mul_i64, INTS, INTS, int_at, int_at, int64_t, same_int)
+    LEAVING_GRID(py_floordiv_i64, INTS, INTS, int_at, int_at, int64_t, same_int)
+    LEAVING_GRID(py_mod_i64, INTS, INTS, int_at, int_at, int64_t, same_int)
+    LEAVING_GRID(py_truediv_i64, INTS, INTS, int_at, int_at, double, same_double)
+    PLAIN_GRID(ix_add, INTS, INTS, int_at, int_at, same_int)
+    PLAIN_GRID(ix_sub, INTS, INTS, int_at, int_at, same_int)
+    PLAIN_GRID(ix_udiv, INTS, INTS, int_at, int_at, same_int)
+}
+
+static void doubles_are_cpythons(void **state)
+{
+    (void)state;
+    PLAIN_GRID(py_add_f64, DOUBLES, DOUBLES, double_at, double_at, same_double)
+    PLAIN_GRID(py_sub_f64, DOUBLES, DOUBLES, double_at, double_at, same_double)
+    PLAIN_GRID(py_mul_f64, DOUBLES, DOUBLES, double_at, double_at, same_double)
+    LEAVING_GRID(py_truediv_f64, DOUBLES, DOUBLES, double_at, double_at, double, same_double)
+    LEAVING_GRID(py_floordiv_f64, DOUBLES, DOUBLES, double_at, double_at, double, same_double)
+    LEAVING_GRID(py_mod_f64, DOUBLES, DOUBLES, double_at, double_at, double, same_double)
+}
+
+static void one_operand_is_cpythons(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < INTS; k++) {
+        const int64_t a = int_at(k);
+        int64_t negated = 77;
+        double exact = 77;
+        const sb_reason neg = sb_rt_py_neg_i64(a, &negated);
+        check((char)('0' + (int)neg) == py_neg_i64_reasons[k], "py_neg_i64 (reason)", k, 1);
+        check(neg != SB_REASON_NONE ? negated == 77 : same_int(negated, py_neg_i64_results[k]),
+              "py_neg_i64", k, 1);
+        const sb_reason fits = sb_rt_py_exact_float_i64(a, &exact);
+        check((char)('0' + (int)fits) == py_exact_float_i64_reasons[k], "py_exact_float_i64", k, 1);
+        check(fits != SB_REASON_NONE ? exact == 77
+                                     : same_double(exact, py_exact_float_i64_results[k]),
+              "py_exact_float_i64", k, 1);
+        check(same_double(sb_rt_py_float_i64(a), py_float_i64_results[k]), "py_float_i64", k, 1);
+    }
+    for (size_t k = 0; k < DOUBLES; k++) {
+        check(same_double(sb_rt_py_neg_f64(double_at(k)), py_neg_f64_results[k]), "py_neg_f64", k,
+              1);
+    }
+    assert_int_equal(sb_rt_py_int_b(true), 1);
+    assert_int_equal(sb_rt_py_int_b(false), 0);
+}
+
+static void comparisons_are_cpythons(void **state)
+{
+    (void)state;
+    COMPARE_GRID(py_eq_i64, INTS, INTS, int_at, int_at)
+    COMPARE_GRID(py_lt_i64, INTS, INTS, int_at, int_at)
+    COMPARE_GRID(py_le_i64, INTS, INTS, int_at, int_at)
+    COMPARE_GRID(py_eq_f64, DOUBLES, DOUBLES, double_at, double_at)
+    COMPARE_GRID(py_lt_f64, DOUBLES, DOUBLES, double_at, double_at)
+    COMPARE_GRID(py_le_f64, DOUBLES, DOUBLES, double_at, double_at)
+    COMPARE_GRID(py_eq_i64_f64, INTS, DOUBLES, int_at, double_at)
+    COMPARE_GRID(py_lt_i64_f64, INTS, DOUBLES, int_at, double_at)
+    COMPARE_GRID(py_le_i64_f64, INTS, DOUBLES, int_at, double_at)
+    COMPARE_GRID(py_gt_i64_f64, INTS, DOUBLES, int_at, double_at)
+    COMPARE_GRID(py_ge_i64_f64, INTS, DOUBLES, int_at, double_at)
+}
+
+/* --- random operands against other definitions ------------------------------------------------------------------------ */
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* All magnitudes alike. */
+static int64_t any_int(uint64_t *state)
+{
+    const int64_t x = int_of(next_random(state));
+    return x / (INT64_C(1) << (next_random(state) % 63));
+}
+
+static uint64_t magnitude(int64_t x)
+{
+    return x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
+}
+
+/* Magnitude by long multiplication of 32-bit halves; true when it needs more than 64 bits. */
+static bool multiply(uint64_t a, uint64_t b, uint64_t *out)
+{
+    const uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX);
+    const uint64_t mid1 = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
+    const uint64_t mid2 = (a & UINT32_MAX) * (b >> 32) + (mid1 & UINT32_MAX);
+    const uint64_t high = (a >> 32) * (b >> 32) + (mid1 >> 32) + (mid2 >> 32);
+    *out = (mid2 << 32) | (low & UINT32_MAX);
+    return high != 0;
+}
+
+/* Does sign and magnitude fit an int64? */
+static bool fits(bool negative, uint64_t size)
+{
+    return size <= (uint64_t)INT64_MAX + (negative ? 1 : 0);
+}
+
+static void random_products(void **state)
+{
+    (void)state;
+    uint64_t random = 88172645463325252u;
+    int overflows = 0;
+    for (int k = 0; k < RANDOM_ROUNDS; k++) {
+        const int64_t a = any_int(&random);
+        const int64_t b = any_int(&random);
+        const bool negative = (a < 0) != (b < 0);
+        uint64_t size;
+        const bool wide = multiply(magnitude(a), magnitude(b), &size);
+        int64_t z = 0;
+        const sb_reason reason = sb_rt_py_mul_i64(a, b, &z);
+        if (wide || !fits(negative, size)) {
+            assert_int_equal(reason, SB_REASON_OVERFLOW);
+            overflows++;
+        } else {
+            assert_int_equal(reason, SB_REASON_NONE);
+            assert_true((uint64_t)z == (negative ? 0 - size : size));
+        }
+    }
+    assert_in_range(overflows, RANDOM_ROUNDS / 100, RANDOM_ROUNDS - RANDOM_ROUNDS / 100);
+}
+
+/* a == q * b + r with 0 <= r < b, or b < r <= 0, has one solution. */
+static void random_quotients(void **state)
+{
+    (void)state;
+    uint64_t random = 4101842887655102017u;
+    for (int k = 0; k < RANDOM_ROUNDS; k++) {
+        const int64_t a = any_int(&random);
+        const int64_t b = any_int(&random);
+        int64_t q = 0;
+        int64_t r = 0;
+        if (b == 0 || (a == INT64_MIN && b == -1)) {
+            continue;
+        }
+        assert_int_equal(sb_rt_py_floordiv_i64(a, b, &q), SB_REASON_NONE);
+        assert_int_equal(sb_rt_py_mod_i64(a, b, &r), SB_REASON_NONE);
+        assert_true(b > 0 ? r >= 0 && r < b : r <= 0 && r > b);
+        assert_true((uint64_t)q * (uint64_t)b + (uint64_t)r == (uint64_t)a);
+        assert_true(magnitude(q) <= magnitude(a)); /* so the sum above did not wrap twice */
+    }
+}
+
+/* Small multiples of 1/64: every intermediate is exact, so the definition by real numbers can be computed. */
+static void random_double_quotients(void **state)
+{
+    (void)state;
+    uint64_t random = 1181783497276652981u;
+    for (int k = 0; k < RANDOM_ROUNDS; k++) {
+        const int64_t x = any_int(&random) >> 34;
+        const int64_t y = any_int(&random) >> 34;
+        if (y == 0) {
+            continue;
+        }
+        int64_t q = 0;
+        int64_t r = 0;
+        double fq = 0;
+        double fr = 0;
+        assert_int_equal(sb_rt_py_floordiv_i64(x, y, &q), SB_REASON_NONE);
+        assert_int_equal(sb_rt_py_mod_i64(x, y, &r), SB_REASON_NONE);
+        const double a = (double)x / 64;
+        const double b = (double)y / 64;
+        assert_int_equal(sb_rt_py_floordiv_f64(a, b, &fq), SB_REASON_NONE);
+        assert_int_equal(sb_rt_py_mod_f64(a, b, &fr), SB_REASON_NONE);
+        assert_true(fq == (double)q);
+        assert_true(fr == (double)r / 64);
+        assert_true(signbit(fr) == signbit(b));
+    }
+}
+
+static void lanes_are_the_primitives(void **state)
+{
+    (void)state;
+    const sb_rt_table *rt = &sb_rt_table_default;
+    double fa[32];
+    double fb[32];
+    double fz[32];
+    int64_t ia[32];
+    int64_t ib[32];
+    int64_t iz[32];
+    for (size_t shift = 0; shift < 32; shift++) {
+        for (size_t k = 0; k < 32; k++) {
+            fa[k] = double_at(k % DOUBLES);
+            fb[k] = double_at((k + shift) % DOUBLES);
+            ia[k] = int_at(k % INTS);
+            ib[k] = int_at((k + shift) % INTS);
+        }
+        rt->py_mod_f64(fz, fa, fb, 32);
+        rt->py_mod_i64(iz, ia, ib, 31);
+        for (size_t k = 0; k < 31; k++) {
+            double f = 0;
+            int64_t i = 0;
+            if (sb_rt_py_mod_f64(fa[k], fb[k], &f) == SB_REASON_NONE) {
+                assert_true((f != f && fz[k] != fz[k]) || memcmp(&f, &fz[k], sizeof(f)) == 0);
+            }
+            if (sb_rt_py_mod_i64(ia[k], ib[k], &i) == SB_REASON_NONE) {
+                assert_true(i == iz[k]);
+            }
+        }
+        memcpy(fz, fa, sizeof(fz));
+        memcpy(iz, ib, sizeof(iz));
+        rt->py_floordiv_f64(fz, fz, fb, 32); /* in place */
+        rt->py_floordiv_i64(iz, ia, iz, 32);
+        for (size_t k = 0; k < 32; k++) {
+            double f = 0;
+            int64_t i = 0;
+            if (sb_rt_py_floordiv_f64(fa[k], fb[k], &f) == SB_REASON_NONE) {
+                assert_true((f != f && fz[k] != fz[k]) || memcmp(&f, &fz[k], sizeof(f)) == 0);
+            }
+            if (sb_rt_py_floordiv_i64(ia[k], ib[k], &i) == SB_REASON_NONE) {
+                assert_true(i == iz[k]);
+            }
+        }
+    }
+}
+
+static void table_is_complete(void **state)
+{
+    (void)state;
+    assert_int_equal(sb_rt_table_default.abi, SB_RT_ABI);
+    for (size_t k = 0; k < SB_RT_ALL_ONES_SIZE; k++) {
+        assert_int_equal(sb_rt_table_default.all_ones[k], 0xff);
+    }
+}
+
+static void reasons_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(sb_reason_name(SB_REASON_NONE), "none");
+    assert_string_equal(sb_reason_name(SB_REASON_DIV_ZERO), "div_zero");
+    assert_string_equal(sb_reason_name(SB_REASON_RAISE), "raise");
+    assert_string_equal(sb_reason_name(SB_REASON_COUNT), "unknown");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ints_are_cpythons),       cmocka_unit_test(doubles_are_cpythons),
+        cmocka_unit_test(one_operand_is_cpythons), cmocka_unit_test(comparisons_are_cpythons),
+        cmocka_unit_test(random_products),         cmocka_unit_test(random_quotients),
+        cmocka_unit_test(random_double_quotients), cmocka_unit_test(lanes_are_the_primitives),
+        cmocka_unit_test(table_is_complete),       cmocka_unit_test(reasons_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
