@@ -3,7 +3,7 @@ SETUP = @python3 tools/setup.py
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly bench fmt tidy cover docs wheel
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate bench fmt tidy cover docs wheel
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
@@ -38,6 +38,10 @@ fuzz:         ## compiled against CPython on generated functions, for a few minu
 fuzz-nightly: ## ten times as many, new ones every day; what it finds is kept in fuzz/corpus
 	$(SETUP) fuzz
 	@$(PY) -m fuzz.differential --functions 20000 --seed "$$(date +%F)" --jobs "$$(nproc)" --keep fuzz/corpus
+
+mutate:       ## one seeded error after another: the fuzzer must find each
+	$(SETUP) fuzz
+	@$(PY) -m fuzz.mutate
 
 bench:        ## benchmarks beside their peers; answers are checked first
 	$(SETUP) bench
