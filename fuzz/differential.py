@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -145,6 +145,7 @@ class Fuzzer:
         self.pool = Pool(seed)
         self.totals = Totals()
         self.findings: list[Finding] = []
+        self.types: set[str] = set()  # of the present function's result, in all its runs
 
     def run_function(self, function: Function, fn: object, index: int) -> Finding | None:
         """All cases of one function; the first difference."""
@@ -152,6 +153,7 @@ class Fuzzer:
         tier = self.tier if self.tier != "mixed" else TIERS[index % 2]
         totals = self.totals
         totals.functions += 1
+        self.types = set()
         good: list[tuple] = []
         bad: list[tuple[tuple, Failure]] = []
         reached = Counter()
@@ -204,6 +206,10 @@ class Fuzzer:
             case.table,
             self.engine.data_error,
         )
+        if found is None and outcome.table is not None and "y" in outcome.table.column_names:
+            self.types.add(str(outcome.table.schema.field("y").type))
+            if len(self.types) > 1:
+                found = Mismatch("type", f"the type depends on the values: {sorted(self.types)}")
         return Finding(found, case) if found else None
 
     def count(self, case: Case, outcome: Outcome, reached: Counter, success: bool) -> None:
@@ -372,7 +378,7 @@ def worker(args: argparse.Namespace, indices: range) -> int:
             report_finding(engine, f, args.seed, args.keep, not args.no_shrink)
             for f in fuzzer.findings
         ]
-    print("result " + json.dumps({"totals": asdict(fuzzer.totals), "texts": texts}), flush=True)
+    print("result " + json.dumps({"totals": vars(fuzzer.totals), "texts": texts}), flush=True)
     return 0
 
 

@@ -271,7 +271,7 @@ class Writer:
         return Expr(
             f"({left.text} {op} {right.text})",
             join(left.tags, right.tags),
-            True,
+            left.dynamic and right.dynamic,
             left.loopy or right.loopy,
             max(left.weight, right.weight),
         )
@@ -286,7 +286,7 @@ class Writer:
         return Expr(
             f"({then.text} if {guard} else {other.text})",
             join(then.tags, other.tags),
-            True,
+            then.dynamic or other.dynamic,
             then.loopy or other.loopy,
             max(then.weight, other.weight),
         )
@@ -353,7 +353,7 @@ class Writer:
             test = rng.choices(("is None", "is not None", "== None", "!= None"), (5, 5, 1, 1))[0]
             return Expr(f"({name} {test})", "b", True)
         if pick < 0.12:
-            return Expr(f"({self.some_read().text} {rng.choice(('==', '!='))} None)", "b", True)
+            return Expr(f"({self.some_read().text} {rng.choice(('==', '!='))} None)", "b")
         if pick < 0.55:
             left, right = self.dynamic(rng.choice("iiffm"), depth), self.comparable(depth)
             if rng.random() < 0.3:

@@ -71,7 +71,8 @@ class Trial:
         return found if found is not None and found.what == self.what else None
 
     def plausible(self, expected: Expected) -> bool:
-        """The values are of the result type, and a name that does not exist is no way to fail."""
+        """The values are of the result type, a name that does not exist is no way to fail, and where the finding is
+        about the type itself some value still shows it."""
         for failure in expected.failures.values():
             if failure.why == "kind" or type(failure.exception) in (
                 NameError,
@@ -79,7 +80,8 @@ class Trial:
                 RecursionError,
             ):
                 return False
-        return True
+        about_type = self.what == "type" or "PlanError" in self.what
+        return not about_type or any(v is not None for v in expected.values)
 
 
 def shrink_case(engine: Engine, finding) -> tuple[str, list[tuple], Settings, Mismatch]:
