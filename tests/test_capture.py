@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import functools
 import importlib.util
 import itertools
@@ -673,18 +674,18 @@ def test_statements_and_expressions():
         else
           AUGASSIGN 2 FloorDiv
             CONST_INT 2
-        FOR 5
+        FOR 6
           CALL range
             CONST_INT 1
             LOCAL 1
             CONST_INT 2
           AUGASSIGN 3 Sub
-            LOCAL 5
+            LOCAL 6
         PASS
         EXPR
           CONST_FLOAT 1.5
         RETURN""").split("\n")
-    assert dump(capture(statements).blob).split("\n")[1] == "locals 0:a 1:b 2:c 3:d 4:e 5:i"
+    assert dump(capture(statements).blob).split("\n")[1] == "locals 0:a 1:b 2:c 3:d 4:e 5:f 6:i"
 
 
 BIG, NAN, TEXT, LONE, NOTHING, FLAG = 2**63, math.nan, "héllo", "\ud800", None, True
@@ -787,6 +788,48 @@ def test_shadowed_names():
 
     assert refused(builtin_by_parameter)[:2] == ("unknown_call", "range")
     assert body(local_before_global)[-1] == "  LOCAL 1"
+
+
+def test_locals_that_only_dropped_code_binds(tmp_path):
+    module = load(tmp_path, "def f(x):\n    if 0:\n        dropped = x\n    return x\n")
+    assert "ASSIGN 1" in body(module.f)[2]
+
+
+def test_targets_of_comprehensions_are_no_locals(tmp_path):
+    module = load(
+        tmp_path, "def f(x):\n    if x:\n        return [k for k in x]\n    return k\nk = 5\n"
+    )
+    assert capture(module.f).guards.names["k"] == ("global", 5)
+    module = load(tmp_path, "def f(x):\n    [(k := i) for i in x]\n    return k\nk = 5\n")
+    assert "k" not in capture(module.f).guards.names
+
+
+def test_objects_that_pretend_to_be_functions():
+    class Pretender:
+        @property
+        def __class__(self):
+            return type(capture)
+
+    assert [r.detail for r in capture(Pretender()).refusals] == ["an object of class Pretender"]
+
+
+def test_a_doctest(tmp_path):
+    module = load(
+        tmp_path,
+        """
+        def documented():
+            '''
+            >>> from sabot._capture import capture
+            >>> fn = lambda x: x + 1
+            >>> capture(fn).refusals
+            ()
+            >>> capture(fn).node.lineno
+            1
+            '''
+        """.replace("\n        ", "\n"),
+    )
+    finder = doctest.DocTestFinder().find(module.documented, globs={})
+    assert doctest.DocTestRunner().run(finder[0]) == (0, 4)
 
 
 def test_range_under_another_name(tmp_path):

@@ -10,6 +10,7 @@ Importing this module is cheap: parsing and encoding are imported by the first c
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 _VARARGS, _VARKEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x4, 0x8, 0x20, 0x80, 0x200
-_NAMED = (BuiltinFunctionType, type)  # their names are data; elsewhere a name may be a property
 _BLOBS_MAX = 8  # of one code object, by captured values
 
 
@@ -100,7 +100,8 @@ def capture(fn: object) -> Captured:
         and (known.guards is None or known.guards.changed() is None)
     ):
         return known
-    captured = _capture_function(fn) if isinstance(fn, FunctionType) else _capture_other(fn)
+    # By exact type: isinstance would ask an object for its __class__, which may be code of its own.
+    captured = _capture_function(fn) if type(fn) is FunctionType else _capture_other(fn)
     _by_function[id(fn)] = captured
     return captured
 
@@ -117,7 +118,7 @@ class _Code:
     def __init__(self, code: CodeType) -> None:
         key = id(code)
         self.code = weakref.ref(code, lambda _: _forget(key))
-        self.locals = tuple(dict.fromkeys(code.co_varnames + code.co_cellvars))
+        self.locals: tuple[str, ...] = ()
         self.node: FunctionNode | None = None
         self.owner: str | None = None
         self.source: Source | None = None
@@ -160,7 +161,7 @@ def _capture_other(fn: object) -> Captured:
     captured.file, captured.first_line, captured.params = "", 0, None
     captured.blob = captured.guards = captured.node = captured.owner = captured.source = None
     captured.annotations = {}
-    if isinstance(fn, MethodType) and isinstance(fn.__func__, FunctionType):
+    if type(fn) is MethodType and type(fn.__func__) is FunctionType:
         below = _capture_function(fn.__func__)
         captured.name, captured.file, captured.first_line = below.name, below.file, below.first_line
         captured.params = (below.params or ())[1:]
@@ -169,7 +170,11 @@ def _capture_other(fn: object) -> Captured:
         detail = "a bound method"
     else:
         kind = type(fn).__name__
-        name: object = getattr(fn, "__name__", "") if isinstance(fn, _NAMED) else ""
+        named = kind in (
+            "builtin_function_or_method",
+            "type",
+        )  # their names are data, not properties
+        name: object = getattr(fn, "__name__", "") if named else ""
         captured.name = str(name or kind)
         detail = f"{kind} {name}" if name else f"an object of class {kind}"
     captured.refusals = (_whole(captured, "signature", detail),)
@@ -178,6 +183,7 @@ def _capture_other(fn: object) -> Captured:
 
 def _read_code(code: CodeType, module_globals: dict[str, object]) -> _Code:
     """Finds the node of a code object. What was found is kept; a missing source is looked for again the next time."""
+    from sabot._scope import own_names
     from sabot._source import TooDeepError, sources_of
 
     entry = _Code(code)
@@ -193,7 +199,9 @@ def _read_code(code: CodeType, module_globals: dict[str, object]) -> _Code:
                 failure = ("source_mismatch", "")
             continue
         entry.node, entry.owner, entry.source = match.node, match.owner, source
-        entry.names = _outer_names(match.node, entry)
+        bound, entry.names = own_names(match.node, partial(_mangle, match.owner))
+        entry.locals = tuple(dict.fromkeys((*_given(code), *bound)))
+        entry.names = tuple(name for name in entry.names if name not in entry.locals)
         entry.refusals = _signature(code, match.node)
         _by_code[id(code)] = entry
         return entry
@@ -260,36 +268,19 @@ def _params(fn: FunctionType) -> tuple[Param, ...]:
     return tuple(params)
 
 
+def _given(code: CodeType) -> tuple[str, ...]:
+    """The names of all parameters, *args and **kwargs last."""
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & _VARARGS) + bool(code.co_flags & _VARKEYWORDS)
+    return code.co_varnames[:count]
+
+
 def _annotations(fn: FunctionType) -> dict[str, Annotation]:
     written: object = fn.__annotations__
     if type(written) is not dict or not written:
         return {}
     spaces = (fn.__globals__, builtins_of(fn))
     return {name: resolve(value, spaces) for name, value in written.items()}
-
-
-def _outer_names(node: FunctionNode, entry: _Code) -> tuple[str, ...]:
-    """The names that a function's own statements use and that are not its locals, as the code object has them."""
-    import ast
-
-    nested = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-    names: dict[str, None] = {}
-    inside = set(entry.locals)
-    stack: list[ast.AST] = (
-        [node.body] if isinstance(node, ast.Lambda) else list(reversed(node.body))
-    )
-    while stack:
-        place = stack.pop()
-        if isinstance(place, ast.Name):
-            name = _mangle(entry.owner, place.id)
-            if name not in inside:
-                names[name] = None
-        elif isinstance(place, ast.AnnAssign):
-            if place.value is not None:  # without a value it only says that the name is a local
-                stack += [place.value, place.target]
-        elif not isinstance(place, nested):
-            stack.extend(reversed(list(ast.iter_child_nodes(place))))
-    return tuple(names)
 
 
 def _mangle(owner: str | None, name: str) -> str:
@@ -341,7 +332,7 @@ def _value_key(value: object) -> Hashable:
     """Tells values apart as far as a blob does: scalars by value, all else by what the encoder asks about it."""
     if is_scalar(value):
         return scalar_key(value)
-    return id(type(value)), id(value) if isinstance(value, (BuiltinFunctionType, type)) else 0
+    return id(type(value)), id(value) if type(value) in (BuiltinFunctionType, type) else 0
 
 
 def _default_places(node: FunctionNode) -> list[ast.expr | ast.arg]:

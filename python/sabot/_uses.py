@@ -45,6 +45,20 @@ def read_uses(captured: Captured, param: str) -> Uses:
     return Uses(**seen)
 
 
+def _text(node: ast.expr) -> str:
+    """A short text of a name, a dotted name or a constant."""
+    attributes: list[str] = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    root = "..."
+    if isinstance(node, ast.Name):
+        root = node.id
+    elif isinstance(node, ast.Constant):
+        root = repr(node.value)[:40]
+    return ".".join([root, *reversed(attributes)])
+
+
 class _Reader:
     def __init__(self, captured: Captured, param: str) -> None:
         self._captured = captured
@@ -122,7 +136,7 @@ class _Reader:
             case ast.Call(ast.Attribute(inner, "column")) if self._is_param(inner):
                 yield "batch_attribute", ".column(...)"
             case ast.Call(ast.Attribute(inner, "get"), [_, *_]) if self._is_param(inner):
-                yield "item", f".get({ast.unparse(node.args[0])})"
+                yield "item", f".get({_text(node.args[0])})"
             case ast.Attribute(inner, name) if name in _BATCH_ATTRIBUTES and self._is_param(inner):
                 yield "batch_attribute", f".{name}"
             case ast.Attribute(inner, name) if name in _ITEM_METHODS:
@@ -130,7 +144,7 @@ class _Reader:
                 if item is not None:
                     yield "compute", f"{item}.{name}"
             case ast.Subscript() if self._is_param(node.value) and self._names_a_field(node.slice):
-                yield "item", f"[{ast.unparse(node.slice)}]"
+                yield "item", f"[{_text(node.slice)}]"
             case _:
                 pass
         if isinstance(node, ast.Call):
@@ -142,9 +156,9 @@ class _Reader:
             for argument in arguments:
                 item = self._item(argument)
                 if item is not None:
-                    yield "compute", f"{item} in {ast.unparse(node.func)}(...)"
+                    yield "compute", f"{item} in {_text(node.func)}(...)"
         if any(self._is_param(argument) for argument in arguments):
-            yield "opaque", ast.unparse(node.func)
+            yield "opaque", _text(node.func)
 
     def _settle(self, node: ast.AST) -> ast.AST:
         """What a local that is assigned once stands for."""
@@ -166,7 +180,7 @@ class _Reader:
         """The text of the subscript where a node is an item of the parameter."""
         node = self._settle(node)
         if isinstance(node, ast.Subscript) and self._is_param(node.value):
-            return f"[{ast.unparse(node.slice)}]"
+            return f"[{_text(node.slice)}]"
         return None
 
     def _names_a_field(self, key: ast.expr) -> bool:
@@ -206,8 +220,8 @@ class _Reader:
 
     def _value(self, name: str) -> object:
         """What a name outside the function stands for now; None where it is a local or not defined."""
-        fn = self._captured.fn
-        if not isinstance(fn, FunctionType) or name in fn.__code__.co_varnames:
+        fn = getattr(self._captured.fn, "__func__", self._captured.fn)  # of a method, the function
+        if type(fn) is not FunctionType or name in fn.__code__.co_varnames:
             return None
         if name in fn.__code__.co_freevars:
             return find_names(fn, (name,))[name].value
