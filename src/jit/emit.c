@@ -13,7 +13,8 @@
  *
  * Width. Short bodies are interleaved: the latency of a chain of operations hides behind other chains, and the loop round the
  * block costs less a row. Long ones would run out of registers. An int64 product or division in lanes needs conversions that
- * only AVX-512 has; below that few lanes keep the rare exact path short.
+ * only AVX-512 has; below that few lanes keep the rare exact path short, and loops whose rows make different numbers of turns are
+ * scalar: a turn under a mask costs more there than the lanes win.
  *
  * Memory: one allocation for the tables, three buffers; all given back. */
 #include "jit/emit.h"
@@ -29,7 +30,7 @@ typedef struct level {
     const char *name;
     const char *attributes;
     bool converts, multiplies;
-    uint32_t short_body;  /* instructions up to which `lanes_short` rows run side by side */
+    uint32_t short_body;  /* weight up to which `lanes_short` rows run side by side */
     uint32_t medium_body; /* ... `lanes_medium` rows */
     int lanes_short, lanes_medium, lanes_long;
 } level;
@@ -37,11 +38,11 @@ typedef struct level {
 static const level levels[] = {
     {"x86-64", "\"target-cpu\"=\"x86-64\"", false, false, 10, 0, 16, 8, 8},
     {"x86-64-v2", "\"target-cpu\"=\"x86-64-v2\"", false, false, 10, 0, 16, 8, 8},
-    {"x86-64-v3", "\"target-cpu\"=\"x86-64-v3\"", false, false, 12, 0, 16, 8, 8},
+    {"x86-64-v3", "\"target-cpu\"=\"x86-64-v3\"", false, false, 16, 0, 16, 8, 8},
     {"x86-64-v4",
      "\"target-cpu\"=\"x86-64-v4\" \"prefer-vector-width\"=\"512\" "
      "\"min-legal-vector-width\"=\"512\"",
-     true, true, 14, 28, 32, 16, 8},
+     true, true, 18, 36, 32, 16, 8},
     {"aarch64", "", true, false, 10, 0, 16, 8, 8},
     {"generic", "", false, false, 10, 0, 16, 8, 8},
 };
@@ -65,8 +66,11 @@ int sb_emit_choose_lanes(const sb_ir *ir, const char *cpu_level)
     uint32_t body = 0;
     for (size_t i = 1; i < ir->insts.count; i++) {
         const sb_inst *inst = &ir->insts.items[i];
+        if (inst->op == SB_IR_END_LOOP && !ir->insts.items[inst->a].uniform && !found->multiplies) {
+            return 1;
+        }
         const uint8_t flags = sb_op_infos[inst->op].flags;
-        body += !inst->uniform && inst->prim != SB_PRIM_VOID && (flags & SB_OP_STRUCT) == 0;
+        body += (flags & SB_OP_STRUCT) == 0 ? sb_emit_weight(inst) : 0;
     }
     if (body <= found->short_body) {
         return found->lanes_short;
@@ -598,7 +602,7 @@ static void write_function(sb_emitter *e, sb_buf *text)
     sb_buf_text(text, "}\n");
 }
 
-static void emit_entry(sb_emitter *e, bool careful, sb_buf *text)
+static sb_status emit_entry(sb_emitter *e, bool careful, sb_buf *text, sb_error *err)
 {
     const sb_ir *ir = e->ir;
     e->careful = careful;
@@ -620,7 +624,15 @@ static void emit_entry(sb_emitter *e, bool careful, sb_buf *text)
     } else {
         end_block_lanes(e);
     }
+    const sb_buf *parts[] = {&e->prologue, &e->head, &e->body};
+    for (size_t i = 0; i < SB_COUNT_OF(parts); i++) {
+        const sb_status status = sb_buf_status(parts[i], err);
+        if (status != SB_OK) {
+            return status;
+        }
+    }
     write_function(e, text);
+    return SB_OK;
 }
 
 /* --- exported ------------------------------------------------------------------------------------------------------- */
@@ -681,19 +693,16 @@ sb_status sb_emit_llvm(const sb_ir *ir, const sb_emit_options *options, sb_buf *
     }
     sb_emit_infos(&e);
     if (options->fast) {
-        emit_entry(&e, false, text);
+        SB_TRY(emit_entry(&e, false, text, err));
     }
     if (options->careful) {
-        emit_entry(&e, true, text);
+        SB_TRY(emit_entry(&e, true, text, err));
     }
     sb_buf_printf(text,
                   "attributes #0 = { nounwind %s \"no-builtins\" }\n"
                   "!0 = !{!\"branch_weights\", i32 1, i32 1000}\n"
                   "!1 = !{!\"branch_weights\", i32 1000, i32 1}\n",
                   found->attributes);
-    SB_TRY(sb_buf_status(&e.prologue, err));
-    SB_TRY(sb_buf_status(&e.head, err));
-    SB_TRY(sb_buf_status(&e.body, err));
     SB_TRY(sb_buf_status(text, err));
 out:
     sb_buf_release(&e.prologue);

@@ -58,6 +58,7 @@ typedef struct sb_emit_frame {
     uint32_t then_from; /* label the then-region's values come from */
     uint32_t skip_from; /* label from which a region is skipped (IF_LANES) */
     uint32_t mask_slot; /* LOOP: alloca of the turn's mask */
+    sb_ev words;        /* LOOP: the turn's mask as words, without mask registers */
     bool uniform;       /* LOOP: all lanes make the same number of turns */
 } sb_emit_frame;
 
@@ -138,6 +139,7 @@ void sb_eb_branch(sb_emitter *e, sb_ev c, uint32_t yes, uint32_t no);
 void sb_eb_branch_rare(sb_emitter *e, sb_ev c, uint32_t yes, uint32_t no); /* yes is unlikely */
 
 /* --- emit_region.c ------------------------------------------------------------------------------------------------ */
+uint32_t sb_emit_weight(const sb_inst *inst); /* about how many machine operations a lane */
 void sb_emit_infos(sb_emitter *e);
 void sb_emit_check(sb_emitter *e, sb_ev cond, sb_reason reason); /* lanes where cond leave */
 void sb_emit_check_sign(sb_emitter *e, sb_ev word,
@@ -158,7 +160,8 @@ void sb_emit_end_loop(sb_emitter *e, sb_value i); /* and its RESULTs */
 sb_ev sb_emit_op(sb_emitter *e, const sb_inst *inst);
 sb_ev sb_emit_div_i64(sb_emitter *e, const sb_inst *inst);
 sb_ev sb_emit_div_f64(sb_emitter *e, const sb_inst *inst);
-sb_ev sb_emit_is_zero(sb_emitter *e, sb_ev v); /* of an int64 or double */
+sb_ev sb_emit_to_double(sb_emitter *e, sb_ev a); /* rounded once */
+sb_ev sb_emit_is_zero(sb_emitter *e, sb_ev v);   /* of an int64 or double */
 sb_ev sb_emit_udiv(sb_emitter *e, sb_ev a, sb_ev b);
 uint32_t sb_emit_spill(sb_emitter *e, unsigned index,
                        sb_ev v); /* alloca of a call's operand, v (unless EV_NONE) stored */

@@ -15,7 +15,10 @@
 #define TWO_63 9223372036854775808.0
 #define EXACT_MAX (INT64_C(1) << 53)                 /* ints up to here are doubles */
 #define PRODUCT_MAX_BITS INT64_C(0x43DFFFFFFFFFFFFB) /* 2**63 * (1 - 5 * 2**-53) */
-#define MAGNITUDE INT64_MAX                          /* a double's bits without its sign */
+#define TWO_52_BITS INT64_C(0x4330000000000000)
+#define TWO_84_BITS INT64_C(0x4530000000000000)
+#define TWO_84_63_52 0x1.00000801p84 /* 2**84 + 2**63 + 2**52 */
+#define MAGNITUDE INT64_MAX          /* a double's bits without its sign */
 
 static sb_ev add_sub(sb_emitter *e, const char *op, sb_ev a, sb_ev b)
 {
@@ -41,6 +44,23 @@ static sb_ev neg(sb_emitter *e, sb_ev a)
     return r;
 }
 
+/* Without an instruction for vectors: the upper and the lower 32 bits each become the low digits of a large double, by their bit
+ * pattern alone; taking the large parts away is exact, so that the last addition is the only one that rounds. */
+sb_ev sb_emit_to_double(sb_emitter *e, sb_ev a)
+{
+    if (e->converts || !a.vec) {
+        return sb_eb_cast(e, "sitofp", a, SB_PRIM_F64);
+    }
+    const sb_ev biased = sb_eb_bin(e, "xor", a, sb_ev_int(INT64_MIN));
+    const sb_ev high =
+        sb_eb_bin(e, "or", sb_eb_bin(e, "lshr", biased, sb_ev_int(32)), sb_ev_int(TWO_84_BITS));
+    const sb_ev low =
+        sb_eb_bin(e, "or", sb_eb_bin(e, "and", a, sb_ev_int(UINT32_MAX)), sb_ev_int(TWO_52_BITS));
+    const sb_ev upper = sb_eb_bin(e, "fsub", sb_eb_cast(e, "bitcast", high, SB_PRIM_F64),
+                                  sb_ev_double(TWO_84_63_52));
+    return sb_eb_bin(e, "fadd", upper, sb_eb_cast(e, "bitcast", low, SB_PRIM_F64));
+}
+
 /* --- products ------------------------------------------------------------------------------------------------------- */
 
 static sb_ev mul_by_const(sb_emitter *e, sb_ev a, int64_t c)
@@ -58,8 +78,8 @@ static sb_ev mul_by_const(sb_emitter *e, sb_ev a, int64_t c)
 /* A word per lane that is negative where the product may not fit. */
 static sb_ev doubtful_products(sb_emitter *e, sb_ev a, sb_ev b)
 {
-    const sb_ev x = sb_eb_cast(e, "sitofp", a, SB_PRIM_F64);
-    const sb_ev y = sb_eb_cast(e, "sitofp", b, SB_PRIM_F64);
+    const sb_ev x = sb_emit_to_double(e, a);
+    const sb_ev y = sb_emit_to_double(e, b);
     const sb_ev bits = sb_eb_cast(e, "bitcast", sb_eb_bin(e, "fmul", x, y), SB_PRIM_I64);
     const sb_ev size = sb_eb_bin(e, "and", bits, sb_ev_int(MAGNITUDE));
     return sb_eb_bin(e, "sub", sb_ev_int(PRODUCT_MAX_BITS), size);
@@ -214,8 +234,8 @@ static sb_ev truediv_i64(sb_emitter *e, sb_ev a, sb_ev b)
 {
     sb_emit_check(e, sb_emit_is_zero(e, b), SB_REASON_DIV_ZERO);
     sb_emit_check(e, sb_eb_or(e, beyond_exact(e, a), beyond_exact(e, b)), SB_REASON_BIGINT);
-    const sb_ev x = sb_eb_cast(e, "sitofp", a, SB_PRIM_F64);
-    const sb_ev y = sb_eb_cast(e, "sitofp", b, SB_PRIM_F64);
+    const sb_ev x = sb_emit_to_double(e, a);
+    const sb_ev y = sb_emit_to_double(e, b);
     return sb_eb_bin(e, "fdiv", x, y);
 }
 
@@ -224,7 +244,7 @@ static sb_ev truediv_i64(sb_emitter *e, sb_ev a, sb_ev b)
 static sb_ev compare_mixed(sb_emitter *e, sb_ev a, sb_ev f, const char *floats, const char *ints,
                            bool above)
 {
-    const sb_ev d = sb_eb_cast(e, "sitofp", a, SB_PRIM_F64);
+    const sb_ev d = sb_emit_to_double(e, a);
     const sb_ev equal = sb_eb_cmp(e, "fcmp oeq", d, f);
     const sb_ev low = sb_eb_cmp(e, "fcmp olt", d, sb_ev_double(TWO_63));
     const sb_ev safe = sb_eb_select(e, low, d, sb_ev_double(0.0));
@@ -295,7 +315,7 @@ static sb_ev emit_plain(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
     case SB_IR_PY_INT_B:
         return sb_eb_cast(e, "zext", a, SB_PRIM_I64);
     case SB_IR_PY_FLOAT_I64:
-        return sb_eb_cast(e, "sitofp", a, SB_PRIM_F64);
+        return sb_emit_to_double(e, a);
     case SB_IR_PY_ADD_F64:
         return sb_eb_bin(e, "fadd", a, b);
     case SB_IR_PY_SUB_F64:
@@ -346,7 +366,7 @@ static sb_ev emit_leaving(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
     switch (inst->op) {
     case SB_IR_PY_EXACT_FLOAT_I64:
         sb_emit_check(e, beyond_exact(e, a), SB_REASON_BIGINT);
-        return sb_eb_cast(e, "sitofp", a, SB_PRIM_F64);
+        return sb_emit_to_double(e, a);
     case SB_IR_PY_ADD_I64:
         return add_sub(e, "add", a, b);
     case SB_IR_PY_SUB_I64:

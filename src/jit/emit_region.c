@@ -25,7 +25,7 @@
 
 /* --- facts about regions ------------------------------------------------------------------------------------------- */
 
-static uint32_t op_weight(const sb_inst *inst)
+uint32_t sb_emit_weight(const sb_inst *inst)
 {
     switch (inst->op) {
     case SB_IR_PY_FLOORDIV_F64:
@@ -67,7 +67,7 @@ void sb_emit_infos(sb_emitter *e)
             }
         } else if (depth > 0) {
             sb_emit_region_info *info = &e->infos[e->frames[depth - 1].inst];
-            info->weight += op_weight(inst);
+            info->weight += sb_emit_weight(inst);
             info->leaves |= (sb_op_infos[inst->op].flags & SB_OP_LEAVES) != 0;
         }
     }
@@ -369,6 +369,47 @@ void sb_emit_end_if(sb_emitter *e)
     e->mask = mask_after(e, frame);
 }
 
+/* Without mask registers a mask that lives from turn to turn is kept as words: as bits it would be packed and unpacked. */
+static uint32_t mask_slot(sb_emitter *e)
+{
+    return sb_eb_slot(e, e->multiplies ? SB_PRIM_B : SB_PRIM_I64, true);
+}
+
+static void store_first_mask(sb_emitter *e, uint32_t slot, sb_ev mask)
+{
+    sb_eb_store(e, slot, e->multiplies ? mask : sb_eb_cast(e, "sext", mask, SB_PRIM_I64));
+}
+
+/* Takes the lanes that do not go on out of the loop's mask; is one left? `frame->words` are the words that this turn began
+ * with: the optimizer sees through sext alone, not through their `and`. */
+static sb_ev store_next_mask(sb_emitter *e, const sb_emit_frame *frame, sb_ev again)
+{
+    again = sb_eb_widen(e, again);
+    if (e->careful || e->multiplies) { /* lanes may have left in this turn */
+        again = sb_eb_and(e, e->mask, again);
+    }
+    if (e->multiplies) {
+        sb_eb_store(e, frame->mask_slot, again);
+        return sb_eb_any(e, again);
+    }
+    const sb_ev go = sb_eb_cast(e, "sext", again, SB_PRIM_I64);
+    const sb_ev words = sb_eb_bin(e, "and", frame->words, go);
+    sb_eb_store(e, frame->mask_slot, words);
+    const sb_ev some = sb_eb_temp(e, SB_PRIM_I64, false);
+    sb_buf_printf(e->out, "call i64 @llvm.vector.reduce.or.v%" PRIu32 "i64(%s %%t%" PRIu32 ")\n",
+                  e->lanes, sb_eb_type(e, SB_PRIM_I64, true), words.id);
+    return sb_eb_cmp(e, "icmp ne", some, sb_ev_int(0));
+}
+
+static sb_ev load_mask(sb_emitter *e, sb_emit_frame *frame)
+{
+    if (e->multiplies) {
+        return sb_eb_load(e, frame->mask_slot, SB_PRIM_B, true);
+    }
+    frame->words = sb_eb_load(e, frame->mask_slot, SB_PRIM_I64, true);
+    return sb_eb_cmp(e, "icmp slt", frame->words, sb_ev_int(0));
+}
+
 /* --- loop ---------------------------------------------------------------------------------------------------------- */
 
 static bool is_op(const sb_emitter *e, size_t i, sb_op_code op)
@@ -418,8 +459,8 @@ void sb_emit_loop(sb_emitter *e, sb_value i)
         sb_eb_store(e, e->others[k].id, vec ? sb_eb_widen(e, init) : init);
     }
     if (!frame->uniform) {
-        frame->mask_slot = sb_eb_slot(e, SB_PRIM_B, true);
-        sb_eb_store(e, frame->mask_slot, sb_eb_widen(e, sb_emit_mask(e)));
+        frame->mask_slot = mask_slot(e);
+        store_first_mask(e, frame->mask_slot, sb_eb_widen(e, sb_emit_mask(e)));
     }
     sb_eb_jump(e, frame->first);
     sb_eb_label(e, frame->first);
@@ -427,7 +468,7 @@ void sb_emit_loop(sb_emitter *e, sb_value i)
         e->values[k] = sb_eb_load(e, e->others[k].id, insts[k].prim, e->others[k].vec);
     }
     if (!frame->uniform) {
-        e->mask = sb_eb_load(e, frame->mask_slot, SB_PRIM_B, true);
+        e->mask = load_mask(e, frame);
     }
 }
 
@@ -450,9 +491,7 @@ static void store_args(sb_emitter *e, const sb_emit_frame *frame)
 static sb_ev another_turn(sb_emitter *e, const sb_emit_frame *frame, sb_ev again)
 {
     if (!frame->uniform) {
-        const sb_ev going = sb_eb_and(e, e->mask, sb_eb_widen(e, again));
-        sb_eb_store(e, frame->mask_slot, going);
-        return sb_eb_any(e, going);
+        return store_next_mask(e, frame, again);
     }
     if (e->careful && e->lanes > 1 && may_have_left(e)) {
         return sb_eb_and(e, again, sb_eb_any(e, sb_emit_mask(e)));

@@ -1,0 +1,545 @@
+/* Emitted code against the row by row oracle: every op, random programs, all widths, both entries, every level this machine has;
+ * and the text itself for two tiny functions. Without a compiler program only the text is tested. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bitmap.h"
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "interp/testkit.h"
+#include "jit/emit.h"
+#include "jit/helper.h"
+#include "jit/loader.h"
+#include "jit/test_programs.h"
+#include "os/os.h"
+
+static const int widths[] = {1, 8, 16, 32};
+
+typedef struct compiled {
+    sb_object *object;
+    sb_kernel_fn fast, careful;
+    bool use_fast;
+    int64_t fast_runs, bad_runs, needless_bad;
+} compiled;
+
+static sb_helper *helper;
+
+static size_t levels(const char **out)
+{
+    static const char *const x86[] = {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+    size_t count = 0;
+    for (int level = 2; level <= sb_cpu_x86_level(); level++) {
+        out[count++] = x86[level - 1];
+    }
+    if (count == 0) {
+        out[count++] = sb_cpu_x86_level() == 1 ? "x86-64" : "generic";
+    }
+    return count;
+}
+
+static sb_kernel_fn entry(const sb_object *object, const char *name)
+{
+    const void *address = sb_object_symbol(object, name);
+    sb_kernel_fn fn = NULL;
+    memcpy(&fn, &address, sizeof(fn));
+    return fn;
+}
+
+static void compile(compiled *out, const sb_ir *ir, int lanes, const char *level)
+{
+    const sb_emit_options options = {
+        .lanes = lanes, .fast = true, .careful = true, .cpu_level = level};
+    sb_buf text, object;
+    sb_error err = {0};
+    sb_buf_init(&text, 0);
+    sb_buf_init(&object, 0);
+    assert_int_equal(sb_emit_llvm(ir, &options, &text, &err), SB_OK);
+    const sb_helper_request request = {
+        .text = text.data, .text_size = text.size, .cpu = level, .deadline_ns = SB_NEVER};
+    sb_status status = sb_helper_compile(helper, &request, &object, &err);
+    if (status == SB_OK) {
+        status = sb_object_load(object.data, object.size, &out->object, &err);
+    }
+    if (status != SB_OK) {
+        print_error("%s, %d lanes: %s\n%s\n", level, lanes, err.message, text.data);
+    }
+    assert_int_equal(status, SB_OK);
+    out->fast = entry(out->object, SB_EMIT_FAST);
+    out->careful = entry(out->object, SB_EMIT_CAREFUL);
+    assert_true(out->fast != NULL && out->careful != NULL);
+    sb_buf_release(&text);
+    sb_buf_release(&object);
+}
+
+/* As the engine does: what the fast entry calls BAD is done again with care. */
+static int32_t run_entry(void *context, sb_kcall *call, int32_t row0, int32_t row1)
+{
+    compiled *code = context;
+    if (!code->use_fast) {
+        return code->careful(call, row0, row1);
+    }
+    const int32_t leave_count = call->leave_count;
+    const int32_t stopped = code->fast(call, row0, row1);
+    assert_int_equal(call->leave_count, leave_count);
+    code->fast_runs++;
+    if (call->status != SB_K_BAD) {
+        return stopped;
+    }
+    code->bad_runs++;
+    const int32_t again = code->careful(call, row0, row1);
+    code->needless_bad += call->status == SB_K_DONE && call->leave_count == 0;
+    return again;
+}
+
+static void print_failure(const sb_ir *ir, const char *what, const sb_buf *report)
+{
+    sb_buf text;
+    sb_buf_init(&text, 0);
+    sb_ir_print(ir, &text);
+    print_error("%s\n%s%s\n", what, text.data, report->data);
+    sb_buf_release(&text);
+}
+
+/* Some columns, some ranges, both entries. */
+static void check_batches(compiled *code, const sb_ir *ir, uint64_t seed, const char *what)
+{
+    static const int32_t ranges[][3] = {{100, 0, 100}, {64, 0, 64},  {77, 5, 70}, {40, 33, 34},
+                                        {3, 0, 3},     {96, 32, 64}, {9, 4, 4}};
+    for (size_t k = 0; k < SB_COUNT_OF(ranges); k++) {
+        for (int fast = 0; fast < 2; fast++) {
+            sb_testkit_batch batch;
+            sb_buf report;
+            sb_buf_init(&report, 0);
+            assert_int_equal(sb_testkit_batch_init(&batch, ir, seed + k, ranges[k][0], NULL),
+                             SB_OK);
+            code->use_fast = fast != 0;
+            const sb_testkit_run run = {.kernel = run_entry,
+                                        .context = code,
+                                        .leave_capacity = k % 2 == 0 ? 1 : 64,
+                                        .strict = true};
+            const bool same = sb_testkit_check(&batch, &run, ranges[k][1], ranges[k][2], &report);
+            if (!same) {
+                print_failure(ir, what, &report);
+                print_error("batch seed %d, range %d, fast %d\n", (int)seed, (int)k, fast);
+            }
+            assert_true(same);
+            sb_buf_release(&report);
+            sb_testkit_batch_release(&batch);
+        }
+    }
+}
+
+static void check_program(const sb_ir *ir, uint64_t seed, int lanes, const char *level,
+                          compiled *totals)
+{
+    compiled code = {0};
+    char what[64];
+    snprintf(what, sizeof(what), "%s, %d lanes, seed %d", level, lanes, (int)seed);
+    compile(&code, ir, lanes, level);
+    check_batches(&code, ir, seed, what);
+    totals->fast_runs += code.fast_runs;
+    totals->bad_runs += code.bad_runs;
+    totals->needless_bad += code.needless_bad;
+    sb_object_free(code.object);
+}
+
+static void check_everywhere(const char *ir_text, uint64_t seed, compiled *totals)
+{
+    const char *names[4];
+    const size_t count = levels(names);
+    sb_ir ir;
+    sb_error err = {0};
+    if (sb_ir_parse(&ir, ir_text, &err) != SB_OK) {
+        fail_msg("%s\n%s", err.message, ir_text);
+    }
+    for (size_t level = 0; level < count; level++) {
+        for (size_t w = 0; w < SB_COUNT_OF(widths); w++) {
+            check_program(&ir, seed + w, widths[w], names[level], totals);
+        }
+    }
+    sb_ir_release(&ir);
+}
+
+/* --- the text ------------------------------------------------------------------------------------------------------- */
+
+/* What the body of one entry looks like: from its first block to the block that goes on to the next rows. */
+static void check_body(const char *ir_text, int lanes, const char *level, const char *wanted)
+{
+    const sb_emit_options options = {.lanes = lanes, .fast = true, .cpu_level = level};
+    sb_ir ir;
+    sb_buf text;
+    sb_buf_init(&text, 0);
+    assert_int_equal(sb_ir_parse(&ir, ir_text, NULL), SB_OK);
+    assert_int_equal(sb_emit_llvm(&ir, &options, &text, NULL), SB_OK);
+    char *start = strstr(text.data, "b0:\n");
+    assert_non_null(start);
+    char *end = strstr(start, "next:\n");
+    assert_non_null(end);
+    *end = '\0';
+    assert_string_equal(start, wanted);
+    sb_buf_release(&text);
+    sb_ir_release(&ir);
+}
+
+static const char add_rows[] = "inputs i64 i64\n"
+                               "outputs i64?\n"
+                               "v1:i64 = in 0\n"
+                               "v2:i64 = in 1\n"
+                               "v3:i64 = py_add_i64 v1 v2\n"
+                               "v4:b = in_valid 1\n"
+                               "store 0 v3 v4\n";
+
+static const char add_rows_body[] =
+    "b0:\n"
+    "  %t2 = getelementptr i64, ptr %t1, i64 %row\n"
+    "  %t3 = load i64, ptr %t2, align 8\n"
+    "  %t6 = getelementptr i64, ptr %t5, i64 %row\n"
+    "  %t7 = load i64, ptr %t6, align 8\n"
+    "  %t8 = call {i64, i1} @llvm.sadd.with.overflow.i64(i64 %t3, i64 %t7)\n"
+    "  %t9 = extractvalue {i64, i1} %t8, 0\n"
+    "  %t10 = extractvalue {i64, i1} %t8, 1\n"
+    "  br i1 %t10, label %b2, label %b1, !prof !0\n"
+    "b2:\n"
+    "  br label %exit_bad\n"
+    "b1:\n"
+    "  %t15 = getelementptr i8, ptr %t14, i64 %row8\n"
+    "  %t16 = load i8, ptr %t15, align 1\n"
+    "  %t17 = lshr i8 %t16, %bit\n"
+    "  %t18 = trunc i8 %t17 to i1\n"
+    "  %other_bits = xor i8 %this_bit, -1\n"
+    "  %t21 = getelementptr i64, ptr %t20, i64 %row\n"
+    "  store i64 %t9, ptr %t21, align 8\n"
+    "  %t24 = getelementptr i8, ptr %t23, i64 %row8\n"
+    "  %t25 = load i8, ptr %t24, align 1\n"
+    "  %t26 = zext i1 %t18 to i8\n"
+    "  %t27 = shl i8 %t26, %bit\n"
+    "  %t28 = and i8 %t25, %other_bits\n"
+    "  %t29 = or i8 %t28, %t27\n"
+    "  store i8 %t29, ptr %t24, align 1\n"
+    "  br label %next\n";
+
+static const char sum_lanes[] = "inputs f64\n"
+                                "outputs f64\n"
+                                "v1:f64 = in 0\n"
+                                "v2:i64 = const_i64 1\n"
+                                "v3:i64 = const_i64 9\n"
+                                "v4:f64 = const_f64 0.0\n"
+                                "loop 8\n"
+                                "  v10:i64 = arg v2 v12\n"
+                                "  v11:f64 = arg v4 v15\n"
+                                "  v13:f64 = py_float_i64 v10\n"
+                                "  v14:f64 = py_mul_f64 v1 v13\n"
+                                "  v15:f64 = py_add_f64 v11 v14\n"
+                                "  v12:i64 = ix_add v10 v2\n"
+                                "  v16:b = py_lt_i64 v12 v3\n"
+                                "end_loop v16\n"
+                                "v20:f64 = result v11\n"
+                                "store 0 v20\n";
+
+/* The counter is one scalar for all lanes, and nothing is masked. */
+static const char sum_lanes_body[] =
+    "b0:\n"
+    "  %mask_bits = phi i8 [ -1, %block ], [ %partial_bits, %partial ]\n"
+    "  %t2 = getelementptr i64, ptr %t1, i64 %row\n"
+    "  %t3 = load <8 x double>, ptr %t2, align 8\n"
+    "  store i64 1, ptr %t4\n"
+    "  store <8 x double> splat (double 0x0000000000000000), ptr %t5\n"
+    "  br label %b1\n"
+    "b1:\n"
+    "  %t6 = load i64, ptr %t4\n"
+    "  %t7 = load <8 x double>, ptr %t5\n"
+    "  %t8 = sitofp i64 %t6 to double\n"
+    "  %t9 = insertelement <8 x double> poison, double %t8, i32 0\n"
+    "  %t10 = shufflevector <8 x double> %t9, <8 x double> poison, <8 x i32> zeroinitializer\n"
+    "  %t11 = fmul <8 x double> %t3, %t10\n"
+    "  %t12 = fadd <8 x double> %t7, %t11\n"
+    "  %t13 = add i64 %t6, 1\n"
+    "  %t14 = icmp slt i64 %t13, 9\n"
+    "  store i64 %t13, ptr %t4\n"
+    "  store <8 x double> %t12, ptr %t5\n"
+    "  br i1 %t14, label %b3, label %b2\n"
+    "b3:\n"
+    "  br label %b1\n"
+    "b2:\n"
+    "  %t15 = load <8 x double>, ptr %t5\n"
+    "  br label %stores\n"
+    "stores:\n"
+    "  %plain = icmp eq i8 %mask_bits, -1\n"
+    "  br i1 %plain, label %stores_plain, label %stores_blend, !prof !1\n"
+    "stores_plain:\n"
+    "  %t18 = getelementptr i64, ptr %t17, i64 %row\n"
+    "  store <8 x double> %t15, ptr %t18, align 64\n"
+    "  br label %next\n"
+    "stores_blend:\n"
+    "  %written_bits = or i8 %mask_bits, 0\n"
+    "  %kept_bits = xor i8 %mask_bits, -1\n"
+    "  %t19 = bitcast i8 %mask_bits to <8 x i1>\n"
+    "  %t22 = getelementptr i64, ptr %t21, i64 %row\n"
+    "  %t23 = load <8 x double>, ptr %t22, align 64\n"
+    "  %t24 = select <8 x i1> %t19, <8 x double> %t15, <8 x double> %t23\n"
+    "  store <8 x double> %t24, ptr %t22, align 64\n"
+    "  br label %next\n";
+
+static void test_text(void **state)
+{
+    (void)state;
+    check_body(add_rows, 1, "x86-64-v3", add_rows_body);
+    check_body(sum_lanes, 8, "x86-64-v4", sum_lanes_body);
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    sb_ir ir;
+    sb_buf text;
+    sb_error err = {0};
+    sb_buf_init(&text, 0);
+    assert_int_equal(sb_ir_parse(&ir, sum_lanes, NULL), SB_OK);
+    sb_emit_options options = {.lanes = 4, .fast = true, .cpu_level = "x86-64-v3"};
+    assert_int_equal(sb_emit_llvm(&ir, &options, &text, &err), SB_INVALID);
+    assert_non_null(strstr(err.message, "4 lanes"));
+    options = (sb_emit_options){.lanes = 8, .fast = true, .cpu_level = "vax"};
+    assert_int_equal(sb_emit_llvm(&ir, &options, &text, &err), SB_INVALID);
+    assert_non_null(strstr(err.message, "'vax'"));
+    assert_int_equal(text.size, 0);
+    options.cpu_level = "x86-64-v3";
+    assert_int_equal(sb_emit_llvm(&ir, &options, &text, &err), SB_OK);
+    assert_non_null(strstr(text.data, "@sabot_fast("));
+    assert_null(strstr(text.data, "@sabot_careful("));
+    sb_buf_release(&text);
+    sb_buf_init(&text, 100);
+    assert_int_equal(sb_emit_llvm(&ir, &options, &text, &err), SB_LIMIT);
+    sb_buf_release(&text);
+    sb_ir_release(&ir);
+}
+
+/* Short bodies are interleaved, long ones not; where lanes are dear, rows that part ways are scalar. */
+static void test_choice_of_lanes(void **state)
+{
+    (void)state;
+    sb_ir ir;
+    assert_int_equal(sb_ir_parse(&ir, sum_lanes, NULL), SB_OK);
+    assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v4"), 32);
+    assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v3"), 16);
+    assert_int_equal(sb_emit_choose_lanes(&ir, "vax"), 1);
+    sb_ir_release(&ir);
+    assert_int_equal(
+        sb_ir_parse(&ir,
+                    "inputs f64\noutputs f64\nv1:f64 = in 0\nloop 0\nv2:f64 = arg v1 v3\n"
+                    "v3:f64 = py_add_f64 v2 v2\nv4:b = py_lt_f64 v3 v2\nend_loop v4\n"
+                    "v5:f64 = result v2\nstore 0 v5\n",
+                    NULL),
+        SB_OK);
+    assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v4"), 32);
+    assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v3"), 1);
+    sb_ir_release(&ir);
+    sb_ir_init(&ir);
+    assert_int_equal(sb_testkit_program(&ir, 3, 300, NULL), SB_OK);
+    assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v4"), 8);
+    sb_ir_release(&ir);
+}
+
+/* The same text every time, of the same size whatever the entries' order, and both entries in it. */
+static void test_text_is_stable(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        sb_ir ir;
+        sb_ir_init(&ir);
+        assert_int_equal(sb_testkit_program(&ir, seed, 40, NULL), SB_OK);
+        const sb_emit_options options = {
+            .lanes = widths[seed % 4], .fast = true, .careful = true, .cpu_level = "x86-64-v3"};
+        sb_buf first, second;
+        sb_buf_init(&first, 0);
+        sb_buf_init(&second, 0);
+        assert_int_equal(sb_emit_llvm(&ir, &options, &first, NULL), SB_OK);
+        assert_int_equal(sb_emit_llvm(&ir, &options, &second, NULL), SB_OK);
+        assert_string_equal(first.data, second.data);
+        assert_non_null(strstr(first.data, "@sabot_fast("));
+        assert_non_null(strstr(first.data, "@sabot_careful("));
+        sb_buf_release(&first);
+        sb_buf_release(&second);
+        sb_ir_release(&ir);
+    }
+}
+
+#ifdef SB_FAULTS
+static void test_faults(void **state)
+{
+    (void)state;
+    const sb_emit_options options = {
+        .lanes = 8, .fast = true, .careful = true, .cpu_level = "x86-64-v4"};
+    sb_ir ir;
+    assert_int_equal(sb_ir_parse(&ir, sum_lanes, NULL), SB_OK);
+    const int64_t live = sb_mem_live_blocks();
+    int64_t nth = 1;
+    for (;; nth++) {
+        sb_buf text;
+        sb_buf_init(&text, 0);
+        sb_fault_arm(nth, nth % 2 == 0);
+        const sb_status status = sb_emit_llvm(&ir, &options, &text, NULL);
+        const bool hit = sb_fault_hit();
+        sb_fault_arm(0, false);
+        assert_int_equal(status, hit ? SB_NO_MEMORY : SB_OK);
+        sb_buf_release(&text);
+        assert_int_equal(sb_mem_live_blocks(), live);
+        if (!hit) {
+            break;
+        }
+    }
+    assert_true(nth > 4);
+    sb_ir_release(&ir);
+}
+#endif
+
+/* --- every op ------------------------------------------------------------------------------------------------------- */
+
+static const char *prim_text(char letter)
+{
+    return letter == 'b' ? "b" : letter == 'i' ? "i64" : "f64";
+}
+
+/* One op over columns; `constant` >= 0 makes operand `which` that constant instead. */
+static void write_op_program(sb_buf *text, const sb_op_info *info, int which, const char *constant)
+{
+    sb_buf_reset(text);
+    sb_buf_text(text, "inputs");
+    for (unsigned k = 0; k < info->operand_count; k++) {
+        sb_buf_printf(text, " %s", prim_text(info->operands[k] == '*' ? 'f' : info->operands[k]));
+    }
+    const char *result = prim_text(info->result == '*' ? 'f' : info->result);
+    sb_buf_printf(text, "\noutputs %s?\n", result);
+    for (unsigned k = 0; k < info->operand_count; k++) {
+        const char letter = info->operands[k] == '*' ? 'f' : info->operands[k];
+        if ((int)k == which) {
+            sb_buf_printf(text, "v%u:%s = const_%s %s\n", k + 1, prim_text(letter),
+                          prim_text(letter), constant);
+        } else {
+            sb_buf_printf(text, "v%u:%s = in %u\n", k + 1, prim_text(letter), k);
+        }
+    }
+    sb_buf_printf(text, "v8:%s = %s", result, info->text);
+    for (unsigned k = 0; k < info->operand_count; k++) {
+        sb_buf_printf(text, " v%u", k + 1);
+    }
+    sb_buf_text(text, "\nv9:b = in_valid 0\nstore 0 v8 v9\n");
+}
+
+static void test_every_op(void **state)
+{
+    (void)state;
+    compiled totals = {0};
+    sb_buf text;
+    sb_buf_init(&text, 0);
+    for (int op = SB_IR_NOT; op < SB_IR_IF; op++) {
+        if (op == SB_IR_LEAVE_IF) {
+            continue;
+        }
+        write_op_program(&text, &sb_op_infos[op], -1, "");
+        check_everywhere(text.data, (uint64_t)op * 100, &totals);
+    }
+    sb_buf_release(&text);
+    assert_true(totals.bad_runs > 0 && totals.bad_runs < totals.fast_runs);
+}
+
+static void test_constant_operands(void **state)
+{
+    (void)state;
+    static const char *const ints[] = {"0",
+                                       "1",
+                                       "-1",
+                                       "2",
+                                       "8",
+                                       "3",
+                                       "-7",
+                                       "1000",
+                                       "4611686018427387904",
+                                       "-2",
+                                       "9223372036854775807",
+                                       "-9223372036854775808"};
+    static const int ops[] = {SB_IR_PY_ADD_I64, SB_IR_PY_SUB_I64,      SB_IR_PY_MUL_I64,
+                              SB_IR_PY_MOD_I64, SB_IR_PY_FLOORDIV_I64, SB_IR_PY_TRUEDIV_I64,
+                              SB_IR_IX_UDIV};
+    const char *names[4];
+    const char *level = names[levels(names) - 1];
+    compiled totals = {0};
+    sb_buf text;
+    sb_buf_init(&text, 0);
+    for (size_t k = 0; k < SB_COUNT_OF(ops); k++) {
+        for (size_t c = 0; c < SB_COUNT_OF(ints); c++) {
+            for (int which = 0; which < 2; which++) {
+                sb_ir ir;
+                write_op_program(&text, &sb_op_infos[ops[k]], which, ints[c]);
+                assert_int_equal(sb_ir_parse(&ir, text.data, NULL), SB_OK);
+                check_program(&ir, 7 * c, 8, level, &totals);
+                check_program(&ir, 7 * c, 1, level, &totals);
+                if (which == 1) {
+                    check_program(&ir, 7 * c, 16, names[0], &totals);
+                }
+                sb_ir_release(&ir);
+            }
+        }
+    }
+    sb_buf_release(&text);
+}
+
+/* --- random programs ------------------------------------------------------------------------------------------------ */
+
+static void test_random_programs(void **state)
+{
+    (void)state;
+    const char *names[4];
+    const size_t count = levels(names);
+    compiled totals = {0};
+    const char *given = getenv("SABOT_EMIT_PROGRAMS");
+    const uint64_t programs = given != NULL ? strtoull(given, NULL, 10) : 60;
+    for (uint64_t seed = 1; seed <= programs; seed++) {
+        sb_ir ir;
+        sb_ir_init(&ir);
+        assert_int_equal(sb_testkit_program(&ir, seed, 10 + (uint32_t)(seed % 7) * 10, NULL),
+                         SB_OK);
+        for (size_t w = 0; w < SB_COUNT_OF(widths); w++) {
+            check_program(&ir, seed, widths[w], names[(seed + w) % count], &totals);
+        }
+        sb_ir_release(&ir);
+    }
+    print_message("fast entry: %d runs, %d bad, %d of them needlessly\n", (int)totals.fast_runs,
+                  (int)totals.bad_runs, (int)totals.needless_bad);
+    assert_true(totals.bad_runs < totals.fast_runs);
+    assert_true(totals.needless_bad * 20 <= totals.fast_runs);
+}
+
+int main(void)
+{
+    const char *path = sb_real_program();
+    const struct CMUnitTest text[] = {
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_choice_of_lanes),
+        cmocka_unit_test(test_text_is_stable),
+#ifdef SB_FAULTS
+        cmocka_unit_test(test_faults),
+#endif
+    };
+    const struct CMUnitTest native[] = {
+        cmocka_unit_test(test_every_op),
+        cmocka_unit_test(test_constant_operands),
+        cmocka_unit_test(test_random_programs),
+    };
+    int failed = cmocka_run_group_tests_name("emit_text", text, NULL, NULL);
+    if (path != NULL) {
+        const sb_helper_options options = {.path = path};
+        if (sb_helper_new(&helper, &options, NULL) != SB_OK) {
+            return 1;
+        }
+        failed += cmocka_run_group_tests_name("emit_native", native, NULL, NULL);
+        sb_helper_free(helper);
+    }
+    return failed;
+}
