@@ -5,8 +5,7 @@
  * Memory: none of its own. Threads: one. */
 #include "front/lower_int.h"
 
-static pyval
-lower_local(lowering *l, env *e, const sb_node *n)
+static pyval lower_local(lowering *l, env *e, const sb_node *n)
 {
     pyval v = e->vars[n->slot];
     if (v.tags & OPAQUE_BIT) {
@@ -17,8 +16,8 @@ lower_local(lowering *l, env *e, const sb_node *n)
 }
 
 /* test ? then : orelse, each side lowered only when it can be reached. */
-static pyval
-lower_choice(lowering *l, env *e, sb_value cond, const sb_node *then, const sb_node *orelse)
+static pyval lower_choice(lowering *l, env *e, sb_value cond, const sb_node *then,
+                          const sb_node *orelse)
 {
     bool known = false;
     if (sb_irb_is_const_b(&l->b, cond, &known)) {
@@ -35,8 +34,7 @@ lower_choice(lowering *l, env *e, sb_value cond, const sb_node *then, const sb_n
 }
 
 /* `a and b`, `a or b` give an operand; three and more associate from the left. */
-static pyval
-lower_boolop(lowering *l, env *e, const sb_node *n)
+static pyval lower_boolop(lowering *l, env *e, const sb_node *n)
 {
     bool is_or = n->op != 0;
     pyval v = lower_expr(l, e, n->list.items[0]);
@@ -62,8 +60,8 @@ lower_boolop(lowering *l, env *e, const sb_node *n)
 }
 
 /* `is` compares with None, True and False only: other identities are no part of the language's meaning. */
-static sb_value
-lower_identity(lowering *l, const sb_node *n, const pyval *x, const sb_node *right, bool *refused)
+static sb_value lower_identity(lowering *l, const sb_node *n, const pyval *x, const sb_node *right,
+                               bool *refused)
 {
     switch (right->kind) {
     case SB_BLOB_CONST_NONE:
@@ -82,9 +80,8 @@ lower_identity(lowering *l, const sb_node *n, const pyval *x, const sb_node *rig
     }
 }
 
-static sb_value
-lower_comparison(lowering *l, const sb_node *n, uint8_t op, const pyval *x, const sb_node *right,
-                 const pyval *y, bool *refused)
+static sb_value lower_comparison(lowering *l, const sb_node *n, uint8_t op, const pyval *x,
+                                 const sb_node *right, const pyval *y, bool *refused)
 {
     if (x->tags == 0 || y->tags == 0) {
         *refused = true;
@@ -107,8 +104,7 @@ lower_comparison(lowering *l, const sb_node *n, uint8_t op, const pyval *x, cons
 
 #define CHAIN_MAX 60 /* links of one chained comparison; more are refused */
 
-static pyval
-lower_compare(lowering *l, env *e, const sb_node *n)
+static pyval lower_compare(lowering *l, env *e, const sb_node *n)
 {
     sb_value regions[CHAIN_MAX];
     sb_value holds[CHAIN_MAX];
@@ -150,12 +146,11 @@ lower_compare(lowering *l, env *e, const sb_node *n)
 }
 
 static const char *const binary_names[] = {
-    [SB_BLOB_POW] = "**",   [SB_BLOB_LSHIFT] = "<<", [SB_BLOB_RSHIFT] = ">>", [SB_BLOB_BITAND] = "&",
-    [SB_BLOB_BITOR] = "|",  [SB_BLOB_BITXOR] = "^",  [SB_BLOB_MATMUL] = "@",
+    [SB_BLOB_POW] = "**",  [SB_BLOB_LSHIFT] = "<<", [SB_BLOB_RSHIFT] = ">>", [SB_BLOB_BITAND] = "&",
+    [SB_BLOB_BITOR] = "|", [SB_BLOB_BITXOR] = "^",  [SB_BLOB_MATMUL] = "@",
 };
 
-static pyval
-lower_binary(lowering *l, env *e, const sb_node *n)
+static pyval lower_binary(lowering *l, env *e, const sb_node *n)
 {
     pyval x = lower_expr(l, e, n->a);
     pyval y = lower_expr(l, e, n->b);
@@ -169,8 +164,7 @@ lower_binary(lowering *l, env *e, const sb_node *n)
     return value_arith(l, n->op, x, y);
 }
 
-static pyval
-lower_unary(lowering *l, env *e, const sb_node *n)
+static pyval lower_unary(lowering *l, env *e, const sb_node *n)
 {
     pyval v = lower_expr(l, e, n->a);
     if (v.tags == 0) {
@@ -189,8 +183,7 @@ lower_unary(lowering *l, env *e, const sb_node *n)
     }
 }
 
-pyval
-lower_expr(lowering *l, env *e, const sb_node *n)
+pyval lower_expr(lowering *l, env *e, const sb_node *n)
 {
     if (!working(l)) {
         return value_never();

@@ -37,8 +37,7 @@ typedef struct loop_site {
 
 /* --- what a body assigns ------------------------------------------------------------------------------------------------- */
 
-static void
-scan_list(loop_site *site, const sb_node_list *list, bool own_loop)
+static void scan_list(loop_site *site, const sb_node_list *list, bool own_loop)
 {
     for (uint32_t k = 0; k < list->count; k++) {
         const sb_node *n = list->items[k];
@@ -78,8 +77,7 @@ scan_list(loop_site *site, const sb_node_list *list, bool own_loop)
 
 /* --- one turn ------------------------------------------------------------------------------------------------------------ */
 
-static sb_value
-test_again(lowering *l, env *e, const sb_node *n, sb_value stop)
+static sb_value test_again(lowering *l, env *e, const sb_node *n, sb_value stop)
 {
     bool known = false;
     if (sb_irb_is_const_b(&l->b, stop, &known)) {
@@ -99,8 +97,7 @@ test_again(lowering *l, env *e, const sb_node *n, sb_value stop)
 }
 
 /* Lowers the body once from the head state in *e; gives "another turn?" and leaves the end state in *e and *c. */
-static sb_value
-lower_turn(lowering *l, env *e, const loop_site *site, counter *c)
+static sb_value lower_turn(lowering *l, env *e, const loop_site *site, counter *c)
 {
     const sb_node *n = site->node;
     e->returned = l->zero_b;
@@ -135,15 +132,13 @@ typedef struct arg_set { /* the ARGs of one carried value */
     sb_value b, i, f;
 } arg_set;
 
-static sb_value
-arg_or_none(lowering *l, bool wanted, sb_value init)
+static sb_value arg_or_none(lowering *l, bool wanted, sb_value init)
 {
     return wanted ? sb_irb_arg(&l->b, init) : 0;
 }
 
 /* ARGs for a value that has at most `tags` at the head of a turn. */
-static pyval
-open_args(lowering *l, const pyval *init, uint32_t tags, arg_set *args)
+static pyval open_args(lowering *l, const pyval *init, uint32_t tags, arg_set *args)
 {
     *args = (arg_set){0};
     args->b = arg_or_none(l, tags & BOOL_BIT, init->tags & BOOL_BIT ? init->b : l->zero_b);
@@ -162,8 +157,7 @@ open_args(lowering *l, const pyval *init, uint32_t tags, arg_set *args)
     return head;
 }
 
-static void
-close_args(lowering *l, const arg_set *args, const pyval *next)
+static void close_args(lowering *l, const arg_set *args, const pyval *next)
 {
     if (args->b != 0) {
         sb_irb_arg_next(&l->b, args->b, next->tags & BOOL_BIT ? next->b : l->zero_b);
@@ -182,8 +176,7 @@ close_args(lowering *l, const arg_set *args, const pyval *next)
 }
 
 /* The value after the loop: what the last turn gave, so of its kinds only. */
-static pyval
-result_of_args(lowering *l, const arg_set *args, uint32_t tags)
+static pyval result_of_args(lowering *l, const arg_set *args, uint32_t tags)
 {
     pyval r = {.tags = tags};
     r.b = tags & BOOL_BIT ? sb_irb_result(&l->b, args->b) : 0;
@@ -198,17 +191,15 @@ result_of_args(lowering *l, const arg_set *args, uint32_t tags)
     return r;
 }
 
-static sb_value
-flag_result(lowering *l, sb_value arg)
+static sb_value flag_result(lowering *l, sb_value arg)
 {
     return arg != 0 ? sb_irb_result(&l->b, arg) : l->zero_b;
 }
 
 /* Emits the loop with the given head tags; *out gets the tags that flow back. Afterwards *e is the state behind the loop. When out has a tag
  * that header lacks, what was built is wrong and must be rewound. */
-static void
-build_loop(lowering *l, env *e, const loop_site *site, counter c, const uint32_t *header,
-           uint32_t *out)
+static void build_loop(lowering *l, env *e, const loop_site *site, counter c,
+                       const uint32_t *header, uint32_t *out)
 {
     uint32_t locals = l->tree.local_count;
     arg_set *args = sb_arena_alloc_zero(&l->arena, sizeof(*args) * (locals + 1));
@@ -268,8 +259,7 @@ build_loop(lowering *l, env *e, const loop_site *site, counter c, const uint32_t
 
 /* --- finding the kinds ------------------------------------------------------------------------------------------------------ */
 
-static uint32_t *
-tags_of(lowering *l, const env *e)
+static uint32_t *tags_of(lowering *l, const env *e)
 {
     uint32_t locals = l->tree.local_count;
     uint32_t *tags = sb_arena_alloc_zero(&l->arena, sizeof(*tags) * (locals + 1));
@@ -285,8 +275,7 @@ tags_of(lowering *l, const env *e)
 }
 
 /* Head tags when the loop starts in state *e: NULL when memory or the budget is out. Nothing stays built. */
-static uint32_t *
-find_header(lowering *l, const env *e, const loop_site *site, counter c)
+static uint32_t *find_header(lowering *l, const env *e, const loop_site *site, counter c)
 {
     uint32_t locals = l->tree.local_count;
     uint32_t *header = tags_of(l, e);
@@ -311,8 +300,7 @@ find_header(lowering *l, const env *e, const loop_site *site, counter c)
 }
 
 /* Carried values that need a lane of tags to tell number kinds apart. */
-static unsigned
-mixed_count(const lowering *l, const uint32_t *header)
+static unsigned mixed_count(const lowering *l, const uint32_t *header)
 {
     unsigned count = 0;
     for (uint32_t k = 0; k < l->tree.local_count; k++) {
@@ -321,8 +309,7 @@ mixed_count(const lowering *l, const uint32_t *header)
     return count;
 }
 
-static const loop_memo *
-find_memo(const lowering *l, const sb_node *node, const uint32_t *entry)
+static const loop_memo *find_memo(const lowering *l, const sb_node *node, const uint32_t *entry)
 {
     size_t size = sizeof(*entry) * (l->tree.local_count + 1);
     for (const loop_memo *m = l->memos; m != NULL; m = m->next) {
@@ -334,8 +321,7 @@ find_memo(const lowering *l, const sb_node *node, const uint32_t *entry)
 }
 
 /* Decides on head tags and peeling for a loop that starts in state *e. */
-static const loop_memo *
-study(lowering *l, const env *e, const loop_site *site, counter c)
+static const loop_memo *study(lowering *l, const env *e, const loop_site *site, counter c)
 {
     uint32_t *entry = tags_of(l, e);
     if (entry == NULL) {
@@ -373,8 +359,7 @@ study(lowering *l, const env *e, const loop_site *site, counter c)
 /* --- entering --------------------------------------------------------------------------------------------------------------- */
 
 /* For rows that take at least one turn. */
-static void
-lower_turns(lowering *l, env *e, const loop_site *site, counter c)
+static void lower_turns(lowering *l, env *e, const loop_site *site, counter c)
 {
     const loop_memo *memo = study(l, e, site, c);
     uint32_t *out = tags_of(l, e);
@@ -408,8 +393,7 @@ lower_turns(lowering *l, env *e, const loop_site *site, counter c)
     env_merge(l, e, again, &x, &y);
 }
 
-static bool
-const_int(const lowering *l, sb_value v, int64_t *out)
+static bool const_int(const lowering *l, sb_value v, int64_t *out)
 {
     const sb_inst *inst = &l->b.ir->insts.items[v];
     if (inst->op != SB_IR_CONST_I) {
@@ -420,15 +404,13 @@ const_int(const lowering *l, sb_value v, int64_t *out)
 }
 
 /* Turns of range(start, stop, step) as an unsigned number; step is not 0. */
-static sb_value
-count_turns(lowering *l, sb_value start, sb_value stop, sb_value step)
+static sb_value count_turns(lowering *l, sb_value start, sb_value stop, sb_value step)
 {
     sb_value one = sb_irb_const_i(&l->b, 1);
     sb_value up = op2(l, SB_IR_PY_LT_I64, l->zero_i, step);
     sb_value from = sb_irb_op(&l->b, SB_IR_SELECT, up, start, stop);
     sb_value to = sb_irb_op(&l->b, SB_IR_SELECT, up, stop, start);
-    sb_value size =
-        sb_irb_op(&l->b, SB_IR_SELECT, up, step, op2(l, SB_IR_IX_SUB, l->zero_i, step));
+    sb_value size = sb_irb_op(&l->b, SB_IR_SELECT, up, step, op2(l, SB_IR_IX_SUB, l->zero_i, step));
     sb_value some = op2(l, SB_IR_PY_LT_I64, from, to);
     sb_value span = op2(l, SB_IR_IX_SUB, to, from);
     int64_t known = 0;
@@ -441,8 +423,7 @@ count_turns(lowering *l, sb_value start, sb_value stop, sb_value step)
 }
 
 /* Lowers range(...) of a for loop; false when no row gets past it. */
-static bool
-lower_range(lowering *l, env *e, const sb_node *n, counter *c)
+static bool lower_range(lowering *l, env *e, const sb_node *n, counter *c)
 {
     pyval args[3];
     uint32_t count = n->list.count;
@@ -477,8 +458,7 @@ lower_range(lowering *l, env *e, const sb_node *n, counter *c)
 }
 
 /* First test of the loop; false when no row gets past it. */
-static bool
-lower_head(lowering *l, env *e, const sb_node *n, counter *c, sb_value *enter)
+static bool lower_head(lowering *l, env *e, const sb_node *n, counter *c, sb_value *enter)
 {
     if (n->kind == SB_BLOB_WHILE) {
         pyval test = lower_expr(l, e, n->a);
@@ -500,8 +480,7 @@ lower_head(lowering *l, env *e, const sb_node *n, counter *c, sb_value *enter)
     return true;
 }
 
-void
-lower_loop(lowering *l, env *e, const sb_node *n)
+void lower_loop(lowering *l, env *e, const sb_node *n)
 {
     loop_site site = {.node = n};
     site.carried = sb_arena_alloc_zero(&l->arena, l->tree.local_count + 1);

@@ -11,8 +11,7 @@
 
 /* --- refusals --------------------------------------------------------------------------------------------------------- */
 
-static char *
-copy_text(const char *text)
+static char *copy_text(const char *text)
 {
     size_t size = strlen(text) + 1;
     char *copy = sb_mem_alloc(size);
@@ -22,8 +21,7 @@ copy_text(const char *text)
     return copy;
 }
 
-static void
-add_refusal(lowering *l, uint32_t code, const char *detail, sb_refusal place)
+static void add_refusal(lowering *l, uint32_t code, const char *detail, sb_refusal place)
 {
     for (size_t k = 0; k < l->refusals.count; k++) {
         const sb_refusal *r = &l->refusals.items[k];
@@ -43,18 +41,15 @@ add_refusal(lowering *l, uint32_t code, const char *detail, sb_refusal place)
     }
 }
 
-void
-refuse(lowering *l, uint32_t code, const char *detail, const sb_node *at)
+void refuse(lowering *l, uint32_t code, const char *detail, const sb_node *at)
 {
-    add_refusal(l, code, detail,
-                (sb_refusal){.line = at->line,
-                             .col = at->col,
-                             .end_line = at->end_line,
-                             .end_col = at->end_col});
+    add_refusal(
+        l, code, detail,
+        (sb_refusal){
+            .line = at->line, .col = at->col, .end_line = at->end_line, .end_col = at->end_col});
 }
 
-bool
-working(lowering *l)
+bool working(lowering *l)
 {
     if (l->work < WORK_MAX && !l->b.too_large) {
         l->work++;
@@ -66,8 +61,7 @@ working(lowering *l)
 
 /* --- parameters --------------------------------------------------------------------------------------------------------- */
 
-static sb_prim
-prim_of_format(const char *format)
+static sb_prim prim_of_format(const char *format)
 {
     if (strcmp(format, "l") == 0) {
         return SB_PRIM_I64;
@@ -78,8 +72,7 @@ prim_of_format(const char *format)
     return strcmp(format, "b") == 0 ? SB_PRIM_B : SB_PRIM_VOID;
 }
 
-static pyval
-input_value(lowering *l, uint32_t input, sb_prim prim)
+static pyval input_value(lowering *l, uint32_t input, sb_prim prim)
 {
     pyval v = {0};
     sb_value in = sb_irb_in(&l->b, input);
@@ -94,9 +87,8 @@ input_value(lowering *l, uint32_t input, sb_prim prim)
     return v;
 }
 
-static sb_status
-bind_column(lowering *l, uint32_t index, const sb_front_column *column, sb_lowered *out,
-            pyval *value, sb_error *err)
+static sb_status bind_column(lowering *l, uint32_t index, const sb_front_column *column,
+                             sb_lowered *out, pyval *value, sb_error *err)
 {
     sb_func_param *param = &out->params[out->param_count];
     *param = (sb_func_param){.index = index, .prim = prim_of_format(column->format), .input = -1};
@@ -118,8 +110,8 @@ bind_column(lowering *l, uint32_t index, const sb_front_column *column, sb_lower
     return SB_OK;
 }
 
-static const sb_front_column *
-find_column(const sb_front_column *columns, uint32_t count, const char *name)
+static const sb_front_column *find_column(const sb_front_column *columns, uint32_t count,
+                                          const char *name)
 {
     for (uint32_t k = 0; k < count; k++) {
         if (strcmp(columns[k].name, name) == 0) {
@@ -129,9 +121,8 @@ find_column(const sb_front_column *columns, uint32_t count, const char *name)
     return NULL;
 }
 
-static sb_status
-bind_params(lowering *l, env *e, const sb_front_column *columns, uint32_t column_count,
-            sb_lowered *out, sb_error *err)
+static sb_status bind_params(lowering *l, env *e, const sb_front_column *columns,
+                             uint32_t column_count, sb_lowered *out, sb_error *err)
 {
     out->params = sb_mem_alloc_zero(sizeof(*out->params) * (l->tree.param_count + 1));
     if (out->params == NULL) {
@@ -158,8 +149,7 @@ bind_params(lowering *l, env *e, const sb_front_column *columns, uint32_t column
 /* --- the result --------------------------------------------------------------------------------------------------------- */
 
 /* Rows that fall off the end return None. */
-static void
-finish_result(lowering *l, env *e)
+static void finish_result(lowering *l, env *e)
 {
     bool known = false;
     bool all_returned = sb_irb_is_const_b(&l->b, e->returned, &known) && known;
@@ -171,8 +161,7 @@ finish_result(lowering *l, env *e)
     e->result = none_returned ? none : value_select(l, e->returned, &e->result, &none);
 }
 
-static const char *
-format_of_annotation(uint8_t annotation)
+static const char *format_of_annotation(uint8_t annotation)
 {
     switch (annotation) {
     case SB_BLOB_ANN_INT:
@@ -190,8 +179,7 @@ format_of_annotation(uint8_t annotation)
     }
 }
 
-static const char *
-type_name(const char *format)
+static const char *type_name(const char *format)
 {
     switch (format[0]) {
     case 'l':
@@ -207,8 +195,7 @@ type_name(const char *format)
     }
 }
 
-static sb_status
-mixed_returns(const lowering *l, uint32_t tags, sb_error *err)
+static sb_status mixed_returns(const lowering *l, uint32_t tags, sb_error *err)
 {
     unsigned number = tags & INT_BIT ? TAG_INT : TAG_FLOAT;
     return sb_error_set(err, SB_TYPE,
@@ -219,8 +206,7 @@ mixed_returns(const lowering *l, uint32_t tags, sb_error *err)
 }
 
 /* Arrow format of the returned kinds; NULL when they do not tell. */
-static const char *
-format_of_tags(uint32_t tags)
+static const char *format_of_tags(uint32_t tags)
 {
     if (tags & BOOL_BIT) {
         return "b";
@@ -234,8 +220,7 @@ format_of_tags(uint32_t tags)
     return tags & NONE_BIT ? "n" : NULL;
 }
 
-static sb_status
-decide_type(lowering *l, uint32_t tags, sb_lowered *out, sb_error *err)
+static sb_status decide_type(lowering *l, uint32_t tags, sb_lowered *out, sb_error *err)
 {
     const char *annotated = format_of_annotation(l->tree.annotation);
     const char *inferred = l->refusals.count == 0 ? format_of_tags(tags) : NULL;
@@ -266,8 +251,7 @@ decide_type(lowering *l, uint32_t tags, sb_lowered *out, sb_error *err)
     return SB_OK;
 }
 
-static sb_value
-double_result(lowering *l, const pyval *v)
+static sb_value double_result(lowering *l, const pyval *v)
 {
     if (!(v->tags & INT_BIT)) {
         return v->f;
@@ -282,8 +266,7 @@ double_result(lowering *l, const pyval *v)
     return sb_irb_merge(&l->b, exact, v->tags & FLOAT_BIT ? v->f : l->zero_f);
 }
 
-static sb_status
-store_result(lowering *l, const pyval *v, sb_lowered *out, sb_error *err)
+static sb_status store_result(lowering *l, const pyval *v, sb_lowered *out, sb_error *err)
 {
     bool nullable = (v->tags & NONE_BIT) != 0;
     sb_value value = 0;
@@ -311,9 +294,8 @@ store_result(lowering *l, const pyval *v, sb_lowered *out, sb_error *err)
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------ */
 
-static sb_status
-lower_body(lowering *l, const sb_front_column *columns, uint32_t column_count, bool compile_off,
-           sb_lowered *out, sb_error *err)
+static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_t column_count,
+                            bool compile_off, sb_lowered *out, sb_error *err)
 {
     env e = {0};
     sb_irb_init(&l->b, &out->ir, INSTS_MAX);
@@ -363,8 +345,7 @@ lower_body(lowering *l, const sb_front_column *columns, uint32_t column_count, b
 }
 
 /* Hands the refusals over and settles the facts that hold without IR. */
-static void
-hand_over(lowering *l, sb_lowered *out)
+static void hand_over(lowering *l, sb_lowered *out)
 {
     out->refusals = l->refusals.items;
     out->refusal_count = (uint32_t)l->refusals.count;
@@ -381,9 +362,8 @@ hand_over(lowering *l, sb_lowered *out)
     }
 }
 
-sb_status
-sb_front_lower(const void *blob, size_t size, const sb_front_column *columns,
-               uint32_t column_count, bool compile_off, sb_lowered *out, sb_error *err)
+sb_status sb_front_lower(const void *blob, size_t size, const sb_front_column *columns,
+                         uint32_t column_count, bool compile_off, sb_lowered *out, sb_error *err)
 {
     lowering l = {0};
     sb_status status = SB_OK;
@@ -409,8 +389,7 @@ out:
     return status;
 }
 
-void
-sb_lowered_release(sb_lowered *lowered)
+void sb_lowered_release(sb_lowered *lowered)
 {
     sb_mem_free(lowered->name);
     for (uint32_t k = 0; k < lowered->param_count; k++) {

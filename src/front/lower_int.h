@@ -19,7 +19,8 @@ enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_UNBOUND, TAG_OPAQUE, TAG_COUN
 #define INT_BIT TAG_BIT(TAG_INT)
 #define FLOAT_BIT TAG_BIT(TAG_FLOAT)
 #define UNBOUND_BIT TAG_BIT(TAG_UNBOUND)
-#define OPAQUE_BIT TAG_BIT(TAG_OPAQUE) /* a column of a type that kernels do not know; any use is refused */
+#define OPAQUE_BIT                                                                                 \
+    TAG_BIT(TAG_OPAQUE) /* a column of a type that kernels do not know; any use is refused */
 #define NUMERIC_BITS (BOOL_BIT | INT_BIT | FLOAT_BIT)
 
 typedef struct pyval {
@@ -65,8 +66,9 @@ sb_value value_is(lowering *l, const pyval *v, unsigned tag); /* boolean: has it
 /* Rows whose value has the tag leave; the result lacks it. */
 pyval value_strip(lowering *l, pyval v, unsigned tag, sb_reason reason);
 sb_value value_truth(lowering *l, const pyval *v);
-pyval value_number(lowering *l, pyval v); /* None leaves, bool becomes int: tags within INT, FLOAT */
-sb_value value_as_float(lowering *l, const pyval *v); /* of a number: float(v) */
+pyval value_number(lowering *l,
+                   pyval v); /* None leaves, bool becomes int: tags within INT, FLOAT */
+sb_value value_as_float(lowering *l, const pyval *v);         /* of a number: float(v) */
 pyval value_arith(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_ADD .. SB_BLOB_MOD */
 pyval value_negate(lowering *l, pyval v);
 sb_value value_compare(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_EQ .. SB_BLOB_GE */

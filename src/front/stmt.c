@@ -7,8 +7,7 @@
 
 #include "front/lower_int.h"
 
-void
-env_copy(lowering *l, env *to, const env *from)
+void env_copy(lowering *l, env *to, const env *from)
 {
     size_t size = sizeof(pyval) * (l->tree.local_count + 1);
     pyval *vars = sb_arena_alloc(&l->arena, size);
@@ -22,15 +21,13 @@ env_copy(lowering *l, env *to, const env *from)
     to->vars = vars;
 }
 
-sb_value
-env_gone(lowering *l, const env *e)
+sb_value env_gone(lowering *l, const env *e)
 {
     return op2(l, SB_IR_OR, e->returned, op2(l, SB_IR_OR, e->broke, e->continued));
 }
 
 /* A flag's merge; `false, true` needs a computed register, asked for by *invert. */
-static sb_value
-merge_flag(lowering *l, sb_value cond, sb_value x, sb_value y, bool *invert)
+static sb_value merge_flag(lowering *l, sb_value cond, sb_value x, sb_value y, bool *invert)
 {
     bool cx = false;
     bool cy = false;
@@ -38,8 +35,7 @@ merge_flag(lowering *l, sb_value cond, sb_value x, sb_value y, bool *invert)
     return *invert ? cond : merge_bool(l, cond, x, y);
 }
 
-void
-env_merge(lowering *l, env *to, sb_value cond, const env *x, const env *y)
+void env_merge(lowering *l, env *to, sb_value cond, const env *x, const env *y)
 {
     bool invert[3];
     sb_value flags[3];
@@ -65,8 +61,7 @@ env_merge(lowering *l, env *to, sb_value cond, const env *x, const env *y)
 
 /* Rows that returned need their locals no more: where those would only widen the kinds of the rows that go on (`kept`), they are dropped.
  * Rows that broke or continued keep theirs: the loop carries them out. */
-static void
-forget_returned(lowering *l, env *gone, const env *kept)
+static void forget_returned(lowering *l, env *gone, const env *kept)
 {
     bool flag = true;
     if (!gone->dead || !sb_irb_is_const_b(&l->b, gone->broke, &flag) || flag ||
@@ -80,8 +75,7 @@ forget_returned(lowering *l, env *gone, const env *kept)
     }
 }
 
-static void
-lower_if(lowering *l, env *e, const sb_node *n)
+static void lower_if(lowering *l, env *e, const sb_node *n)
 {
     pyval test = lower_expr(l, e, n->a);
     if (test.tags == 0) {
@@ -108,8 +102,7 @@ lower_if(lowering *l, env *e, const sb_node *n)
     env_merge(l, e, cond, &x, &y);
 }
 
-static void
-note_return(lowering *l, const pyval *v, const sb_node *n)
+static void note_return(lowering *l, const pyval *v, const sb_node *n)
 {
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
         if ((v->tags & TAG_BIT(tag)) && l->return_tags[tag] == 0) {
@@ -118,8 +111,7 @@ note_return(lowering *l, const pyval *v, const sb_node *n)
     }
 }
 
-static void
-lower_return(lowering *l, env *e, const sb_node *n)
+static void lower_return(lowering *l, env *e, const sb_node *n)
 {
     e->result = n->op ? lower_expr(l, e, n->a) : value_none();
     note_return(l, &e->result, n);
@@ -127,8 +119,7 @@ lower_return(lowering *l, env *e, const sb_node *n)
     e->dead = true;
 }
 
-static void
-assign(env *e, uint32_t slot, pyval v)
+static void assign(env *e, uint32_t slot, pyval v)
 {
     e->vars[slot] = v;
     if (v.tags == 0) {
@@ -136,8 +127,7 @@ assign(env *e, uint32_t slot, pyval v)
     }
 }
 
-static void
-lower_assign(lowering *l, env *e, const sb_node *n)
+static void lower_assign(lowering *l, env *e, const sb_node *n)
 {
     pyval v = lower_expr(l, e, n->a);
     for (uint32_t k = 0; k < n->target_count; k++) {
@@ -145,8 +135,7 @@ lower_assign(lowering *l, env *e, const sb_node *n)
     }
 }
 
-static void
-lower_augassign(lowering *l, env *e, const sb_node *n)
+static void lower_augassign(lowering *l, env *e, const sb_node *n)
 {
     sb_node target = {.kind = SB_BLOB_LOCAL,
                       .slot = n->slot,
@@ -161,8 +150,7 @@ lower_augassign(lowering *l, env *e, const sb_node *n)
     assign(e, n->slot, lower_expr(l, e, &whole));
 }
 
-static void
-lower_statement(lowering *l, env *e, const sb_node *n)
+static void lower_statement(lowering *l, env *e, const sb_node *n)
 {
     switch (n->kind) {
     case SB_BLOB_ASSIGN:
@@ -200,8 +188,7 @@ lower_statement(lowering *l, env *e, const sb_node *n)
     }
 }
 
-void
-lower_rest(lowering *l, env *e, sb_value gone, const sb_node_list *list, uint32_t from)
+void lower_rest(lowering *l, env *e, sb_value gone, const sb_node_list *list, uint32_t from)
 {
     sb_value here = op1(l, SB_IR_NOT, gone);
     env x;
@@ -222,8 +209,7 @@ lower_rest(lowering *l, env *e, sb_value gone, const sb_node_list *list, uint32_
     env_merge(l, e, here, &x, &y);
 }
 
-void
-lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from)
+void lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from)
 {
     for (uint32_t k = from; k < list->count; k++) {
         if (e->dead || !working(l)) {

@@ -16,8 +16,7 @@ typedef struct reader {
     uint32_t local_count;
 } reader;
 
-static void
-fail(reader *r, const char *what)
+static void fail(reader *r, const char *what)
 {
     if (r->status == SB_OK) {
         r->status = sb_error_set(r->err, SB_INVALID, "malformed function blob: %s", what);
@@ -25,8 +24,7 @@ fail(reader *r, const char *what)
     }
 }
 
-static void *
-allocate(reader *r, size_t count, size_t size)
+static void *allocate(reader *r, size_t count, size_t size)
 {
     if (r->status != SB_OK) {
         return NULL;
@@ -39,8 +37,7 @@ allocate(reader *r, size_t count, size_t size)
     return result;
 }
 
-static uint64_t
-read_uint(reader *r, unsigned size)
+static uint64_t read_uint(reader *r, unsigned size)
 {
     uint64_t result = 0;
     if ((size_t)(r->end - r->at) < size) {
@@ -54,21 +51,18 @@ read_uint(reader *r, unsigned size)
     return result;
 }
 
-static uint8_t
-read_u8(reader *r)
+static uint8_t read_u8(reader *r)
 {
     return (uint8_t)read_uint(r, 1);
 }
 
-static uint32_t
-read_u32(reader *r)
+static uint32_t read_u32(reader *r)
 {
     return (uint32_t)read_uint(r, 4);
 }
 
 /* A count of things that take at least one byte each: bounded by what is left. */
-static uint32_t
-read_count(reader *r)
+static uint32_t read_count(reader *r)
 {
     uint32_t count = read_u32(r);
     if (count > (size_t)(r->end - r->at)) {
@@ -78,8 +72,7 @@ read_count(reader *r)
     return count;
 }
 
-static const char *
-read_text(reader *r, size_t *size)
+static const char *read_text(reader *r, size_t *size)
 {
     uint32_t count = read_count(r);
     if (r->status != SB_OK) {
@@ -98,8 +91,7 @@ read_text(reader *r, size_t *size)
     return text;
 }
 
-static uint32_t
-read_slot(reader *r)
+static uint32_t read_slot(reader *r)
 {
     uint32_t slot = read_u32(r);
     if (slot >= r->local_count) {
@@ -109,8 +101,7 @@ read_slot(reader *r)
     return slot;
 }
 
-static uint8_t
-read_op(reader *r, uint8_t least, uint8_t most)
+static uint8_t read_op(reader *r, uint8_t least, uint8_t most)
 {
     uint8_t op = read_u8(r);
     if (op < least || op > most) {
@@ -123,8 +114,7 @@ read_op(reader *r, uint8_t least, uint8_t most)
 static sb_node *read_expression(reader *r);
 static sb_node *read_statement(reader *r);
 
-static void
-read_list(reader *r, sb_node_list *list, sb_node *(*read_one)(reader *))
+static void read_list(reader *r, sb_node_list *list, sb_node *(*read_one)(reader *))
 {
     uint32_t count = read_count(r);
     list->items = allocate(r, count, sizeof(*list->items));
@@ -134,8 +124,7 @@ read_list(reader *r, sb_node_list *list, sb_node *(*read_one)(reader *))
     }
 }
 
-static void
-read_compare(reader *r, sb_node *n)
+static void read_compare(reader *r, sb_node *n)
 {
     n->a = read_expression(r);
     uint32_t count = read_count(r);
@@ -151,8 +140,7 @@ read_compare(reader *r, sb_node *n)
     }
 }
 
-static void
-read_expression_fields(reader *r, sb_node *n)
+static void read_expression_fields(reader *r, sb_node *n)
 {
     switch (n->kind) {
     case SB_BLOB_CONST_NONE:
@@ -210,8 +198,7 @@ read_expression_fields(reader *r, sb_node *n)
     }
 }
 
-static void
-read_assign(reader *r, sb_node *n)
+static void read_assign(reader *r, sb_node *n)
 {
     n->target_count = read_count(r);
     n->targets = allocate(r, n->target_count, sizeof(*n->targets));
@@ -221,8 +208,7 @@ read_assign(reader *r, sb_node *n)
     n->a = read_expression(r);
 }
 
-static void
-read_statement_fields(reader *r, sb_node *n)
+static void read_statement_fields(reader *r, sb_node *n)
 {
     switch (n->kind) {
     case SB_BLOB_ASSIGN:
@@ -264,8 +250,7 @@ read_statement_fields(reader *r, sb_node *n)
     }
 }
 
-static sb_node *
-read_node(reader *r, void (*read_fields)(reader *, sb_node *))
+static sb_node *read_node(reader *r, void (*read_fields)(reader *, sb_node *))
 {
     sb_node *n = allocate(r, 1, sizeof(*n));
     if (n == NULL) {
@@ -287,20 +272,17 @@ read_node(reader *r, void (*read_fields)(reader *, sb_node *))
     return n;
 }
 
-static sb_node *
-read_expression(reader *r)
+static sb_node *read_expression(reader *r)
 {
     return read_node(r, read_expression_fields);
 }
 
-static sb_node *
-read_statement(reader *r)
+static sb_node *read_statement(reader *r)
 {
     return read_node(r, read_statement_fields);
 }
 
-static void
-read_header(reader *r, sb_tree *tree)
+static void read_header(reader *r, sb_tree *tree)
 {
     if (read_u32(r) != SB_BLOB_MAGIC || read_u32(r) != SB_BLOB_VERSION) {
         fail(r, "wrong magic or version");
@@ -326,8 +308,7 @@ read_header(reader *r, sb_tree *tree)
     }
 }
 
-sb_status
-sb_tree_read(const void *blob, size_t size, sb_arena *arena, sb_tree *out, sb_error *err)
+sb_status sb_tree_read(const void *blob, size_t size, sb_arena *arena, sb_tree *out, sb_error *err)
 {
     reader r = {.at = blob, .end = (const uint8_t *)blob + size, .arena = arena, .err = err};
     *out = (sb_tree){0};

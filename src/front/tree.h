@@ -31,8 +31,8 @@ struct sb_node {
     sb_node *a, *b, *c; /* operands, test, value, iterable */
     sb_node_list list;  /* operands, arguments, body */
     sb_node_list orelse;
-    uint8_t *ops;       /* COMPARE: one an item of list */
-    uint32_t *targets;  /* ASSIGN */
+    uint8_t *ops;      /* COMPARE: one an item of list */
+    uint32_t *targets; /* ASSIGN */
     uint32_t target_count;
 };
 

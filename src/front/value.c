@@ -5,62 +5,52 @@
  * Memory: none. Threads: one. */
 #include "front/lower_int.h"
 
-sb_value
-op1(lowering *l, sb_op_code op, sb_value x)
+sb_value op1(lowering *l, sb_op_code op, sb_value x)
 {
     return sb_irb_op(&l->b, op, x, 0, 0);
 }
 
-sb_value
-op2(lowering *l, sb_op_code op, sb_value x, sb_value y)
+sb_value op2(lowering *l, sb_op_code op, sb_value x, sb_value y)
 {
     return sb_irb_op(&l->b, op, x, y, 0);
 }
 
-unsigned
-tag_count(uint32_t tags)
+unsigned tag_count(uint32_t tags)
 {
     return (unsigned)sb_popcount_u64(tags);
 }
 
-pyval
-value_never(void)
+pyval value_never(void)
 {
     return (pyval){0};
 }
 
-pyval
-value_none(void)
+pyval value_none(void)
 {
     return (pyval){.tags = NONE_BIT};
 }
 
-pyval
-value_bool(sb_value b)
+pyval value_bool(sb_value b)
 {
     return (pyval){.tags = BOOL_BIT, .b = b};
 }
 
-pyval
-value_int(sb_value i)
+pyval value_int(sb_value i)
 {
     return (pyval){.tags = INT_BIT, .i = i};
 }
 
-pyval
-value_float(sb_value f)
+pyval value_float(sb_value f)
 {
     return (pyval){.tags = FLOAT_BIT, .f = f};
 }
 
-pyval
-value_unbound(void)
+pyval value_unbound(void)
 {
     return (pyval){.tags = UNBOUND_BIT};
 }
 
-bool
-value_same(const pyval *x, const pyval *y)
+bool value_same(const pyval *x, const pyval *y)
 {
     if (x->tags != y->tags || x->b != y->b || x->i != y->i || x->f != y->f) {
         return false;
@@ -76,8 +66,7 @@ value_same(const pyval *x, const pyval *y)
     return true;
 }
 
-sb_value
-value_is(lowering *l, const pyval *v, unsigned tag)
+sb_value value_is(lowering *l, const pyval *v, unsigned tag)
 {
     if (!(v->tags & TAG_BIT(tag))) {
         return l->zero_b;
@@ -85,8 +74,7 @@ value_is(lowering *l, const pyval *v, unsigned tag)
     return tag_count(v->tags) == 1 ? l->true_b : v->is[tag];
 }
 
-pyval
-value_strip(lowering *l, pyval v, unsigned tag, sb_reason reason)
+pyval value_strip(lowering *l, pyval v, unsigned tag, sb_reason reason)
 {
     if (!(v.tags & TAG_BIT(tag))) {
         return v;
@@ -97,8 +85,7 @@ value_strip(lowering *l, pyval v, unsigned tag, sb_reason reason)
 }
 
 /* The lowest tag's register from the others': merges and loop arguments carry all but that one. */
-void
-value_complete(lowering *l, pyval *v)
+void value_complete(lowering *l, pyval *v)
 {
     if (tag_count(v->tags) < 2) {
         return;
@@ -113,8 +100,7 @@ value_complete(lowering *l, pyval *v)
     v->is[lowest] = op1(l, SB_IR_NOT, others);
 }
 
-sb_value
-merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y)
+sb_value merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y)
 {
     bool cx = false;
     bool cy = false;
@@ -129,14 +115,12 @@ merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y)
     return sb_irb_merge(&l->b, x, y);
 }
 
-static sb_value
-payload(const pyval *v, unsigned tag, sb_value in_tag, sb_value absent)
+static sb_value payload(const pyval *v, unsigned tag, sb_value in_tag, sb_value absent)
 {
     return v->tags & TAG_BIT(tag) ? in_tag : absent;
 }
 
-pyval
-merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
+pyval merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
 {
     if (value_same(x, y)) {
         return *x;
@@ -165,14 +149,12 @@ merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
     return r;
 }
 
-static sb_value
-select_one(lowering *l, sb_value cond, sb_value x, sb_value y)
+static sb_value select_one(lowering *l, sb_value cond, sb_value x, sb_value y)
 {
     return sb_irb_op(&l->b, SB_IR_SELECT, cond, x, y);
 }
 
-pyval
-value_select(lowering *l, sb_value cond, const pyval *x, const pyval *y)
+pyval value_select(lowering *l, sb_value cond, const pyval *x, const pyval *y)
 {
     if (value_same(x, y)) {
         return *x;
@@ -198,8 +180,7 @@ value_select(lowering *l, sb_value cond, const pyval *x, const pyval *y)
 
 /* --- truth -------------------------------------------------------------------------------------------------------------- */
 
-static sb_value
-truth_of_tag(lowering *l, const pyval *v, unsigned tag)
+static sb_value truth_of_tag(lowering *l, const pyval *v, unsigned tag)
 {
     switch (tag) {
     case TAG_BOOL:
@@ -213,8 +194,7 @@ truth_of_tag(lowering *l, const pyval *v, unsigned tag)
     }
 }
 
-sb_value
-value_truth(lowering *l, const pyval *v)
+sb_value value_truth(lowering *l, const pyval *v)
 {
     sb_value result = l->zero_b;
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
@@ -228,8 +208,7 @@ value_truth(lowering *l, const pyval *v)
 
 /* --- arithmetic --------------------------------------------------------------------------------------------------------- */
 
-pyval
-value_number(lowering *l, pyval v)
+pyval value_number(lowering *l, pyval v)
 {
     v = value_strip(l, v, TAG_NONE, SB_REASON_NONE_OPERAND);
     if (!(v.tags & BOOL_BIT)) {
@@ -245,8 +224,7 @@ value_number(lowering *l, pyval v)
     return r;
 }
 
-sb_value
-value_as_float(lowering *l, const pyval *v)
+sb_value value_as_float(lowering *l, const pyval *v)
 {
     if (!(v->tags & INT_BIT)) {
         return v->f;
@@ -270,16 +248,13 @@ static const arith_ops arith_table[] = {
 };
 
 /* Both kinds occur: rows whose operands are both int take one region, the others the other. */
-static pyval
-arith_mixed(lowering *l, const arith_ops *ops, const pyval *x, const pyval *y)
+static pyval arith_mixed(lowering *l, const arith_ops *ops, const pyval *x, const pyval *y)
 {
-    sb_value both_int =
-        op2(l, SB_IR_AND, value_is(l, x, TAG_INT), value_is(l, y, TAG_INT));
+    sb_value both_int = op2(l, SB_IR_AND, value_is(l, x, TAG_INT), value_is(l, y, TAG_INT));
     sb_value region = sb_irb_if(&l->b, both_int);
     sb_value from_int = op2(l, ops->of_int, x->i, y->i);
     sb_irb_else(&l->b, region);
-    sb_value from_float =
-        op2(l, ops->of_float, value_as_float(l, x), value_as_float(l, y));
+    sb_value from_float = op2(l, ops->of_float, value_as_float(l, x), value_as_float(l, y));
     sb_irb_end_if(&l->b, region);
     if (ops->int_gives_float) {
         return value_float(sb_irb_merge(&l->b, from_int, from_float));
@@ -292,8 +267,7 @@ arith_mixed(lowering *l, const arith_ops *ops, const pyval *x, const pyval *y)
     return r;
 }
 
-pyval
-value_arith(lowering *l, uint8_t op, pyval x, pyval y)
+pyval value_arith(lowering *l, uint8_t op, pyval x, pyval y)
 {
     const arith_ops *ops = &arith_table[op];
     x = value_number(l, x);
@@ -306,14 +280,12 @@ value_arith(lowering *l, uint8_t op, pyval x, pyval y)
         return ops->int_gives_float ? value_float(v) : value_int(v);
     }
     if (x.tags == FLOAT_BIT || y.tags == FLOAT_BIT) {
-        return value_float(
-            op2(l, ops->of_float, value_as_float(l, &x), value_as_float(l, &y)));
+        return value_float(op2(l, ops->of_float, value_as_float(l, &x), value_as_float(l, &y)));
     }
     return arith_mixed(l, ops, &x, &y);
 }
 
-pyval
-value_negate(lowering *l, pyval v)
+pyval value_negate(lowering *l, pyval v)
 {
     v = value_number(l, v);
     if (v.tags == INT_BIT) {
@@ -333,8 +305,8 @@ value_negate(lowering *l, pyval v)
 /* --- comparison --------------------------------------------------------------------------------------------------------- */
 
 /* x < y, x <= y or x == y of two numbers of one kind each. */
-static sb_value
-compare_kinds(lowering *l, uint8_t op, const pyval *x, unsigned kx, const pyval *y, unsigned ky)
+static sb_value compare_kinds(lowering *l, uint8_t op, const pyval *x, unsigned kx, const pyval *y,
+                              unsigned ky)
 {
     bool eq = op == SB_BLOB_EQ;
     bool lt = op == SB_BLOB_LT;
@@ -345,24 +317,21 @@ compare_kinds(lowering *l, uint8_t op, const pyval *x, unsigned kx, const pyval 
         return op2(l, eq ? SB_IR_PY_EQ_F64 : (lt ? SB_IR_PY_LT_F64 : SB_IR_PY_LE_F64), x->f, y->f);
     }
     if (kx == TAG_INT) {
-        sb_op_code code = eq ? SB_IR_PY_EQ_I64_F64
-                             : (lt ? SB_IR_PY_LT_I64_F64 : SB_IR_PY_LE_I64_F64);
+        sb_op_code code =
+            eq ? SB_IR_PY_EQ_I64_F64 : (lt ? SB_IR_PY_LT_I64_F64 : SB_IR_PY_LE_I64_F64);
         return op2(l, code, x->i, y->f);
     }
-    sb_op_code code =
-        eq ? SB_IR_PY_EQ_I64_F64 : (lt ? SB_IR_PY_GT_I64_F64 : SB_IR_PY_GE_I64_F64);
+    sb_op_code code = eq ? SB_IR_PY_EQ_I64_F64 : (lt ? SB_IR_PY_GT_I64_F64 : SB_IR_PY_GE_I64_F64);
     return op2(l, code, y->i, x->f);
 }
 
-static sb_value
-compare_numbers(lowering *l, uint8_t op, const pyval *x, const pyval *y)
+static sb_value compare_numbers(lowering *l, uint8_t op, const pyval *x, const pyval *y)
 {
     sb_value result = l->zero_b;
     for (unsigned kx = TAG_INT; kx <= TAG_FLOAT; kx++) {
         for (unsigned ky = TAG_INT; ky <= TAG_FLOAT; ky++) {
             if ((x->tags & TAG_BIT(kx)) && (y->tags & TAG_BIT(ky))) {
-                sb_value kinds =
-                    op2(l, SB_IR_AND, value_is(l, x, kx), value_is(l, y, ky));
+                sb_value kinds = op2(l, SB_IR_AND, value_is(l, x, kx), value_is(l, y, ky));
                 sb_value holds = compare_kinds(l, op, x, kx, y, ky);
                 result = op2(l, SB_IR_OR, result, op2(l, SB_IR_AND, kinds, holds));
             }
@@ -372,8 +341,7 @@ compare_numbers(lowering *l, uint8_t op, const pyval *x, const pyval *y)
 }
 
 /* None equals None and nothing else; no row leaves. */
-static sb_value
-equal(lowering *l, pyval x, pyval y)
+static sb_value equal(lowering *l, pyval x, pyval y)
 {
     sb_value none_x = value_is(l, &x, TAG_NONE);
     sb_value none_y = value_is(l, &y, TAG_NONE);
@@ -388,8 +356,7 @@ equal(lowering *l, pyval x, pyval y)
     return op2(l, SB_IR_OR, both_none, numbers);
 }
 
-sb_value
-value_compare(lowering *l, uint8_t op, pyval x, pyval y)
+sb_value value_compare(lowering *l, uint8_t op, pyval x, pyval y)
 {
     switch (op) {
     case SB_BLOB_EQ:

@@ -18,22 +18,19 @@ const sb_op_info sb_op_infos[SB_IR_OP_COUNT] = {
 #undef X
 };
 
-void
-sb_ir_init(sb_ir *ir)
+void sb_ir_init(sb_ir *ir)
 {
     *ir = (sb_ir){0};
 }
 
-void
-sb_ir_release(sb_ir *ir)
+void sb_ir_release(sb_ir *ir)
 {
     SB_VEC_RELEASE(&ir->insts);
     SB_VEC_RELEASE(&ir->inputs);
     SB_VEC_RELEASE(&ir->outputs);
 }
 
-static sb_value
-append(sb_irb *b, sb_inst inst)
+static sb_value append(sb_irb *b, sb_inst inst)
 {
     if (b->no_memory || b->too_large) {
         return 0;
@@ -49,8 +46,7 @@ append(sb_irb *b, sb_inst inst)
     return (sb_value)(b->ir->insts.count - 1);
 }
 
-void
-sb_irb_init(sb_irb *b, sb_ir *ir, size_t insts_max)
+void sb_irb_init(sb_irb *b, sb_ir *ir, size_t insts_max)
 {
     *b = (sb_irb){.ir = ir, .insts_max = insts_max};
     if (ir->insts.count == 0) {
@@ -58,15 +54,13 @@ sb_irb_init(sb_irb *b, sb_ir *ir, size_t insts_max)
     }
 }
 
-static const sb_inst *
-inst_at(const sb_irb *b, sb_value v)
+static const sb_inst *inst_at(const sb_irb *b, sb_value v)
 {
     static const sb_inst nop = {.op = SB_IR_NOP};
     return v < b->ir->insts.count ? &b->ir->insts.items[v] : &nop;
 }
 
-static sb_prim
-prim_of_letter(char letter, sb_prim star)
+static sb_prim prim_of_letter(char letter, sb_prim star)
 {
     switch (letter) {
     case 'b':
@@ -84,8 +78,7 @@ prim_of_letter(char letter, sb_prim star)
 
 /* --- folding ---------------------------------------------------------------------------------------------------------- */
 
-static bool
-fold_int(sb_irb *b, sb_op_code op, int64_t x, int64_t y, sb_value *out)
+static bool fold_int(sb_irb *b, sb_op_code op, int64_t x, int64_t y, sb_value *out)
 {
     int64_t r = 0;
     sb_reason reason = SB_REASON_NONE;
@@ -127,8 +120,7 @@ fold_int(sb_irb *b, sb_op_code op, int64_t x, int64_t y, sb_value *out)
     return true;
 }
 
-static bool
-fold_float(sb_irb *b, sb_op_code op, double x, double y, sb_value *out)
+static bool fold_float(sb_irb *b, sb_op_code op, double x, double y, sb_value *out)
 {
     double r = 0;
     sb_reason reason = SB_REASON_NONE;
@@ -164,8 +156,8 @@ fold_float(sb_irb *b, sb_op_code op, double x, double y, sb_value *out)
     return true;
 }
 
-static bool
-fold_compare(sb_irb *b, sb_op_code op, const sb_inst *x, const sb_inst *y, sb_value *out)
+static bool fold_compare(sb_irb *b, sb_op_code op, const sb_inst *x, const sb_inst *y,
+                         sb_value *out)
 {
     bool r;
     switch (op) {
@@ -194,8 +186,7 @@ fold_compare(sb_irb *b, sb_op_code op, const sb_inst *x, const sb_inst *y, sb_va
     return true;
 }
 
-static bool
-fold_convert(sb_irb *b, sb_op_code op, const sb_inst *x, sb_value *out)
+static bool fold_convert(sb_irb *b, sb_op_code op, const sb_inst *x, sb_value *out)
 {
     double r = 0;
     switch (op) {
@@ -217,8 +208,7 @@ fold_convert(sb_irb *b, sb_op_code op, const sb_inst *x, sb_value *out)
 }
 
 /* Boolean identities that need only one constant operand; keeps masks and flags short. */
-static bool
-fold_bool(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z, sb_value *out)
+static bool fold_bool(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z, sb_value *out)
 {
     bool cx = false;
     bool cy = false;
@@ -267,14 +257,12 @@ fold_bool(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z, sb_value
     }
 }
 
-static bool
-is_const(const sb_inst *inst)
+static bool is_const(const sb_inst *inst)
 {
     return inst->op == SB_IR_CONST_B || inst->op == SB_IR_CONST_I || inst->op == SB_IR_CONST_F;
 }
 
-static bool
-fold(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z, sb_value *out)
+static bool fold(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z, sb_value *out)
 {
     if (fold_bool(b, op, x, y, z, out)) {
         return true;
@@ -298,8 +286,7 @@ fold(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z, sb_value *out
 
 /* --- instructions ----------------------------------------------------------------------------------------------------- */
 
-sb_value
-sb_irb_op(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z)
+sb_value sb_irb_op(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z)
 {
     const sb_op_info *info = &sb_op_infos[op];
     SB_ASSERT((info->flags & SB_OP_STRUCT) == 0 && info->operand_count >= 1);
@@ -318,26 +305,22 @@ sb_irb_op(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z)
                                .c = info->operand_count > 2 ? z : 0});
 }
 
-sb_value
-sb_irb_const_b(sb_irb *b, bool value)
+sb_value sb_irb_const_b(sb_irb *b, bool value)
 {
     return append(b, (sb_inst){.op = SB_IR_CONST_B, .prim = SB_PRIM_B, .imm.i = value});
 }
 
-sb_value
-sb_irb_const_i(sb_irb *b, int64_t value)
+sb_value sb_irb_const_i(sb_irb *b, int64_t value)
 {
     return append(b, (sb_inst){.op = SB_IR_CONST_I, .prim = SB_PRIM_I64, .imm.i = value});
 }
 
-sb_value
-sb_irb_const_f(sb_irb *b, double value)
+sb_value sb_irb_const_f(sb_irb *b, double value)
 {
     return append(b, (sb_inst){.op = SB_IR_CONST_F, .prim = SB_PRIM_F64, .imm.f = value});
 }
 
-sb_value
-sb_irb_in(sb_irb *b, uint32_t input)
+sb_value sb_irb_in(sb_irb *b, uint32_t input)
 {
     SB_ASSERT(input < b->ir->inputs.count);
     return append(b, (sb_inst){.op = SB_IR_IN,
@@ -345,15 +328,13 @@ sb_irb_in(sb_irb *b, uint32_t input)
                                .imm.i = input});
 }
 
-sb_value
-sb_irb_in_valid(sb_irb *b, uint32_t input)
+sb_value sb_irb_in_valid(sb_irb *b, uint32_t input)
 {
     SB_ASSERT(input < b->ir->inputs.count);
     return append(b, (sb_inst){.op = SB_IR_IN_VALID, .prim = SB_PRIM_B, .imm.i = input});
 }
 
-void
-sb_irb_leave_if(sb_irb *b, sb_value cond, sb_reason reason)
+void sb_irb_leave_if(sb_irb *b, sb_value cond, sb_reason reason)
 {
     bool value = false;
     if (sb_irb_is_const_b(b, cond, &value) && !value) {
@@ -364,14 +345,12 @@ sb_irb_leave_if(sb_irb *b, sb_value cond, sb_reason reason)
 
 /* --- regions ---------------------------------------------------------------------------------------------------------- */
 
-sb_value
-sb_irb_if(sb_irb *b, sb_value cond)
+sb_value sb_irb_if(sb_irb *b, sb_value cond)
 {
     return append(b, (sb_inst){.op = SB_IR_IF, .a = cond});
 }
 
-void
-sb_irb_else(sb_irb *b, sb_value if_inst)
+void sb_irb_else(sb_irb *b, sb_value if_inst)
 {
     sb_value v = append(b, (sb_inst){.op = SB_IR_ELSE, .b = if_inst});
     if (v != 0) {
@@ -379,8 +358,7 @@ sb_irb_else(sb_irb *b, sb_value if_inst)
     }
 }
 
-void
-sb_irb_end_if(sb_irb *b, sb_value if_inst)
+void sb_irb_end_if(sb_irb *b, sb_value if_inst)
 {
     sb_value v = append(b, (sb_inst){.op = SB_IR_END_IF, .b = if_inst});
     if (v != 0) {
@@ -388,8 +366,7 @@ sb_irb_end_if(sb_irb *b, sb_value if_inst)
     }
 }
 
-sb_value
-sb_irb_merge(sb_irb *b, sb_value then_value, sb_value else_value)
+sb_value sb_irb_merge(sb_irb *b, sb_value then_value, sb_value else_value)
 {
     if (then_value == else_value) {
         return then_value;
@@ -400,28 +377,24 @@ sb_irb_merge(sb_irb *b, sb_value then_value, sb_value else_value)
                                .b = else_value});
 }
 
-sb_value
-sb_irb_loop(sb_irb *b, int64_t turns_max)
+sb_value sb_irb_loop(sb_irb *b, int64_t turns_max)
 {
     return append(b, (sb_inst){.op = SB_IR_LOOP, .imm.i = turns_max});
 }
 
-sb_value
-sb_irb_arg(sb_irb *b, sb_value init)
+sb_value sb_irb_arg(sb_irb *b, sb_value init)
 {
     return append(b, (sb_inst){.op = SB_IR_ARG, .prim = inst_at(b, init)->prim, .a = init});
 }
 
-void
-sb_irb_arg_next(sb_irb *b, sb_value arg, sb_value next)
+void sb_irb_arg_next(sb_irb *b, sb_value arg, sb_value next)
 {
     if (arg != 0 && arg < b->ir->insts.count) {
         b->ir->insts.items[arg].b = next;
     }
 }
 
-void
-sb_irb_end_loop(sb_irb *b, sb_value loop, sb_value again)
+void sb_irb_end_loop(sb_irb *b, sb_value loop, sb_value again)
 {
     sb_value v = append(b, (sb_inst){.op = SB_IR_END_LOOP, .a = again, .b = loop});
     if (v != 0) {
@@ -429,20 +402,17 @@ sb_irb_end_loop(sb_irb *b, sb_value loop, sb_value again)
     }
 }
 
-sb_value
-sb_irb_result(sb_irb *b, sb_value arg)
+sb_value sb_irb_result(sb_irb *b, sb_value arg)
 {
     return append(b, (sb_inst){.op = SB_IR_RESULT, .prim = inst_at(b, arg)->prim, .a = arg});
 }
 
-void
-sb_irb_store(sb_irb *b, uint32_t output, sb_value value, sb_value valid)
+void sb_irb_store(sb_irb *b, uint32_t output, sb_value value, sb_value valid)
 {
     (void)append(b, (sb_inst){.op = SB_IR_STORE, .a = value, .b = valid, .imm.i = output});
 }
 
-bool
-sb_irb_is_const_b(const sb_irb *b, sb_value v, bool *out)
+bool sb_irb_is_const_b(const sb_irb *b, sb_value v, bool *out)
 {
     const sb_inst *inst = inst_at(b, v);
     if (inst->op != SB_IR_CONST_B) {
@@ -452,8 +422,7 @@ sb_irb_is_const_b(const sb_irb *b, sb_value v, bool *out)
     return true;
 }
 
-void
-sb_irb_rewind(sb_irb *b, size_t mark)
+void sb_irb_rewind(sb_irb *b, size_t mark)
 {
     if (mark < b->ir->insts.count) {
         b->ir->insts.count = mark;

@@ -14,15 +14,15 @@
 
 typedef struct finisher {
     sb_ir *ir;
-    uint32_t *region; /* per instruction: the IF or LOOP it is directly inside of, 0 at top; for MERGE/RESULT too */
-    uint32_t *owner;  /* MERGE: its IF; ARG: its LOOP; RESULT: 0 */
+    uint32_t *
+        region; /* per instruction: the IF or LOOP it is directly inside of, 0 at top; for MERGE/RESULT too */
+    uint32_t *owner; /* MERGE: its IF; ARG: its LOOP; RESULT: 0 */
     uint8_t *live;
     uint32_t *stack; /* worklist, at most one entry an instruction */
     size_t stack_count;
 } finisher;
 
-static void
-mark(finisher *f, sb_value v)
+static void mark(finisher *f, sb_value v)
 {
     if (!f->live[v]) {
         f->live[v] = 1;
@@ -31,8 +31,7 @@ mark(finisher *f, sb_value v)
 }
 
 /* Region and owner of every instruction. Nesting is kept in the region array itself: no recursion, no stack. */
-static void
-find_regions(finisher *f)
+static void find_regions(finisher *f)
 {
     const sb_inst *insts = f->ir->insts.items;
     uint32_t current = 0;
@@ -68,8 +67,7 @@ find_regions(finisher *f)
     }
 }
 
-static void
-mark_structure(finisher *f, sb_value v)
+static void mark_structure(finisher *f, sb_value v)
 {
     const sb_inst *inst = &f->ir->insts.items[v];
     if (f->region[v] != 0) {
@@ -91,8 +89,7 @@ mark_structure(finisher *f, sb_value v)
     }
 }
 
-static void
-mark_all(finisher *f)
+static void mark_all(finisher *f)
 {
     const sb_inst *insts = f->ir->insts.items;
     for (size_t i = 0; i < f->ir->insts.count; i++) {
@@ -115,8 +112,7 @@ mark_all(finisher *f)
     }
 }
 
-static void
-compact(finisher *f)
+static void compact(finisher *f)
 {
     sb_ir *ir = f->ir;
     uint32_t *renumbered = f->stack; /* free by now */
@@ -137,8 +133,7 @@ compact(finisher *f)
     }
 }
 
-static bool
-is_uniform(const finisher *f, sb_value v)
+static bool is_uniform(const finisher *f, sb_value v)
 {
     const sb_inst *insts = f->ir->insts.items;
     const sb_inst *inst = &insts[v];
@@ -168,8 +163,7 @@ is_uniform(const finisher *f, sb_value v)
     return true;
 }
 
-static void
-find_uniform(finisher *f)
+static void find_uniform(finisher *f)
 {
     sb_ir *ir = f->ir;
     for (size_t i = 0; i < ir->insts.count; i++) {
@@ -188,8 +182,7 @@ find_uniform(finisher *f)
     }
 }
 
-static uint32_t
-reasons_of(const sb_inst *inst)
+static uint32_t reasons_of(const sb_inst *inst)
 {
 #define BIT(name) (1u << SB_REASON_##name)
     switch (inst->op) {
@@ -217,8 +210,7 @@ reasons_of(const sb_inst *inst)
 #undef BIT
 }
 
-static uint32_t
-cost_of(const sb_inst *inst)
+static uint32_t cost_of(const sb_inst *inst)
 {
     switch (inst->op) {
     case SB_IR_PY_FLOORDIV_I64:
@@ -248,14 +240,14 @@ cost_of(const sb_inst *inst)
     }
 }
 
-static void
-find_facts(finisher *f)
+static void find_facts(finisher *f)
 {
     sb_ir *ir = f->ir;
     uint64_t cost = 0;
     ir->leave_reasons = 0;
     ir->has_loop = false;
-    uint64_t *factor = (uint64_t *)(void *)f->stack; /* per instruction: turns of the loops around it */
+    uint64_t *factor =
+        (uint64_t *)(void *)f->stack; /* per instruction: turns of the loops around it */
     for (size_t i = 0; i < ir->insts.count; i++) {
         const sb_inst *inst = &ir->insts.items[i];
         uint64_t around = f->region[i] == 0 ? 1 : factor[f->region[i]];
@@ -276,8 +268,7 @@ find_facts(finisher *f)
     ir->cost = (uint32_t)cost;
 }
 
-static sb_status
-finish(sb_ir *ir, sb_error *err)
+static sb_status finish(sb_ir *ir, sb_error *err)
 {
     size_t count = ir->insts.count;
     sb_status status = SB_OK;
@@ -305,8 +296,7 @@ out:
     return status;
 }
 
-sb_status
-sb_ir_finish(sb_irb *b, sb_error *err)
+sb_status sb_ir_finish(sb_irb *b, sb_error *err)
 {
     if (b->no_memory) {
         return sb_error_no_memory(err, b->ir->insts.count * sizeof(sb_inst));

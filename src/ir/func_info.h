@@ -13,9 +13,9 @@ typedef struct sb_func_param {
     int32_t input;  /* index in ir.inputs (kernel in[]); -1: the kernel does not read it */
 } sb_func_param;
 
-typedef struct sb_refusal { /* one reason why a function is not compiled */
-    uint32_t code;          /* sb_refusal_code of ir/refusal.h */
-    char *detail;           /* owned; may be empty */
+typedef struct sb_refusal {                /* one reason why a function is not compiled */
+    uint32_t code;                         /* sb_refusal_code of ir/refusal.h */
+    char *detail;                          /* owned; may be empty */
     uint32_t line, col, end_line, end_col; /* line 0: no place */
 } sb_refusal;
 

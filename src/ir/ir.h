@@ -100,7 +100,8 @@ void sb_ir_init(sb_ir *ir);
 void sb_ir_release(sb_ir *ir);
 void sb_irb_init(sb_irb *b, sb_ir *ir, size_t insts_max);
 
-sb_value sb_irb_op(sb_irb *b, sb_op_code op, sb_value x, sb_value y, sb_value z); /* folds constants where rt can */
+sb_value sb_irb_op(sb_irb *b, sb_op_code op, sb_value x, sb_value y,
+                   sb_value z); /* folds constants where rt can */
 sb_value sb_irb_const_b(sb_irb *b, bool value);
 sb_value sb_irb_const_i(sb_irb *b, int64_t value);
 sb_value sb_irb_const_f(sb_irb *b, double value);
@@ -129,6 +130,7 @@ sb_status sb_ir_finish(sb_irb *b, sb_error *err);
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 sb_status sb_ir_verify(const sb_ir *ir, sb_error *err);
 void sb_ir_print(const sb_ir *ir, sb_buf *out);
-sb_status sb_ir_parse(sb_ir *ir, const char *text, sb_error *err); /* what sb_ir_print writes; ir is initialised; finished */
+sb_status sb_ir_parse(sb_ir *ir, const char *text,
+                      sb_error *err); /* what sb_ir_print writes; ir is initialised; finished */
 
 #endif

@@ -48,16 +48,16 @@ typedef struct sb_kout {
 } sb_kout;
 
 typedef struct sb_kcall {
-    const sb_kin *in;          /*  0 */
-    const sb_kout *out;        /*  8 */
-    const uint8_t *active;     /* 16 */
-    uint32_t *leave;           /* 24 */
-    int32_t leave_count;       /* 32 */
-    int32_t leave_capacity;    /* 36 */
-    int32_t status;            /* 40: sb_kstatus */
-    int32_t reserved;          /* 44: zero */
-    const sb_rt_table *rt;     /* 48 */
-    const uint32_t *stop;      /* 56: read with relaxed atomic loads; never NULL */
+    const sb_kin *in;       /*  0 */
+    const sb_kout *out;     /*  8 */
+    const uint8_t *active;  /* 16 */
+    uint32_t *leave;        /* 24 */
+    int32_t leave_count;    /* 32 */
+    int32_t leave_capacity; /* 36 */
+    int32_t status;         /* 40: sb_kstatus */
+    int32_t reserved;       /* 44: zero */
+    const sb_rt_table *rt;  /* 48 */
+    const uint32_t *stop;   /* 56: read with relaxed atomic loads; never NULL */
 } sb_kcall;
 
 _Static_assert(offsetof(sb_kcall, leave) == 24 && offsetof(sb_kcall, status) == 40 &&
@@ -67,7 +67,7 @@ _Static_assert(offsetof(sb_kcall, leave) == 24 && offsetof(sb_kcall, status) == 
 typedef int32_t (*sb_kernel_fn)(sb_kcall *call, int32_t row0, int32_t row1);
 
 #define SB_LEAVE_ENTRY(row, reason) ((uint32_t)(row) | ((uint32_t)(reason) << 24))
-#define SB_LEAVE_ROW(entry) ((int32_t)((entry)&0xffffffu))
+#define SB_LEAVE_ROW(entry) ((int32_t)((entry) & 0xffffffu))
 #define SB_LEAVE_REASON(entry) ((sb_reason)((entry) >> 24))
 
 #endif

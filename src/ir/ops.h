@@ -32,24 +32,25 @@
     X(SELECT, "select", '*', "b**", 0) /* a ? b : c */                                             \
     /* conversions */                                                                              \
     X(PY_INT_B, "py_int_b", 'i', "b", 0)                                                           \
-    X(PY_FLOAT_I64, "py_float_i64", 'f', "i", 0) /* rounds half to even */                         \
+    X(PY_FLOAT_I64, "py_float_i64", 'f', "i", 0)                        /* rounds half to even */  \
     X(PY_EXACT_FLOAT_I64, "py_exact_float_i64", 'f', "i", SB_OP_LEAVES) /* |a| > 2**53: bigint */  \
     /* integers */                                                                                 \
     X(PY_ADD_I64, "py_add_i64", 'i', "ii", SB_OP_LEAVES)                                           \
     X(PY_SUB_I64, "py_sub_i64", 'i', "ii", SB_OP_LEAVES)                                           \
     X(PY_MUL_I64, "py_mul_i64", 'i', "ii", SB_OP_LEAVES)                                           \
     X(PY_NEG_I64, "py_neg_i64", 'i', "i", SB_OP_LEAVES)                                            \
-    X(PY_FLOORDIV_I64, "py_floordiv_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                                 \
-    X(PY_MOD_I64, "py_mod_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                                           \
-    X(PY_TRUEDIV_I64, "py_truediv_i64", 'f', "ii", SB_OP_LEAVES | SB_OP_RAISES) /* beyond 2**53: bigint */        \
+    X(PY_FLOORDIV_I64, "py_floordiv_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                  \
+    X(PY_MOD_I64, "py_mod_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                            \
+    X(PY_TRUEDIV_I64, "py_truediv_i64", 'f', "ii",                                                 \
+      SB_OP_LEAVES | SB_OP_RAISES) /* beyond 2**53: bigint */                                      \
     /* doubles */                                                                                  \
     X(PY_ADD_F64, "py_add_f64", 'f', "ff", 0)                                                      \
     X(PY_SUB_F64, "py_sub_f64", 'f', "ff", 0)                                                      \
     X(PY_MUL_F64, "py_mul_f64", 'f', "ff", 0)                                                      \
     X(PY_NEG_F64, "py_neg_f64", 'f', "f", 0)                                                       \
-    X(PY_TRUEDIV_F64, "py_truediv_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                                   \
-    X(PY_FLOORDIV_F64, "py_floordiv_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                                 \
-    X(PY_MOD_F64, "py_mod_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                                           \
+    X(PY_TRUEDIV_F64, "py_truediv_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                    \
+    X(PY_FLOORDIV_F64, "py_floordiv_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                  \
+    X(PY_MOD_F64, "py_mod_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                            \
     /* comparisons; int with float is exact */                                                     \
     X(PY_EQ_I64, "py_eq_i64", 'b', "ii", 0)                                                        \
     X(PY_LT_I64, "py_lt_i64", 'b', "ii", 0)                                                        \
@@ -67,7 +68,7 @@
     X(IX_SUB, "ix_sub", 'i', "ii", 0)                                                              \
     X(IX_UDIV, "ix_udiv", 'i', "ii", 0)                                                            \
     /* leaving: `reason` says why */                                                               \
-    X(LEAVE_IF, "leave_if", 'v', "b", SB_OP_LEAVES | SB_OP_RAISES)                                                \
+    X(LEAVE_IF, "leave_if", 'v', "b", SB_OP_LEAVES | SB_OP_RAISES)                                 \
     /* structure */                                                                                \
     X(IF, "if", 'v', "b", SB_OP_STRUCT)                                                            \
     X(ELSE, "else", 'v', "", SB_OP_STRUCT)                                                         \

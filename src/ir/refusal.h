@@ -42,6 +42,7 @@ typedef enum sb_refusal_code {
 const char *sb_refusal_code_name(uint32_t code);    /* borrow, static: "unknown_call" */
 const char *sb_refusal_code_message(uint32_t code); /* borrow, static */
 const char *sb_refusal_code_hint(uint32_t code);    /* borrow, static; may be "" */
-uint32_t sb_refusal_code_of_name(const char *name, size_t size); /* SB_REFUSAL_SYNTAX when unknown */
+uint32_t sb_refusal_code_of_name(const char *name,
+                                 size_t size); /* SB_REFUSAL_SYNTAX when unknown */
 
 #endif

@@ -28,8 +28,7 @@ static const char *const prim_names[] = {"none", "b", "i64", "f64"};
 
 /* --- printing ----------------------------------------------------------------------------------------------------------- */
 
-static void
-print_inst(const sb_ir *ir, size_t index, sb_buf *out)
+static void print_inst(const sb_ir *ir, size_t index, sb_buf *out)
 {
     const sb_inst *inst = &ir->insts.items[index];
     const sb_op_info *info = &sb_op_infos[inst->op];
@@ -73,8 +72,7 @@ print_inst(const sb_ir *ir, size_t index, sb_buf *out)
     sb_buf_char(out, '\n');
 }
 
-void
-sb_ir_print(const sb_ir *ir, sb_buf *out)
+void sb_ir_print(const sb_ir *ir, sb_buf *out)
 {
     sb_buf_text(out, "inputs");
     for (size_t i = 0; i < ir->inputs.count; i++) {
@@ -119,15 +117,13 @@ typedef struct parser {
     sb_error *err;
 } parser;
 
-static sb_status
-syntax_error(const parser *p, const char *what)
+static sb_status syntax_error(const parser *p, const char *what)
 {
     return sb_error_set(p->err, SB_INVALID, "IR text, line %d: %s", p->line, what);
 }
 
 /* Splits one line; gives the start of the next. */
-static const char *
-read_words(parser *p, const char *text)
+static const char *read_words(parser *p, const char *text)
 {
     p->word_count = 0;
     while (*text != '\0' && *text != '\n') {
@@ -147,8 +143,7 @@ read_words(parser *p, const char *text)
     return *text == '\n' ? text + 1 : text;
 }
 
-static bool
-prim_of_name(const char *name, sb_prim *out)
+static bool prim_of_name(const char *name, sb_prim *out)
 {
     for (size_t i = 0; i < SB_COUNT_OF(prim_names); i++) {
         if (strcmp(name, prim_names[i]) == 0) {
@@ -160,8 +155,7 @@ prim_of_name(const char *name, sb_prim *out)
 }
 
 /* Number of "v12" or "v12:i64"; 0 when it is none. */
-static uint32_t
-number_of(const char *word)
+static uint32_t number_of(const char *word)
 {
     if (word[0] != 'v') {
         return 0;
@@ -170,14 +164,12 @@ number_of(const char *word)
     return number > 0 && number < NUMBER_MAX ? (uint32_t)number : 0;
 }
 
-static sb_value
-value_of(const parser *p, const char *word)
+static sb_value value_of(const parser *p, const char *word)
 {
     return p->by_number[number_of(word)];
 }
 
-static sb_status
-parse_header(parser *p)
+static sb_status parse_header(parser *p)
 {
     bool inputs = strcmp(p->words[0], "inputs") == 0;
     for (unsigned i = 1; i < p->word_count; i++) {
@@ -192,9 +184,9 @@ parse_header(parser *p)
             return syntax_error(p, "no such type");
         }
         bool pushed =
-            inputs ? SB_VEC_PUSH(&p->ir->inputs, (sb_ir_input){.param = i - 1, .prim = prim})
-                   : SB_VEC_PUSH(&p->ir->outputs,
-                                 (sb_ir_output){.prim = prim, .nullable = nullable});
+            inputs
+                ? SB_VEC_PUSH(&p->ir->inputs, (sb_ir_input){.param = i - 1, .prim = prim})
+                : SB_VEC_PUSH(&p->ir->outputs, (sb_ir_output){.prim = prim, .nullable = nullable});
         if (!pushed) {
             return sb_error_no_memory(p->err, sizeof(sb_ir_input));
         }
@@ -202,8 +194,7 @@ parse_header(parser *p)
     return SB_OK;
 }
 
-static int
-op_of_name(const char *name)
+static int op_of_name(const char *name)
 {
     for (int i = 1; i < SB_IR_OP_COUNT; i++) {
         if (strcmp(name, sb_op_infos[i].text) == 0) {
@@ -213,8 +204,7 @@ op_of_name(const char *name)
     return -1;
 }
 
-static uint8_t
-reason_of_name(const char *name)
+static uint8_t reason_of_name(const char *name)
 {
     for (unsigned i = 1; i < SB_REASON_COUNT; i++) {
         if (strcmp(name, sb_reason_name((sb_reason)i)) == 0) {
@@ -224,8 +214,7 @@ reason_of_name(const char *name)
     return SB_REASON_NONE;
 }
 
-static void
-parse_operands(parser *p, sb_inst *inst, unsigned first)
+static void parse_operands(parser *p, sb_inst *inst, unsigned first)
 {
     sb_value operands[3] = {0, 0, 0};
     for (unsigned k = 0; k < 3 && first + k < p->word_count; k++) {
@@ -237,8 +226,7 @@ parse_operands(parser *p, sb_inst *inst, unsigned first)
 }
 
 /* Pairs markers and fills the fields that are not operands. */
-static sb_status
-parse_structure(parser *p, sb_inst *inst, uint32_t self)
+static sb_status parse_structure(parser *p, sb_inst *inst, uint32_t self)
 {
     sb_inst *insts = p->ir->insts.items;
     uint32_t opener = p->open_count > 0 ? p->open[p->open_count - 1] : 0;
@@ -269,8 +257,7 @@ parse_structure(parser *p, sb_inst *inst, uint32_t self)
     }
 }
 
-static sb_status
-parse_line(parser *p)
+static sb_status parse_line(parser *p)
 {
     unsigned first = 0;
     sb_inst inst = {0};
@@ -321,8 +308,7 @@ parse_line(parser *p)
     return SB_OK;
 }
 
-static void
-resolve_args(parser *p)
+static void resolve_args(parser *p)
 {
     for (size_t i = 0; i < p->ir->insts.count; i++) {
         sb_inst *inst = &p->ir->insts.items[i];
@@ -333,8 +319,7 @@ resolve_args(parser *p)
     }
 }
 
-sb_status
-sb_ir_parse(sb_ir *ir, const char *text, sb_error *err)
+sb_status sb_ir_parse(sb_ir *ir, const char *text, sb_error *err)
 {
     sb_ir_init(ir);
     parser p = {.ir = ir, .err = err};

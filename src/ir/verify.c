@@ -20,16 +20,14 @@ typedef struct checker {
     uint32_t at; /* instruction being checked */
 } checker;
 
-static sb_status
-bad(const checker *c, const char *what)
+static sb_status bad(const checker *c, const char *what)
 {
     const sb_inst *inst = &c->ir->insts.items[c->at];
     return sb_error_set(c->err, SB_INTERNAL, "IR: instruction %u (%s): %s", c->at,
                         inst->op < SB_IR_OP_COUNT ? sb_op_infos[inst->op].text : "?", what);
 }
 
-static void
-open_scope(checker *c, uint32_t opener)
+static void open_scope(checker *c, uint32_t opener)
 {
     uint32_t scope = c->scope_count++;
     c->parent[scope] = c->current;
@@ -38,16 +36,14 @@ open_scope(checker *c, uint32_t opener)
     c->current = scope;
 }
 
-static void
-close_scope(checker *c)
+static void close_scope(checker *c)
 {
     c->closed[c->current] = 1;
     c->current = c->parent[c->current];
 }
 
 /* Visible from scope `from` on: defined in it or in one around it. */
-static bool
-visible_from(const checker *c, sb_value v, uint32_t from)
+static bool visible_from(const checker *c, sb_value v, uint32_t from)
 {
     uint32_t scope = c->scope[v];
     for (;;) {
@@ -61,8 +57,7 @@ visible_from(const checker *c, sb_value v, uint32_t from)
     }
 }
 
-static bool
-letter_fits(char letter, uint8_t prim, uint8_t star)
+static bool letter_fits(char letter, uint8_t prim, uint8_t star)
 {
     switch (letter) {
     case 'b':
@@ -78,8 +73,7 @@ letter_fits(char letter, uint8_t prim, uint8_t star)
     }
 }
 
-static sb_status
-check_operands(const checker *c, const sb_inst *inst)
+static sb_status check_operands(const checker *c, const sb_inst *inst)
 {
     const sb_op_info *info = &sb_op_infos[inst->op];
     const sb_value operands[3] = {inst->a, inst->b, inst->c};
@@ -101,8 +95,7 @@ check_operands(const checker *c, const sb_inst *inst)
     return inst->prim == SB_PRIM_VOID && info->result == '*' ? bad(c, "no result type") : SB_OK;
 }
 
-static sb_status
-check_if(checker *c, const sb_inst *inst)
+static sb_status check_if(checker *c, const sb_inst *inst)
 {
     const sb_inst *insts = c->ir->insts.items;
     if (inst->op == SB_IR_IF) {
@@ -131,8 +124,7 @@ check_if(checker *c, const sb_inst *inst)
 }
 
 /* The region marker whose results stand here: walks back over other results. */
-static uint32_t
-owner_of_result(const checker *c, uint8_t result_op, uint8_t end_op)
+static uint32_t owner_of_result(const checker *c, uint8_t result_op, uint8_t end_op)
 {
     const sb_inst *insts = c->ir->insts.items;
     uint32_t i = c->at;
@@ -142,8 +134,7 @@ owner_of_result(const checker *c, uint8_t result_op, uint8_t end_op)
     return insts[i].op == end_op ? insts[i].b : 0;
 }
 
-static sb_status
-check_merge(const checker *c, const sb_inst *inst)
+static sb_status check_merge(const checker *c, const sb_inst *inst)
 {
     uint32_t owner = owner_of_result(c, SB_IR_MERGE, SB_IR_END_IF);
     const sb_inst *insts = c->ir->insts.items;
@@ -169,8 +160,7 @@ check_merge(const checker *c, const sb_inst *inst)
     return inst->prim == SB_PRIM_VOID ? bad(c, "no result type") : SB_OK;
 }
 
-static sb_status
-check_loop(checker *c, const sb_inst *inst)
+static sb_status check_loop(checker *c, const sb_inst *inst)
 {
     const sb_inst *insts = c->ir->insts.items;
     if (inst->op == SB_IR_LOOP) {
@@ -201,8 +191,7 @@ check_loop(checker *c, const sb_inst *inst)
     return SB_OK;
 }
 
-static sb_status
-check_arg(const checker *c, const sb_inst *inst)
+static sb_status check_arg(const checker *c, const sb_inst *inst)
 {
     const sb_inst *insts = c->ir->insts.items;
     uint8_t before = insts[c->at - 1].op;
@@ -218,8 +207,7 @@ check_arg(const checker *c, const sb_inst *inst)
                : SB_OK;
 }
 
-static sb_status
-check_result(const checker *c, const sb_inst *inst)
+static sb_status check_result(const checker *c, const sb_inst *inst)
 {
     uint32_t owner = owner_of_result(c, SB_IR_RESULT, SB_IR_END_LOOP);
     const sb_inst *insts = c->ir->insts.items;
@@ -230,8 +218,7 @@ check_result(const checker *c, const sb_inst *inst)
     return insts[inst->a].prim != inst->prim ? bad(c, "an operand has another type") : SB_OK;
 }
 
-static sb_status
-check_store(checker *c, const sb_inst *inst)
+static sb_status check_store(checker *c, const sb_inst *inst)
 {
     size_t index = (size_t)inst->imm.i;
     if (c->current != 0 || inst->imm.i < 0 || index >= c->ir->outputs.count || c->stored[index]) {
@@ -258,8 +245,7 @@ check_store(checker *c, const sb_inst *inst)
     return SB_OK;
 }
 
-static sb_status
-check_one(checker *c)
+static sb_status check_one(checker *c)
 {
     const sb_inst *inst = &c->ir->insts.items[c->at];
     if (inst->op >= SB_IR_OP_COUNT) {
@@ -302,8 +288,7 @@ check_one(checker *c)
     }
 }
 
-sb_status
-sb_ir_verify(const sb_ir *ir, sb_error *err)
+sb_status sb_ir_verify(const sb_ir *ir, sb_error *err)
 {
     size_t count = ir->insts.count;
     sb_status status = SB_OK;
