@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import flights
-
 import sabot as sb
 from sabot import Stream
 
@@ -68,7 +67,10 @@ def main() -> int:
         compiled, native_s = timed(stream.collect)
 
     for name, result in (("interpreted", slow), ("first", first), ("compiled", compiled)):
-        if not (result["mph"].combine_chunks().equals(mph) and result["minutes"].combine_chunks().equals(minutes)):
+        if not (
+            result["mph"].combine_chunks().equals(mph)
+            and result["minutes"].combine_chunks().equals(minutes)
+        ):
             print(f"the {name} run differs from plain Python", file=sys.stderr)
             return 1
 
