@@ -9,6 +9,7 @@ import timeit
 import types
 
 import pytest
+
 from sabot._capture import capture
 from sabot._guards import Found, tracing_active
 
