@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from pyarrow.compute import add
+
 from sabot._capture import capture
 from sabot._kinds import KINDS_TABLE, kind_of
 
