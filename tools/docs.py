@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import markdown
+
 import setup
 
 ROOT = setup.ROOT
