@@ -5,21 +5,27 @@ from __future__ import annotations
 import ast
 import doctest
 import functools
+import importlib
 import importlib.util
 import itertools
 import linecache
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+import warnings
 import weakref
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sabot import _blob
+from sabot import _blob, _source
 from sabot._blob import dump
 from sabot._capture import capture
 from sabot._source import Source, command_text
@@ -299,6 +305,38 @@ def test_texts_of_every_sort(tmp_path, text):
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
+def test_threads_capture_together(tmp_path):
+    text = "".join(f"def f{i}(x):\n    return x + {i}\n" for i in range(200))
+    module = load(tmp_path, text)
+    filters = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: body(getattr(module, f"f{i}"))[-1], [*range(200)] * 2))
+    assert found == [f"    CONST_INT {i}" for i in range(200)] * 2
+    assert warnings.filters == filters
+
+
+def test_a_fork_while_another_thread_captures():
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with _source._locks[0]:
+            held.set()
+            done.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        os._exit(0 if capture(lambda x: x + 1).refusals == () else 1)
+    done.set()
+    holder.join()
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_capture_gives_no_warnings(tmp_path, recwarn):
     module = load(tmp_path, TEXTS["warnings"])
     recwarn.clear()
@@ -404,6 +442,14 @@ def test_command_text():
 
 def test_stdin_has_no_text():
     assert "no_source" in run_python("-", text=COMMAND)
+
+
+def test_module_in_a_zip_file(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
+        packed.writestr("captured_in_a_zip.py", "def f(x):\n    return x + 7\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "packed.zip"))
+    module = importlib.import_module("captured_in_a_zip")
+    assert body(module.f)[-1] == "    CONST_INT 7"
 
 
 def test_main_script(tmp_path):
@@ -802,6 +848,12 @@ def test_targets_of_comprehensions_are_no_locals(tmp_path):
     assert capture(module.f).guards.names["k"] == ("global", 5)
     module = load(tmp_path, "def f(x):\n    [(k := i) for i in x]\n    return k\nk = 5\n")
     assert "k" not in capture(module.f).guards.names
+
+
+def test_annotations_without_values(tmp_path):
+    module = load(tmp_path, "def f(x):\n    a: int\n    (b): int\n    return a or b\nb = 5\n")
+    assert list(capture(module.f).guards.names) == ["b"]
+    assert body(module.f)[-2:] == ["    LOCAL 1", "    CONST_INT 5"]
 
 
 def test_objects_that_pretend_to_be_functions():

@@ -39,7 +39,12 @@ def own_names(
         elif isinstance(place, (ast.Global, ast.Nonlocal)):
             outer.update(map(mangle, place.names))
         elif isinstance(place, ast.AnnAssign):  # a local's annotation is not evaluated
-            stack += [part for part in (place.value, place.target) if part is not None]
+            if (
+                place.value is not None or place.simple
+            ):  # `(x): int` alone does not even make a local
+                stack.append(place.target)
+            if place.value is not None:
+                stack.append(place.value)
         elif not isinstance(place, _SCOPES):
             stack.extend(reversed([*ast.iter_child_nodes(place)]))
     return tuple(name for name in bound if name not in outer), tuple(used)

@@ -9,7 +9,7 @@ and `lambda` moved to a line of its own, and both trees of code objects are walk
 Of a module's other statements only two things reach the code of a function: future flags, and which names are imported (calls
 of their attributes are compiled in another way). A statement is therefore compiled apart, with these two; what does not match
 so is looked for once more in the file compiled whole. Sources and compiled statements are kept, each in a bounded table; trees of whole files are not kept.
-Threads: one lock round all tables. Nothing here runs user code, except a module loader's `get_source`, through `linecache`.
+Threads: one lock round all tables, also because hiding the warnings of a compilation changes the whole process. Nothing here runs user code, except a module loader's `get_source`, through `linecache`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import __future__
 
 import ast
 import linecache
+import os
 import sys
 import threading
 import warnings
@@ -50,8 +51,15 @@ def _future_flags() -> int:
 
 _FUTURE_FLAGS = _future_flags()
 
-_lock = threading.RLock()
+_locks = [threading.RLock()]  # one
 _files: dict[tuple[str, int], tuple[object, Source]] = {}
+
+
+def _renew_lock() -> None:
+    _locks[0] = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)  # another thread may hold it while this one forks
 
 
 class TooDeepError(Exception):
@@ -86,7 +94,7 @@ class Source:
 
     def find(self, code: CodeType) -> Match | None:
         """The node of this text that compiles to exactly `code`. Raises TooDeepError where Python cannot compile the text."""
-        with _lock:
+        with _locks[0]:
             try:
                 return self._find(code)
             except (RecursionError, MemoryError) as error:
@@ -238,7 +246,7 @@ def _interactive_lines(code: CodeType) -> list[str]:
 
 def _source(filename: str, origin: list[str] | str, sort: int) -> Source:
     """The Source of a text, the same object again while `linecache` hands out the same list."""
-    with _lock:
+    with _locks[0]:
         key = (filename, sort)
         known = _files.pop(key, None)
         if known is None or (known[0] is not origin and known[0] != origin):
