@@ -142,7 +142,7 @@ static void copy_frame(sb_interp_state *st, sb_frame *to, const sb_frame *from)
     }
 }
 
-/* The rows of `from` whose condition is `want` and which have not left. */
+/* The rows of `from` whose condition is `want`. None of them has left: rows that leave in a then-region had it true. */
 static void split_frame(sb_interp_state *st, sb_frame *to, const sb_frame *from,
                         const uint8_t *cond, uint8_t want)
 {
@@ -151,7 +151,7 @@ static void split_frame(sb_interp_state *st, sb_frame *to, const sb_frame *from,
     for (int32_t k = 0; k < from->count; k++) {
         const uint16_t i = rows[k];
         to->rows[kept] = i;
-        kept += (cond[i] == want) & (st->reasons[i] == 0);
+        kept += cond[i] == want;
     }
     to->count = kept;
     to->dense = kept == st->n;
@@ -366,11 +366,11 @@ static uint32_t run_loop(sb_interp_state *st, const sb_step *step, uint32_t next
     return next;
 }
 
-/* Moves write the frame's rows and, once rows have finished, no others. */
+/* Once rows have finished, moves write the frame's rows and no others. */
 static void run_moves(const sb_interp *p, sb_interp_state *st, uint32_t first, uint32_t count,
-                      const sb_frame *f, bool exact)
+                      const sb_frame *f)
 {
-    const bool dense = f->dense || (!exact && runs_dense(st, f, true));
+    const bool dense = runs_dense(st, f, true);
     for (uint32_t k = 0; k < count; k++) {
         const sb_move *move = &p->moves.items[first + k];
         if (move->to_cell) {
@@ -398,9 +398,9 @@ static uint32_t run_end_loop(const sb_interp *p, sb_interp_state *st, const sb_s
         }
     }
     if (again < f->count) {
-        run_moves(p, st, step->finals_first, step->finals_count, f, true);
+        run_moves(p, st, step->finals_first, step->finals_count, f);
     }
-    run_moves(p, st, step->moves_first, step->moves_count, f, false);
+    run_moves(p, st, step->moves_first, step->moves_count, f);
     if (again == 0) {
         leave_region(st);
         return next;
