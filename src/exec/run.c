@@ -152,7 +152,7 @@ sb_status sb_run_new(sb_plan *plan, struct ArrowArrayStream *source, const sb_ru
 
 static void workers_stop(sb_run *run)
 {
-    if (run->lock == NULL) {
+    if (run->worker_count == 0) {
         return;
     }
     sb_mutex_lock(run->lock);
@@ -188,7 +188,7 @@ void sb_run_free(sb_run *run)
     workers_stop(run);
     data_free(run);
     sb_context_close(&run->lane);
-    for (int32_t i = 0; run->shared != NULL && i < run->op_count; i++) {
+    for (int32_t i = 0; run->ops != NULL && run->shared != NULL && i < run->op_count; i++) {
         if (run->ops[i].vt != NULL && run->ops[i].vt->release_shared != NULL) {
             run->ops[i].vt->release_shared(run->shared[i]);
         }

@@ -1,0 +1,81 @@
+/* Test support of the exec room: a source whose rows are functions of their number, functions made from IR text, and a host that
+ * answers asks and writes down what comes out.
+ *
+ * Columns of the source: a int64 with nulls, b int64, x double, c bool with nulls, s string with nulls. Every batch is a slice: struct,
+ * children and bitmaps have offsets of their own. Linked into test programs only. Threads: none of its own. */
+#ifndef SB_EXEC_TESTKIT_H
+#define SB_EXEC_TESTKIT_H
+
+#include "exec/run.h"
+
+/* --- the source --------------------------------------------------------------------------------------------------- */
+typedef struct sb_kit_source {
+    int64_t rows;       /* in all */
+    int64_t batch_rows; /* rows a batch; 0: one batch */
+    int64_t fail_batch; /* get_next fails there; -1: never */
+    int64_t at, batch;
+    int64_t live; /* batches given and not released */
+    bool released;
+    bool out_of_thread; /* a batch was released while `lane` did not say so */
+    bool lane;          /* set by the test round calls of the run */
+} sb_kit_source;
+
+sb_type *sb_kit_schema(void); /* out-owned; NULL: no memory */
+void sb_kit_stream(sb_kit_source *source, struct ArrowArrayStream *out);
+
+bool sb_kit_a_valid(int64_t row);
+int64_t sb_kit_a(int64_t row); /* large in some rows, so that a * b overflows there */
+int64_t sb_kit_b(int64_t row);
+double sb_kit_x(int64_t row);
+bool sb_kit_c_valid(int64_t row);
+bool sb_kit_c(int64_t row);
+bool sb_kit_s_valid(int64_t row);
+void sb_kit_s(int64_t row, char out[16]);
+
+/* --- functions ---------------------------------------------------------------------------------------------------- */
+/* A compiled function of the columns named in `columns` ("a,b") and IR text; ir NULL: not compiled. NULL: no memory. */
+sb_func *sb_kit_func(const char *name, const char *columns, const char *format, const char *ir);
+
+#define SB_KIT_MUL /* a * b + 1; null where a is; overflow leaves */                               \
+    "inputs i64 i64\noutputs i64?\nv1:b = in_valid 0\nif v1\nv3:i64 = in 0\nv4:i64 = in 1\n"       \
+    "v5:i64 = py_mul_i64 v3 v4\nv6:i64 = const_i64 1\nv7:i64 = py_add_i64 v5 v6\nelse\n"           \
+    "v9:i64 = const_i64 0\nend_if\nv11:i64 = merge v7 v9\nstore 0 v11 v1\n"
+#define SB_KIT_HALF /* x * 0.5 */                                                                  \
+    "inputs f64\noutputs f64\nv1:f64 = in 0\nv2:f64 = const_f64 0x1p-1\n"                          \
+    "v3:f64 = py_mul_f64 v1 v2\nstore 0 v3\n"
+#define SB_KIT_KEEP /* b % 3 != 0 */                                                               \
+    "inputs i64\noutputs b\nv1:i64 = in 0\nv2:i64 = const_i64 3\nv3:i64 = py_mod_i64 v1 v2\n"      \
+    "v4:i64 = const_i64 0\nv5:b = py_eq_i64 v3 v4\nv6:b = not v5\nstore 0 v6\n"
+#define SB_KIT_FLIP /* not c; null where c is */                                                   \
+    "inputs b\noutputs b?\nv1:b = in 0\nv2:b = in_valid 0\nv3:b = not v1\nstore 0 v3 v2\n"
+#define SB_KIT_FOREVER                                                                             \
+    "inputs i64\noutputs i64\nv1:i64 = in 0\nloop 0\nv3:i64 = arg v1 v5\nv4:i64 = const_i64 1\n"   \
+    "v5:i64 = ix_add v3 v4\nv6:b = py_eq_i64 v5 v5\nend_loop v6\nv8:i64 = result v3\nstore 0 v8\n"
+
+/* --- the host ----------------------------------------------------------------------------------------------------- */
+typedef struct sb_kit_host {
+    sb_buf out;             /* a line a row: every column as text */
+    int64_t batches;        /* given out */
+    int64_t asks, ask_rows; /* answered */
+    int64_t ask_rows_max;   /* most rows of one ask */
+    int64_t order_max;      /* greatest seq of an in-order ask so far */
+    bool in_order;          /* in-order asks came in order */
+    bool args_right;        /* arguments were those of the rows named */
+    int64_t fail_row;       /* source row at which user code fails; -1: never */
+    int32_t fail_function;
+    int64_t fail_batch; /* batch functions fail at this batch; -1: never */
+    sb_status status;   /* how the run ended: SB_OK at END */
+    sb_error error;
+    sb_token failure;
+} sb_kit_host;
+
+void sb_kit_host_init(sb_kit_host *host);
+void sb_kit_host_release(sb_kit_host *host);
+
+/* Makes a run of the plan (borrowed), drives it to its end and frees it. Scalar functions by name: "mul" as SB_KIT_MUL with -1 for
+ * overflow, "half", "keep", "flip", "text" (s as it is, with b behind it), "score" (x + b as double, null where c is false).
+ * Batch functions give the batch back; batch filters keep rows whose b is even. */
+void sb_kit_run(sb_kit_host *host, sb_plan *plan, sb_kit_source *source,
+                const sb_run_options *options);
+
+#endif
