@@ -153,7 +153,7 @@ def pytest_cases(runner: str, report: Path, result: subprocess.CompletedProcess[
                 found = element.find(tag)
                 if found is not None:
                     outcome = meaning
-                    detail = (found.get("message") or "") + "\n" + (found.text or "")
+                    detail = found.text or found.get("message") or ""
             name = f"{element.get('classname')}.{element.get('name')}"
             cases.append(Case(runner, name, outcome, float(element.get("time") or 0), detail))
     if result.returncode != 0 and not any(case.outcome == FAILED for case in cases):
