@@ -214,7 +214,7 @@ class Fuzzer:
 
     def count(self, case: Case, outcome: Outcome, reached: Counter, success: bool) -> None:
         counts = outcome.counts
-        if counts is None:
+        if counts is None or case.settings.tier == "off":
             return
         totals = self.totals
         left = sum(counts.left.values())
@@ -306,9 +306,10 @@ def joined_settings(rng: random.Random, tier: str) -> Settings:
 
 
 def all_settings() -> list[Settings]:
-    return [
-        Settings(b, t, tier, m) for tier in TIERS for t, m in ((1, 0), (2, 64)) for b in BATCH_SIZES
-    ]
+    """All batch sizes, workers and tiers; what "auto" does; and what no compiling gives."""
+    shapes = [(b, t, m) for t, m in ((1, 0), (2, 64)) for b in BATCH_SIZES]
+    every = [Settings(b, t, tier, m) for tier in TIERS for b, t, m in shapes]
+    return [*every, Settings(0, 1, "auto"), Settings(3, 2, "auto", 64), Settings(3, 2, "off", 64)]
 
 
 # --- reporting -------------------------------------------------------------------------------------------------------

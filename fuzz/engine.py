@@ -15,7 +15,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Settings:
-    """How one run is made; batch_size 0 is all rows in one batch."""
+    """How one run is made; batch_size 0 is all rows in one batch, tier "off" does not compile."""
 
     batch_size: int = 0
     threads: int = 1
@@ -66,7 +66,11 @@ class SabotEngine:
 
     def run(self, fn: Callable, table: pa.Table, operator: str, settings: Settings) -> Outcome:
         sb = self.sabot
-        options = {"threads": settings.threads, "tier": settings.tier}
+        options = {"threads": settings.threads}
+        if settings.tier == "off":
+            options["compile"] = "off"
+        else:
+            options["tier"] = settings.tier
         if settings.morsel_rows:
             options["morsel_rows"] = settings.morsel_rows
         with sb.config(**options):

@@ -50,6 +50,8 @@ def write(
     about = what.replace("\\", "\\\\").replace('"""', "'''").rstrip('"')
     return f'''"""{about}."""
 
+# ruff: noqa
+# fmt: off
 {source.strip()}
 
 
