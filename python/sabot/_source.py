@@ -8,8 +8,8 @@ and `lambda` moved to a line of its own, and both trees of code objects are walk
 
 Of a module's other statements only two things reach the code of a function: future flags, and which names are imported (calls
 of their attributes are compiled in another way). A statement is therefore compiled apart, with these two; what does not match
-so is looked for once more in the file compiled whole. Sources and compiled statements are kept, each in a bounded table; trees
-of whole files are not kept. Nothing here runs user code, except a module loader's `get_source`, through `linecache`.
+so is looked for once more in the file compiled whole. Sources and compiled statements are kept, each in a bounded table; the
+tree of a whole file only after such a second look. Nothing here runs user code, except a module loader's `get_source`, through `linecache`.
 
 Threads: one lock round all tables, also because hiding the warnings of a compilation changes the whole process.
 """
