@@ -37,7 +37,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
 
 LINES_MAX_C = 800
 LINES_MAX_FUNCTION = 70
-LINES_MAX_PYTHON = 800
+LINES_MAX_PACKAGE = 800
+LINES_MAX_PYTHON = 1200  # lists of cases in tests and tools
 COLUMNS_MAX = 140  # of comments and literals; the formatters keep code at 100
 
 # Standard headers; everything else in angle brackets belongs to the system and is for os alone.
@@ -390,8 +391,9 @@ def check_python(root: Path) -> Iterator[Finding]:
             name = path.relative_to(root).as_posix()
             text = path.read_text()
             lines = text.count("\n")
-            if lines > LINES_MAX_PYTHON:
-                yield Finding(name, 1, f"{lines} lines; at most {LINES_MAX_PYTHON}")
+            lines_max = LINES_MAX_PACKAGE if folder == "python/sabot" else LINES_MAX_PYTHON
+            if lines > lines_max:
+                yield Finding(name, 1, f"{lines} lines; at most {lines_max}")
             if text and not re.match(r'(#!.*\n)?r?"""', text):
                 yield Finding(name, 1, "the file begins with a docstring that says what it is for")
             yield from check_lines(name, text)
@@ -508,6 +510,7 @@ def seeds() -> list[tuple[str, str, str]]:
         ("src/exec/bad.c", CLEAN, "no README.md"),
         ("python/sabot/bad.py", "x = 1\n", "begins with a docstring"),
         ("python/sabot/bad.py", '"""Doc."""\n' + "x = 1\n" * 900, "901 lines"),
+        ("tests/bad.py", '"""Doc."""\n' + "x = 1\n" * 1200, "1201 lines"),
     ]  # fmt: skip
     for ban in BANS:
         for name in ban.names.split():
