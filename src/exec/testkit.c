@@ -610,6 +610,7 @@ static void drive(sb_kit_host *host, sb_run *run, const sb_plan *plan, sb_kit_so
             host->failure = *sb_run_failure(run);
             return;
         }
+        host->wakes += event.kind == SB_EVENT_WAKE;
         source->lane = true; /* what the host does here happens on the lane too */
         if (event.kind == SB_EVENT_BATCH) {
             host->status = take_batch(host, event.chunk, &host->error);

@@ -56,6 +56,7 @@ sb_func *sb_kit_func(const char *name, const char *columns, const char *format, 
 typedef struct sb_kit_host {
     sb_buf out;             /* a line a row: every column as text */
     int64_t batches;        /* given out */
+    int64_t wakes;          /* times that nothing happened for a while */
     int64_t asks, ask_rows; /* answered */
     int64_t ask_rows_max;   /* most rows of one ask */
     int64_t order_max;      /* greatest seq of an in-order ask so far */
