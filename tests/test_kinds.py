@@ -212,7 +212,7 @@ def test_nothing_tells(fn):
         assert (result.row, result.kind, result.error) == ("untold", "batch", None)
     result = kind_of(capture(fn), COLUMNS, "with_columns")
     assert (result.row, result.kind) == ("untold_column", "unknown")
-    assert '@udf(kind="scalar")' in result.error
+    assert "annotate its parameter: pa.RecordBatch" in result.error
 
 
 def test_why_nothing_tells():

@@ -25,7 +25,7 @@ class KindRow(NamedTuple):
 
 
 KINDS_TABLE: tuple[KindRow, ...] = (
-    KindRow("declared", "the kind is declared, as in @udf(kind=...)", "as declared"),
+    KindRow("declared", "the kind is declared", "as declared"),
     KindRow("annotated_batch", "a parameter is annotated pyarrow.RecordBatch", "batch"),
     KindRow("annotated_array", "a parameter is annotated numpy.ndarray", "array"),
     KindRow("annotated_record", "a parameter is annotated dict", "record"),
@@ -199,7 +199,7 @@ class _Table:
         name = self._captured.name
         message = (
             f"cannot tell whether {name} takes values or batches: {why}. Name its parameters after columns, "
-            'or say which it is: @udf(kind="scalar") or @udf(kind="batch")'
+            "or annotate its parameter: pa.RecordBatch, or the type of a value, such as int"
         )
         sole = self._sole()
         if sole is not None:
