@@ -1,5 +1,6 @@
 /* Emitted code against the row by row oracle: every op, random programs, all widths, both entries, every level this machine has;
  * and the text itself for two tiny functions. Without a compiler program only the text is tested. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "interp/testkit.h"
+#include "ir/kernel.h"
 #include "jit/emit.h"
 #include "jit/helper.h"
 #include "jit/loader.h"
@@ -25,6 +27,7 @@ typedef struct compiled {
     sb_object *object;
     sb_kernel_fn fast, careful;
     bool use_fast;
+    bool only_fast; /* BAD is not done again: it is an answer */
     int64_t fast_runs, bad_runs, needless_bad;
 } compiled;
 
@@ -88,7 +91,7 @@ static int32_t run_entry(void *context, sb_kcall *call, int32_t row0, int32_t ro
     const int32_t stopped = code->fast(call, row0, row1);
     assert_int_equal(call->leave_count, leave_count);
     code->fast_runs++;
-    if (call->status != SB_K_BAD) {
+    if (call->status != SB_K_BAD || code->only_fast) {
         return stopped;
     }
     code->bad_runs++;
@@ -448,6 +451,219 @@ static void test_every_op(void **state)
     assert_true(totals.bad_runs > 0 && totals.bad_runs < totals.fast_runs);
 }
 
+/* --- all pairs of boundary values ------------------------------------------------------------------------------------- */
+
+#define PAIR_ROWS SB_VECTOR_ROWS
+#define TWO(n) (INT64_C(1) << (n))
+
+static const int64_t edge_ints[] = {0,
+                                    1,
+                                    -1,
+                                    2,
+                                    -2,
+                                    3,
+                                    -3,
+                                    7,
+                                    -7,
+                                    1000,
+                                    TWO(31) - 1,
+                                    TWO(31),
+                                    -TWO(31),
+                                    -TWO(31) - 1,
+                                    TWO(32),
+                                    -TWO(32) - 1,
+                                    3037000499,
+                                    3037000500,
+                                    -3037000500,
+                                    TWO(51) - 1,
+                                    TWO(51),
+                                    -TWO(51),
+                                    TWO(52) - 1,
+                                    TWO(52) + 1,
+                                    -TWO(52) - 1,
+                                    TWO(53) - 1,
+                                    TWO(53),
+                                    TWO(53) + 1,
+                                    -TWO(53),
+                                    -TWO(53) - 1,
+                                    TWO(54) - 1,
+                                    1 - TWO(54),
+                                    TWO(62) - 1,
+                                    TWO(62),
+                                    TWO(62) + 1,
+                                    -TWO(62),
+                                    -TWO(62) - 1,
+                                    INT64_MAX - 512,
+                                    INT64_MAX - 511,
+                                    INT64_MAX - 1,
+                                    INT64_MAX,
+                                    INT64_MIN,
+                                    INT64_MIN + 1,
+                                    INT64_MIN + 512,
+                                    6148914691236517205};
+
+static const double edge_doubles[] = {0.0,
+                                      -0.0,
+                                      1.0,
+                                      -1.0,
+                                      0.1,
+                                      -0.1,
+                                      3.0,
+                                      -3.0,
+                                      2.5,
+                                      -1000.0,
+                                      5e-324,
+                                      -2.2250738585072014e-308,
+                                      1.7976931348623157e308,
+                                      INFINITY,
+                                      -INFINITY,
+                                      NAN,
+                                      2147483648.0,
+                                      4503599627370495.5,
+                                      4503599627370496.0,
+                                      9007199254740991.0,
+                                      9007199254740992.0,
+                                      9007199254740994.0,
+                                      -9007199254740992.0,
+                                      -9007199254740994.0,
+                                      0x1p62,
+                                      -0x1p62,
+                                      9223372036854774784.0,
+                                      0x1p63,
+                                      -0x1p63,
+                                      -9223372036854777856.0};
+
+typedef struct pair_columns {
+    int64_t ints[2][PAIR_ROWS + SB_LANES_MAX];
+    double doubles[2][PAIR_ROWS + SB_LANES_MAX];
+    uint8_t bools[3][PAIR_ROWS + SB_LANES_MAX];
+    uint8_t active[PAIR_ROWS / 8 + 8];
+    sb_kin in[3];
+} pair_columns;
+
+static pair_columns columns;
+
+static void fill_columns(const sb_ir *ir)
+{
+    const size_t ints = SB_COUNT_OF(edge_ints);
+    const size_t doubles = SB_COUNT_OF(edge_doubles);
+    const size_t input_count = ir->inputs.count;
+    /* the first column goes through its values fastest; it may be of the other type than the second */
+    const size_t first =
+        input_count > 0 && ir->inputs.items[0].prim == SB_PRIM_I64 ? ints : doubles;
+    for (size_t row = 0; row < PAIR_ROWS + SB_LANES_MAX; row++) {
+        for (size_t k = 0; k < 2; k++) {
+            const size_t at = k == 0 ? row % first : row / first;
+            columns.ints[k][row] = edge_ints[at % ints];
+            columns.doubles[k][row] = edge_doubles[at % doubles];
+        }
+        for (size_t k = 0; k < 3; k++) {
+            columns.bools[k][row] = (row >> k) & 1;
+        }
+    }
+    for (size_t k = 0; k < input_count; k++) {
+        const sb_prim prim = ir->inputs.items[k].prim;
+        columns.in[k] =
+            (sb_kin){.values = prim == SB_PRIM_B     ? (const void *)columns.bools[k]
+                               : prim == SB_PRIM_I64 ? (const void *)columns.ints[k % 2]
+                                                     : (const void *)columns.doubles[k % 2]};
+    }
+}
+
+/* Products that the fast entry is free to call BAD. */
+static bool product_is_doubtful(const sb_ir *ir, int32_t row)
+{
+    bool multiplies = false;
+    for (size_t i = 1; i < ir->insts.count; i++) {
+        multiplies |= ir->insts.items[i].op == SB_IR_PY_MUL_I64;
+    }
+    const double size = (double)columns.ints[0][row] * (double)columns.ints[1][row];
+    return multiplies && (size >= 9223372036854770000.0 || size <= -9223372036854770000.0);
+}
+
+/* The fast entry, called for one leaving row, must say so. */
+static void expect_bad(const compiled *code, int32_t row)
+{
+    static SB_ALIGNED(64) uint8_t values[(PAIR_ROWS + SB_LANES_MAX) * 8];
+    static uint8_t valid[PAIR_ROWS];
+    static const uint32_t stop = 0;
+    const sb_kout out = {.values = values, .valid = valid};
+    sb_kcall call = {
+        .in = columns.in, .out = &out, .status = -1, .rt = &sb_rt_table_default, .stop = &stop};
+    (void)code->fast(&call, row, row + 1);
+    assert_int_equal(call.status, SB_K_BAD);
+}
+
+static void check_pairs(compiled *code, const sb_ir *ir, const char *what)
+{
+    sb_testkit_batch batch = {.ir = ir, .rows = PAIR_ROWS, .in = columns.in};
+    sb_testkit_run run = {
+        .kernel = run_entry, .context = code, .leave_capacity = 100, .strict = true};
+    sb_testkit_oracle oracle;
+    sb_testkit_cell cells[1];
+    sb_buf report;
+    sb_buf_init(&report, 0);
+    assert_int_equal(sb_testkit_oracle_init(&oracle, ir, NULL), SB_OK);
+    memset(columns.active, 0, sizeof(columns.active));
+    for (int32_t row = 0; row < PAIR_ROWS; row++) {
+        const bool leaves = sb_testkit_eval(&oracle, columns.in, row, cells) != SB_REASON_NONE;
+        if (leaves) {
+            expect_bad(code, row);
+        }
+        sb_bit_put(columns.active, row, !leaves && !product_is_doubtful(ir, row));
+    }
+    sb_testkit_oracle_release(&oracle);
+    code->use_fast = false;
+    bool same = sb_testkit_check(&batch, &run, 0, PAIR_ROWS, &report);
+    if (same) {
+        batch.active = columns.active;
+        code->use_fast = run.fast = true;
+        code->only_fast = true;
+        same = sb_testkit_check(&batch, &run, 0, PAIR_ROWS, &report);
+    }
+    if (!same) {
+        print_failure(ir, what, &report);
+    }
+    assert_true(same);
+    sb_buf_release(&report);
+}
+
+static void check_pairs_at(const char *ir_text, int lanes, const char *level)
+{
+    sb_ir ir;
+    sb_error err = {0};
+    char what[64];
+    compiled code = {0};
+    if (sb_ir_parse(&ir, ir_text, &err) != SB_OK) {
+        fail_msg("%s\n%s", err.message, ir_text);
+    }
+    snprintf(what, sizeof(what), "%s, %d lanes, pairs", level, lanes);
+    fill_columns(&ir);
+    compile(&code, &ir, lanes, level);
+    check_pairs(&code, &ir, what);
+    sb_object_free(code.object);
+    sb_ir_release(&ir);
+}
+
+static void test_pairs(void **state)
+{
+    (void)state;
+    const char *names[4];
+    const size_t count = levels(names);
+    sb_buf text;
+    sb_buf_init(&text, 0);
+    for (int op = SB_IR_NOT; op < SB_IR_IF; op++) {
+        for (size_t level = 0; op != SB_IR_LEAVE_IF && level < count; level++) {
+            write_op_program(&text, &sb_op_infos[op], -1, "");
+            check_pairs_at(text.data, 16, names[level]);
+            if (level + 1 == count) {
+                check_pairs_at(text.data, 1, names[level]);
+            }
+        }
+    }
+    sb_buf_release(&text);
+}
+
 static void test_constant_operands(void **state)
 {
     (void)state;
@@ -478,8 +694,10 @@ static void test_constant_operands(void **state)
                 write_op_program(&text, &sb_op_infos[ops[k]], which, ints[c]);
                 assert_int_equal(sb_ir_parse(&ir, text.data, NULL), SB_OK);
                 check_program(&ir, 7 * c, 8, level, &totals);
+                check_pairs_at(text.data, 16, level);
                 check_program(&ir, 7 * c, 1, level, &totals);
                 if (which == 1) {
+                    check_pairs_at(text.data, 16, names[0]);
                     check_program(&ir, 7 * c, 16, names[0], &totals);
                 }
                 sb_ir_release(&ir);
@@ -487,6 +705,70 @@ static void test_constant_operands(void **state)
         }
     }
     sb_buf_release(&text);
+}
+
+/* Rows that make different numbers of turns, leave in the middle, and take both sides of an IF in a loop. */
+static const char collatz[] =
+    "inputs i64\noutputs i64\nv1:i64 = in 0\nv2:i64 = const_i64 0\nv3:i64 = const_i64 1\nv4:i64 = "
+    "const_i64 2\n"
+    "v5:i64 = const_i64 3\nv6:i64 = const_i64 90\nv7:i64 = py_mod_i64 v1 v6\nv8:i64 = py_add_i64 "
+    "v7 v3\nloop 0\n"
+    "v10:i64 = arg v8 v20\nv11:i64 = arg v2 v21\nv12:i64 = py_mod_i64 v10 v4\nv13:b = py_eq_i64 "
+    "v12 v2\n"
+    "if v13\nv14:i64 = py_floordiv_i64 v10 v4\nelse\nv15:i64 = py_mul_i64 v10 v5\nv16:i64 = "
+    "py_add_i64 v15 v3\n"
+    "end_if\nv20:i64 = merge v14 v16\nv21:i64 = py_add_i64 v11 v3\nv22:b = py_lt_i64 v3 "
+    "v20\nend_loop v22\n"
+    "v30:i64 = result v11\nv31:i64 = result v10\nv32:i64 = py_add_i64 v30 v31\nstore 0 v32\n";
+
+/* Overflows after some turns, later for smaller rows; a nested loop of as many turns as the outer one has made. */
+static const char growing[] =
+    "inputs i64\noutputs i64\nv1:i64 = in 0\nv2:i64 = const_i64 0\nv3:i64 = const_i64 1\nv4:i64 = "
+    "const_i64 5\n"
+    "v6:i64 = const_i64 9\nv7:i64 = py_mod_i64 v1 v6\nloop 0\nv10:i64 = arg v1 v20\nv11:i64 = arg "
+    "v2 v21\n"
+    "v12:i64 = py_mul_i64 v10 v4\nloop 0\nv13:i64 = arg v12 v15\nv14:i64 = arg v2 v16\n"
+    "v15:i64 = py_add_i64 v13 v3\nv16:i64 = ix_add v14 v3\nv17:b = py_lt_i64 v16 v11\nend_loop "
+    "v17\n"
+    "v20:i64 = result v13\nv21:i64 = ix_add v11 v3\nv22:b = py_lt_i64 v21 v7\nend_loop v22\n"
+    "v30:i64 = result v10\nstore 0 v30\n";
+
+static void test_loops(void **state)
+{
+    (void)state;
+    const char *names[4];
+    const size_t count = levels(names);
+    for (size_t level = 0; level < count; level++) {
+        for (size_t w = 0; w < SB_COUNT_OF(widths); w++) {
+            check_pairs_at(collatz, widths[w], names[level]);
+            check_pairs_at(growing, widths[w], names[level]);
+        }
+    }
+}
+
+/* A raised flag ends a loop that has no known number of turns, in both entries. */
+static void test_stop(void **state)
+{
+    (void)state;
+    const char *names[4];
+    const char *level = names[levels(names) - 1];
+    const sb_kout out = {.values = columns.doubles[1]};
+    const uint32_t stop = 1;
+    for (size_t w = 0; w < SB_COUNT_OF(widths); w++) {
+        sb_ir ir;
+        compiled code = {0};
+        assert_int_equal(sb_ir_parse(&ir, collatz, NULL), SB_OK);
+        fill_columns(&ir);
+        compile(&code, &ir, widths[w], level);
+        sb_kcall call = {.in = columns.in, .out = &out, .rt = &sb_rt_table_default, .stop = &stop};
+        (void)code.fast(&call, 3, 64);
+        assert_int_equal(call.status, SB_K_STOP);
+        call.status = 0;
+        (void)code.careful(&call, 3, 64);
+        assert_int_equal(call.status, SB_K_STOP);
+        sb_object_free(code.object);
+        sb_ir_release(&ir);
+    }
 }
 
 /* --- random programs ------------------------------------------------------------------------------------------------ */
@@ -528,9 +810,9 @@ int main(void)
 #endif
     };
     const struct CMUnitTest native[] = {
-        cmocka_unit_test(test_every_op),
-        cmocka_unit_test(test_constant_operands),
-        cmocka_unit_test(test_random_programs),
+        cmocka_unit_test(test_every_op), cmocka_unit_test(test_constant_operands),
+        cmocka_unit_test(test_pairs),    cmocka_unit_test(test_loops),
+        cmocka_unit_test(test_stop),     cmocka_unit_test(test_random_programs),
     };
     int failed = cmocka_run_group_tests_name("emit_text", text, NULL, NULL);
     if (path != NULL) {
