@@ -711,14 +711,18 @@ class Writer:
         return lines, f"{pad}for {index} in range({text}):", first, size, bound
 
     def constant_range(self, size: int) -> str:
+        """Never empty: what no row gets past would leave the function without a type."""
         rng = self.rng
         step = rng.choice((1, 1, 2, 3, -1, -2, 2**62, -(2**62)))
         start = rng.choice((0, 0, 1, -3, 10, 2**63 - 1 - size, -(2**63) + size, 2**53 - 1))
         if step == 1:
             return rng.choice((f"{size}", f"{size}", f"{start}, {start + size}"))
         if abs(step) > 3:
-            return f"{-(2**62)}, {2**62 + 1}, {step}"
-        return f"{start}, {start + step * size if start < 2**62 and start > -(2**62) else start}, {step}"
+            edge = 2**62 + (1 if rng.random() < 0.5 else 0)
+            return f"{-edge}, {edge}, {step}" if step > 0 else f"{edge}, {-edge}, {step}"
+        sign = 1 if step > 0 else -1
+        stop = start + (step if abs(start) < 2**62 else sign) * size
+        return f"{start}, {stop}, {step}"
 
     def row_range(self, size: int) -> str:
         rng = self.rng
