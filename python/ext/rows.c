@@ -2,7 +2,8 @@
  *
  * Values are what to_pylist() gives: exact int, float, bool, str, None straight from the buffers; other types through pyarrow.
  * A result must be of the column's kind exactly (True is no int, 1.5 is no int; an int goes into a double only within 2**53): anything else is
- * a failure of that row, as is an exception. Interrupts are not the function's failure: they end the run.
+ * a failure of that row, as is an exception, or a value that Python cannot hold. A filter takes the truth of any result.
+ * Interrupts are not the function's failure: they end the run.
  *
  * Threads: the lane, holding the lock. Memory: argument columns are borrowed from the event until it is answered. */
 #include "ext.h"
@@ -12,37 +13,37 @@
 
 typedef struct arg_column {
     const struct ArrowArray *array;
-    char format;     /* 'l' 'g' 'b' 'u' 'n', or 0: `list` has the rows' values */
-    PyObject *list;  /* new reference */
+    char format;    /* 'l' 'g' 'b' 'u' 'n', or 0: `list` has the rows' values */
+    PyObject *list; /* new reference; an exception stands for a value that could not be made */
 } arg_column;
 
 typedef struct row_call {
     ext_state *state;
     const sabot_event *event;
+    PyObject *binding;  /* borrowed: a sabot._lane.Binding */
+    PyObject *failures; /* borrowed list */
     PyObject *callable; /* borrowed from the binding */
     Py_ssize_t positional_count;
     PyObject *keywords; /* tuple of names, or NULL */
     arg_column *columns;
-    PyObject **args; /* one more in front, for vectorcall's offset */
+    PyObject **args;   /* one more in front, for vectorcall's offset */
     PyObject *results; /* list, when the column is built by pyarrow */
+    bool truth;        /* of a filter: only whether a result is true is wanted */
 } row_call;
 
 /* --- arguments ---------------------------------------------------------------------------------------------------------- */
 
-static void
-release_nothing(struct ArrowArray *array)
+static void release_nothing(struct ArrowArray *array)
 {
     array->release = NULL;
 }
 
-static void
-release_no_schema(struct ArrowSchema *schema)
+static void release_no_schema(struct ArrowSchema *schema)
 {
     schema->release = NULL;
 }
 
-static PyObject *
-list_of_rows(const sabot_event *event)
+static PyObject *list_of_rows(const sabot_event *event)
 {
     if (event->rows == NULL) {
         return Py_NewRef(Py_None);
@@ -60,8 +61,7 @@ list_of_rows(const sabot_event *event)
 }
 
 /* The rows' values as a list made by pyarrow, which only borrows the column. */
-static PyObject *
-decode_column(const row_call *call, int32_t index)
+static PyObject *decode_column(const row_call *call, int32_t index)
 {
     const sabot_event *event = call->event;
     struct ArrowArray array = *event->args[index];
@@ -84,8 +84,7 @@ decode_column(const row_call *call, int32_t index)
     return ext_call_helper(call->state, "values_of", args);
 }
 
-static int
-open_column(row_call *call, int32_t index)
+static int open_column(row_call *call, int32_t index)
 {
     arg_column *column = &call->columns[index];
     const struct ArrowSchema *schema = call->event->arg_schemas[index];
@@ -100,12 +99,15 @@ open_column(row_call *call, int32_t index)
     return known || column->list != NULL ? 0 : -1;
 }
 
-static PyObject *
-value_at(const arg_column *column, int64_t row, int64_t position)
+static PyObject *value_at(const arg_column *column, int64_t row, int64_t position)
 {
     if (column->format == '\0') {
         PyObject *item = PyList_GetItem(column->list, (Py_ssize_t)position);
-        return item != NULL ? Py_NewRef(item) : NULL;
+        if (item != NULL && PyExceptionInstance_Check(item)) {
+            PyErr_SetObject((PyObject *)Py_TYPE(item), item);
+            return NULL;
+        }
+        return Py_XNewRef(item);
     }
     const struct ArrowArray *array = column->array;
     int64_t at = row + array->offset;
@@ -134,15 +136,55 @@ value_at(const arg_column *column, int64_t row, int64_t position)
 
 /* --- results ------------------------------------------------------------------------------------------------------------ */
 
-/* Stores one result; 1: it is not of the column's kind. */
-static int
-store(const row_call *call, int64_t position, PyObject *value)
+/* Stores whether one result is true; 1: asking it raised. */
+static int store_truth(const row_call *call, int64_t position, PyObject *value)
 {
     const sabot_event *event = call->event;
-    char format = event->result_format[0];
+    int truth = value != Py_None ? PyObject_IsTrue(value) : 0;
+    event->valid[position] = value != Py_None;
+    switch (event->result_format[0]) {
+    case 'l':
+        ((int64_t *)event->values)[position] = truth;
+        break;
+    case 'g':
+        ((double *)event->values)[position] = truth;
+        break;
+    case 'b':
+        ((uint8_t *)event->values)[position] = truth == 1;
+        break;
+    default:
+        break; /* null: no row stays */
+    }
+    return truth < 0;
+}
+
+/* Appends one result to those that pyarrow makes a column of; 1: it is no text, or none that UTF-8 holds. */
+static int store_text(const row_call *call, PyObject *value)
+{
+    if (value != Py_None) {
+        if (!PyUnicode_Check(value)) {
+            return 1;
+        }
+        if (PyUnicode_AsUTF8AndSize(value, NULL) == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_UnicodeError)) {
+                return -1;
+            }
+            PyErr_Clear();
+            return 1;
+        }
+    }
+    return PyList_Append(call->results, value);
+}
+
+/* Stores one result. 1: the row failed, with the exception set or because the value is not of the column's kind; -1: end the run. */
+static int store(const row_call *call, int64_t position, PyObject *value)
+{
+    const sabot_event *event = call->event;
+    if (call->truth) {
+        return store_truth(call, position, value);
+    }
     if (call->results != NULL) {
-        bool fits = value == Py_None || format != 'u' || PyUnicode_Check(value);
-        return !fits ? 1 : PyList_Append(call->results, value);
+        return store_text(call, value);
     }
     if (value == Py_None) {
         event->valid[position] = 0;
@@ -150,7 +192,7 @@ store(const row_call *call, int64_t position, PyObject *value)
     }
     event->valid[position] = 1;
     int overflow = 0;
-    switch (format) {
+    switch (event->result_format[0]) {
     case 'l': {
         if (!PyLong_Check(value) || PyBool_Check(value)) {
             return 1;
@@ -182,8 +224,7 @@ store(const row_call *call, int64_t position, PyObject *value)
 
 /* --- failures ----------------------------------------------------------------------------------------------------------- */
 
-static PyObject *
-take_exception(void)
+static PyObject *take_exception(void)
 {
 #if PY_VERSION_HEX >= 0x030c0000
     return PyErr_GetRaisedException();
@@ -202,74 +243,78 @@ take_exception(void)
 #endif
 }
 
-static PyObject *
-args_tuple(const row_call *call)
+static PyObject *args_tuple(const row_call *call, int32_t count)
 {
-    PyObject *tuple = PyTuple_New(call->event->arg_count);
-    for (int32_t k = 0; tuple != NULL && k < call->event->arg_count; k++) {
+    PyObject *tuple = PyTuple_New(count);
+    for (int32_t k = 0; tuple != NULL && k < count; k++) {
         PyTuple_SET_ITEM(tuple, k, Py_NewRef(call->args[k + 1]));
     }
     return tuple;
 }
 
-/* Keeps the exception (stolen) of one row with its place and values; what() for the engine's message. */
-static int
-keep_failure(const row_call *call, PyObject *error, PyObject *binding, int64_t source_row,
-             PyObject *failures)
+static int64_t source_row_of(const row_call *call, int64_t position)
 {
     const sabot_event *event = call->event;
-    PyObject *values = args_tuple(call);
+    if (event->source_rows != NULL) {
+        return event->source_rows[position];
+    }
+    int64_t row = event->rows != NULL ? event->rows[position] : position;
+    return event->source_row < 0 ? -1 : event->source_row + row;
+}
+
+/* Keeps an exception (stolen) as the failure of one row, with its place and the `made` values that there are. 1, or -1: end the run. */
+static int keep_failure(const row_call *call, PyObject *error, int64_t position, int32_t made)
+{
+    const sabot_event *event = call->event;
+    PyObject *values = args_tuple(call, made);
     PyObject *entry = NULL;
     if (values != NULL && error != NULL) {
         entry = ext_call_helper(call->state, "annotate",
-                                Py_BuildValue("(OOiiLLO)", error, binding, (int)event->op,
+                                Py_BuildValue("(OOiiLLO)", error, call->binding, (int)event->op,
                                               (int)event->function_index, (long long)event->seq,
-                                              (long long)source_row, values));
+                                              (long long)source_row_of(call, position), values));
     }
     Py_XDECREF(values);
     Py_XDECREF(error);
-    int result = entry != NULL ? PyList_Append(failures, entry) : -1;
+    int result = entry != NULL && PyList_Append(call->failures, entry) == 0 ? 1 : -1;
     Py_XDECREF(entry);
     return result;
 }
 
-/* After a call: 0 the row is done, 1 it failed (kept), -1 the run must end. */
-static int
-finish_row(const row_call *call, PyObject *value, int64_t position, PyObject *binding,
-           PyObject *failures)
+/* The exception that is set as the failure of one row; one that is no Exception ends the run. */
+static int fail_row(const row_call *call, int64_t position, int32_t made)
 {
-    const sabot_event *event = call->event;
-    int64_t row = event->rows != NULL ? event->rows[position] : position;
-    int64_t source_row = event->source_row < 0 ? -1 : event->source_row + row;
-    if (event->source_rows != NULL) {
-        source_row = event->source_rows[position];
-    }
-    if (value != NULL) {
-        int stored = store(call, position, value);
-        if (stored <= 0) {
-            return stored;
-        }
-        PyObject *error =
-            ext_call_helper(call->state, "result_error",
-                            Py_BuildValue("(OOs)", value, binding, event->result_format));
-        return error != NULL && keep_failure(call, error, binding, source_row, failures) == 0 ? 1
-                                                                                              : -1;
-    }
     if (!PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
-    return keep_failure(call, take_exception(), binding, source_row, failures) == 0 ? 1 : -1;
+    return keep_failure(call, take_exception(), position, made);
+}
+
+/* After a call: 0 the row is done, 1 it failed (kept), -1 the run must end. */
+static int finish_row(const row_call *call, PyObject *value, int64_t position)
+{
+    const sabot_event *event = call->event;
+    int stored = value != NULL ? store(call, position, value) : 1;
+    if (stored <= 0) {
+        return stored;
+    }
+    if (PyErr_Occurred() != NULL) {
+        return fail_row(call, position, event->arg_count);
+    }
+    PyObject *error =
+        ext_call_helper(call->state, "result_error",
+                        Py_BuildValue("(OOs)", value, call->binding, event->result_format));
+    return error != NULL ? keep_failure(call, error, position, event->arg_count) : -1;
 }
 
 /* --- the call ------------------------------------------------------------------------------------------------------------ */
 
-static int
-call_row(const row_call *call, int64_t position, PyObject *binding, PyObject *failures)
+static int call_row(const row_call *call, int64_t position)
 {
     const sabot_event *event = call->event;
     int64_t row = event->rows != NULL ? event->rows[position] : position;
     int32_t made = 0;
-    int result = -1;
+    int result;
     for (; made < event->arg_count; made++) {
         call->args[made + 1] = value_at(&call->columns[made], row, position);
         if (call->args[made + 1] == NULL) {
@@ -280,8 +325,10 @@ call_row(const row_call *call, int64_t position, PyObject *binding, PyObject *fa
         PyObject *value = PyObject_Vectorcall(
             call->callable, call->args + 1,
             (size_t)call->positional_count | PY_VECTORCALL_ARGUMENTS_OFFSET, call->keywords);
-        result = finish_row(call, value, position, binding, failures);
+        result = finish_row(call, value, position);
         Py_XDECREF(value);
+    } else {
+        result = fail_row(call, position, made);
     }
     for (int32_t k = 0; k < made; k++) {
         Py_DECREF(call->args[k + 1]);
@@ -290,16 +337,15 @@ call_row(const row_call *call, int64_t position, PyObject *binding, PyObject *fa
 }
 
 /* Answers with `done` rows; the column of other types is built by pyarrow. */
-static int
-reply(const row_call *call, sabot_run *run, int64_t done, const char *message)
+static int reply(const row_call *call, sabot_run *run, int64_t done, const char *message)
 {
     struct ArrowArray array = {0};
     struct ArrowSchema schema = {0};
     sabot_error err;
     if (call->results != NULL) {
-        PyObject *column = ext_call_helper(
-            call->state, "column_of",
-            Py_BuildValue("(Os)", call->results, call->event->result_format));
+        PyObject *column =
+            ext_call_helper(call->state, "column_of",
+                            Py_BuildValue("(Os)", call->results, call->event->result_format));
         int taken = column != NULL ? ext_array_take(column, &array, &schema) : -1;
         Py_XDECREF(column);
         if (taken < 0) {
@@ -307,8 +353,8 @@ reply(const row_call *call, sabot_run *run, int64_t done, const char *message)
         }
         schema.release(&schema);
     }
-    sabot_status status = sabot_run_reply_rows(
-        run, done, call->results != NULL ? &array : NULL, message, &err);
+    sabot_status status =
+        sabot_run_reply_rows(run, done, call->results != NULL ? &array : NULL, message, &err);
     if (status != SABOT_OK) {
         ext_raise(call->state, &err);
         return -1;
@@ -316,19 +362,20 @@ reply(const row_call *call, sabot_run *run, int64_t done, const char *message)
     return 0;
 }
 
-static int
-open_call(row_call *call, PyObject *binding)
+static int open_call(row_call *call)
 {
     const sabot_event *event = call->event;
-    call->callable = PyTuple_GetItem(binding, 0);
-    PyObject *count = PyTuple_GetItem(binding, 1);
-    PyObject *keywords = PyTuple_GetItem(binding, 2);
-    if (call->callable == NULL || count == NULL || keywords == NULL) {
+    call->callable = PyTuple_GetItem(call->binding, 0);
+    PyObject *count = PyTuple_GetItem(call->binding, 1);
+    PyObject *keywords = PyTuple_GetItem(call->binding, 2);
+    PyObject *truth = PyTuple_GetItem(call->binding, 4);
+    if (call->callable == NULL || count == NULL || keywords == NULL || truth == NULL) {
         return -1;
     }
+    call->truth = truth == Py_True;
     call->positional_count = PyLong_AsSsize_t(count);
     call->keywords = keywords != Py_None ? keywords : NULL;
-    if (event->values == NULL && event->result_format[0] != 'n') {
+    if (strchr("lgbn", event->result_format[0]) == NULL) {
         call->results = PyList_New(0);
         if (call->results == NULL) {
             return -1;
@@ -342,15 +389,19 @@ open_call(row_call *call, PyObject *binding)
     return 0;
 }
 
-int
-ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
-                PyObject *failures)
+int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
+                    PyObject *failures)
 {
     arg_column columns_here[ARGS_MAX] = {0};
     PyObject *args_here[ARGS_MAX + 1] = {0};
     size_t count = (size_t)event->arg_count;
     bool many = count > ARGS_MAX;
-    row_call call = {.state = state, .event = event, .columns = columns_here, .args = args_here};
+    row_call call = {.state = state,
+                     .event = event,
+                     .binding = binding,
+                     .failures = failures,
+                     .columns = columns_here,
+                     .args = args_here};
     int result = 0;
     if (many) {
         call.columns = PyMem_Calloc(count, sizeof(*call.columns));
@@ -360,11 +411,11 @@ ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyOb
         PyErr_NoMemory();
         result = -1;
     } else {
-        result = open_call(&call, binding);
+        result = open_call(&call);
     }
     int64_t done = 0;
     while (result == 0 && done < event->row_count) {
-        result = call_row(&call, done, binding, failures);
+        result = call_row(&call, done);
         done += result == 0;
     }
     if (result >= 0) {

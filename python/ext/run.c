@@ -9,8 +9,7 @@
 #include "ext.h"
 
 typedef struct ext_run {
-    PyObject_HEAD
-    ext_plan *plan;
+    PyObject_HEAD ext_plan *plan;
     sabot_run *run;
     PyObject *functions;       /* tuple of bindings, in plan order */
     PyObject *batch_functions; /* dict: operator index -> callable */
@@ -18,8 +17,7 @@ typedef struct ext_run {
     bool busy;
 } ext_run;
 
-static bool *
-flags_of(PyObject *sequence, Py_ssize_t *count)
+static bool *flags_of(PyObject *sequence, Py_ssize_t *count)
 {
     PyObject *fast = PySequence_Fast(sequence, "interpret is no sequence");
     if (fast == NULL) {
@@ -37,8 +35,8 @@ flags_of(PyObject *sequence, Py_ssize_t *count)
     return flags;
 }
 
-static int
-start(ext_run *self, ext_state *state, PyObject *stream_source, sabot_run_options *options)
+static int start(ext_run *self, ext_state *state, PyObject *stream_source,
+                 sabot_run_options *options)
 {
     struct ArrowArrayStream stream = {0};
     sabot_error err;
@@ -46,10 +44,10 @@ start(ext_run *self, ext_state *state, PyObject *stream_source, sabot_run_option
     if (ext_stream_take(stream_source, &stream) < 0) {
         return -1;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = sabot_run_new(self->plan->plan, &stream, options, &self->run, &err);
-    Py_END_ALLOW_THREADS
-    if (stream.release != NULL) {
+    Py_BEGIN_ALLOW_THREADS status =
+        sabot_run_new(self->plan->plan, &stream, options, &self->run, &err);
+    Py_END_ALLOW_THREADS if (stream.release != NULL)
+    {
         stream.release(&stream);
     }
     if (status != SABOT_OK) {
@@ -59,11 +57,11 @@ start(ext_run *self, ext_state *state, PyObject *stream_source, sabot_run_option
     return 0;
 }
 
-static PyObject *
-run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"plan",        "stream", "functions", "batch_functions", "threads",
-                            "morsel_rows", "tier",   "interpret", NULL};
+    static char *names[] = {"plan",    "stream",      "functions", "batch_functions",
+                            "threads", "morsel_rows", "tier",      "interpret",
+                            NULL};
     ext_state *state = ext_state_of_type(type);
     PyObject *plan = NULL;
     PyObject *stream = NULL;
@@ -73,10 +71,9 @@ run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int threads = 0;
     long long morsel_rows = 0;
     int tier = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiO:Run", names, state->plan_type, &plan,
-                                     &stream, &PyTuple_Type, &functions, &PyDict_Type,
-                                     &batch_functions, &threads, &morsel_rows, &tier,
-                                     &interpret)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiO:Run", names, state->plan_type,
+                                     &plan, &stream, &PyTuple_Type, &functions, &PyDict_Type,
+                                     &batch_functions, &threads, &morsel_rows, &tier, &interpret)) {
         return NULL;
     }
     Py_ssize_t flag_count = 0;
@@ -103,8 +100,7 @@ run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-static int
-run_traverse(PyObject *object, visitproc visit, void *arg)
+static int run_traverse(PyObject *object, visitproc visit, void *arg)
 {
     ext_run *self = (ext_run *)object;
     Py_VISIT(Py_TYPE(object));
@@ -115,8 +111,7 @@ run_traverse(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
-static int
-run_clear(PyObject *object)
+static int run_clear(PyObject *object)
 {
     ext_run *self = (ext_run *)object;
     Py_CLEAR(self->functions);
@@ -125,20 +120,17 @@ run_clear(PyObject *object)
     return 0;
 }
 
-static void
-free_run(ext_run *self)
+static void free_run(ext_run *self)
 {
     sabot_run *run = self->run;
     self->run = NULL;
     if (run != NULL) {
-        Py_BEGIN_ALLOW_THREADS
-        sabot_run_free(run);
+        Py_BEGIN_ALLOW_THREADS sabot_run_free(run);
         Py_END_ALLOW_THREADS
     }
 }
 
-static void
-run_dealloc(PyObject *object)
+static void run_dealloc(PyObject *object)
 {
     ext_run *self = (ext_run *)object;
     PyTypeObject *type = Py_TYPE(self);
@@ -153,18 +145,17 @@ run_dealloc(PyObject *object)
 /* --- events --------------------------------------------------------------------------------------------------------------- */
 
 /* Raises the kept exception of the failure that the engine reports; NULL always. */
-static PyObject *
-raise_failure(ext_run *self, ext_state *state, const sabot_error *err)
+static PyObject *raise_failure(ext_run *self, ext_state *state, const sabot_error *err)
 {
     int32_t op = 0;
     int32_t function_index = 0;
     int64_t source_row = 0;
     int64_t seq = 0;
     sabot_run_failure(self->run, &op, &function_index, &source_row, &seq);
-    PyObject *error = ext_call_helper(
-        state, "find_failure",
-        Py_BuildValue("(OiiLLs)", self->failures, (int)op, (int)function_index,
-                      (long long)source_row, (long long)seq, err->message));
+    PyObject *error =
+        ext_call_helper(state, "find_failure",
+                        Py_BuildValue("(OiiLLs)", self->failures, (int)op, (int)function_index,
+                                      (long long)source_row, (long long)seq, err->message));
     if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_DECREF(error);
@@ -172,8 +163,19 @@ raise_failure(ext_run *self, ext_state *state, const sabot_error *err)
     return NULL;
 }
 
-static PyObject *
-pair_of(struct ArrowSchema *schema, struct ArrowArray *array)
+/* Raises what went wrong in the run itself; NULL always. */
+static PyObject *raise_run(ext_state *state, const sabot_error *err)
+{
+    PyObject *error = ext_call_helper(state, "error_of_run",
+                                      Py_BuildValue("(is)", (int)err->status, err->message));
+    if (error != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
+static PyObject *pair_of(struct ArrowSchema *schema, struct ArrowArray *array)
 {
     PyObject *schema_capsule = ext_schema_capsule(schema);
     PyObject *array_capsule = ext_array_capsule(array);
@@ -186,8 +188,7 @@ pair_of(struct ArrowSchema *schema, struct ArrowArray *array)
     return pair;
 }
 
-static int
-answer_batch(ext_run *self, ext_state *state, sabot_event *event)
+static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
 {
     struct ArrowArray array = {0};
     struct ArrowSchema schema = {0};
@@ -212,32 +213,29 @@ answer_batch(ext_run *self, ext_state *state, sabot_event *event)
                                   failed ? "a batch function failed" : NULL, &err);
         result = status == SABOT_OK ? 0 : -1;
         if (status != SABOT_OK) {
-            ext_raise(state, &err);
+            (void)raise_run(state, &err);
         }
     }
     Py_DECREF(made);
     return result;
 }
 
-static int
-answer_rows(ext_run *self, ext_state *state, const sabot_event *event)
+static int answer_rows(ext_run *self, ext_state *state, const sabot_event *event)
 {
     PyObject *binding = PyTuple_GetItem(self->functions, event->function_index);
     return binding != NULL ? ext_answer_rows(state, self->run, event, binding, self->failures) : -1;
 }
 
 /* One turn of the lane. 1: *result is set (new reference, None at the end); 0: go on; -1: exception. */
-static int
-step(ext_run *self, ext_state *state, PyObject **result)
+static int step(ext_run *self, ext_state *state, PyObject **result)
 {
     sabot_event event = {0};
     sabot_error err;
     sabot_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = sabot_run_next(self->run, &event, &err);
-    Py_END_ALLOW_THREADS
-    if (status != SABOT_OK) {
-        (void)(status == SABOT_USER ? raise_failure(self, state, &err) : ext_raise(state, &err));
+    Py_BEGIN_ALLOW_THREADS status = sabot_run_next(self->run, &event, &err);
+    Py_END_ALLOW_THREADS if (status != SABOT_OK)
+    {
+        (void)(status == SABOT_USER ? raise_failure(self, state, &err) : raise_run(state, &err));
         return -1;
     }
     switch (event.kind) {
@@ -260,8 +258,7 @@ step(ext_run *self, ext_state *state, PyObject **result)
     }
 }
 
-static PyObject *
-run_next(PyObject *object, PyObject *unused)
+static PyObject *run_next(PyObject *object, PyObject *unused)
 {
     (void)unused;
     ext_run *self = (ext_run *)object;
@@ -285,8 +282,7 @@ run_next(PyObject *object, PyObject *unused)
     return result;
 }
 
-static PyObject *
-run_cancel(PyObject *object, PyObject *unused)
+static PyObject *run_cancel(PyObject *object, PyObject *unused)
 {
     (void)unused;
     if (((ext_run *)object)->run != NULL) {
@@ -295,8 +291,7 @@ run_cancel(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *
-run_close(PyObject *object, PyObject *unused)
+static PyObject *run_close(PyObject *object, PyObject *unused)
 {
     (void)unused;
     ext_run *self = (ext_run *)object;
@@ -306,8 +301,7 @@ run_close(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *
-run_report(PyObject *object, PyObject *unused)
+static PyObject *run_report(PyObject *object, PyObject *unused)
 {
     (void)unused;
     ext_run *self = (ext_run *)object;
@@ -328,7 +322,8 @@ static PyMethodDef run_methods[] = {
 };
 
 static PyType_Slot run_slots[] = {
-    {Py_tp_doc, "Run(plan, stream, functions, batch_functions, threads, morsel_rows, tier, interpret)"},
+    {Py_tp_doc,
+     "Run(plan, stream, functions, batch_functions, threads, morsel_rows, tier, interpret)"},
     {Py_tp_new, (void *)run_new},
     {Py_tp_dealloc, (void *)run_dealloc},
     {Py_tp_traverse, (void *)run_traverse},
@@ -344,8 +339,7 @@ static PyType_Spec run_spec = {
     .slots = run_slots,
 };
 
-int
-ext_add_run(PyObject *module, ext_state *state)
+int ext_add_run(PyObject *module, ext_state *state)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, &run_spec, NULL);
     state->run_type = (PyTypeObject *)type;

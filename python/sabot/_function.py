@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections import OrderedDict
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from sabot import _config, _core
-from sabot._annotations import blob_annotation
-from sabot._capture import Captured, capture
+from sabot._annotations import Annotation, blob_annotation
+from sabot._capture import Captured, Refusal, capture
 from sabot._engine import session
-from sabot._errors import PlanError, UnknownColumnError, suggest
+from sabot._errors import PlanError, TypeMismatchError, UnknownColumnError
 from sabot._kinds import kind_of
 from sabot._lane import BatchBinding, Binding, Place
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CACHE_MAX = 256
+_BLOB_BOOL = blob_annotation(Annotation(bool, optional=False, known=True))
 
 
 class Scalar(NamedTuple):
@@ -32,13 +34,13 @@ class Scalar(NamedTuple):
     keywords: tuple[str, ...] | None
     kind_rule: str
 
-    def binding(self, operator: str) -> Binding:
-        """What the engine needs to call it, placed in an operator's text."""
+    def binding(self, operator: str, *, truth: bool = False) -> Binding:
+        """What the engine needs to call it; `operator` begins the text of its place, `truth` is for a filter."""
         columns = tuple(column for _, column in self.core.params)
         name = self.captured.name
-        place = Place(operator.format(f"{name}({', '.join(columns)})"), name, columns)
+        place = Place(f"{operator}{name}({', '.join(columns)})", name, columns)
         function: Any = self.captured.fn
-        return Binding(function, self.positional_count, self.keywords, place)
+        return Binding(function, self.positional_count, self.keywords, place, truth)
 
 
 def bind(
@@ -53,9 +55,12 @@ def bind(
     captured = capture(fn)
     kind = kind_of(captured, schema.names if schema is not None else (), operator)
     if kind.error is not None:
-        if schema is not None and kind.row == "unknown_column":
-            raise UnknownColumnError(f"{captured.name}: {kind.error}{_suggestion(captured, schema)}")
-        raise PlanError(f"{captured.name}: {kind.error}")
+        if schema is None and kind.row in ("unknown_column", "untold_column"):
+            raise PlanError(_too_early(captured, operator))
+        if kind.row == "unknown_column":
+            assert schema is not None
+            raise UnknownColumnError(kind.error)
+        raise PlanError(kind.error)
     if kind.kind == "scalar":
         return bind_scalar(captured, schema, operator, kind.rule)
     if kind.kind != "batch":
@@ -70,16 +75,14 @@ def bind(
     return BatchBinding(fn, place, declared, operator == "filter")
 
 
-def _suggestion(captured: Captured, schema: pa.Schema) -> str:
-    missing = [
-        p.name for p in captured.params or () if not p.has_default and p.name not in schema.names
-    ]
-    return suggest(missing[0], schema.names) if missing else ""
+def _too_early(captured: Captured, operator: str) -> str:
+    return (
+        f"{operator}({captured.name}): the columns are not known before the run, because a map without "
+        "schema= comes before it; give that map its schema="
+    )
 
 
-def bind_scalar(
-    captured: Captured, schema: pa.Schema | None, operator: str, rule: str
-) -> Scalar:
+def bind_scalar(captured: Captured, schema: pa.Schema | None, operator: str, rule: str) -> Scalar:
     """Binds a scalar function to columns by its parameters' names."""
     if operator == "map":
         raise PlanError(
@@ -87,12 +90,8 @@ def bind_scalar(
             f"For a new column use with_columns(name={captured.name})"
         )
     if schema is None:
-        raise PlanError(
-            f"{operator}({captured.name}): the columns are not known before the run, because a map without "
-            "schema= comes before it; give that map its schema="
-        )
-    blob = captured.blob if captured.blob is not None else _refused_blob(captured)
-    core = _core_function(blob, schema, compile_off=_config.get("compile") == "off")
+        raise PlanError(_too_early(captured, operator))
+    core = _typed(captured, schema, operator)
     params = captured.params or ()
     bound = [index for index, _ in core.params]
     positional = 0
@@ -106,41 +105,72 @@ def bind_scalar(
     return Scalar(captured, core, positional, keywords or None, rule)
 
 
+def _typed(captured: Captured, schema: pa.Schema, operator: str) -> _core.Function:
+    """The function with the type of its result. A filter wants the truth of any result, so there it need not be known."""
+    blob = captured.blob if captured.blob is not None else _refused_blob(captured)
+    try:
+        core = _core_function(blob, schema)
+        if operator != "filter" or core.compiled or core.result_format in ("l", "g", "b"):
+            return core
+    except TypeMismatchError as error:
+        if operator != "filter" or "return" in captured.annotations:
+            raise
+        refusal = Refusal("type", str(error).partition(": ")[2], 0, 0, 0, 0)
+        return _core_function(_refused_blob(captured, refusal, bool), schema)
+    except UnknownColumnError:
+        raise
+    except PlanError:
+        if operator != "filter":
+            raise
+    return _core_function(_as_truth(blob), schema)
+
+
+def _as_truth(blob: bytes) -> bytes:
+    """The blob with `-> bool` as its annotation, which stands behind magic, version, name, file and line."""
+    place = 8
+    for _ in range(2):
+        place += 4 + int.from_bytes(blob[place : place + 4], "little")
+    place += 4
+    return blob[:place] + bytes([_BLOB_BOOL]) + blob[place + 1 :]
+
+
 _cache: OrderedDict[tuple[object, ...], _core.Function] = OrderedDict()
 
 
-def _core_function(blob: bytes, schema: pa.Schema, *, compile_off: bool) -> _core.Function:
+def _core_function(blob: bytes, schema: pa.Schema) -> _core.Function:
     """Typed once for one text and one set of columns: a repeat shares the native code and the counters."""
+    compile_off = _config.get("compile") == "off"
     key = (os.getpid(), blob, compile_off, tuple((f.name, str(f.type)) for f in schema))
     found = _cache.get(key)
     if found is None:
-        found = _core.Function(session(), blob, schema, compile_off)
-        while len(_cache) >= _CACHE_MAX:
+        found = _cache[key] = _core.Function(session(), blob, schema, compile_off)
+    with contextlib.suppress(KeyError):  # another thread may be here, too
+        _cache.move_to_end(key)
+        while len(_cache) > _CACHE_MAX:
             _cache.popitem(last=False)
-    else:
-        del _cache[key]
-    _cache[key] = found
     return found
 
 
-def _refused_blob(captured: Captured) -> bytes:
-    """A blob for a function without a tree: parameters, annotation and why, so that the engine can still type and run it."""
-    from sabot._blob import ANNOTATIONS, MAGIC, NODES, VERSION
+def _refused_blob(
+    captured: Captured, refusal: Refusal | None = None, returns: type | None = None
+) -> bytes:
+    """A blob without a tree: parameters, annotation and why, so that the engine can still type and run the function."""
+    from sabot._blob import MAGIC, NODES, VERSION
 
     def text(value: str) -> bytes:
         data = value.encode("utf-8", "replace")
         return struct.pack("<I", len(data)) + data
 
-    refusal = captured.refusals[0]
-    annotation = blob_annotation(captured.annotations.get("return"))
+    refused = captured.refusals[0] if refusal is None else refusal
+    declared = Annotation(returns, optional=False, known=True) if returns else None
+    number = blob_annotation(declared or captured.annotations.get("return"))
     params = captured.params or ()
 
     def unsupported() -> bytes:
-        place = (refusal.line, refusal.col, refusal.end_line, refusal.end_col)
+        place = (refused.line, refused.col, refused.end_line, refused.end_col)
         head = struct.pack("<BIIII", NODES["UNSUPPORTED"], *place)
-        return head + text(refusal.code) + text(refusal.detail)
+        return head + text(refused.code) + text(refused.detail)
 
-    number = annotation if isinstance(annotation, int) else ANNOTATIONS[annotation]
     parts = [struct.pack("<II", MAGIC, VERSION), text(captured.name), text(captured.file)]
     parts.append(struct.pack("<IBI", captured.first_line, number, len(params)))
     parts += [text(param.name) for param in params]

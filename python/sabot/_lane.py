@@ -10,8 +10,10 @@ from sabot._errors import (
     CastError,
     DataError,
     IntegerOverflowError,
+    PlanError,
     SabotError,
     SchemaError,
+    TypeMismatchError,
     by_status,
 )
 
@@ -30,6 +32,14 @@ _VALUES_MAX = 200  # characters of a row's values in a note
 error_of_status = by_status
 
 
+def error_of_run(status: int, message: str) -> SabotError:
+    """The exception for a run that failed by itself: what does not fit then is data, and no longer a plan."""
+    error = by_status(status, message)
+    if isinstance(error, TypeMismatchError):
+        return SchemaError(message)
+    return DataError(message) if isinstance(error, PlanError) else error
+
+
 class Place(NamedTuple):
     """Where a function stands in the plan: `text` as explain() shows it, and the columns that its arguments come from."""
 
@@ -39,12 +49,16 @@ class Place(NamedTuple):
 
 
 class Binding(NamedTuple):
-    """How the engine calls a function: positional arguments first, then those with names."""
+    """How the engine calls a function: positional arguments first, then those with names.
+
+    `truth`: it is a filter's, so only whether a result is true is wanted.
+    """
 
     function: Callable[..., object]
     positional_count: int
     keywords: tuple[str, ...] | None
     place: Place
+    truth: bool
 
 
 class Failure(NamedTuple):
@@ -72,11 +86,22 @@ def import_batch(pair: tuple[object, object]) -> pa.RecordBatch:
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:
-    """The values of some rows of a column, as to_pylist() gives them."""
+    """The values of some rows of a column, as to_pylist() gives them; for one that Python cannot hold, the exception."""
     column = pa.Array._import_from_c_capsule(schema, array)  # pyright: ignore[reportPrivateUsage]
-    if rows is not None:
-        column = column.take(pa.array(rows, pa.int64()))
-    return column.slice(0, count).to_pylist()
+    if rows is None:
+        column = column.slice(0, count)
+        try:
+            return column.to_pylist()
+        except Exception:
+            rows = list(range(count))
+    return [_value_of(column, row) for row in rows]
+
+
+def _value_of(column: pa.Array, row: int) -> object:
+    try:
+        return column[row].as_py()
+    except Exception as error:
+        return error
 
 
 def column_of(values: list[object], format: str) -> pa.Array:
@@ -88,11 +113,20 @@ def result_error(value: object, binding: Binding, format: str) -> CastError:
     """Why a function's result does not go into its column."""
     name, wanted = binding.place.name, _TYPES[format]
     kind = type(value).__name__
-    shown = _cut(repr(value))
-    if type(value) is int and format in "lg":
+    shown = _cut(_text_of(value))
+    if isinstance(value, int) and not isinstance(value, bool) and format in "lg":
         limit = "64 bits" if format == "l" else "a double exactly (beyond 2**53)"
         return IntegerOverflowError(f"{name} returned {shown}, which does not fit {limit}")
+    if isinstance(value, str) and format == "u":
+        return CastError(f"{name} returned {shown}, which UTF-8 cannot hold")
     return CastError(f"{name} returned {kind} {shown}, but its column is {wanted}")
+
+
+def _text_of(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"(an object of class {type(value).__name__}, whose repr fails)"
 
 
 def annotate(
@@ -106,8 +140,8 @@ def annotate(
 ) -> Failure:
     """Adds the place and the row's values to an exception."""
     place = binding.place
-    pairs = zip(place.columns, values, strict=True)
-    shown = _cut(", ".join(f"{name}={value!r}" for name, value in pairs))
+    pairs = zip(place.columns, values, strict=False)  # fewer where a value could not be made
+    shown = _cut(", ".join(f"{name}={_text_of(value)}" for name, value in pairs))
     row = f"row {source_row}" if source_row >= 0 else "a row"
     error.add_note(f"in {place.text}: operator {op}, batch {seq}, {row}: {shown}")
     return Failure(op, function_index, source_row, seq, error)

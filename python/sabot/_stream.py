@@ -114,7 +114,7 @@ class Stream:
             scalars.append(bound)
         plan = self._plan.with_columns(list(columns), [scalar.core for scalar in scalars])
         steps = tuple(
-            _Step(scalar, scalar.binding(f"WITH {name} = {{}}"))
+            _Step(scalar, scalar.binding(f"WITH {name} = "))
             for name, scalar in zip(columns, scalars, strict=True)
         )
         return self._then(plan, steps=steps)
@@ -123,16 +123,18 @@ class Stream:
         """Keeps the rows for which a function is true; None and null drop the row.
 
         Parameters:
-            fn: a scalar function (parameters are column names) that gives a bool, or a batch function that
-                gives a Boolean array of the batch's length.
+            fn: a scalar function (parameters are column names), of which the truth of its result counts, or a batch
+                function that gives a Boolean array of the batch's length.
         """
         bound = bind(fn, self.schema, "filter")
         if isinstance(bound, Scalar):
             plan = self._plan.filter(bound.core)
-            return self._then(plan, steps=(_Step(bound, bound.binding("FILTER {}")),))
+            return self._then(plan, steps=(_Step(bound, bound.binding("FILTER ", truth=True)),))
         return self._then(self._plan.batch(bound.place.name, None, True), batch=bound)
 
-    def map(self, fn: Callable[[pa.RecordBatch], object], schema: pa.Schema | None = None) -> Stream:
+    def map(
+        self, fn: Callable[[pa.RecordBatch], object], schema: pa.Schema | None = None
+    ) -> Stream:
         """Replaces each batch by what a batch function makes of it; it runs in CPython, batch by batch, in order.
 
         Parameters:
@@ -152,7 +154,9 @@ class Stream:
         schema = self.schema
         for name in columns:
             if schema is not None and name not in schema.names:
-                raise UnknownColumnError(f"there is no column {name!r}{suggest(name, schema.names)}")
+                raise UnknownColumnError(
+                    f"there is no column {name!r}{suggest(name, schema.names)}"
+                )
         return self._then(self._plan.select(list(columns)))
 
     def _then(

@@ -1,0 +1,29 @@
+"""Every test, whatever it tests, ends with no page of this process both writable and executable, and with default settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def writable_and_executable() -> list[str]:
+    """The mappings of this process that could be written and run."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return [line for line in lines if {"w", "x"} <= set(line.split()[1])]
+
+
+@pytest.fixture(autouse=True)
+def no_page_is_writable_and_executable() -> Iterator[None]:
+    yield
+    assert writable_and_executable() == []
+
+
+@pytest.fixture(autouse=True)
+def default_settings() -> Iterator[None]:
+    yield
+    from sabot import config
+
+    sources = {name: config().source(name) for name in config()}
+    assert "config" not in sources.values(), sources
