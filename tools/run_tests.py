@@ -13,6 +13,8 @@ With CI=true each of the tested Pythons must be there; elsewhere those that are 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import itertools
 import json
 import os
 import shutil
@@ -46,13 +48,20 @@ class Case(NamedTuple):
 
 
 class Step(NamedTuple):
+    """`quick`: part of --quick. `one_core`: uses one core only, so it runs beside others like it."""
+
     name: str
     quick: bool
     run: Callable[[], list[Case]]
+    one_core: bool = False
 
 
 def say(text: str) -> None:
     print(text, flush=True)
+
+
+# Process groups of what `call` has started and not yet seen end.
+RUNNING: set[int] = set()
 
 
 def call(
@@ -68,15 +77,16 @@ def call(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        RUNNING.add(process.pid)
         try:
             status = process.wait(timeout_s)
             ending = ""
-        except BaseException as error:
+        except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
             status, ending = 124, f"\nkilled after {timeout_s:.0f} s\n"
+        finally:
+            RUNNING.discard(process.pid)
         output.seek(0)
         return subprocess.CompletedProcess(command, status, output.read() + ending, "")
 
@@ -315,14 +325,19 @@ def steps(machine: Machine) -> list[Step]:
         Step("wheel", False, lambda: program_step("wheel", oldest, ["tools/wheel.py"])),
         Step("demo", False, lambda: program_step("demo", oldest, ["examples/demo.py"])),
         Step("docs", False, lambda: program_step("docs", oldest, ["tools/docs.py"])),
-        Step(f"pytest {oldest.name}", True, lambda: pytest_step("main", oldest, [])),
-        Step("pytest small", False, lambda: pytest_step("small", oldest, [])),
+        Step(f"pytest {oldest.name}", True, lambda: pytest_step("main", oldest, []), True),
+        Step("pytest small", False, lambda: pytest_step("small", oldest, []), True),
     ]
     tested = [python for python in machine.pythons if python.version in setup.TESTED]
     for python in tested:
         if python is not oldest:
             found.append(
-                Step(f"pytest {python.name}", False, lambda p=python: pytest_step("main", p, []))
+                Step(
+                    f"pytest {python.name}",
+                    False,
+                    lambda p=python: pytest_step("main", p, []),
+                    True,
+                )
             )
     for python in tested:
         found.append(
@@ -359,14 +374,30 @@ def run_step(step: Step) -> list[Case]:
         cases = [Case(step.name, "step", FAILED, 0, text)]
     bad = [case for case in cases if case.outcome != PASSED]
     seconds = time.monotonic() - started
-    say(f"{'FAIL' if bad else 'ok  '}  {step.name:<14} {len(cases):5} tests {seconds:7.1f} s")
-    for case in cases:
-        if case.outcome == PASSED and case.detail:
-            say("      " + case.detail)
+    lines = [f"{'FAIL' if bad else 'ok  '}  {step.name:<14} {len(cases):5} tests {seconds:7.1f} s"]
+    lines += ["      " + case.detail for case in cases if case.outcome == PASSED and case.detail]
     for case in bad:
-        say(f"      {case.outcome}: {case.runner}: {case.name}")
-        for line in shortened(case.detail.strip()).splitlines():
-            say("        " + line)
+        lines.append(f"      {case.outcome}: {case.runner}: {case.name}")
+        lines += ["        " + line for line in shortened(case.detail.strip()).splitlines()]
+    say("\n".join(lines))
+    return cases
+
+
+def run_steps(chosen: Sequence[Step]) -> list[Case]:
+    """One step after the other; neighbours that use one core each run together."""
+    cases: list[Case] = []
+    for together, group in itertools.groupby(chosen, key=lambda step: step.one_core):
+        workers = max(1, os.cpu_count() or 1) if together else 1
+        pool = concurrent.futures.ThreadPoolExecutor(workers)
+        try:
+            for found in pool.map(run_step, group):
+                cases += found
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for group_id in list(RUNNING):
+                os.killpg(group_id, signal.SIGKILL)
+            raise
+        pool.shutdown()
     return cases
 
 
@@ -394,9 +425,7 @@ def main() -> int:
             )
         chosen = [step for step in chosen if step.name in names]
     started = time.monotonic()
-    cases: list[Case] = []
-    for step in chosen:
-        cases += run_step(step)
+    cases = run_steps(chosen)
     say("\nslowest:")
     for case in sorted(cases, key=lambda case: -case.seconds)[:10]:
         say(f"  {case.seconds:7.2f} s  {case.runner}: {case.name}")
