@@ -99,13 +99,15 @@ SABOT_API const char *sabot_version(void); /* borrow, static */
 typedef struct sabot_session sabot_session;
 
 typedef struct sabot_session_options {
-    const char *helper_path;     /* the sabot-jit program; NULL or missing: everything is interpreted */
-    int64_t compile_ms_max;      /* time limit of one compilation; 0: 10000 */
-    const char *cpu_level;       /* NULL: this machine's; else "x86-64-v2" ... for tests */
+    const char *helper_path; /* the sabot-jit program; NULL or missing: everything is interpreted */
+    int64_t compile_ms_max;  /* time limit of one compilation; 0: 10000 */
+    const char *cpu_level;   /* NULL: this machine's; else "x86-64-v2" ... for tests */
 } sabot_session_options;
 
-SABOT_API sabot_status sabot_session_new(const sabot_session_options *options, sabot_session **out, sabot_error *err);
-SABOT_API void sabot_session_free(sabot_session *session); /* take, after everything made from it; NULL is fine */
+SABOT_API sabot_status sabot_session_new(const sabot_session_options *options, sabot_session **out,
+                                         sabot_error *err);
+SABOT_API void
+sabot_session_free(sabot_session *session); /* take, after everything made from it; NULL is fine */
 /* JSON object: helper state, pid, compiled, failed, cache hits, bytes. out-owned: sabot_text_free. */
 SABOT_API sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_error *err);
 SABOT_API void sabot_text_free(char *text);
@@ -117,55 +119,71 @@ typedef struct sabot_function sabot_function;
  * names no column takes its default, else SABOT_UNKNOWN_COLUMN. A function that cannot be compiled is not an error: it is made
  * in interpreted mode with its refusals in the report. SABOT_TYPE: return kinds with no common type, or an annotation that
  * disagrees; SABOT_UNSUPPORTED: the result's type cannot be told. blob and columns are borrowed; columns not released. */
-SABOT_API sabot_status sabot_function_new(sabot_session *session, const void *blob, size_t blob_size,
-                                          const struct ArrowSchema *columns, bool compile_off, sabot_function **out,
-                                          sabot_error *err);
-SABOT_API void sabot_function_free(sabot_function *function); /* drops the caller's reference; NULL is fine */
+SABOT_API sabot_status sabot_function_new(sabot_session *session, const void *blob,
+                                          size_t blob_size, const struct ArrowSchema *columns,
+                                          bool compile_off, sabot_function **out, sabot_error *err);
+SABOT_API void
+sabot_function_free(sabot_function *function); /* drops the caller's reference; NULL is fine */
 SABOT_API bool sabot_function_is_compiled(const sabot_function *function);
-SABOT_API const char *sabot_function_result_format(const sabot_function *function); /* borrow: Arrow format, "l" "g" "b" "u" "n" */
-SABOT_API int32_t sabot_function_param_count(const sabot_function *function);  /* parameters bound to columns */
+SABOT_API const char *sabot_function_result_format(
+    const sabot_function *function); /* borrow: Arrow format, "l" "g" "b" "u" "n" */
+SABOT_API int32_t
+sabot_function_param_count(const sabot_function *function); /* parameters bound to columns */
 /* Index among all of the function's parameters, and the column's name, of bound parameter i. */
 SABOT_API int32_t sabot_function_param_index(const sabot_function *function, int32_t i);
-SABOT_API const char *sabot_function_param_column(const sabot_function *function, int32_t i); /* borrow */
+SABOT_API const char *sabot_function_param_column(const sabot_function *function,
+                                                  int32_t i); /* borrow */
 /* JSON object: name, mode, kind, result, params, reads, can_raise, reasons[{code,message,hint,line,col,end_line,end_col}], lanes,
  * cpu, native ("none"|"pending"|"ready"|"failed"), native_error, compile_ms, rows, rows_native, rows_interpreter,
  * rows_left{reason: count}, ns_per_row. out-owned: sabot_text_free. Counters are those of all runs of this function so far. */
-SABOT_API sabot_status sabot_function_report(const sabot_function *function, char **json, sabot_error *err);
+SABOT_API sabot_status sabot_function_report(const sabot_function *function, char **json,
+                                             sabot_error *err);
 /* what: "ir", "llvm", "asm". SABOT_UNSUPPORTED when there is none. out-owned: sabot_text_free. */
-SABOT_API sabot_status sabot_function_text(sabot_session *session, sabot_function *function, const char *what,
-                                           char **text, sabot_error *err);
+SABOT_API sabot_status sabot_function_text(sabot_session *session, sabot_function *function,
+                                           const char *what, char **text, sabot_error *err);
 
 /* --- plans ------------------------------------------------------------------------------------------------------------ */
 typedef struct sabot_plan sabot_plan;
 
 /* schema: struct schema of the source, borrowed. */
-SABOT_API sabot_status sabot_plan_new(sabot_session *session, const char *source_text, const struct ArrowSchema *schema,
-                                      sabot_plan **out, sabot_error *err);
+SABOT_API sabot_status sabot_plan_new(sabot_session *session, const char *source_text,
+                                      const struct ArrowSchema *schema, sabot_plan **out,
+                                      sabot_error *err);
 SABOT_API void sabot_plan_free(sabot_plan *plan); /* drops the caller's reference; NULL is fine */
 /* Each gives a new plan that keeps the old one alive; the old one is unchanged (borrowed). Functions are retained. */
-SABOT_API sabot_status sabot_plan_with_columns(sabot_plan *plan, int32_t count, const char *const *names,
-                                               sabot_function *const *functions, sabot_plan **out, sabot_error *err);
-SABOT_API sabot_status sabot_plan_filter(sabot_plan *plan, sabot_function *function, sabot_plan **out, sabot_error *err);
-SABOT_API sabot_status sabot_plan_select(sabot_plan *plan, int32_t count, const char *const *names, sabot_plan **out,
-                                         sabot_error *err);
+SABOT_API sabot_status sabot_plan_with_columns(sabot_plan *plan, int32_t count,
+                                               const char *const *names,
+                                               sabot_function *const *functions, sabot_plan **out,
+                                               sabot_error *err);
+SABOT_API sabot_status sabot_plan_filter(sabot_plan *plan, sabot_function *function,
+                                         sabot_plan **out, sabot_error *err);
+SABOT_API sabot_status sabot_plan_select(sabot_plan *plan, int32_t count, const char *const *names,
+                                         sabot_plan **out, sabot_error *err);
 /* A batch function run by the host on the lane (event CALL_BATCH). label is for reports. schema: its declared output, or NULL: the
  * node is deferred, whatever schema its first batch has. After a deferred node only batch operators can follow. is_filter: the function
  * gives a Boolean array, rows where it is true are kept, the schema stays (schema must be NULL). */
-SABOT_API sabot_status sabot_plan_batch(sabot_plan *plan, const char *label, const struct ArrowSchema *schema, bool is_filter,
+SABOT_API sabot_status sabot_plan_batch(sabot_plan *plan, const char *label,
+                                        const struct ArrowSchema *schema, bool is_filter,
                                         sabot_plan **out, sabot_error *err);
-SABOT_API sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out, bool *deferred, sabot_error *err);
+SABOT_API sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out,
+                                         bool *deferred, sabot_error *err);
 /* The operator tree, last operator first, as users see it. out-owned: sabot_text_free. */
 SABOT_API sabot_status sabot_plan_explain(const sabot_plan *plan, char **text, sabot_error *err);
 
 /* --- runs --------------------------------------------------------------------------------------------------------------- */
 typedef struct sabot_run sabot_run;
 
-typedef enum sabot_tier { SABOT_TIER_AUTO = 0, SABOT_TIER_INTERPRETER = 1, SABOT_TIER_NATIVE = 2 } sabot_tier;
+typedef enum sabot_tier {
+    SABOT_TIER_AUTO = 0,
+    SABOT_TIER_INTERPRETER = 1,
+    SABOT_TIER_NATIVE = 2
+} sabot_tier;
 
 typedef struct sabot_run_options {
-    int32_t threads;      /* native workers; 0: default (one a processor, at most 2 queued morsels each) */
-    int64_t morsel_rows;  /* 0: default */
-    sabot_tier tier;      /* NATIVE: the run's start waits for native code */
+    int32_t
+        threads; /* native workers; 0: default (one a processor, at most 2 queued morsels each) */
+    int64_t morsel_rows; /* 0: default */
+    sabot_tier tier;     /* NATIVE: the run's start waits for native code */
     /* Per operator, function by function in plan order (all with_columns and filter functions, source first): true runs that function row
      * by row in CPython in this run (a captured name was rebound, tracing is on). NULL: none. Borrowed for the call. */
     const bool *interpret;
@@ -173,8 +191,8 @@ typedef struct sabot_run_options {
 } sabot_run_options;
 
 typedef enum sabot_event_kind {
-    SABOT_EVENT_BATCH,      /* a result: `array` is out-owned by the event's taker */
-    SABOT_EVENT_CALL_ROWS,  /* call `function` for `row_count` rows of `array`; answer with sabot_run_reply_rows */
+    SABOT_EVENT_BATCH, /* a result: `array` is out-owned by the event's taker */
+    SABOT_EVENT_CALL_ROWS, /* call `function` for `row_count` rows of `array`; answer with sabot_run_reply_rows */
     SABOT_EVENT_CALL_BATCH, /* call batch function `op` on `array`; answer with sabot_run_reply_batch */
     SABOT_EVENT_WAKE,       /* nothing to do: look at signals and call again */
     SABOT_EVENT_END
@@ -182,40 +200,49 @@ typedef enum sabot_event_kind {
 
 typedef struct sabot_event {
     sabot_event_kind kind;
-    int32_t op;                   /* index of the operator in the plan, source's consumer = 0 */
-    int32_t function_index;       /* CALL_ROWS: index among the plan's functions, as in sabot_run_options.interpret */
-    int64_t seq;                  /* input batch */
-    int64_t source_row;           /* row in the source of row 0 of `array`; -1 when unknown (after a deferred node) */
-    struct ArrowArray array;      /* BATCH, CALL_BATCH: struct array. CALL_ROWS: zeroed; see args */
-    struct ArrowSchema schema;    /* BATCH: its schema, out-owned */
+    int32_t op; /* index of the operator in the plan, source's consumer = 0 */
+    int32_t
+        function_index; /* CALL_ROWS: index among the plan's functions, as in sabot_run_options.interpret */
+    int64_t seq; /* input batch */
+    int64_t
+        source_row; /* row in the source of row 0 of `array`; -1 when unknown (after a deferred node) */
+    struct ArrowArray array;   /* BATCH, CALL_BATCH: struct array. CALL_ROWS: zeroed; see args */
+    struct ArrowSchema schema; /* BATCH: its schema, out-owned */
     /* CALL_ROWS: what a scalar function sees, borrowed until the reply. */
-    int32_t arg_count;            /* = sabot_function_param_count */
-    const struct ArrowArray *const *args; /* one column per bound parameter, any Arrow type, whole chunk */
+    int32_t arg_count; /* = sabot_function_param_count */
+    const struct ArrowArray *const
+        *args; /* one column per bound parameter, any Arrow type, whole chunk */
     const struct ArrowSchema *const *arg_schemas;
-    int64_t row_count;            /* rows to compute */
-    const int32_t *rows;          /* their indices in args (add args[i]->offset yourself), ascending; NULL: 0 .. row_count-1 */
-    const int64_t *source_rows;   /* source row of each of them; NULL: source_row + index */
-    const char *result_format;    /* "l", "g", "b": fill values[i] / valid[i] for the i-th row; "n": only valid; else: `column` */
-    void *values;                 /* int64_t, double or uint8_t per row to compute; the host writes */
-    uint8_t *valid;               /* one byte per row: 0 null, 1 value; the host writes */
+    int64_t row_count; /* rows to compute */
+    const int32_t *
+        rows; /* their indices in args (add args[i]->offset yourself), ascending; NULL: 0 .. row_count-1 */
+    const int64_t *source_rows; /* source row of each of them; NULL: source_row + index */
+    const char *
+        result_format; /* "l", "g", "b": fill values[i] / valid[i] for the i-th row; "n": only valid; else: `column` */
+    void *values;   /* int64_t, double or uint8_t per row to compute; the host writes */
+    uint8_t *valid; /* one byte per row: 0 null, 1 value; the host writes */
 } sabot_event;
 
 /* source: taken. Starts workers. */
-SABOT_API sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source, const sabot_run_options *options,
-                                     sabot_run **out, sabot_error *err);
+SABOT_API sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
+                                     const sabot_run_options *options, sabot_run **out,
+                                     sabot_error *err);
 /* Blocks, at most about 50 ms before a WAKE, until the lane has something to do. Call it without the interpreter's lock; the workers never
  * take it. An error of the run (in source order the first) is returned once, after every batch that precedes it. */
 SABOT_API sabot_status sabot_run_next(sabot_run *run, sabot_event *event, sabot_error *err);
 /* done_count rows were computed; when it is less than row_count, row done_count failed in user code and message says how (the run then
  * ends at that row: rows before it still come out; the error that sabot_run_next later returns is SABOT_USER with that message and
  * sabot_run_failure tells which). column: for result formats other than l g b n, an array of done_count values; taken. */
-SABOT_API sabot_status sabot_run_reply_rows(sabot_run *run, int64_t done_count, struct ArrowArray *column, const char *message,
+SABOT_API sabot_status sabot_run_reply_rows(sabot_run *run, int64_t done_count,
+                                            struct ArrowArray *column, const char *message,
                                             sabot_error *err);
 /* array+schema: the result (struct array; for a filter a boolean array), taken. NULL array: it failed with message. */
-SABOT_API sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array, struct ArrowSchema *schema,
-                                             const char *message, sabot_error *err);
+SABOT_API sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array,
+                                             struct ArrowSchema *schema, const char *message,
+                                             sabot_error *err);
 /* Where a SABOT_USER error came from: operator, function index (-1 for batch functions), source row (-1 unknown), seq. */
-SABOT_API void sabot_run_failure(const sabot_run *run, int32_t *op, int32_t *function_index, int64_t *source_row, int64_t *seq);
+SABOT_API void sabot_run_failure(const sabot_run *run, int32_t *op, int32_t *function_index,
+                                 int64_t *source_row, int64_t *seq);
 SABOT_API void sabot_run_cancel(sabot_run *run); /* any thread; next then returns SABOT_CANCELLED */
 /* JSON: {"functions": [{name, operator, column, mode, rows, rows_native, rows_interpreter, rows_left{}, rows_cpython, tier, ...}], ...} */
 SABOT_API sabot_status sabot_run_report(const sabot_run *run, char **json, sabot_error *err);

@@ -23,26 +23,22 @@ _Static_assert((int)SABOT_INTERNAL == (int)SB_INTERNAL && (int)SABOT_USER == (in
                    (int)SABOT_TIMEOUT == (int)SB_TIMEOUT,
                "statuses have the same numbers");
 
-static inline sb_error *
-api_error(sabot_error *err)
+static inline sb_error *api_error(sabot_error *err)
 {
     return (sb_error *)(void *)err;
 }
 
-static inline sabot_status
-api_status(sb_status status)
+static inline sabot_status api_status(sb_status status)
 {
     return (sabot_status)status;
 }
 
-static inline sb_func *
-api_func(sabot_function *function)
+static inline sb_func *api_func(sabot_function *function)
 {
     return (sb_func *)(void *)function;
 }
 
-static inline const sb_func *
-api_const_func(const sabot_function *function)
+static inline const sb_func *api_const_func(const sabot_function *function)
 {
     return (const sb_func *)(const void *)function;
 }

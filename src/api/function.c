@@ -7,8 +7,7 @@
 #include "front/front.h"
 
 /* Everything moves: the two structs hold the same facts for different owners. */
-static void
-move_parts(sb_lowered *from, sb_func *to)
+static void move_parts(sb_lowered *from, sb_func *to)
 {
     *to = (sb_func){.name = from->name,
                     .compiled = from->compiled,
@@ -25,10 +24,9 @@ move_parts(sb_lowered *from, sb_func *to)
     *from = (sb_lowered){0};
 }
 
-sabot_status
-sabot_function_new(sabot_session *session, const void *blob, size_t blob_size,
-                   const struct ArrowSchema *columns, bool compile_off, sabot_function **out,
-                   sabot_error *err)
+sabot_status sabot_function_new(sabot_session *session, const void *blob, size_t blob_size,
+                                const struct ArrowSchema *columns, bool compile_off,
+                                sabot_function **out, sabot_error *err)
 {
     sb_status status = SB_OK;
     sb_lowered lowered = {0};
@@ -61,46 +59,39 @@ out:
     return api_status(status);
 }
 
-void
-sabot_function_free(sabot_function *function)
+void sabot_function_free(sabot_function *function)
 {
     sb_func_drop(api_func(function));
 }
 
-bool
-sabot_function_is_compiled(const sabot_function *function)
+bool sabot_function_is_compiled(const sabot_function *function)
 {
     return api_const_func(function)->compiled;
 }
 
-const char *
-sabot_function_result_format(const sabot_function *function)
+const char *sabot_function_result_format(const sabot_function *function)
 {
     return api_const_func(function)->result_format;
 }
 
-int32_t
-sabot_function_param_count(const sabot_function *function)
+int32_t sabot_function_param_count(const sabot_function *function)
 {
     return (int32_t)api_const_func(function)->param_count;
 }
 
-int32_t
-sabot_function_param_index(const sabot_function *function, int32_t i)
+int32_t sabot_function_param_index(const sabot_function *function, int32_t i)
 {
     const sb_func *func = api_const_func(function);
     return i >= 0 && (uint32_t)i < func->param_count ? (int32_t)func->params[i].index : -1;
 }
 
-const char *
-sabot_function_param_column(const sabot_function *function, int32_t i)
+const char *sabot_function_param_column(const sabot_function *function, int32_t i)
 {
     const sb_func *func = api_const_func(function);
     return i >= 0 && (uint32_t)i < func->param_count ? func->params[i].column : NULL;
 }
 
-sabot_status
-sabot_function_report(const sabot_function *function, char **json, sabot_error *err)
+sabot_status sabot_function_report(const sabot_function *function, char **json, sabot_error *err)
 {
     sb_buf buf;
     if (function == NULL || json == NULL) {
@@ -111,9 +102,8 @@ sabot_function_report(const sabot_function *function, char **json, sabot_error *
     return api_give_text(&buf, json, err);
 }
 
-sabot_status
-sabot_function_text(sabot_session *session, sabot_function *function, const char *what,
-                    char **text, sabot_error *err)
+sabot_status sabot_function_text(sabot_session *session, sabot_function *function, const char *what,
+                                 char **text, sabot_error *err)
 {
     sb_buf buf;
     if (session == NULL || function == NULL || what == NULL || text == NULL) {

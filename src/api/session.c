@@ -8,20 +8,17 @@
 
 #define SABOT_VERSION "0.1.0"
 
-const char *
-sabot_version(void)
+const char *sabot_version(void)
 {
     return SABOT_VERSION;
 }
 
-void
-sabot_text_free(char *text)
+void sabot_text_free(char *text)
 {
     sb_mem_free(text);
 }
 
-sabot_status
-api_give_text(sb_buf *buf, char **text, sabot_error *err)
+sabot_status api_give_text(sb_buf *buf, char **text, sabot_error *err)
 {
     sb_status status = sb_buf_status(buf, api_error(err));
     if (status == SB_OK) {
@@ -31,8 +28,8 @@ api_give_text(sb_buf *buf, char **text, sabot_error *err)
     return api_status(status);
 }
 
-sabot_status
-sabot_session_new(const sabot_session_options *options, sabot_session **out, sabot_error *err)
+sabot_status sabot_session_new(const sabot_session_options *options, sabot_session **out,
+                               sabot_error *err)
 {
     static const sabot_session_options none = {0};
     sb_status status = SB_OK;
@@ -64,8 +61,7 @@ out:
     return api_status(status);
 }
 
-void
-sabot_session_free(sabot_session *session)
+void sabot_session_free(sabot_session *session)
 {
     if (session == NULL) {
         return;
@@ -75,8 +71,7 @@ sabot_session_free(sabot_session *session)
     sb_mem_free(session);
 }
 
-sabot_status
-sabot_session_stats(sabot_session *session, char **json, sabot_error *err)
+sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_error *err)
 {
     sb_jit_stats stats;
     sb_buf buf;
@@ -94,8 +89,8 @@ sabot_session_stats(sabot_session *session, char **json, sabot_error *err)
     sb_buf_printf(&buf, "\"helper_starts\": %lld, \"helper_pid\": %lld, \"queued\": %lld, ",
                   (long long)stats.helper_starts, (long long)stats.helper_pid,
                   (long long)stats.queued);
-    sb_buf_printf(&buf, "\"cache_bytes\": %zu, \"loaded_bytes\": %zu, \"cpu\": ",
-                  stats.cache_bytes, stats.loaded_bytes);
+    sb_buf_printf(&buf, "\"cache_bytes\": %zu, \"loaded_bytes\": %zu, \"cpu\": ", stats.cache_bytes,
+                  stats.loaded_bytes);
     sb_buf_json_string(&buf, sb_jit_cpu(session->jit), SIZE_MAX);
     sb_buf_text(&buf, ", \"helper\": ");
     sb_buf_json_string(&buf, session->helper_path != NULL ? session->helper_path : "", SIZE_MAX);

@@ -17,7 +17,8 @@ typedef struct sb_arena {
 } sb_arena;
 
 void sb_arena_init(sb_arena *arena, size_t block_size, size_t size_max);
-SB_MUST_USE void *sb_arena_alloc(sb_arena *arena, size_t size);      /* borrow of the arena; 16-byte aligned */
+SB_MUST_USE void *sb_arena_alloc(sb_arena *arena,
+                                 size_t size); /* borrow of the arena; 16-byte aligned */
 SB_MUST_USE void *sb_arena_alloc_zero(sb_arena *arena, size_t size); /* likewise, zeroed */
 SB_MUST_USE char *sb_arena_strndup(sb_arena *arena, const char *text, size_t size); /* NUL added */
 void sb_arena_reset(sb_arena *arena);   /* forgets all, keeps one block */

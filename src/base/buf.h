@@ -22,8 +22,9 @@ void sb_buf_text(sb_buf *buf, const char *text);
 void sb_buf_char(sb_buf *buf, char c);
 void sb_buf_printf(sb_buf *buf, const char *format, ...) SB_PRINTF(2, 3);
 void sb_buf_repeat(sb_buf *buf, char c, size_t count);
-void sb_buf_json_string(sb_buf *buf, const char *text, size_t size); /* quoted, escaped; size SIZE_MAX: NUL-terminated */
-char *sb_buf_take(sb_buf *buf);                  /* out-owned by sb_mem_free; NULL when failed; buf is empty after */
+void sb_buf_json_string(sb_buf *buf, const char *text,
+                        size_t size); /* quoted, escaped; size SIZE_MAX: NUL-terminated */
+char *sb_buf_take(sb_buf *buf); /* out-owned by sb_mem_free; NULL when failed; buf is empty after */
 sb_status sb_buf_status(const sb_buf *buf, sb_error *err); /* SB_OK, or SB_NO_MEMORY / SB_LIMIT */
 
 #endif

@@ -11,8 +11,9 @@
 
 SB_MUST_USE void *sb_mem_alloc(size_t size);      /* out-owned; size 0 gives a unique pointer */
 SB_MUST_USE void *sb_mem_alloc_zero(size_t size); /* out-owned, zeroed */
-SB_MUST_USE void *sb_mem_realloc(void *ptr, size_t size); /* take ptr on success; ptr stays valid on failure */
-void sb_mem_free(void *ptr);                              /* take; NULL is fine */
+SB_MUST_USE void *sb_mem_realloc(void *ptr,
+                                 size_t size); /* take ptr on success; ptr stays valid on failure */
+void sb_mem_free(void *ptr);                   /* take; NULL is fine */
 
 /* 64-byte aligned, size rounded up to a multiple of 64, not zeroed: column buffers. Free with sb_mem_free_aligned. */
 SB_MUST_USE void *sb_mem_alloc_aligned(size_t size);
@@ -25,8 +26,8 @@ SB_MUST_USE void *sb_mem_alloc_array(size_t count, size_t item_size);
 /* From now on the nth allocation (1 = the next) of this process fails, and `every` makes all later ones fail too.
  * 0 disarms. */
 void sb_fault_arm(int64_t nth, bool every);
-bool sb_fault_hit(void);           /* did the armed allocation happen? */
-int64_t sb_mem_live_blocks(void);  /* blocks allocated and not freed */
+bool sb_fault_hit(void);          /* did the armed allocation happen? */
+int64_t sb_mem_live_blocks(void); /* blocks allocated and not freed */
 #endif
 
 #endif

@@ -57,8 +57,7 @@ struct sb_func_local {
 
 /* --- life ----------------------------------------------------------------------------------------------------------------- */
 
-void
-sb_func_parts_release(sb_func *parts)
+void sb_func_parts_release(sb_func *parts)
 {
     sb_mem_free(parts->name);
     for (uint32_t k = 0; k < parts->param_count; k++) {
@@ -73,8 +72,7 @@ sb_func_parts_release(sb_func *parts)
     *parts = (sb_func){0};
 }
 
-sb_status
-sb_func_new(struct sb_jit *jit, sb_func *parts, sb_func **out, sb_error *err)
+sb_status sb_func_new(struct sb_jit *jit, sb_func *parts, sb_func **out, sb_error *err)
 {
     sb_status status = SB_OK;
     sb_func *func = sb_mem_alloc_zero(sizeof(*func));
@@ -104,15 +102,13 @@ out:
     return status;
 }
 
-sb_func *
-sb_func_retain(sb_func *func)
+sb_func *sb_func_retain(sb_func *func)
 {
     atomic_fetch_add_explicit(&func->priv->references, 1, memory_order_relaxed);
     return func;
 }
 
-void
-sb_func_drop(sb_func *func)
+void sb_func_drop(sb_func *func)
 {
     /* acq_rel: the last owner sees what the others did before it frees. */
     if (func == NULL ||
@@ -132,8 +128,7 @@ sb_func_drop(sb_func *func)
 
 /* --- native code ---------------------------------------------------------------------------------------------------------- */
 
-static sb_status
-emit(const sb_func *func, int entry, sb_buf *text, sb_error *err)
+static sb_status emit(const sb_func *func, int entry, sb_buf *text, sb_error *err)
 {
     sb_emit_options options = {.lanes = func->priv->lanes,
                                .fast = entry == ENTRY_FAST,
@@ -143,8 +138,7 @@ emit(const sb_func *func, int entry, sb_buf *text, sb_error *err)
 }
 
 /* Asks for one entry, once. A full queue is asked again at a later vector. */
-static void
-request(sb_func *func, int entry)
+static void request(sb_func *func, int entry)
 {
     static const char *const symbols[] = {SB_EMIT_FAST, SB_EMIT_CAREFUL};
     func_private *priv = func->priv;
@@ -172,15 +166,13 @@ request(sb_func *func, int entry)
     sb_mutex_unlock(priv->mutex);
 }
 
-static sb_kernel_fn
-entry_of(const sb_func *func, int entry)
+static sb_kernel_fn entry_of(const sb_func *func, int entry)
 {
     sb_code *code = atomic_load_explicit(&func->priv->codes[entry], memory_order_acquire);
     return code != NULL ? sb_code_entry(code) : NULL;
 }
 
-void
-sb_func_start(sb_func *func, sb_tier tier)
+void sb_func_start(sb_func *func, sb_tier tier)
 {
     if (tier != SB_TIER_NATIVE || !func->compiled) {
         return;
@@ -200,8 +192,7 @@ sb_func_start(sb_func *func, sb_tier tier)
 }
 
 /* Before a vector, under AUTO: is it time to ask for something? */
-static void
-consider(sb_func *func, int32_t row_count)
+static void consider(sb_func *func, int32_t row_count)
 {
     func_private *priv = func->priv;
     if (atomic_load_explicit(&priv->codes[ENTRY_FAST], memory_order_acquire) == NULL) {
@@ -221,8 +212,7 @@ consider(sb_func *func, int32_t row_count)
 
 /* --- running -------------------------------------------------------------------------------------------------------------- */
 
-sb_status
-sb_func_local_new(sb_func *func, sb_func_local **out, sb_error *err)
+sb_status sb_func_local_new(sb_func *func, sb_func_local **out, sb_error *err)
 {
     sb_status status = SB_OK;
     SB_ASSERT(func->compiled);
@@ -245,8 +235,7 @@ out:
     return status;
 }
 
-static void
-flush_counts(sb_func_local *local)
+static void flush_counts(sb_func_local *local)
 {
     func_private *priv = local->func->priv;
     sb_func_counts *p = &local->pending;
@@ -263,8 +252,7 @@ flush_counts(sb_func_local *local)
     *p = (sb_func_counts){0};
 }
 
-void
-sb_func_local_free(sb_func_local *local)
+void sb_func_local_free(sb_func_local *local)
 {
     if (local == NULL) {
         return;
@@ -276,8 +264,7 @@ sb_func_local_free(sb_func_local *local)
     sb_mem_free(local);
 }
 
-static sb_status
-grow_leave(sb_func_local *local, sb_kcall *call, sb_error *err)
+static sb_status grow_leave(sb_func_local *local, sb_kcall *call, sb_error *err)
 {
     int32_t capacity = local->leave_capacity * 4;
     capacity = capacity > SB_VECTOR_ROWS ? SB_VECTOR_ROWS : capacity;
@@ -295,9 +282,8 @@ grow_leave(sb_func_local *local, sb_kcall *call, sb_error *err)
 }
 
 /* Runs a tier that records leaving rows (careful native code, or tier 0 when native is NULL) to the end of the vector. */
-static sb_status
-run_careful(sb_func_local *local, sb_kernel_fn native, sb_kcall *call, int32_t row_count,
-            sb_error *err)
+static sb_status run_careful(sb_func_local *local, sb_kernel_fn native, sb_kcall *call,
+                             int32_t row_count, sb_error *err)
 {
     const sb_interp *interp = local->func->priv->interp;
     int32_t row = 0;
@@ -325,9 +311,8 @@ run_careful(sb_func_local *local, sb_kernel_fn native, sb_kcall *call, int32_t r
 }
 
 /* The fast entry; *bad: some row must leave, nothing counts. */
-static sb_status
-run_fast(sb_func_local *local, sb_kernel_fn fast, sb_kcall *call, int32_t row_count, bool *bad,
-         sb_error *err)
+static sb_status run_fast(sb_func_local *local, sb_kernel_fn fast, sb_kcall *call,
+                          int32_t row_count, bool *bad, sb_error *err)
 {
     func_private *priv = local->func->priv;
     call->leave_count = 0;
@@ -342,9 +327,8 @@ run_fast(sb_func_local *local, sb_kernel_fn fast, sb_kcall *call, int32_t row_co
 }
 
 /* Chooses the tier of one vector and runs it; *native: generated code did it. */
-static sb_status
-run_tier(sb_func_local *local, sb_kcall *call, int32_t row_count, sb_tier tier, bool *native,
-         sb_error *err)
+static sb_status run_tier(sb_func_local *local, sb_kcall *call, int32_t row_count, sb_tier tier,
+                          bool *native, sb_error *err)
 {
     sb_func *func = local->func;
     func_private *priv = func->priv;
@@ -374,9 +358,8 @@ run_tier(sb_func_local *local, sb_kcall *call, int32_t row_count, sb_tier tier, 
     return run_careful(local, again, call, row_count, err);
 }
 
-static void
-count(sb_func_local *local, const sb_kcall *call, int32_t row_count, bool native, int64_t started,
-      sb_func_counts *counts)
+static void count(sb_func_local *local, const sb_kcall *call, int32_t row_count, bool native,
+                  int64_t started, sb_func_counts *counts)
 {
     sb_func_counts one = {.rows = row_count};
     one.rows_native = native ? row_count : 0;
@@ -401,9 +384,8 @@ count(sb_func_local *local, const sb_kcall *call, int32_t row_count, bool native
     }
 }
 
-sb_status
-sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count, sb_tier tier,
-            sb_func_counts *counts, sb_error *err)
+sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count,
+                      sb_tier tier, sb_func_counts *counts, sb_error *err)
 {
     SB_ASSERT(func == local->func && row_count >= 0 && row_count <= SB_VECTOR_ROWS);
     bool native = false;
@@ -423,8 +405,7 @@ sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_cou
 
 /* --- looking ------------------------------------------------------------------------------------------------------------ */
 
-static void
-report_reasons(const sb_func *func, sb_buf *json)
+static void report_reasons(const sb_func *func, sb_buf *json)
 {
     sb_buf_text(json, "\"reasons\": [");
     for (uint32_t k = 0; k < func->refusal_count; k++) {
@@ -443,8 +424,7 @@ report_reasons(const sb_func *func, sb_buf *json)
     sb_buf_text(json, "]");
 }
 
-static void
-report_params(const sb_func *func, sb_buf *json)
+static void report_params(const sb_func *func, sb_buf *json)
 {
     bool first = true;
     sb_buf_text(json, "\"params\": [");
@@ -466,8 +446,7 @@ report_params(const sb_func *func, sb_buf *json)
     sb_buf_text(json, "]");
 }
 
-static void
-report_native(const sb_func *func, sb_buf *json)
+static void report_native(const sb_func *func, sb_buf *json)
 {
     static const char *const states[] = {"pending", "ready", "failed"};
     const func_private *priv = func->priv;
@@ -492,8 +471,7 @@ report_native(const sb_func *func, sb_buf *json)
     sb_buf_release(&why);
 }
 
-static void
-report_counts(const sb_func *func, sb_buf *json)
+static void report_counts(const sb_func *func, sb_buf *json)
 {
     func_private *priv = func->priv;
     int64_t timed = atomic_load_explicit(&priv->rows_timed, memory_order_relaxed);
@@ -520,8 +498,7 @@ report_counts(const sb_func *func, sb_buf *json)
     }
 }
 
-static const char *
-type_name(const char *format)
+static const char *type_name(const char *format)
 {
     static const char *const names[][2] = {
         {"l", "int64"}, {"g", "double"}, {"b", "bool"}, {"u", "string"}, {"n", "null"}};
@@ -533,8 +510,7 @@ type_name(const char *format)
     return format;
 }
 
-void
-sb_func_report(const sb_func *func, sb_buf *json)
+void sb_func_report(const sb_func *func, sb_buf *json)
 {
     sb_buf_text(json, "{\"name\": ");
     sb_buf_json_string(json, func->name, SIZE_MAX);
@@ -550,9 +526,8 @@ sb_func_report(const sb_func *func, sb_buf *json)
     sb_buf_text(json, "}");
 }
 
-static sb_status
-text_of_asm(const sb_func *func, const char *helper_path, const sb_buf *llvm, sb_buf *text,
-            sb_error *err)
+static sb_status text_of_asm(const sb_func *func, const char *helper_path, const sb_buf *llvm,
+                             sb_buf *text, sb_error *err)
 {
     sb_helper *helper = NULL;
     sb_helper_options options = {.path = helper_path};
@@ -573,8 +548,8 @@ text_of_asm(const sb_func *func, const char *helper_path, const sb_buf *llvm, sb
     return status;
 }
 
-sb_status
-sb_func_text(sb_func *func, const char *what, const char *helper_path, sb_buf *text, sb_error *err)
+sb_status sb_func_text(sb_func *func, const char *what, const char *helper_path, sb_buf *text,
+                       sb_error *err)
 {
     sb_buf llvm;
     sb_status status = SB_OK;

@@ -22,7 +22,7 @@ typedef struct sb_func sb_func;
 struct sb_func {
     char *name; /* owned */
     bool compiled;
-    bool can_raise; /* some row may leave or raise */
+    bool can_raise;        /* some row may leave or raise */
     char result_format[8]; /* Arrow format: "l" "g" "b" "u" "n" */
     sb_prim result_prim;   /* of "l" "g" "b"; VOID otherwise */
     uint32_t param_count;  /* bound parameters, in parameter order */
@@ -34,9 +34,10 @@ struct sb_func {
 };
 
 /* Everything of *parts is taken on success (its priv is ignored), nothing on failure. */
-sb_status sb_func_new(struct sb_jit *jit /* borrow, may be NULL: never native */, sb_func *parts, sb_func **out, sb_error *err);
+sb_status sb_func_new(struct sb_jit *jit /* borrow, may be NULL: never native */, sb_func *parts,
+                      sb_func **out, sb_error *err);
 sb_func *sb_func_retain(sb_func *func);
-void sb_func_drop(sb_func *func); /* NULL is fine */
+void sb_func_drop(sb_func *func);           /* NULL is fine */
 void sb_func_parts_release(sb_func *parts); /* for the parts of a function that was not made */
 
 /* Asks for native code when the tier wants it; NATIVE waits until it is there or failed. Cheap when repeated. */
@@ -47,7 +48,8 @@ sb_status sb_func_local_new(sb_func *func, sb_func_local **out, sb_error *err);
 void sb_func_local_free(sb_func_local *local);
 
 typedef struct sb_func_counts {
-    int64_t rows, rows_native, rows_interpreter; /* rows given; finished or left in native code / in tier 0 */
+    int64_t rows, rows_native,
+        rows_interpreter; /* rows given; finished or left in native code / in tier 0 */
     int64_t left[SB_REASON_COUNT];
     int64_t ns, rows_timed; /* some vectors are timed: their time and rows */
 } sb_func_counts;
@@ -55,11 +57,12 @@ typedef struct sb_func_counts {
 /* Computes rows [0, row_count) of one vector. The caller sets in, out, active, stop of *call; this sets rt, the leave list (owned by
  * `local`, valid until its next run) and leaves leave_count entries in call->leave. Adds to *counts (the caller's own) and to the
  * function's totals. SB_OK, SB_CANCELLED (stop was set), SB_NO_MEMORY. */
-sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count, sb_tier tier,
-                      sb_func_counts *counts, sb_error *err);
+sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count,
+                      sb_tier tier, sb_func_counts *counts, sb_error *err);
 
 /* --- looking ------------------------------------------------------------------------------------------------------ */
-void sb_func_report(const sb_func *func, sb_buf *json); /* the JSON object of sabot_function_report */
+void sb_func_report(const sb_func *func,
+                    sb_buf *json); /* the JSON object of sabot_function_report */
 /* what: "ir", "llvm", "asm" (asks the compiler at helper_path; may be NULL for the others). */
 sb_status sb_func_text(sb_func *func, const char *what, const char *helper_path, sb_buf *text,
                        sb_error *err);
