@@ -274,10 +274,24 @@ static uint32_t *tags_of(lowering *l, const env *e)
     return tags;
 }
 
+/* Adds to the head tags what flows back; false when it was all there. */
+static bool widen(const lowering *l, const loop_site *site, uint32_t *header, const uint32_t *out)
+{
+    uint32_t locals = l->tree.local_count;
+    bool changed = false;
+    for (uint32_t k = 0; k <= locals; k++) {
+        bool carried = k < locals ? site->carried[k] : site->has_return;
+        if (carried && (out[k] & ~header[k]) != 0) {
+            header[k] |= out[k];
+            changed = true;
+        }
+    }
+    return changed;
+}
+
 /* Head tags when the loop starts in state *e: NULL when memory or the budget is out. Nothing stays built. */
 static uint32_t *find_header(lowering *l, const env *e, const loop_site *site, counter c)
 {
-    uint32_t locals = l->tree.local_count;
     uint32_t *header = tags_of(l, e);
     uint32_t *out = tags_of(l, e);
     bool changed = true;
@@ -287,14 +301,7 @@ static uint32_t *find_header(lowering *l, const env *e, const loop_site *site, c
         env_copy(l, &trial, e);
         build_loop(l, &trial, site, c, header, out);
         sb_irb_rewind(&l->b, mark);
-        changed = false;
-        for (uint32_t k = 0; k <= locals; k++) {
-            bool carried = k < locals ? site->carried[k] : site->has_return;
-            if (carried && (out[k] & ~header[k]) != 0) {
-                header[k] |= out[k];
-                changed = true;
-            }
-        }
+        changed = widen(l, site, header, out);
     }
     return changed || out == NULL ? NULL : header;
 }
@@ -358,16 +365,39 @@ static const loop_memo *study(lowering *l, const env *e, const loop_site *site, 
 
 /* --- entering --------------------------------------------------------------------------------------------------------------- */
 
+/* Builds the loop for good. What was learnt in a trial may have hung on a constant that is none here, so head tags are widened until
+ * they hold. */
+static void build_fitting(lowering *l, env *e, const loop_site *site, counter c,
+                          const uint32_t *learnt)
+{
+    uint32_t *header = tags_of(l, e);
+    uint32_t *out = tags_of(l, e);
+    if (header == NULL || out == NULL) {
+        return;
+    }
+    memcpy(header, learnt, sizeof(*header) * (l->tree.local_count + 1));
+    while (working(l)) {
+        size_t mark = l->b.ir->insts.count;
+        env trial;
+        env_copy(l, &trial, e);
+        build_loop(l, &trial, site, c, header, out);
+        if (!widen(l, site, header, out)) {
+            *e = trial;
+            return;
+        }
+        sb_irb_rewind(&l->b, mark);
+    }
+}
+
 /* For rows that take at least one turn. */
 static void lower_turns(lowering *l, env *e, const loop_site *site, counter c)
 {
     const loop_memo *memo = study(l, e, site, c);
-    uint32_t *out = tags_of(l, e);
-    if (memo == NULL || out == NULL) {
+    if (memo == NULL) {
         return;
     }
     if (!memo->peel) {
-        build_loop(l, e, site, c, memo->header, out);
+        build_fitting(l, e, site, c, memo->header);
         return;
     }
     sb_value again = lower_turn(l, e, site, &c);
@@ -377,7 +407,7 @@ static void lower_turns(lowering *l, env *e, const loop_site *site, counter c)
     }
     c.turns_max = c.turns_max > 1 ? c.turns_max - 1 : c.turns_max;
     if (sb_irb_is_const_b(&l->b, again, &known)) {
-        build_loop(l, e, site, c, memo->header, out);
+        build_fitting(l, e, site, c, memo->header);
         return;
     }
     env x;
@@ -387,7 +417,7 @@ static void lower_turns(lowering *l, env *e, const loop_site *site, counter c)
     sb_value region = sb_irb_if(&l->b, again);
     x.returned = l->zero_b;
     x.broke = l->zero_b;
-    build_loop(l, &x, site, c, memo->header, out);
+    build_fitting(l, &x, site, c, memo->header);
     sb_irb_else(&l->b, region);
     sb_irb_end_if(&l->b, region);
     env_merge(l, e, again, &x, &y);
@@ -480,6 +510,16 @@ static bool lower_head(lowering *l, env *e, const sb_node *n, counter *c, sb_val
     return true;
 }
 
+/* `while True` without a break ends by return only. */
+static bool is_endless(const lowering *l, const loop_site *site, sb_value enter)
+{
+    bool known = false;
+    const sb_node *n = site->node;
+    return n->kind == SB_BLOB_WHILE && n->a->kind >= SB_BLOB_CONST_NONE &&
+           n->a->kind <= SB_BLOB_CONST_FLOAT && !site->has_break &&
+           sb_irb_is_const_b(&l->b, enter, &known) && known;
+}
+
 void lower_loop(lowering *l, env *e, const sb_node *n)
 {
     loop_site site = {.node = n};
@@ -512,7 +552,13 @@ void lower_loop(lowering *l, env *e, const sb_node *n)
     } else if (known) {
         lower_turns(l, e, &site, c);
     }
+    if (is_endless(l, &site, enter)) {
+        e->returned = l->true_b; /* no row gets behind it in another way */
+        e->dead = true;
+        return;
+    }
     sb_value gone = op2(l, SB_IR_OR, e->returned, e->broke);
+    bool rejoin = !sb_irb_is_const_b(&l->b, e->broke, &known) || known;
     e->broke = l->zero_b; /* of this loop; a break in the else clause is of the outer one */
     e->continued = l->zero_b;
     if (n->orelse.count == 0 || (sb_irb_is_const_b(&l->b, gone, &known) && known)) {
@@ -521,6 +567,6 @@ void lower_loop(lowering *l, env *e, const sb_node *n)
     if (sb_irb_is_const_b(&l->b, gone, &known)) {
         lower_block(l, e, &n->orelse, 0);
     } else {
-        lower_rest(l, e, gone, &n->orelse, 0);
+        lower_rest(l, e, gone, rejoin, &n->orelse, 0);
     }
 }

@@ -44,7 +44,8 @@ typedef struct lowering {
     sb_irb b;
     sb_value zero_b, zero_i, zero_f, true_b; /* constants visible everywhere */
     bool no_memory;
-    uint32_t work; /* nodes lowered so far, trials included */
+    uint32_t work;  /* nodes lowered so far, trials included */
+    uint32_t depth; /* of lower_rest inside itself */
     SB_VEC(sb_refusal) refusals;
     loop_memo *memos;
     uint32_t return_tags[TAG_COUNT]; /* line of the first return of each kind, 0: none */
@@ -53,6 +54,7 @@ typedef struct lowering {
 #define WORK_MAX 400000u
 #define INSTS_MAX 30000u
 #define REFUSALS_MAX 16u
+#define REST_DEPTH_MAX 200u /* each costs stack, here and in who walks the regions */
 
 /* --- values (value.c) ----------------------------------------------------------------------------------------------- */
 pyval value_never(void);
@@ -86,8 +88,10 @@ void value_complete(lowering *l, pyval *v); /* is[] of the lowest tag from the o
 /* --- expressions (expr.c), statements (stmt.c), loops (loop.c) -------------------------------------------------------------- */
 pyval lower_expr(lowering *l, env *e, const sb_node *n);
 void lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from);
-/* The list from `from` on for the rows that are not `gone`; flags of gone rows are kept, the others start anew. */
-void lower_rest(lowering *l, env *e, sb_value gone, const sb_node_list *list, uint32_t from);
+/* The list from `from` on for the rows that are not `gone`; flags of gone rows are kept, the others start anew. `rejoin`: some gone
+ * rows go on behind the list, as those that broke do behind a loop's else clause. */
+void lower_rest(lowering *l, env *e, sb_value gone, bool rejoin, const sb_node_list *list,
+                uint32_t from);
 void lower_loop(lowering *l, env *e, const sb_node *n);
 void env_copy(lowering *l, env *to, const env *from);
 /* After `end_if`: joins the two sides' environments (both started from one with the same flags) into *to. */

@@ -188,8 +188,14 @@ static void lower_statement(lowering *l, env *e, const sb_node *n)
     }
 }
 
-void lower_rest(lowering *l, env *e, sb_value gone, const sb_node_list *list, uint32_t from)
+void lower_rest(lowering *l, env *e, sb_value gone, bool rejoin, const sb_node_list *list,
+                uint32_t from)
 {
+    if (l->depth >= REST_DEPTH_MAX) {
+        refuse(l, SB_REFUSAL_TOO_COMPLEX, "", list->items[from]);
+        return;
+    }
+    l->depth++;
     sb_value here = op1(l, SB_IR_NOT, gone);
     env x;
     env y;
@@ -203,10 +209,12 @@ void lower_rest(lowering *l, env *e, sb_value gone, const sb_node_list *list, ui
     sb_value region = sb_irb_if(&l->b, here);
     lower_block(l, &x, list, from);
     sb_irb_else(&l->b, region);
-    y.dead = true; /* those rows fell out before */
+    y.dead = !rejoin;
     forget_returned(l, &y, &x);
+    forget_returned(l, &x, &y);
     sb_irb_end_if(&l->b, region);
     env_merge(l, e, here, &x, &y);
+    l->depth--;
 }
 
 void lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from)
@@ -221,7 +229,7 @@ void lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from)
         if (sb_irb_is_const_b(&l->b, gone, &all)) {
             e->dead = e->dead || all;
         } else if (k + 1 < list->count) {
-            lower_rest(l, e, gone, list, k + 1);
+            lower_rest(l, e, gone, false, list, k + 1);
             return;
         }
     }

@@ -106,7 +106,7 @@ sb_value merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y)
     bool cy = false;
     if (sb_irb_is_const_b(&l->b, x, &cx) && sb_irb_is_const_b(&l->b, y, &cy)) {
         if (cx == cy) {
-            return x;
+            return cx ? l->true_b : l->zero_b; /* x may be a constant that only its side sees */
         }
         if (cx) {
             return cond;
