@@ -1,4 +1,8 @@
-"""The engine of this process: one session, made at first use, made anew in a forked child."""
+"""The engine of this process: one session, made at first use, made anew in a forked child.
+
+Read then, from the environment: SABOT_JIT_HELPER, the code generator to use (empty: none), and SABOT_COMPILE_MS, how long it may
+take over one function before it is given up and the engine's interpreter goes on (10000).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ import threading
 from pathlib import Path
 
 from sabot import _core
+from sabot._errors import PlanError
+
+_COMPILE_MS_LIMIT = 3_600_000
 
 _lock = threading.Lock()
 _session: tuple[int, _core.Session] | None = None
@@ -21,6 +28,17 @@ def helper_path() -> str | None:
     return str(path) if path.exists() else None
 
 
+def _compile_ms_max() -> int:
+    text = os.environ.get("SABOT_COMPILE_MS", "")
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:10]) <= _COMPILE_MS_LIMIT):
+        raise PlanError(
+            f"SABOT_COMPILE_MS={text!r}: it is a whole number from 1 to {_COMPILE_MS_LIMIT}"
+        )
+    return int(text)
+
+
 def session() -> _core.Session:
     """The session of this process."""
     global _session
@@ -30,7 +48,7 @@ def session() -> _core.Session:
         return found[1]
     with _lock:
         if _session is None or _session[0] != pid:
-            _session = (pid, _core.Session(helper_path()))
+            _session = (pid, _core.Session(helper_path(), _compile_ms_max()))
         return _session[1]
 
 
