@@ -106,7 +106,8 @@ static void find_regions(preparer *q)
 static bool operands_are_cells(const preparer *q, const sb_inst *inst)
 {
     const sb_value operands[3] = {inst->a, inst->b, inst->c};
-    for (uint32_t k = 0; k < sb_op_infos[inst->op].operand_count; k++) {
+    const uint32_t count = sb_op_infos[inst->op].operand_count;
+    for (uint32_t k = 0; k < SB_COUNT_OF(operands) && k < count; k++) {
         if (!q->cell[operands[k]]) {
             return false;
         }
@@ -193,7 +194,8 @@ static void find_uses(preparer *q)
             break;
         default: {
             const sb_value operands[3] = {inst->a, inst->b, inst->c};
-            for (uint32_t k = 0; k < sb_op_infos[inst->op].operand_count; k++) {
+            const uint32_t count = sb_op_infos[inst->op].operand_count;
+            for (uint32_t k = 0; k < SB_COUNT_OF(operands) && k < count; k++) {
                 use(q, operands[k], i, q->loop[i]);
             }
             break;

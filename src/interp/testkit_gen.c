@@ -215,7 +215,7 @@ static void gen_loop(generator *g, uint32_t depth)
     const uint32_t turns = 1 + below(&g->random, 7);
     sb_value limit = sb_irb_const_i(&g->b, turns);
     const bool data_limit = below(&g->random, 2) == 0;
-    if (data_limit) { /* a limit of this row's own, from -6 to 6 */
+    if (data_limit) { /* a limit of this row's own, 0 to 6 */
         const sb_value seven = sb_irb_const_i(&g->b, 7);
         const sb_value data = pick(g, SB_PRIM_I64);
         limit = sb_irb_op(&g->b, SB_IR_PY_MOD_I64, data, seven, 0);
@@ -229,7 +229,7 @@ static void gen_loop(generator *g, uint32_t depth)
     }
     const bool known = below(&g->random, 3) != 0;
     const sb_value loop = sb_irb_loop(&g->b, known ? (data_limit ? 7 : turns) : 0);
-    sb_value args[ARGS_MAX];
+    sb_value args[ARGS_MAX] = {0};
     for (uint32_t k = 0; k < arg_count; k++) {
         args[k] = sb_irb_arg(&g->b, inits[k]);
         show(g, args[k]);
@@ -304,7 +304,7 @@ static void gen_stores(generator *g)
 {
     sb_value values[3] = {0, 0, 0};
     sb_value valids[3] = {0, 0, 0};
-    for (uint32_t k = 0; k < (uint32_t)g->ir->outputs.count; k++) {
+    for (uint32_t k = 0; k < SB_COUNT_OF(values) && k < (uint32_t)g->ir->outputs.count; k++) {
         const sb_ir_output *output = &g->ir->outputs.items[k];
         if (output->prim == SB_PRIM_VOID) {
             valids[k] = sb_irb_const_b(&g->b, false);
@@ -313,7 +313,7 @@ static void gen_stores(generator *g)
         values[k] = pick(g, output->prim);
         valids[k] = output->nullable ? pick(g, SB_PRIM_B) : 0;
     }
-    for (uint32_t k = 0; k < (uint32_t)g->ir->outputs.count; k++) {
+    for (uint32_t k = 0; k < SB_COUNT_OF(values) && k < (uint32_t)g->ir->outputs.count; k++) {
         sb_irb_store(&g->b, k, values[k], valids[k]);
     }
 }
