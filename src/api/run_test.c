@@ -1,0 +1,309 @@
+/* Tests of the plan and run part of sabot.h, called as a host calls it: results, calls of rows and batches, failures, wrong arguments,
+ * failing allocations in each call. */
+#include "sabot.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "exec/testkit.h"
+
+typedef struct fixture {
+    sabot_session *session;
+    struct ArrowSchema schema;
+    sb_func *mul, *score;
+    sabot_plan *source, *with, *batch;
+} fixture;
+
+static sabot_function *handle(sb_func *func)
+{
+    return (sabot_function *)(void *)func;
+}
+
+/* The plan: y = mul(a, b), z = score(x, b, c), then a batch function. */
+static sabot_status open_fixture(fixture *f, sabot_error *err)
+{
+    static const char *const names[] = {"y", "z"};
+    sb_type *type = sb_kit_schema();
+    sabot_status status = SABOT_NO_MEMORY;
+    if (type != NULL && sb_type_export(type, &f->schema, NULL) == SB_OK) {
+        f->mul = sb_kit_func("mul", "a,b", "l", SB_KIT_MUL);
+        f->score = sb_kit_func("score", "x,b,c", "g", NULL);
+    }
+    sb_type_drop(type);
+    if (f->mul == NULL || f->score == NULL) {
+        return status;
+    }
+    sabot_function *functions[] = {handle(f->mul), handle(f->score)};
+    status = sabot_session_new(NULL, &f->session, err);
+    if (status == SABOT_OK) {
+        status = sabot_plan_new(f->session, "KIT", &f->schema, &f->source, err);
+    }
+    if (status == SABOT_OK) {
+        status = sabot_plan_with_columns(f->source, 2, names, functions, &f->with, err);
+    }
+    if (status == SABOT_OK) {
+        status = sabot_plan_batch(f->with, "same", NULL, false, &f->batch, err);
+    }
+    return status;
+}
+
+static void close_fixture(fixture *f)
+{
+    sabot_plan_free(f->batch);
+    sabot_plan_free(f->with);
+    sabot_plan_free(f->source);
+    sabot_session_free(f->session);
+    sb_func_drop(f->mul);
+    sb_func_drop(f->score);
+    if (f->schema.release != NULL) {
+        f->schema.release(&f->schema);
+    }
+}
+
+typedef struct outcome {
+    int64_t rows, batches, row_calls, batch_calls;
+    sabot_status status;
+    sabot_error err;
+    int32_t op, function_index;
+    int64_t source_row, seq;
+} outcome;
+
+static sabot_status reply_rows(sabot_run *run, const sabot_event *event, int64_t fail_row,
+                               sabot_error *err)
+{
+    int64_t done = 0;
+    for (; done < event->row_count; done++) {
+        int64_t at = event->rows != NULL ? event->rows[done] : done;
+        int64_t row =
+            event->source_rows != NULL ? event->source_rows[done] : event->source_row + at;
+        if (row == fail_row) {
+            break;
+        }
+        event->valid[done] = 1;
+        if (event->result_format[0] == 'l') {
+            ((int64_t *)event->values)[done] = row;
+        } else {
+            ((double *)event->values)[done] = (double)row;
+        }
+    }
+    return sabot_run_reply_rows(run, done, NULL, done < event->row_count ? "boom" : NULL, err);
+}
+
+static sabot_status serve(sabot_run *run, sabot_event *event, int64_t fail_row, outcome *out)
+{
+    sabot_status status = SABOT_OK;
+    switch (event->kind) {
+    case SABOT_EVENT_BATCH:
+        out->rows += event->array.length;
+        out->batches++;
+        event->array.release(&event->array);
+        event->schema.release(&event->schema);
+        break;
+    case SABOT_EVENT_CALL_ROWS:
+        out->row_calls++;
+        status = reply_rows(run, event, fail_row, &out->err);
+        break;
+    case SABOT_EVENT_CALL_BATCH:
+        out->batch_calls++;
+        status = sabot_run_reply_batch(run, &event->array, &event->schema, NULL, &out->err);
+        if (status != SABOT_OK) {
+            event->array.release(&event->array);
+            event->schema.release(&event->schema);
+        } else {
+            assert_null(event->array.release);
+            assert_null(event->schema.release);
+        }
+        break;
+    case SABOT_EVENT_WAKE:
+    case SABOT_EVENT_END:
+        break;
+    }
+    return status;
+}
+
+static void run_plan(sabot_plan *plan, int32_t threads, int64_t fail_row, outcome *out)
+{
+    sb_kit_source from = {.rows = 300, .batch_rows = 100, .fail_batch = -1};
+    sabot_run_options options = {.threads = threads, .morsel_rows = 30};
+    struct ArrowArrayStream stream;
+    sabot_run *run = NULL;
+    sabot_event event = {0};
+    char *json = NULL;
+    *out = (outcome){0};
+    sb_kit_stream(&from, &stream);
+    out->status = sabot_run_new(plan, &stream, &options, &run, &out->err);
+    while (out->status == SABOT_OK) {
+        out->status = sabot_run_next(run, &event, &out->err);
+        if (out->status != SABOT_OK || event.kind == SABOT_EVENT_END) {
+            break;
+        }
+        out->status = serve(run, &event, fail_row, out);
+    }
+    if (run != NULL) {
+        sabot_run_failure(run, &out->op, &out->function_index, &out->source_row, &out->seq);
+        if (out->status == SABOT_OK) {
+            out->status = sabot_run_report(run, &json, &out->err);
+            sabot_text_free(json);
+        }
+    }
+    sabot_run_free(run);
+    if (stream.release != NULL) {
+        stream.release(&stream);
+    }
+    assert_int_equal(from.live, 0);
+}
+
+static void a_run_serves_its_host(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    outcome out;
+    assert_int_equal(open_fixture(&f, NULL), SABOT_OK);
+    for (int32_t threads = 1; threads < 3; threads++) {
+        run_plan(f.batch, threads, -1, &out);
+        assert_int_equal(out.status, SABOT_OK);
+        assert_int_equal(out.rows, 300);
+        assert_int_equal(out.batch_calls, 3);
+        assert_true(out.row_calls > 3);
+        assert_int_equal(out.op, -1);
+        run_plan(f.with, threads, 234, &out);
+        assert_int_equal(out.status, SABOT_USER);
+        assert_int_equal(out.err.status, SABOT_USER);
+        assert_string_equal(out.err.message, "boom");
+        assert_int_equal(out.rows, 234);
+        assert_int_equal(out.op, 0);
+        assert_int_equal(out.function_index, 1); /* row 234 does not leave the first */
+        assert_int_equal(out.source_row, 234);
+        assert_int_equal(out.seq, 2);
+    }
+    close_fixture(&f);
+}
+
+static void plans_can_be_looked_at(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    struct ArrowSchema schema;
+    bool deferred = true;
+    char *text;
+    assert_int_equal(open_fixture(&f, NULL), SABOT_OK);
+    assert_int_equal(sabot_plan_schema(f.with, &schema, &deferred, NULL), SABOT_OK);
+    assert_false(deferred);
+    assert_int_equal(schema.n_children, 7);
+    assert_string_equal(schema.children[6]->name, "z");
+    schema.release(&schema);
+    assert_int_equal(sabot_plan_schema(f.batch, &schema, &deferred, NULL), SABOT_OK);
+    assert_true(deferred);
+    assert_null(schema.release);
+    assert_int_equal(sabot_plan_explain(f.with, &text, NULL), SABOT_OK);
+    assert_non_null(strstr(text, "WITH   y = mul(a, b)"));
+    sabot_text_free(text);
+    close_fixture(&f);
+}
+
+static void wrong_arguments_are_told(void **state)
+{
+    (void)state;
+    static const char *const names[] = {NULL};
+    fixture f = {0};
+    sabot_plan *plan = NULL;
+    sabot_run *run = NULL;
+    sabot_error err;
+    struct ArrowArrayStream stream = {0};
+    sabot_event event;
+    char *text;
+    bool deferred;
+    assert_int_equal(open_fixture(&f, NULL), SABOT_OK);
+    sabot_function *functions[] = {handle(f.mul)};
+    assert_int_equal(sabot_plan_new(NULL, "T", &f.schema, &plan, &err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_new(f.session, "T", NULL, &plan, &err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_with_columns(f.source, 1, names, functions, &plan, &err),
+                     SABOT_INVALID);
+    assert_int_equal(sabot_plan_with_columns(f.source, 1, NULL, functions, &plan, &err),
+                     SABOT_INVALID);
+    assert_int_equal(sabot_plan_filter(f.source, NULL, &plan, &err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_select(f.source, 1, names, &plan, &err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_batch(f.source, NULL, NULL, false, &plan, &err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_schema(NULL, &f.schema, &deferred, &err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_explain(NULL, &text, &err), SABOT_INVALID);
+    assert_int_equal(sabot_run_new(f.with, &stream, NULL, &run, &err), SABOT_INVALID);
+    assert_int_equal(sabot_run_new(NULL, &stream, NULL, &run, &err), SABOT_INVALID);
+    assert_int_equal(sabot_run_next(NULL, &event, &err), SABOT_INVALID);
+    assert_int_equal(sabot_run_reply_rows(NULL, 0, NULL, NULL, &err), SABOT_INVALID);
+    assert_int_equal(sabot_run_reply_batch(NULL, NULL, NULL, NULL, &err), SABOT_INVALID);
+    assert_int_equal(sabot_run_report(NULL, &text, &err), SABOT_INVALID);
+    sabot_run_cancel(NULL);
+    sabot_run_free(NULL);
+    sabot_plan_free(NULL);
+    close_fixture(&f);
+}
+
+static void replies_of_the_wrong_kind_are_told(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    sb_kit_source from = {.rows = 10, .fail_batch = -1};
+    struct ArrowArrayStream stream;
+    sabot_run *run;
+    sabot_event event;
+    assert_int_equal(open_fixture(&f, NULL), SABOT_OK);
+    sb_kit_stream(&from, &stream);
+    assert_int_equal(sabot_run_new(f.with, &stream, NULL, &run, NULL), SABOT_OK);
+    assert_int_equal(sabot_run_reply_rows(run, 0, NULL, NULL, NULL), SABOT_STATE);
+    assert_int_equal(sabot_run_next(run, &event, NULL), SABOT_OK);
+    assert_int_equal(event.kind, SABOT_EVENT_CALL_ROWS);
+    assert_int_equal(sabot_run_reply_batch(run, NULL, NULL, NULL, NULL), SABOT_STATE);
+    assert_int_equal(sabot_run_reply_rows(run, event.row_count + 1, NULL, NULL, NULL),
+                     SABOT_INVALID);
+    sabot_run_cancel(run);
+    assert_int_equal(reply_rows(run, &event, -1, NULL), SABOT_OK);
+    assert_int_equal(sabot_run_next(run, &event, NULL), SABOT_CANCELLED);
+    sabot_run_free(run);
+    close_fixture(&f);
+}
+
+#ifdef SB_FAULTS
+static void failing_allocations_leak_nothing(void **state)
+{
+    (void)state;
+    for (int32_t threads = 1; threads < 3; threads++) {
+        for (int64_t nth = 1;; nth++) {
+            int64_t live = sb_mem_live_blocks();
+            fixture f = {0};
+            outcome out = {0};
+            sb_fault_arm(nth, false);
+            out.status = open_fixture(&f, &out.err);
+            if (out.status == SABOT_OK) {
+                run_plan(f.batch, threads, -1, &out);
+            }
+            sb_fault_arm(0, false);
+            bool hit = sb_fault_hit();
+            assert_true(out.status == SABOT_OK || (hit && out.status == SABOT_NO_MEMORY));
+            close_fixture(&f);
+            assert_int_equal(sb_mem_live_blocks(), live);
+            if (!hit) {
+                assert_int_equal(out.rows, 300);
+                break;
+            }
+        }
+    }
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_serves_its_host),
+        cmocka_unit_test(plans_can_be_looked_at),
+        cmocka_unit_test(wrong_arguments_are_told),
+        cmocka_unit_test(replies_of_the_wrong_kind_are_told),
+#ifdef SB_FAULTS
+        cmocka_unit_test(failing_allocations_leak_nothing),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
