@@ -15,6 +15,7 @@ typedef struct printer {
     sb_buf *out;      /* NULL: measuring */
     sb_buf left;      /* of the current line */
     size_t width_max; /* widest left part seen */
+    bool failed;      /* some line was cut for want of memory */
 } printer;
 
 static size_t text_width(const char *text, size_t size)
@@ -35,7 +36,8 @@ static bool line_right(printer *p)
         return false;
     }
     sb_buf_append(p->out, p->left.data, p->left.size);
-    sb_buf_repeat(p->out, ' ', p->width_max - width + 2);
+    /* A line cut while measuring is shorter than now. */
+    sb_buf_repeat(p->out, ' ', 2 + (p->width_max > width ? p->width_max - width : 0));
     return true;
 }
 
@@ -47,6 +49,7 @@ static void line_end(printer *p, bool has_right)
         }
         sb_buf_char(p->out, '\n');
     }
+    p->failed = p->failed || p->left.failed;
     sb_buf_reset(&p->left);
 }
 
@@ -181,8 +184,6 @@ void sb_plan_explain(const sb_plan *plan, sb_buf *out)
     tree_lines(&p, plan);
     p.out = out;
     tree_lines(&p, plan);
-    if (p.left.failed) {
-        out->failed = true;
-    }
+    out->failed = out->failed || p.failed;
     sb_buf_release(&p.left);
 }

@@ -1,0 +1,452 @@
+/* The public C interface as a host uses it: functions, plans and runs through sabot.h alone, every call with failing
+ * allocations, and the mistakes of a caller. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "front/front_vectors.h"
+#include "sabot.h"
+
+#define ROWS 10
+
+/* --- a source: batches of two int64 columns, x and y ------------------------------------------------------------------ */
+
+typedef struct source {
+    int64_t values[2][ROWS];
+    int64_t next; /* first row of the next batch */
+    int64_t batch_rows;
+    int live; /* arrays not released */
+} source;
+
+static struct ArrowSchema field_schemas[2];
+static struct ArrowSchema *field_pointers[2] = {&field_schemas[0], &field_schemas[1]};
+
+static void keep_schema(struct ArrowSchema *schema)
+{
+    schema->release = NULL;
+}
+
+static struct ArrowSchema two_columns(void)
+{
+    field_schemas[0] =
+        (struct ArrowSchema){.format = "l", .name = "x", .flags = 2, .release = keep_schema};
+    field_schemas[1] =
+        (struct ArrowSchema){.format = "l", .name = "y", .flags = 2, .release = keep_schema};
+    return (struct ArrowSchema){.format = "+s",
+                                .name = "",
+                                .n_children = 2,
+                                .children = field_pointers,
+                                .release = keep_schema};
+}
+
+typedef struct batch {
+    source *from;
+    const void *buffers[1];
+    const void *column_buffers[2][2];
+    struct ArrowArray columns[2];
+    struct ArrowArray *pointers[2];
+} batch;
+
+static void column_release(struct ArrowArray *array)
+{
+    array->release = NULL;
+}
+
+static void batch_release(struct ArrowArray *array)
+{
+    batch *held = array->private_data;
+    held->from->live--;
+    sb_mem_free(held);
+    array->release = NULL;
+}
+
+static int source_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out)
+{
+    (void)stream;
+    *out = two_columns();
+    return 0;
+}
+
+static int source_next(struct ArrowArrayStream *stream, struct ArrowArray *out)
+{
+    source *from = stream->private_data;
+    *out = (struct ArrowArray){0};
+    int64_t rows = ROWS - from->next < from->batch_rows ? ROWS - from->next : from->batch_rows;
+    if (rows <= 0) {
+        return 0;
+    }
+    batch *held = sb_mem_alloc_zero(sizeof(*held));
+    if (held == NULL) {
+        return 12;
+    }
+    held->from = from;
+    for (int k = 0; k < 2; k++) {
+        held->column_buffers[k][1] = &from->values[k][from->next];
+        held->columns[k] = (struct ArrowArray){.length = rows,
+                                               .n_buffers = 2,
+                                               .buffers = held->column_buffers[k],
+                                               .release = column_release};
+        held->pointers[k] = &held->columns[k];
+    }
+    *out = (struct ArrowArray){.length = rows,
+                               .n_buffers = 1,
+                               .buffers = held->buffers,
+                               .n_children = 2,
+                               .children = held->pointers,
+                               .release = batch_release,
+                               .private_data = held};
+    from->next += rows;
+    from->live++;
+    return 0;
+}
+
+static const char *source_error(struct ArrowArrayStream *stream)
+{
+    (void)stream;
+    return "no memory";
+}
+
+static void source_release(struct ArrowArrayStream *stream)
+{
+    stream->release = NULL;
+}
+
+static struct ArrowArrayStream source_open(source *from, int64_t batch_rows)
+{
+    *from = (source){.batch_rows = batch_rows};
+    for (int64_t i = 0; i < ROWS; i++) {
+        from->values[0][i] = i;
+        from->values[1][i] = 100 * i;
+    }
+    return (struct ArrowArrayStream){.get_schema = source_schema,
+                                     .get_next = source_next,
+                                     .get_last_error = source_error,
+                                     .release = source_release,
+                                     .private_data = from};
+}
+
+static const front_vector *vector_named(const char *name)
+{
+    for (size_t k = 0; k < sizeof(front_vectors) / sizeof(front_vectors[0]); k++) {
+        if (strcmp(front_vectors[k].name, name) == 0) {
+            return &front_vectors[k];
+        }
+    }
+    return NULL;
+}
+
+/* --- the whole way ------------------------------------------------------------------------------------------------------ */
+
+typedef struct world {
+    sabot_session *session;
+    sabot_function *function;
+    sabot_plan *start, *plan;
+    sabot_run *run;
+    source from;
+    struct ArrowArrayStream stream;
+    int64_t sum, rows, called; /* of the output column, of all batches, rows asked of the host */
+    sabot_error err;
+} world;
+
+static void world_release(world *w)
+{
+    sabot_run_free(w->run);
+    if (w->stream.release != NULL) {
+        w->stream.release(&w->stream);
+    }
+    sabot_plan_free(w->plan);
+    sabot_plan_free(w->start);
+    sabot_function_free(w->function);
+    sabot_session_free(w->session);
+}
+
+static sabot_status make_plan(world *w)
+{
+    static const char *const names[] = {"z"};
+    const front_vector *vector = vector_named("add_ints");
+    struct ArrowSchema schema = two_columns();
+    sabot_status status = sabot_session_new(NULL, &w->session, &w->err);
+    if (status == SABOT_OK) {
+        status = sabot_function_new(w->session, vector->blob, vector->blob_size, &schema, false,
+                                    &w->function, &w->err);
+    }
+    if (status == SABOT_OK) {
+        status = sabot_plan_new(w->session, "TEST", &schema, &w->start, &w->err);
+    }
+    if (status == SABOT_OK) {
+        status = sabot_plan_with_columns(w->start, 1, names, &w->function, &w->plan, &w->err);
+    }
+    return status;
+}
+
+static void take_batch(world *w, sabot_event *event)
+{
+    const struct ArrowArray *z = event->array.children[2];
+    const int64_t *values = z->buffers[1];
+    for (int64_t i = 0; i < z->length; i++) {
+        w->sum += values[z->offset + i];
+    }
+    w->rows += event->array.length;
+    event->array.release(&event->array);
+    event->schema.release(&event->schema);
+}
+
+/* The host's part: rows that left are answered with -1. */
+static sabot_status answer_rows(world *w, const sabot_event *event)
+{
+    for (int64_t i = 0; i < event->row_count; i++) {
+        ((int64_t *)event->values)[i] = -1;
+        event->valid[i] = 1;
+    }
+    w->called += event->row_count;
+    return sabot_run_reply_rows(w->run, event->row_count, NULL, NULL, &w->err);
+}
+
+static sabot_status drive(world *w)
+{
+    for (;;) {
+        sabot_event event = {0};
+        sabot_status status = sabot_run_next(w->run, &event, &w->err);
+        if (status != SABOT_OK || event.kind == SABOT_EVENT_END) {
+            return status;
+        }
+        if (event.kind == SABOT_EVENT_BATCH) {
+            take_batch(w, &event);
+        } else if (event.kind == SABOT_EVENT_CALL_ROWS) {
+            status = answer_rows(w, &event);
+            if (status != SABOT_OK) {
+                return status;
+            }
+        }
+    }
+}
+
+static sabot_status run_all(world *w, int64_t big_row)
+{
+    sabot_status status = make_plan(w);
+    w->stream = source_open(&w->from, 4);
+    if (big_row >= 0) {
+        w->from.values[0][big_row] = INT64_MAX;
+    }
+    sabot_run_options options = {.threads = 2};
+    if (status == SABOT_OK) {
+        status = sabot_run_new(w->plan, &w->stream, &options, &w->run, &w->err);
+    }
+    return status == SABOT_OK ? drive(w) : status;
+}
+
+static void test_function_runs(void **state)
+{
+    (void)state;
+    world w = {0};
+    /* The vector's function is x + y. */
+    assert_int_equal(run_all(&w, -1), SABOT_OK);
+    assert_int_equal(w.rows, ROWS);
+    assert_int_equal(w.sum, 45 * 101);
+    assert_int_equal(w.called, 0);
+    world_release(&w);
+    assert_int_equal(w.from.live, 0);
+}
+
+static void test_leaving_row_is_asked_of_the_host(void **state)
+{
+    (void)state;
+    world w = {0};
+    assert_int_equal(run_all(&w, 5), SABOT_OK);
+    assert_int_equal(w.called, 1);
+    assert_int_equal(w.sum, 45 * 101 - 5 * 101 - 1);
+    char *report = NULL;
+    assert_int_equal(sabot_run_report(w.run, &report, &w.err), SABOT_OK);
+    assert_non_null(strstr(report, "\"overflow\": 1"));
+    sabot_text_free(report);
+    world_release(&w);
+}
+
+/* --- looking -------------------------------------------------------------------------------------------------------------- */
+
+static void test_texts(void **state)
+{
+    (void)state;
+    world w = {0};
+    char *text = NULL;
+    assert_int_equal(make_plan(&w), SABOT_OK);
+    assert_int_equal(sabot_function_text(w.session, w.function, "ir", &text, &w.err), SABOT_OK);
+    assert_non_null(strstr(text, "py_add_i64"));
+    sabot_text_free(text);
+    assert_int_equal(sabot_function_text(w.session, w.function, "llvm", &text, &w.err), SABOT_OK);
+    assert_non_null(strstr(text, "sabot_fast"));
+    sabot_text_free(text);
+    assert_int_equal(sabot_function_text(w.session, w.function, "asm", &text, &w.err),
+                     SABOT_UNSUPPORTED);
+    assert_int_equal(sabot_function_text(w.session, w.function, "tea", &text, &w.err),
+                     SABOT_INVALID);
+    assert_int_equal(sabot_function_report(w.function, &text, &w.err), SABOT_OK);
+    assert_non_null(strstr(text, "\"mode\": \"compiled\""));
+    sabot_text_free(text);
+    assert_int_equal(sabot_session_stats(w.session, &text, &w.err), SABOT_OK);
+    assert_non_null(strstr(text, "\"helper_pid\": 0"));
+    sabot_text_free(text);
+    assert_int_equal(sabot_plan_explain(w.plan, &text, &w.err), SABOT_OK);
+    assert_non_null(strstr(text, "WITH"));
+    sabot_text_free(text);
+    assert_string_equal(sabot_function_result_format(w.function), "l");
+    assert_int_equal(sabot_function_param_count(w.function), 2);
+    assert_int_equal(sabot_function_param_index(w.function, 1), 1);
+    assert_string_equal(sabot_function_param_column(w.function, 1), "y");
+    assert_int_equal(sabot_function_param_index(w.function, 2), -1);
+    assert_null(sabot_function_param_column(w.function, -1));
+    assert_true(sabot_function_is_compiled(w.function));
+    world_release(&w);
+}
+
+/* --- mistakes ------------------------------------------------------------------------------------------------------------- */
+
+static void test_null_arguments(void **state)
+{
+    (void)state;
+    world w = {0};
+    struct ArrowSchema released = {0};
+    char *text = NULL;
+    sabot_event event;
+    assert_int_equal(make_plan(&w), SABOT_OK);
+    assert_int_equal(sabot_session_new(NULL, NULL, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_session_stats(NULL, &text, NULL), SABOT_INVALID);
+    assert_int_equal(sabot_function_new(w.session, "x", 1, &released, false, &w.function, NULL),
+                     SABOT_INVALID);
+    assert_int_equal(sabot_function_report(NULL, &text, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_function_text(w.session, NULL, "ir", &text, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_new(w.session, NULL, NULL, &w.plan, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_filter(NULL, w.function, &w.plan, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_run_new(NULL, NULL, NULL, &w.run, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_run_next(NULL, &event, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_run_reply_rows(NULL, 0, NULL, NULL, &w.err), SABOT_INVALID);
+    sabot_run_cancel(NULL);
+    sabot_run_free(NULL);
+    sabot_plan_free(NULL);
+    sabot_function_free(NULL);
+    sabot_session_free(NULL);
+    world_release(&w);
+}
+
+static void test_malformed_blob(void **state)
+{
+    (void)state;
+    world w = {0};
+    sabot_function *function = NULL;
+    const front_vector *vector = vector_named("add_ints");
+    struct ArrowSchema schema = two_columns();
+    assert_int_equal(make_plan(&w), SABOT_OK);
+    for (size_t size = 0; size < vector->blob_size; size++) {
+        assert_int_equal(
+            sabot_function_new(w.session, vector->blob, size, &schema, false, &function, &w.err),
+            SABOT_INVALID);
+    }
+    world_release(&w);
+}
+
+/* --- failing allocations ---------------------------------------------------------------------------------------------------- */
+
+#ifdef SB_FAULTS
+
+static sabot_status all_calls(world *w)
+{
+    static const char *const names[] = {"z", "x"};
+    sabot_status status = run_all(w, 5);
+    char *text = NULL;
+    sabot_plan *made = NULL;
+    struct ArrowSchema schema = {0};
+    bool deferred = false;
+    if (status == SABOT_OK) {
+        status = sabot_run_report(w->run, &text, &w->err);
+        sabot_text_free(text);
+        text = NULL;
+    }
+    if (status == SABOT_OK) {
+        status = sabot_function_report(w->function, &text, &w->err);
+        sabot_text_free(text);
+        text = NULL;
+    }
+    if (status == SABOT_OK) {
+        status = sabot_function_text(w->session, w->function, "llvm", &text, &w->err);
+        sabot_text_free(text);
+        text = NULL;
+    }
+    if (status == SABOT_OK) {
+        status = sabot_session_stats(w->session, &text, &w->err);
+        sabot_text_free(text);
+        text = NULL;
+    }
+    if (status == SABOT_OK) {
+        status = sabot_plan_explain(w->plan, &text, &w->err);
+        sabot_text_free(text);
+    }
+    if (status == SABOT_OK) {
+        status = sabot_plan_schema(w->plan, &schema, &deferred, &w->err);
+    }
+    if (status == SABOT_OK) {
+        schema.release(&schema);
+        status = sabot_plan_select(w->plan, 2, names, &made, &w->err);
+    }
+    if (status == SABOT_OK) {
+        sabot_plan_free(made);
+        status = sabot_plan_filter(w->plan, w->function, &made, &w->err);
+    }
+    if (status == SABOT_OK) {
+        sabot_plan_free(made);
+        status = sabot_plan_batch(w->plan, "f", NULL, false, &made, &w->err);
+    }
+    if (status == SABOT_OK) {
+        sabot_plan_free(made);
+    }
+    return status;
+}
+
+static void test_every_call_with_failing_allocations(void **state)
+{
+    (void)state;
+    int64_t live = sb_mem_live_blocks();
+    for (int64_t nth = 1;; nth++) {
+        world w = {0};
+        sb_fault_arm(nth, false);
+        sabot_status status = all_calls(&w);
+        bool hit = sb_fault_hit();
+        sb_fault_arm(0, false);
+        world_release(&w);
+        assert_int_equal(sb_mem_live_blocks(), live);
+        assert_int_equal(w.from.live, 0);
+        if (!hit) {
+            assert_int_equal(status, SABOT_OK);
+            assert_true(nth > 50);
+            return;
+        }
+        /* A fault in something optional (a counter, native code) may cost nothing; else the error says what it is. */
+        if (status != SABOT_OK) {
+            assert_int_equal(w.err.status, status);
+            assert_true(strlen(w.err.message) > 0);
+        }
+        world again = {0};
+        assert_int_equal(all_calls(&again), SABOT_OK);
+        world_release(&again);
+    }
+}
+
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_function_runs),
+        cmocka_unit_test(test_leaving_row_is_asked_of_the_host),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_null_arguments),
+        cmocka_unit_test(test_malformed_blob),
+#ifdef SB_FAULTS
+        cmocka_unit_test(test_every_call_with_failing_allocations),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
