@@ -228,7 +228,8 @@ SABOT_API sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *
                                      const sabot_run_options *options, sabot_run **out,
                                      sabot_error *err);
 /* Blocks, at most about 50 ms before a WAKE, until the lane has something to do. Call it without the interpreter's lock; the workers never
- * take it. An error of the run (in source order the first) is returned once, after every batch that precedes it. */
+ * take it. An error of the run (in source order the first) is returned once, after every batch that precedes it; it ends the run,
+ * and a new run of the same plan starts afresh. */
 SABOT_API sabot_status sabot_run_next(sabot_run *run, sabot_event *event, sabot_error *err);
 /* done_count rows were computed; when it is less than row_count, row done_count failed in user code and message says how (the run then
  * ends at that row: rows before it still come out; the error that sabot_run_next later returns is SABOT_USER with that message and
