@@ -323,6 +323,55 @@ static void the_first_failing_row_ends_the_run(void **state)
     sb_plan_drop(plan);
 }
 
+/* The first row from `row` on that the filter of the next test keeps. */
+static int64_t next_kept(int64_t row)
+{
+    while (!sb_kit_c_valid(row) || sb_kit_c(row)) {
+        row++;
+    }
+    return row;
+}
+
+/* Two places fail: the lower row wins, at the same row the earlier function, whatever the shape of the run. */
+static void the_lower_of_two_failures_wins(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t function[2];
+        int64_t row[2];
+        int wins;
+    } cases[] = {
+        {{1, 2}, {700, 700}, 0}, /* one operator: the first function */
+        {{1, 2}, {700, 698}, 1}, {{1, 2}, {698, 700}, 0},  {{2, 3}, {5, 5}, 0},
+        {{0, 3}, {800, 800}, 0}, /* two operators: the earlier */
+        {{0, 3}, {800, 795}, 1}, {{0, 2}, {801, 1100}, 0}, {{0, 3}, {1250, 7}, 1},
+    };
+    static const char *const names[] = {"y", "t", "z"};
+    sb_plan *plan = filter(source(), sb_kit_func("flip", "c", "b", NULL));
+    sb_func *funcs[] = {sb_kit_func("half", "x", "g", NULL), sb_kit_func("text", "s,b", "u", NULL),
+                        sb_kit_func("score", "x,b,c", "g", NULL)};
+    plan = with(plan, 3, names, funcs);
+    assert_non_null(plan);
+    for (size_t i = 0; i < SB_COUNT_OF(cases); i++) {
+        for (size_t k = 0; k < SB_COUNT_OF(shapes); k++) {
+            sb_kit_host host;
+            sb_kit_source from;
+            sb_kit_host_init(&host);
+            host.fail_function = cases[i].function[0];
+            host.fail_row = next_kept(cases[i].row[0]);
+            host.fail_function_2 = cases[i].function[1];
+            host.fail_row_2 = next_kept(cases[i].row[1]);
+            run_shape(&host, &from, plan, 1300, &shapes[k]);
+            assert_int_equal(host.status, SB_USER);
+            assert_int_equal(host.failure.row, next_kept(cases[i].row[cases[i].wins]));
+            assert_int_equal(host.failure.function_index, cases[i].function[cases[i].wins]);
+            assert_int_equal(host.failure.op, cases[i].function[cases[i].wins] > 0);
+            sb_kit_host_release(&host);
+        }
+    }
+    sb_plan_drop(plan);
+}
+
 static void a_batch_function_never_sees_a_cut_batch(void **state)
 {
     (void)state;
@@ -633,6 +682,7 @@ int main(void)
         cmocka_unit_test(every_shape_gives_the_same),
         cmocka_unit_test(batch_functions_see_whole_batches),
         cmocka_unit_test(the_first_failing_row_ends_the_run),
+        cmocka_unit_test(the_lower_of_two_failures_wins),
         cmocka_unit_test(a_batch_function_never_sees_a_cut_batch),
         cmocka_unit_test(a_failing_batch_function_is_named),
         cmocka_unit_test(a_failing_source_comes_after_its_rows),

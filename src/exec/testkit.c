@@ -370,6 +370,8 @@ void sb_kit_host_init(sb_kit_host *host)
                           .args_right = true,
                           .fail_row = -1,
                           .fail_function = -1,
+                          .fail_row_2 = -1,
+                          .fail_function_2 = -1,
                           .fail_batch = -1};
     sb_buf_init(&host->out, 0);
 }
@@ -480,7 +482,8 @@ static sb_status answer_rows(sb_kit_host *host, sb_run *run, const sb_ask *ask, 
         int64_t row = ask->source_rows != NULL ? ask->source_rows[i]
                                                : ask->source_row + (ask->rows != NULL ? at : i);
         host->args_right = host->args_right && args_match(ask, at, row);
-        if (row == host->fail_row && ask->function_index == host->fail_function) {
+        if ((row == host->fail_row && ask->function_index == host->fail_function) ||
+            (row == host->fail_row_2 && ask->function_index == host->fail_function_2)) {
             answer.done_count = i;
             answer.message = "boom";
             break;

@@ -64,6 +64,8 @@ typedef struct sb_kit_host {
     bool args_right;        /* arguments were those of the rows named */
     int64_t fail_row;       /* source row at which user code fails; -1: never */
     int32_t fail_function;
+    int64_t fail_row_2; /* a second such place */
+    int32_t fail_function_2;
     int64_t fail_batch; /* batch functions fail at this batch; -1: never */
     sb_status status;   /* how the run ended: SB_OK at END */
     sb_error error;
