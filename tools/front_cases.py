@@ -1,4 +1,4 @@
-"""Functions for src/front/front_vectors.h: small, each about one thing that the front must get right.
+"""Functions for src/front/front_vectors.inc: small, each about one thing that the front must get right.
 
 `case(kinds, ...)` marks one: kinds has a letter per parameter (i int64, f double, b bool); small keeps big numbers out
 where they would make loops long; may_leave says that rows may leave although their numbers are small;

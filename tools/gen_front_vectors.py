@@ -1,6 +1,6 @@
-"""Writes src/front/front_vectors.h: functions as blobs, rows of arguments, and what CPython answers for each row.
+"""Writes src/front/front_vectors.inc: functions as blobs, rows of arguments, and what CPython answers for each row.
 
-    python tools/gen_front_vectors.py > src/front/front_vectors.h       from the root of the repository
+    python tools/gen_front_vectors.py > src/front/front_vectors.inc       from the root of the repository
 
 The functions are those of tools/front_cases.py. A row is one line of text: its arguments, `>` and the outcome. Words: n is
 None, t and f are booleans, i<decimal> an int, d<hex> the bits of a float, `!` an exception. A line that starts with `.`
@@ -95,16 +95,20 @@ def stored(result: Scalar | Exception, fmt: str) -> str:
 
 
 def literal(data: bytes) -> str:
-    """A C string literal; octal escapes, as short as what follows allows."""
-    out = ""
+    """A C string literal in lines of at most 120 columns; octal escapes, as short as what follows allows."""
+    lines = [""]
     for k, byte in enumerate(data):
         char = chr(byte)
         if char.isascii() and char.isprintable() and char not in '"\\?':
-            out += char
+            piece = char
+        elif char == "\n":
+            piece = "\\n"
         else:
-            following = data[k + 1 : k + 2]
-            out += f"\\{byte:03o}" if following.isdigit() else f"\\{byte:o}"
-    return f'"{out}"'
+            piece = f"\\{byte:03o}" if data[k + 1 : k + 2].isdigit() else f"\\{byte:o}"
+        if len(lines[-1]) + len(piece) > 110:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(f'     "{line}"' for line in lines)
 
 
 def main() -> int:
@@ -136,10 +140,8 @@ def main() -> int:
         params = " ".join(case.fn.__code__.co_varnames[: len(case.kinds)])
         assert len(blob) < 4000 and len(text) < 4000
         formats = "".join(FORMATS[kind] for kind in case.kinds)
-        print(
-            f'    {{"{name}", "{formats}", "{params}", "{fmt}",\n     {literal(blob)}, {len(blob)},'
-        )
-        print("     " + text.rstrip("\n").replace("\n", "\\n").join('""') + "},")
+        print(f'    {{"{name}", "{formats}", "{params}", "{fmt}",')
+        print(f"{literal(blob)},\n     {len(blob)},\n{literal(text.encode())}}},")
     print("};\n/* clang-format on */\n\n#endif")
     return 0
 

@@ -1,219 +1,17 @@
-/* The front against CPython: lowered functions are evaluated row by row, by the slow oracle of interp/testkit.h and by the
- * interpreter, and compared with front_vectors.h (tools/gen_front_vectors.py). Then: malformed blobs, limits, failing
- * allocations. */
+/* The front on what is malformed, too large or out of memory. What it makes of well-formed functions is compared with CPython's
+ * answers in tests/front_oracle_test.c. */
 #include "front/front.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "front/blob.h"
-#include "front/front_vectors.h"
-#include "interp/interp.h"
-#include "interp/testkit.h"
-
-#define VECTORS SB_COUNT_OF(front_vectors)
-#define ROWS_MAX 32
-#define PARAMS_MAX 4
-
-typedef union slot {
-    int64_t i;
-    double f;
-} slot;
-
-typedef struct table { /* the rows of one vector; columns padded as kernels want them */
-    uint32_t columns, rows;
-    uint8_t bools[PARAMS_MAX][ROWS_MAX];
-    slot numbers[PARAMS_MAX][ROWS_MAX];
-    uint8_t valid[PARAMS_MAX][ROWS_MAX / 8];
-    char expected[ROWS_MAX][24];
-    bool stays[ROWS_MAX];
-} table;
-
-static sb_status lower_with(const front_vector *v, const void *blob, size_t size, bool off,
-                            sb_lowered *out, sb_error *err)
-{
-    char names[PARAMS_MAX][32];
-    char formats[PARAMS_MAX][2];
-    sb_front_column columns[PARAMS_MAX];
-    uint32_t count = 0;
-    const char *at = v->params;
-    for (; *at != '\0'; count++) {
-        const size_t length = strcspn(at, " ");
-        memcpy(names[count], at, length);
-        names[count][length] = '\0';
-        formats[count][0] = v->kinds[count];
-        formats[count][1] = '\0';
-        columns[count] = (sb_front_column){names[count], formats[count]};
-        at += length + (at[length] == ' ');
-    }
-    return sb_front_lower(blob, size, columns, count, off, out, err);
-}
-
-static sb_status lower(const front_vector *v, sb_lowered *out, sb_error *err)
-{
-    return lower_with(v, v->blob, v->blob_size, false, out, err);
-}
-
-/* --- the oracle ------------------------------------------------------------------------------------------------------- */
-
-static double double_of(const char *hex)
-{
-    const uint64_t bits = strtoull(hex, NULL, 16);
-    double x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
-}
-
-static void set_cell(table *t, uint32_t column, uint32_t row, const char *word)
-{
-    const bool null = word[0] == 'n';
-    t->bools[column][row] = word[0] == 't';
-    if (word[0] == 'i') {
-        t->numbers[column][row].i = strtoll(word + 1, NULL, 10);
-    } else if (word[0] == 'd') {
-        t->numbers[column][row].f = double_of(word + 1);
-    }
-    t->valid[column][row / 8] |= (uint8_t)((null ? 0u : 1u) << (row % 8));
-}
-
-static void read_table(const front_vector *v, table *t)
-{
-    *t = (table){.columns = (uint32_t)strlen(v->kinds)};
-    for (const char *at = v->rows; *at != '\0'; t->rows++) {
-        assert_true(t->rows < ROWS_MAX);
-        t->stays[t->rows] = *at == '.';
-        at += *at == '.';
-        for (uint32_t k = 0; k <= t->columns; k++) {
-            char word[24];
-            const size_t length = strcspn(at, " \n");
-            memcpy(word, at, length);
-            word[length] = '\0';
-            at += length + (at[length] != '\0');
-            if (k < t->columns) {
-                set_cell(t, k, t->rows, word);
-                at += k + 1 == t->columns ? 2 : 0; /* the > */
-            } else {
-                memcpy(t->expected[t->rows], word, sizeof(word));
-            }
-        }
-    }
-}
-
-static bool is_expected(const char *word, char format, const sb_testkit_cell *cell)
-{
-    if (!cell->valid || word[0] == 'n') {
-        return !cell->valid && word[0] == 'n';
-    }
-    switch (format) {
-    case 'b':
-        return cell->value.b == (word[0] == 't');
-    case 'l':
-        return word[0] == 'i' && cell->value.i == strtoll(word + 1, NULL, 10);
-    case 'g': {
-        const double want = double_of(word + 1);
-        return word[0] == 'd' && ((want != want && cell->value.f != cell->value.f) ||
-                                  memcmp(&want, &cell->value.f, sizeof(want)) == 0);
-    }
-    default:
-        return false;
-    }
-}
-
-static int check_row(const front_vector *v, const table *t, uint32_t row, sb_reason reason,
-                     const sb_testkit_cell *cell)
-{
-    const char *want = t->expected[row];
-    if (reason != SB_REASON_NONE) {
-        if (t->stays[row]) {
-            print_error("%s, row %u: leaves (%s), CPython gives %s\n", v->name, row,
-                        sb_reason_name(reason), want);
-        }
-        return t->stays[row];
-    }
-    if (want[0] != '!' && is_expected(want, v->format[0], cell)) {
-        return 0;
-    }
-    print_error("%s, row %u: gives %s%lld or %a, CPython gives %s\n", v->name, row,
-                cell->valid ? "" : "null ", (long long)cell->value.i, cell->value.f, want);
-    return 1;
-}
-
-static int32_t interpret(void *context, sb_kcall *call, int32_t row0, int32_t row1)
-{
-    void **both = context;
-    return sb_interp_run(both[0], both[1], call, row0, row1);
-}
-
-/* The interpreter against the row-by-row evaluator, over the same rows. */
-static int check_interp(const front_vector *v, const sb_ir *ir, sb_kin *in, int32_t rows)
-{
-    sb_interp *interp = NULL;
-    sb_interp_state *state = NULL;
-    assert_int_equal(sb_interp_new(ir, &interp, NULL), SB_OK);
-    assert_int_equal(sb_interp_state_new(interp, &state, NULL), SB_OK);
-    void *both[2] = {interp, state};
-    const sb_testkit_batch batch = {.ir = ir, .rows = rows, .in = in};
-    const sb_testkit_run run = {.kernel = interpret, .context = both, .leave_capacity = 1};
-    sb_buf report;
-    sb_buf_init(&report, 4096);
-    const bool ok = sb_testkit_check(&batch, &run, 0, rows, &report);
-    if (!ok) {
-        print_error("%s: the interpreter differs: %.*s\n", v->name, (int)report.size, report.data);
-    }
-    sb_buf_release(&report);
-    sb_interp_state_free(state);
-    sb_interp_free(interp);
-    return !ok;
-}
-
-static int check_vector(const front_vector *v)
-{
-    table t;
-    sb_lowered lowered;
-    sb_error err = {0};
-    if (lower(v, &lowered, &err) != SB_OK || !lowered.compiled) {
-        print_error("%s: not compiled: %s\n", v->name, err.message);
-        return 1;
-    }
-    read_table(v, &t);
-    int failures = 0;
-    if (strcmp(lowered.result_format, v->format) != 0) {
-        print_error("%s: format %s, expected %s\n", v->name, lowered.result_format, v->format);
-        failures++;
-    }
-    sb_kin in[PARAMS_MAX] = {0};
-    for (uint32_t k = 0; k < lowered.ir.inputs.count; k++) {
-        const uint32_t column = lowered.ir.inputs.items[k].param;
-        in[k].values = v->kinds[column] == 'b' ? (void *)t.bools[column] : t.numbers[column];
-        in[k].valid = t.valid[column];
-    }
-    sb_testkit_oracle oracle;
-    assert_int_equal(sb_testkit_oracle_init(&oracle, &lowered.ir, NULL), SB_OK);
-    for (uint32_t row = 0; row < t.rows; row++) {
-        sb_testkit_cell cell = {0};
-        const sb_reason reason = sb_testkit_eval(&oracle, in, (int32_t)row, &cell);
-        failures += check_row(v, &t, row, reason, &cell);
-    }
-    failures += check_interp(v, &lowered.ir, in, (int32_t)t.rows);
-    sb_testkit_oracle_release(&oracle);
-    sb_lowered_release(&lowered);
-    return failures;
-}
-
-static void test_vectors(void **state)
-{
-    (void)state;
-    int failures = 0;
-    for (size_t k = 0; k < VECTORS; k++) {
-        failures += check_vector(&front_vectors[k]);
-    }
-    assert_int_equal(failures, 0);
-}
+#include "front/front_test.h"
 
 /* --- malformed blobs ----------------------------------------------------------------------------------------------------- */
 
@@ -258,6 +56,279 @@ static void test_flipped(void **state)
     }
 }
 
+/* --- limits ---------------------------------------------------------------------------------------------------------------- */
+
+/* Writes blobs: one parameter x and one local s. */
+static void put_u8(sb_buf *out, unsigned value)
+{
+    sb_buf_char(out, (char)value);
+}
+
+static void put_u32(sb_buf *out, uint32_t value)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        put_u8(out, (value >> (8 * k)) & 0xff);
+    }
+}
+
+static void put_node(sb_buf *out, unsigned kind, uint32_t line)
+{
+    const uint32_t place[4] = {line, 0, line, 1};
+    put_u8(out, kind);
+    for (unsigned k = 0; k < 4; k++) {
+        put_u32(out, place[k]);
+    }
+}
+
+static void put_local(sb_buf *out, uint32_t slot)
+{
+    put_node(out, SB_BLOB_LOCAL, 1);
+    put_u32(out, slot);
+}
+
+static void put_int(sb_buf *out, uint32_t value)
+{
+    put_node(out, SB_BLOB_CONST_INT, 1);
+    put_u32(out, value);
+    put_u32(out, 0);
+}
+
+static void put_text(sb_buf *out, const char *text)
+{
+    put_u32(out, (uint32_t)strlen(text));
+    sb_buf_text(out, text);
+}
+
+static void put_header(sb_buf *out, uint32_t statements)
+{
+    sb_buf_init(out, (size_t)1 << 24);
+    put_u32(out, SB_BLOB_MAGIC);
+    put_u32(out, SB_BLOB_VERSION);
+    put_text(out, "f");
+    put_text(out, "f.py");
+    put_u32(out, 1);
+    put_u8(out, SB_BLOB_ANN_INT);
+    put_u32(out, 2);
+    put_text(out, "x");
+    put_text(out, "s");
+    put_u32(out, 1);
+    put_u8(out, 0);
+    put_u32(out, statements);
+}
+
+static void put_return(sb_buf *out)
+{
+    put_node(out, SB_BLOB_RETURN, 2);
+    put_u8(out, 1);
+    put_local(out, 0);
+}
+
+static sb_status lower_blob(sb_buf *blob, const char *format, sb_lowered *out, sb_error *err)
+{
+    assert_false(blob->failed);
+    const sb_front_column column = {"x", format};
+    const sb_status status = sb_front_lower(blob->data, blob->size, &column, 1, false, out, err);
+    sb_buf_release(blob);
+    return status;
+}
+
+static void is_too_complex(sb_buf *blob)
+{
+    sb_lowered lowered;
+    assert_int_equal(lower_blob(blob, "l", &lowered, NULL), SB_OK);
+    assert_false(lowered.compiled);
+    assert_true(lowered.can_raise);
+    assert_int_equal(lowered.refusals[0].code, SB_REFUSAL_TOO_COMPLEX);
+    assert_string_equal(lowered.result_format, "l");
+    sb_lowered_release(&lowered);
+}
+
+/* `if x: return x` a thousand times: the regions nest, the stack must not. */
+static void test_many_returns(void **state)
+{
+    (void)state;
+    for (uint32_t count = 100; count <= 5000; count *= 50) {
+        sb_buf blob;
+        put_header(&blob, count + 1);
+        for (uint32_t k = 0; k < count; k++) {
+            put_node(&blob, SB_BLOB_IF, 2);
+            put_local(&blob, 0);
+            put_u32(&blob, 1);
+            put_return(&blob);
+            put_u32(&blob, 0);
+        }
+        put_return(&blob);
+        if (count == 5000) {
+            is_too_complex(&blob);
+            continue;
+        }
+        sb_lowered lowered;
+        assert_int_equal(lower_blob(&blob, "l", &lowered, NULL), SB_OK);
+        assert_true(lowered.compiled);
+        sb_lowered_release(&lowered);
+    }
+}
+
+static void test_many_statements(void **state)
+{
+    (void)state;
+    sb_buf blob;
+    put_header(&blob, 40001);
+    for (uint32_t k = 0; k < 40000; k++) {
+        put_node(&blob, SB_BLOB_AUGASSIGN, 2);
+        put_u32(&blob, 0);
+        put_u8(&blob, SB_BLOB_ADD);
+        put_int(&blob, 1);
+    }
+    put_return(&blob);
+    is_too_complex(&blob);
+}
+
+/* for s in range(x), each inside the last, with one kind more at every level. */
+static void put_loops(sb_buf *out, unsigned levels)
+{
+    for (unsigned k = 0; k < levels; k++) {
+        put_node(out, SB_BLOB_FOR, 2);
+        put_u32(out, 1);
+        put_node(out, SB_BLOB_CALL, 2);
+        put_u8(out, SB_BLOB_RANGE);
+        put_u32(out, 1);
+        put_local(out, 0);
+        put_u32(out, 2);
+        put_node(out, SB_BLOB_AUGASSIGN, 2);
+        put_u32(out, 0);
+        put_u8(out, k % 2 != 0 ? SB_BLOB_TRUEDIV : SB_BLOB_MUL);
+        put_local(out, 1);
+    }
+    put_node(out, SB_BLOB_PASS, 2);
+    for (unsigned k = 0; k < levels; k++) {
+        put_u32(out, 0);
+    }
+}
+
+static void test_nested_loops(void **state)
+{
+    (void)state;
+    for (unsigned levels = 1; levels <= 60; levels += levels < 10 ? 1 : 25) {
+        sb_buf blob;
+        sb_lowered lowered;
+        put_header(&blob, 2);
+        put_loops(&blob, levels);
+        put_node(&blob, SB_BLOB_RETURN, 2);
+        put_u8(&blob, 1);
+        put_int(&blob, 1);
+        assert_int_equal(lower_blob(&blob, "l", &lowered, NULL), SB_OK);
+        assert_true(lowered.compiled || lowered.refusals[0].code == SB_REFUSAL_TOO_COMPLEX);
+        assert_true(lowered.compiled || levels > 4);
+        sb_lowered_release(&lowered);
+    }
+}
+
+static void test_depth(void **state)
+{
+    (void)state;
+    for (uint32_t depth = SB_BLOB_DEPTH_MAX - 2; depth <= SB_BLOB_DEPTH_MAX + 1; depth++) {
+        sb_buf blob;
+        sb_lowered lowered;
+        sb_error err = {0};
+        put_header(&blob, 1);
+        put_node(&blob, SB_BLOB_RETURN, 2);
+        put_u8(&blob, 1);
+        for (uint32_t k = 0; k < depth - 2; k++) {
+            put_node(&blob, SB_BLOB_UNARY, 2);
+            put_u8(&blob, SB_BLOB_POS);
+        }
+        put_local(&blob, 0);
+        const bool fits = depth <= SB_BLOB_DEPTH_MAX;
+        assert_int_equal(lower_blob(&blob, "l", &lowered, &err), fits ? SB_OK : SB_INVALID);
+        assert_true(fits || strstr(err.message, "nested too deeply") != NULL);
+        sb_lowered_release(&lowered);
+    }
+}
+
+/* --- types and refusals ---------------------------------------------------------------------------------------------------------- */
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    sb_buf blob;
+    sb_lowered lowered;
+    sb_error err = {0};
+    put_header(&blob, 2);
+    put_node(&blob, SB_BLOB_UNSUPPORTED, 7);
+    put_text(&blob, "impure");
+    put_text(&blob, "global y");
+    put_node(&blob, SB_BLOB_RETURN, 8);
+    put_u8(&blob, 1);
+    put_node(&blob, SB_BLOB_BINARY, 9);
+    put_u8(&blob, SB_BLOB_POW);
+    put_local(&blob, 0);
+    put_local(&blob, 0);
+    assert_int_equal(lower_blob(&blob, "l", &lowered, &err), SB_OK);
+    assert_false(lowered.compiled);
+    assert_int_equal(lowered.refusal_count, 2);
+    assert_int_equal(lowered.refusals[0].code, SB_REFUSAL_IMPURE);
+    assert_int_equal(lowered.refusals[0].line, 7);
+    assert_string_equal(lowered.refusals[0].detail, "global y");
+    assert_int_equal(lowered.refusals[1].code, SB_REFUSAL_OPERATOR);
+    assert_int_equal(lowered.refusals[1].line, 9);
+    assert_string_equal(lowered.refusals[1].detail, "**");
+    sb_lowered_release(&lowered);
+    put_header(&blob, 1); /* a column that kernels do not know; the annotation tells the type */
+    put_return(&blob);
+    assert_int_equal(lower_blob(&blob, "u", &lowered, &err), SB_OK);
+    assert_int_equal(lowered.refusals[0].code, SB_REFUSAL_COLUMN_TYPE);
+    assert_string_equal(lowered.result_format, "l");
+    sb_lowered_release(&lowered);
+    put_header(&blob, 1); /* annotated int, returns double */
+    put_return(&blob);
+    assert_int_equal(lower_blob(&blob, "g", &lowered, &err), SB_TYPE);
+    assert_non_null(strstr(err.message, "says int64, but the function returns double"));
+}
+
+static void test_columns(void **state)
+{
+    (void)state;
+    sb_lowered lowered;
+    sb_error err = {0};
+    const front_vector *v = &front_vectors[0];
+    assert_int_equal(sb_front_lower(v->blob, v->blob_size, NULL, 0, false, &lowered, &err),
+                     SB_UNKNOWN_COLUMN);
+    assert_non_null(strstr(err.message, "'x'"));
+    assert_int_equal(lower_with(v, v->blob, v->blob_size, true, &lowered, &err), SB_OK);
+    assert_false(lowered.compiled);
+    assert_int_equal(lowered.refusals[0].code, SB_REFUSAL_OFF);
+    assert_string_equal(lowered.result_format, "l");
+    sb_lowered_release(&lowered);
+}
+
+/* The first turn is peeled: the loop carries a double and uniform counters, nothing else. */
+static void test_peeled(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < VECTORS; k++) {
+        if (strcmp(front_vectors[k].name, "peeled_total") != 0) {
+            continue;
+        }
+        sb_lowered lowered;
+        unsigned doubles = 0;
+        assert_int_equal(lower(&front_vectors[k], &lowered, NULL), SB_OK);
+        for (size_t i = 0; i < lowered.ir.insts.count; i++) {
+            const sb_inst *inst = &lowered.ir.insts.items[i];
+            if (inst->op == SB_IR_ARG) {
+                doubles += inst->prim == SB_PRIM_F64;
+                assert_true(inst->prim == SB_PRIM_F64 ||
+                            (inst->prim == SB_PRIM_I64 && inst->uniform));
+            }
+            assert_true(inst->op != SB_IR_LOOP || inst->imm.i == 39);
+        }
+        assert_int_equal(doubles, 1);
+        sb_lowered_release(&lowered);
+        return;
+    }
+    fail();
+}
+
 /* --- failing allocations ----------------------------------------------------------------------------------------------------- */
 
 #ifdef SB_FAULTS
@@ -287,9 +358,11 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_truncated),    cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_many_returns), cmocka_unit_test(test_many_statements),
+        cmocka_unit_test(test_nested_loops), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_peeled),
 #ifdef SB_FAULTS
         cmocka_unit_test(test_faults),
 #endif

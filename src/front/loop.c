@@ -196,8 +196,8 @@ static sb_value flag_result(lowering *l, sb_value arg)
     return arg != 0 ? sb_irb_result(&l->b, arg) : l->zero_b;
 }
 
-/* Emits the loop with the given head tags; *out gets the tags that flow back. Afterwards *e is the state behind the loop. When out has a tag
- * that header lacks, what was built is wrong and must be rewound. */
+/* Emits the loop with the given head tags; *out gets the tags that flow back. Afterwards *e is the state behind the loop. When out
+ * has a tag that header lacks, what was built is wrong and must be rewound. */
 static void build_loop(lowering *l, env *e, const loop_site *site, counter c,
                        const uint32_t *header, uint32_t *out)
 {

@@ -278,6 +278,11 @@ static sb_status check_one(checker *c)
             return bad(c, "the input has another type");
         }
         return check_operands(c, inst);
+    case SB_IR_CONST_B:
+        if (inst->imm.i != 0 && inst->imm.i != 1) {
+            return bad(c, "a boolean constant is 0 or 1");
+        }
+        return check_operands(c, inst);
     case SB_IR_LEAVE_IF:
         if (inst->reason == SB_REASON_NONE || inst->reason >= SB_REASON_COUNT) {
             return bad(c, "no such reason");
@@ -295,6 +300,16 @@ sb_status sb_ir_verify(const sb_ir *ir, sb_error *err)
     checker c = {.ir = ir, .err = err, .scope_count = 1};
     if (count == 0 || ir->insts.items[0].op != SB_IR_NOP) {
         return sb_error_set(err, SB_INTERNAL, "IR: instruction 0 is not a nop");
+    }
+    for (size_t i = 0; i < ir->inputs.count; i++) {
+        if (ir->inputs.items[i].prim > SB_PRIM_F64) {
+            return sb_error_set(err, SB_INTERNAL, "IR: input %zu has no such type", i);
+        }
+    }
+    for (size_t i = 0; i < ir->outputs.count; i++) {
+        if (ir->outputs.items[i].prim > SB_PRIM_F64) {
+            return sb_error_set(err, SB_INTERNAL, "IR: output %zu has no such type", i);
+        }
     }
     size_t scopes = count * 2 + 1;
     c.scope = sb_mem_alloc_zero(count * sizeof(*c.scope));
