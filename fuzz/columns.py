@@ -24,7 +24,7 @@ INT_EDGES = [
     2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**32, 3037000499, 3037000500, -3037000500,
     2**53 - 1, 2**53, 2**53 + 1, -(2**53), -(2**53) - 1,
     2**61, 2**62 - 1, 2**62, -(2**62), -(2**62) - 1,
-    INT64_MAX, INT64_MAX - 1, INT64_MAX - 511, INT64_MIN, INT64_MIN + 1, INT64_MIN + 2,
+    INT64_MAX, INT64_MAX, INT64_MAX - 1, INT64_MAX - 511, INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN + 1, INT64_MIN + 2,
 ]  # fmt: skip
 
 FLOAT_EDGES = [

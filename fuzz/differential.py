@@ -41,6 +41,7 @@ from fuzz.engine import Engine, Outcome, Settings
 from fuzz.grammar import Function, make_function
 from fuzz.modules import FUNCTIONS_PER_FILE, load
 from fuzz.oracle import Expected, Failure, Mismatch, compare, expect
+from fuzz.shrink import shrink_case
 
 BATCH_SIZES = (1, 3, 2048, 0)
 DRAWN_BATCH_SIZES = (1, 3, 7, 16, 2048, 0, 0)
@@ -120,6 +121,7 @@ class Case:
     table: pa.Table
     expected: Expected
     settings: Settings
+    keep: list[bool] | None = None  # rows that a filter before the function keeps
 
 
 @dataclass
@@ -250,24 +252,26 @@ class Fuzzer:
         reached: Counter,
         every: bool,
     ) -> Finding | None:
-        """The succeeding rows of all cases as one table; and with one failing row among them."""
+        """The succeeding rows of all cases as one table; and with one failing row among them. Either may be filtered
+        before it gets to the function."""
         if every:
             good = good[:400]  # batches of one row
         elif good and rng.random() * WIDE_EVERY < 1.0:
             good = [rng.choice(good) for _ in range(WIDE_ROWS + rng.randint(0, 40))]
-        tables = [(good, None)]
+        tables = [(good, False)]
         if bad:
             at = rng.randint(0, len(good))
-            tables.append(([*good[:at], rng.choice(bad)[0], *good[at:]], at))
-        for rows, at in tables:
-            table = script.make_table(function.params, rows)
+            tables.append(([*good[:at], rng.choice(bad)[0], *good[at:]], True))
+        many = all_settings() if every else [joined_settings(rng, tier)]
+        for rows, fails in tables:
             expected = self.expect(function, fn, rows)
-            if at is None and expected.failures:
+            if expected.failures and not fails:
                 raise AssertionError(f"{function.name} is not a function of its row")
-            many = list(all_settings()) if every else [joined_settings(rng, tier)]
+            keep = [rng.random() < 0.6 for _ in rows] if every or rng.random() < 0.3 else None
+            table = script.make_table(function.params, rows, keep)
             for settings in many:
-                case = Case(function, fn, rows, table, expected, settings)
-                found = self.run_case(case, reached, success=at is None)
+                case = Case(function, fn, rows, table, expected, settings, keep)
+                found = self.run_case(case, reached, success=not fails and keep is None)
                 if found:
                     return found
         return None
@@ -319,14 +323,14 @@ def report_finding(
     engine: Engine, finding: Finding, seed: object, out: Path | None, shrink: bool = True
 ) -> str:
     """Shrinks a finding, keeps it as a file, and gives what a person wants to read."""
-    from fuzz.shrink import shrink_case
-
     case, mismatch = finding.case, finding.mismatch
-    title = f"{case.function.name} of seed {seed}"
-    source, rows, settings = case.function.source, case.rows, case.settings
-    if shrink:
-        source, rows, settings, mismatch = shrink_case(engine, finding)
     function = case.function
+    title = f"{function.name} of seed {seed}"
+    source, rows, settings, keep = function.source, case.rows, case.settings, case.keep
+    if shrink:
+        source, items, settings, mismatch = shrink_case(engine, finding)
+        rows = [row for row, _ in items]
+        keep = [kept for _, kept in items] if items and items[0][1] is not None else None
     text = script.write(
         source,
         function.name,
@@ -336,6 +340,7 @@ def report_finding(
         function.operator,
         settings,
         f"Found as {title}: {mismatch}",
+        keep,
     )
     where = ""
     if out is not None:

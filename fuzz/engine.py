@@ -48,11 +48,18 @@ class Outcome:
 class Engine(Protocol):
     data_error: type  # what a value outside the result type raises
 
-    def run(self, fn: Callable, table: pa.Table, operator: str, settings: Settings) -> Outcome: ...
+    def run(self, fn: Callable, table: pa.Table, operator: str, settings: Settings) -> Outcome:
+        """Runs fn over the table; over the rows alone whose `_keep` is true, if it has such a column."""
+        ...
 
     def refusal(self, fn: Callable, table: pa.Table) -> str:
         """Why the function is not compiled; empty when it is."""
         ...
+
+
+def keep(_keep):
+    """The filter before the function: its rows reach the function as a mask, not as a shorter table."""
+    return _keep
 
 
 class SabotEngine:
@@ -77,6 +84,8 @@ class SabotEngine:
             source = sb.Stream.from_table(
                 table, batch_size=settings.batch_size or max(1, table.num_rows)
             )
+            if "_keep" in table.column_names:
+                source = source.filter(keep)
             stream = None
             out, error = None, None
             try:
@@ -93,7 +102,7 @@ class SabotEngine:
         functions = last.report["functions"]
         if not functions:
             return None
-        got = functions[0]
+        got = functions[-1]
         return Counts(
             got["mode"],
             got["rows"],

@@ -26,6 +26,11 @@ INT_EDGE_LITERALS = [
 ]  # fmt: skip
 FLOAT_LITERALS = [0.5, 1.0, 1.5, 2.0, 3.0, 0.1, 10.0, 100.0, 0.25, -1.0, -2.5]
 FLOAT_EDGE_LITERALS = [0.0, -0.0, 1e308, 5e-324, 2.0**53, 2.0**62, 2.0**63, 1e16, 1e-300]
+INT_DIVISORS = [
+    2, 2, 2, 4, 8, 16, 1024, 2**40, 3, 5, 7, 10, 60, 1, -1, -1, -1, -2, -3, -7, -10,
+    2**31, 2**53 + 1, 2**62, 2**63 - 1, -(2**63),
+]  # fmt: skip
+FLOAT_DIVISORS = [2.0, 0.5, 3.0, -1.5, 1e-3, 60.0, 0.1, -0.1, 1e300, float("inf")]
 CAPTURED = [
     0,
     1,
@@ -253,12 +258,7 @@ class Writer:
         rng = self.rng
         pick = rng.random()
         if pick < 0.5:
-            value = (
-                rng.choice((2, 3, 5, 7, 10, 60, -3, -7, 1, -1))
-                if kind == "i"
-                else rng.choice((2.0, 0.5, 3.0, -1.5, 1e-3, 60.0))
-            )
-            return Expr(literal(value), kind)
+            return Expr(literal(rng.choice(INT_DIVISORS if kind == "i" else FLOAT_DIVISORS)), kind)
         e = self.dynamic(kind, depth)
         if pick < 0.9 or rng.random() > self.wild * 4:
             other = literal(rng.choice((1, 2, 7)) if kind == "i" else rng.choice((1.0, 0.5)))

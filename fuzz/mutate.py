@@ -1,6 +1,6 @@
 """Is the fuzzer any good? Puts one error at a time into a copy of the engine and runs the fuzzer on it.
 
-    python -m fuzz.mutate [--only WORDS] [--functions 1200] [--columns 8] [--seed 1]
+    python -m fuzz.mutate [--only WORDS] [--tree PATH] [--functions 1200] [--columns 8] [--seed 1]
 
 The tree is copied to a temporary folder and built there once; each mutation then rebuilds what it touches, runs the fuzzer
 until its first finding and is taken back. The fuzzer must find nothing in the unchanged copy, and something in every
@@ -27,14 +27,14 @@ COPIED = ("include", "src", "python", "tools", "fuzz")
 class Copy:
     """A copy of the tree with a build of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, source: Path, folder: Path) -> None:
         self.root = folder / "tree"
         self.build = folder / "build"
         for name in COPIED:
             shutil.copytree(
-                ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__")
+                source / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__")
             )
-        for path in ROOT.iterdir():
+        for path in source.iterdir():
             if path.is_file():
                 shutil.copy(path, self.root / path.name)
         self.env = dict(os.environ, CC="gcc")
@@ -110,6 +110,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="fuzz.mutate", description="Check that the fuzzer notices errors."
     )
     p.add_argument("--only", default="", help="mutations whose name holds this")
+    p.add_argument("--tree", type=Path, default=ROOT, help="what to copy")
     p.add_argument("--functions", type=int, default=1200)
     p.add_argument("--columns", type=int, default=8)
     p.add_argument("--seed", default="1")
@@ -117,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
     chosen = [m for m in MUTATIONS if args.only in m.name]
     missed = 0
     with tempfile.TemporaryDirectory(prefix="sabot-mutate-") as folder:
-        copy = Copy(Path(folder))
+        copy = Copy(args.tree, Path(folder))
         status, output = copy.fuzz("mixed", args)
         if status != 0:
             print(f"the unchanged copy already fails:\n{output}")

@@ -99,8 +99,8 @@ MUTATIONS = [
     Mutation(
         "a loop's result is taken from a later turn",
         INTERP,
-        "run_moves(p, st, step->finals_first, step->finals_count, f, true);",
-        "run_moves(p, st, step->finals_first, step->finals_count, f, false);",
+        "const bool dense = runs_dense(st, f, true);\n    for (uint32_t k = 0; k < count; k++) {",
+        "const bool dense = runs_dense(st, f, false);\n    for (uint32_t k = 0; k < count; k++) {",
         "interpreter",
     ),
     Mutation(
@@ -188,11 +188,25 @@ MUTATIONS = [
         "native",
     ),
     Mutation(
-        "the last lane of a partial block is lost",
+        "the last lane of a filtered block is lost",
         EMIT,
         "%%cut = call i32 @llvm.smax.i32(i32 %%after, i32 0)",
         "%%cut = call i32 @llvm.smax.i32(i32 %%after, i32 1)",
         "native",
+    ),
+    Mutation(
+        "the last lane of the tail is lost",
+        EMIT,
+        '"  %%low_ones = lshr i32 %" PRIu32 ", %%cut\\n"',
+        '"  %%cut_more = add i32 %%cut, 1\\n  %%low_ones = lshr i32 %" PRIu32 ", %%cut_more\\n"',
+        "native",
+    ),
+    Mutation(
+        "the mask of a filter is that of the first slice",
+        INTERP,
+        "sb_bit_get(call->active, row + i)",
+        "sb_bit_get(call->active, i)",
+        "interpreter",
     ),
     Mutation(
         "the nulls of another column",

@@ -17,6 +17,7 @@ import struct
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -228,54 +229,59 @@ def same_args(got: tuple, want: tuple) -> bool:
 
 
 def compare(
-    expected: Expected, result: str, operator: str, outcome, table: pa.Table, data_error: type
+    expected: Expected, result: str, operator: str, outcome: Any, table: pa.Table, data_error: type
 ) -> Mismatch | None:
     """The first difference between what CPython gives and an engine's outcome, or None.
 
-    `table` is the input; its column `_row` holds 0, 1, 2 … so that order and kept rows can be told.
+    `table` is the input. Its column `_row` holds 0, 1, 2 … so that order and kept rows can be told; where it has a column
+    `_keep`, the other rows were filtered out before and can neither fail nor come out.
     """
-    row = expected.first_failure()
+    kept = list(range(len(expected.values)))
+    if "_keep" in table.column_names:
+        kept = [i for i, keep in enumerate(column_values(table.column("_keep"))) if keep]
+    row = next((i for i in kept if i in expected.failures), None) if expected.failures else None
     if row is not None:
         return compare_error(outcome.error, row, expected.failures[row], data_error)
     if outcome.error is not None:
         return Mismatch(
             f"error {type(outcome.error).__name__}",
-            f"{describe(outcome.error)}; CPython gives {len(expected.values)} values",
+            f"{describe(outcome.error)}; CPython gives {len(kept)} values",
         )
     out: pa.Table = outcome.table
     names = table.column_names + (["y"] if operator == "with_columns" else [])
     if out.column_names != names:
         return Mismatch("column", f"columns {out.column_names}, expected {names}")
-    rows = column_values(out.column("_row"))
     if operator == "filter":
-        want = [i for i, keep in enumerate(expected.values) if keep]
-        if rows != want:
-            differ = sorted(set(rows) ^ set(want))[:5]
-            return Mismatch(
-                "rows",
-                f"the filter keeps other rows, or in another order; the first that differ: {differ}",
-            )
-        return compare_inputs(out, table, want)
-    if rows != list(range(len(expected.values))):
+        kept = [i for i in kept if expected.values[i]]
+    rows = column_values(out.column("_row"))
+    if rows != kept:
+        differ = sorted(set(rows) ^ set(kept))[:5]
         return Mismatch(
             "rows",
-            f"input rows {rows[:8]}… came out of order or were lost ({len(rows)} of {len(expected.values)})",
+            f"{len(rows)} rows come out, not {len(kept)}, or in another order; not in both: {differ}",
         )
-    column = out.column("y")
-    if column.type == pa.null() and all(v is None for v in expected.values):
-        return compare_inputs(out, table, None)
+    if operator == "with_columns":
+        found = compare_values(out.column("y"), [expected.values[i] for i in kept], kept, result)
+        if found is not None:
+            return found
+    return compare_inputs(out, table, kept)
+
+
+def compare_values(
+    column: pa.ChunkedArray, want: list, rows: list[int], result: str
+) -> Mismatch | None:
+    if column.type == pa.null() and all(v is None for v in want):
+        return None
     if column.type != TYPES[result]:
         return Mismatch("type", f"column type {column.type}, expected {TYPES[result]}")
     got = column_values(column)
-    at = same_bits(got, expected.values, result)
-    if at is not None:
-        g = got[at] if at < len(got) else "nothing"
-        w = expected.values[at] if at < len(expected.values) else "nothing"
-        return Mismatch("value", f"row {at}: {g!r}; CPython gives {w!r}")
-    return compare_inputs(out, table, None)
+    at = same_bits(got, want, result)
+    if at is None:
+        return None
+    return Mismatch("value", f"row {rows[at]}: {got[at]!r}; CPython gives {want[at]!r}")
 
 
-def compare_inputs(out: pa.Table, table: pa.Table, kept: list[int] | None) -> Mismatch | None:
+def compare_inputs(out: pa.Table, table: pa.Table, kept: list[int]) -> Mismatch | None:
     """Input columns come out as they went in."""
     for name in table.column_names:
         before, after = table.column(name), out.column(name)
@@ -284,7 +290,7 @@ def compare_inputs(out: pa.Table, table: pa.Table, kept: list[int] | None) -> Mi
                 "column", f"input column {name} changed its type from {before.type} to {after.type}"
             )
         want = column_values(before)
-        if kept is not None:
+        if len(kept) < len(want):
             want = [want[i] for i in kept]
         at = same_bits(column_values(after), want, "f" if pa.types.is_float64(before.type) else "i")
         if at is not None:

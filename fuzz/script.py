@@ -17,12 +17,18 @@ from fuzz.oracle import Mismatch, compare, expect
 CORPUS = Path(__file__).parent / "corpus"
 
 
-def make_table(params: dict[str, str], rows: list[tuple]) -> pa.Table:
-    """The parameters' columns and `_row`, from row tuples."""
+def make_table(
+    params: dict[str, str], rows: list[tuple], keep: list[bool] | None = None
+) -> pa.Table:
+    """The parameters' columns and `_row`, from row tuples; and `_keep`, if some rows are to be filtered out before."""
     columns = list(zip(*rows, strict=True)) or [()] * len(params)
     arrays = [pa.array(c, ARROW[kind]) for c, kind in zip(columns, params.values(), strict=True)]
     arrays.append(pa.array(range(len(rows)), pa.int64()))
-    return pa.Table.from_arrays(arrays, names=[*params, "_row"])
+    names = [*params, "_row"]
+    if keep is not None:
+        arrays.append(pa.array(keep, pa.bool_()))
+        names.append("_keep")
+    return pa.Table.from_arrays(arrays, names=names)
 
 
 def value_text(value: object) -> str:
@@ -44,9 +50,11 @@ def write(
     operator: str,
     settings: Settings,
     what: str,
+    keep: list[bool] | None = None,
 ) -> str:
     """The text of the script."""
     lines = "".join(f"    {row_text(row)},\n" for row in rows)
+    kept = f"KEEP = {keep!r}\n" if keep is not None else ""
     about = what.replace("\\", "\\\\").replace('"""', "'''").rstrip('"')
     return f'''"""{about}."""
 
@@ -62,7 +70,7 @@ OPERATOR = {operator!r}
 SETTINGS = {{"batch_size": {settings.batch_size}, "threads": {settings.threads}, "tier": {settings.tier!r}, "morsel_rows": {settings.morsel_rows}}}
 ROWS = [
 {lines}]
-
+{kept}
 if __name__ == "__main__":
     from fuzz.script import main
 
@@ -72,7 +80,7 @@ if __name__ == "__main__":
 
 def check(engine: Engine, module: dict, settings: Settings | None = None) -> Mismatch | None:
     """Runs what a script holds; `settings` in place of its own."""
-    table = make_table(module["PARAMS"], module["ROWS"])
+    table = make_table(module["PARAMS"], module["ROWS"], module.get("KEEP"))
     fn, result, operator = module["FUNCTION"], module["RESULT"], module["OPERATOR"]
     expected = expect(fn, module["ROWS"], result, operator)
     outcome = engine.run(fn, table, operator, settings or Settings(**module["SETTINGS"]))

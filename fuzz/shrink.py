@@ -26,6 +26,9 @@ TRIALS_MAX = 1500
 SECONDS_MAX = 25.0
 SIMPLE = ("0", "1", "2", "1.0", "None", "True")
 
+# A row, and whether the filter before the function keeps it; None when there is no such filter.
+Item = tuple[tuple, bool | None]
+
 serial = itertools.count()
 
 
@@ -49,8 +52,10 @@ class Trial:
         self.budget = Budget()
 
     def run(
-        self, source: str, fn: Callable | None, rows: list[tuple], settings: Settings
+        self, source: str, fn: Callable | None, items: list[Item], settings: Settings
     ) -> Mismatch | None:
+        """What still differs, if it differs in the same way."""
+        rows = [row for row, _ in items]
         if not self.budget.spend():
             return None
         f = self.function
@@ -65,7 +70,8 @@ class Trial:
             return None
         if not self.plausible(expected):
             return None
-        table = script.make_table(f.params, rows)
+        keep = [kept for _, kept in items] if items and items[0][1] is not None else None
+        table = script.make_table(f.params, rows, keep)
         outcome = self.engine.run(fn, table, f.operator, settings)
         found = compare(expected, f.result, f.operator, outcome, table, self.engine.data_error)
         return found if found is not None and found.what == self.what else None
@@ -84,22 +90,22 @@ class Trial:
         return not about_type or any(v is not None for v in expected.values)
 
 
-def shrink_case(engine: Engine, finding) -> tuple[str, list[tuple], Settings, Mismatch]:
+def shrink_case(engine: Engine, finding) -> tuple[str, list[Item], Settings, Mismatch]:
     """The smallest source, rows and settings found, and what differs there. The original if it does not differ alone."""
     case = finding.case
     trial = Trial(engine, finding)
-    source, rows, settings, mismatch = (
-        case.function.source,
-        case.rows,
-        case.settings,
-        finding.mismatch,
-    )
+    source, settings, mismatch = case.function.source, case.settings, finding.mismatch
+    rows: list[Item] = list(zip(case.rows, case.keep or [None] * len(case.rows), strict=True))
     fn: Callable | None = None
     again = trial.run(source, None, rows, settings)
     if again is None:
         fn = case.fn  # differs only as the function it was: another road of capture
         if trial.run(source, fn, rows, settings) is None:
             return source, rows, settings, mismatch
+    unfiltered = [(row, None) for row, _ in rows]
+    found = trial.run(source, fn, unfiltered, settings) if case.keep is not None else None
+    if found:
+        rows, mismatch = unfiltered, found
     rows, mismatch = shrink_rows(trial, source, fn, rows, settings, mismatch)
     settings, mismatch = shrink_settings(trial, source, fn, rows, settings, mismatch)
     if fn is None:
@@ -109,7 +115,7 @@ def shrink_case(engine: Engine, finding) -> tuple[str, list[tuple], Settings, Mi
     return source, rows, settings, mismatch
 
 
-def shrink_rows(trial, source, fn, rows, settings, mismatch) -> tuple[list[tuple], Mismatch]:
+def shrink_rows(trial, source, fn, rows, settings, mismatch) -> tuple[list[Item], Mismatch]:
     size = max(1, len(rows) // 2)
     while True:
         start, changed = 0, False

@@ -58,26 +58,34 @@ class PlainEngine:
     def run(self, fn: Callable, table: pa.Table, operator: str, settings: Settings) -> Outcome:
         names = list(fn.__code__.co_varnames[: fn.__code__.co_argcount])
         rows = list(zip(*(column_values(table.column(n)) for n in names), strict=True))
+        keep = [True] * len(rows)
+        if "_keep" in table.column_names:
+            keep = self.kept(column_values(table.column("_keep")))
         counts = Counts("compiled", len(rows), len(rows), 0, {"overflow": len(rows) // 10})
         out: list = []
         for at, row in enumerate(rows):
+            if not keep[at]:
+                continue
             try:
                 value = self.unwrap(fn(*(self.wrap(v) for v in row)))
             except Exception as e:
                 return Outcome(None, self.fail(e, at), counts)
             if operator == "filter":
-                out.append(bool(value))
+                keep[at] = bool(value)
                 continue
             got, failure = convert(value, self.result)
             if failure is not None:
                 kind = PlainOverflow if failure.why == "overflow" else PlainDataError
                 return Outcome(None, self.fail(kind("does not fit"), at), counts)
             out.append(got)
-        return Outcome(self.finish(table, out, operator), None, counts)
+        return Outcome(self.finish(table.filter(pa.array(keep, pa.bool_())), out, operator), None, counts)
+
+    def kept(self, keep: list[bool]) -> list[bool]:
+        return keep
 
     def finish(self, table: pa.Table, out: list, operator: str) -> pa.Table:
         if operator == "filter":
-            return table.filter(pa.array(out, pa.bool_()))
+            return table
         return table.append_column("y", pa.array(out, TYPES[self.result]))
 
     def refusal(self, fn: Callable, table: pa.Table) -> str:
@@ -225,6 +233,13 @@ class SwappedRows(PlainEngine):
         return outcome
 
 
+class RunsFilteredRows(PlainEngine):
+    """A row that was filtered out still fails."""
+
+    def kept(self, keep: list[bool]) -> list[bool]:
+        return [True] * len(keep)
+
+
 class KeepsNone(PlainEngine):
     """A filter that keeps a row whose answer is None."""
 
@@ -234,7 +249,7 @@ class KeepsNone(PlainEngine):
 
 WRONG = [
     Wrapping, Truncating, Modulo, Rounded, LostMinusZero, NullIsNan, RowOffByOne, RowOfBatch, WrongArguments, WrongType,
-    NoNote, ClampedResult, LostTail, SwappedRows, KeepsNone,
+    NoNote, ClampedResult, LostTail, SwappedRows, RunsFilteredRows, KeepsNone,
 ]  # fmt: skip
 
 
