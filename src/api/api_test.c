@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "front/front_vectors.h"
+#include "front/front_vectors.inc"
 #include "sabot.h"
 
 #define ROWS 10
