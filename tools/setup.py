@@ -131,18 +131,22 @@ class Python(NamedTuple):
         return ".".join(str(part) for part in self.version)
 
 
+HINT_NETWORK = "\nIt needs a network; when there is none, that is why. Call again to go on."
+
+
 def say(text: str) -> None:
     print("setup: " + text, flush=True)
 
 
-def run(command: Sequence[str], env: dict[str, str] | None = None) -> None:
-    """Runs a command; its output is shown only when it fails."""
+def run(command: Sequence[str], env: dict[str, str] | None = None, hint: str = "") -> None:
+    """Runs a command; its output is shown only when it fails, and then the hint."""
     result = subprocess.run(
         command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if result.returncode != 0:
         sys.stdout.write(result.stdout[-20000:])
-        raise SetupError(f"failed ({result.returncode}): {shlex.join(command)}")
+        sys.stdout.flush()
+        raise SetupError(f"failed ({result.returncode}): {shlex.join(command)}{hint}")
 
 
 # --- Pythons ----------------------------------------------------------------------------------------------------------
@@ -269,8 +273,8 @@ def install_packages(names: Sequence[str]) -> None:
             )
     say("installing Debian packages: " + " ".join(missing))
     env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    run([*prefix, "apt-get", "update"], env)
-    run(prefix + install, env)
+    run([*prefix, "apt-get", "update"], env, HINT_NETWORK)
+    run(prefix + install, env, HINT_NETWORK)
 
 
 # --- environments -----------------------------------------------------------------------------------------------------
@@ -281,15 +285,19 @@ def venv_dir(python: Python, oldest: Python) -> Path:
 
 
 def ensure_venv(python: Python, folder: Path) -> Path:
-    """Makes the environment, or brings it up to requirements.txt; gives its folder."""
+    """Makes the environment, or brings it up to requirements.txt; gives its folder.
+
+    The stamp is there only while the environment is whole: one left half made, or moved, is made again.
+    """
     requirements = ROOT / "requirements.txt"
     stamp = folder / ".sabot-stamp"
     key = python.name + " " + hashlib.sha256(requirements.read_bytes()).hexdigest()
     inside = folder / "bin" / "python"
-    if inside.exists() and stamp.exists() and stamp.read_text() == key:
+    usable = stamp.exists() and made_here(folder) and probe_venv(inside) == python.version
+    if usable and stamp.read_text() == key:
         return folder
-    existing = probe_venv(inside)
-    if existing != python.version:
+    stamp.unlink(missing_ok=True)
+    if not usable:
         if (folder / "pyvenv.cfg").exists():
             shutil.rmtree(folder)
         say(f"making {folder.name} with {python.path}")
@@ -304,9 +312,18 @@ def ensure_venv(python: Python, folder: Path) -> Path:
         "--quiet",
         "--no-deps",
     ]
-    run([*pip, "-r", str(requirements)])
+    run([*pip, "-r", str(requirements)], hint=HINT_NETWORK)
     stamp.write_text(key)
     return folder
+
+
+def made_here(folder: Path) -> bool:
+    """Whether the environment was made under the name it has now; its programs hold that name."""
+    config = folder / "pyvenv.cfg"
+    if not config.exists():
+        return False
+    lines = config.read_text().splitlines()
+    return any(line.startswith("command = ") and line.endswith(f" {folder}") for line in lines)
 
 
 def probe_venv(inside: Path) -> tuple[int, int] | None:
@@ -439,6 +456,9 @@ def main() -> int:
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("setup: interrupted; call again to go on", file=sys.stderr)
+        return 130
     return 0
 
 
