@@ -576,12 +576,8 @@ class Writer:
     def loop(self, pad: str, depth: int) -> list[str]:
         rng = self.rng
         for name, var in list(self.scope.items()):
-            if (
-                var.tags == "i"
-                and name not in self.params
-                and name not in self.protected
-                and rng.random() < 0.3
-            ):
+            own = name not in self.params and name not in self.protected
+            if var.tags == "i" and own and not self.loops and rng.random() < 0.3:
                 self.scope[name] = replace(var, tags="fi")
         before_header = dict(self.scope)
         lines, head, first, turns, bound = (
