@@ -21,19 +21,16 @@ typedef struct ext_state {
 } ext_state;
 
 typedef struct ext_session {
-    PyObject_HEAD
-    sabot_session *session;
+    PyObject_HEAD sabot_session *session;
 } ext_session;
 
 typedef struct ext_function {
-    PyObject_HEAD
-    ext_session *owner;
+    PyObject_HEAD ext_session *owner;
     sabot_function *function;
 } ext_function;
 
 typedef struct ext_plan {
-    PyObject_HEAD
-    ext_session *owner;
+    PyObject_HEAD ext_session *owner;
     sabot_plan *plan;
 } ext_plan;
 
@@ -42,13 +39,16 @@ ext_state *ext_state_of_type(PyTypeObject *type);
 PyObject *ext_call_helper(ext_state *state, const char *name, PyObject *args);
 /* Sets the Python exception for a failed call; always NULL. */
 PyObject *ext_raise(ext_state *state, const sabot_error *err);
+/* The same with sabot._lane.<helper>(status, message) to make it. */
+PyObject *ext_raise_as(ext_state *state, const char *helper, const sabot_error *err);
 PyObject *ext_text(char *text); /* str of an engine's text, which is freed */
 
 /* Arrow capsules (the PyCapsule protocol). ext_schema_borrow: the schema inside obj's __arrow_c_schema__ capsule; *keeper is a new
  * reference that keeps it alive. */
 const struct ArrowSchema *ext_schema_borrow(PyObject *obj, PyObject **keeper);
-PyObject *ext_schema_capsule(struct ArrowSchema *schema); /* takes what schema holds, even on failure */
-PyObject *ext_array_capsule(struct ArrowArray *array);    /* likewise */
+PyObject *
+ext_schema_capsule(struct ArrowSchema *schema); /* takes what schema holds, even on failure */
+PyObject *ext_array_capsule(struct ArrowArray *array); /* likewise */
 /* Moves the stream out of obj.__arrow_c_stream__(). */
 int ext_stream_take(PyObject *obj, struct ArrowArrayStream *out);
 /* Moves array and schema out of obj.__arrow_c_array__(). */

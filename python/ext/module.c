@@ -3,15 +3,13 @@
 
 static struct PyModuleDef ext_module;
 
-ext_state *
-ext_state_of_type(PyTypeObject *type)
+ext_state *ext_state_of_type(PyTypeObject *type)
 {
     PyObject *module = PyType_GetModule(type);
     return module != NULL ? PyModule_GetState(module) : NULL;
 }
 
-PyObject *
-ext_call_helper(ext_state *state, const char *name, PyObject *args)
+PyObject *ext_call_helper(ext_state *state, const char *name, PyObject *args)
 {
     PyObject *result = NULL;
     if (args == NULL) {
@@ -20,8 +18,7 @@ ext_call_helper(ext_state *state, const char *name, PyObject *args)
     if (state->helpers == NULL) {
         state->helpers = PyImport_ImportModule("sabot._lane");
     }
-    PyObject *helper =
-        state->helpers != NULL ? PyObject_GetAttrString(state->helpers, name) : NULL;
+    PyObject *helper = state->helpers != NULL ? PyObject_GetAttrString(state->helpers, name) : NULL;
     if (helper != NULL) {
         result = PyObject_CallObject(helper, args);
         Py_DECREF(helper);
@@ -30,11 +27,13 @@ ext_call_helper(ext_state *state, const char *name, PyObject *args)
     return result;
 }
 
-PyObject *
-ext_raise(ext_state *state, const sabot_error *err)
+PyObject *ext_raise_as(ext_state *state, const char *helper, const sabot_error *err)
 {
-    PyObject *error = ext_call_helper(
-        state, "error_of_status", Py_BuildValue("(is)", (int)err->status, err->message));
+    /* The text may quote bytes of the user's that are no UTF-8, or be cut within a letter. */
+    PyObject *message =
+        PyUnicode_DecodeUTF8(err->message, (Py_ssize_t)strlen(err->message), "replace");
+    PyObject *args = message != NULL ? Py_BuildValue("(iN)", (int)err->status, message) : NULL;
+    PyObject *error = ext_call_helper(state, helper, args);
     if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_DECREF(error);
@@ -42,8 +41,12 @@ ext_raise(ext_state *state, const sabot_error *err)
     return NULL;
 }
 
-PyObject *
-ext_text(char *text)
+PyObject *ext_raise(ext_state *state, const sabot_error *err)
+{
+    return ext_raise_as(state, "error_of_status", err);
+}
+
+PyObject *ext_text(char *text)
 {
     PyObject *result = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
     sabot_text_free(text);
@@ -52,8 +55,7 @@ ext_text(char *text)
 
 /* --- capsules --------------------------------------------------------------------------------------------------------- */
 
-static void
-free_schema_capsule(PyObject *capsule)
+static void free_schema_capsule(PyObject *capsule)
 {
     struct ArrowSchema *schema = PyCapsule_GetPointer(capsule, "arrow_schema");
     if (schema != NULL && schema->release != NULL) {
@@ -62,8 +64,7 @@ free_schema_capsule(PyObject *capsule)
     PyMem_Free(schema);
 }
 
-static void
-free_array_capsule(PyObject *capsule)
+static void free_array_capsule(PyObject *capsule)
 {
     struct ArrowArray *array = PyCapsule_GetPointer(capsule, "arrow_array");
     if (array != NULL && array->release != NULL) {
@@ -72,8 +73,7 @@ free_array_capsule(PyObject *capsule)
     PyMem_Free(array);
 }
 
-PyObject *
-ext_schema_capsule(struct ArrowSchema *schema)
+PyObject *ext_schema_capsule(struct ArrowSchema *schema)
 {
     struct ArrowSchema *moved = PyMem_Malloc(sizeof(*moved));
     PyObject *capsule = NULL;
@@ -91,8 +91,7 @@ ext_schema_capsule(struct ArrowSchema *schema)
     return capsule;
 }
 
-PyObject *
-ext_array_capsule(struct ArrowArray *array)
+PyObject *ext_array_capsule(struct ArrowArray *array)
 {
     struct ArrowArray *moved = PyMem_Malloc(sizeof(*moved));
     PyObject *capsule = NULL;
@@ -110,8 +109,7 @@ ext_array_capsule(struct ArrowArray *array)
     return capsule;
 }
 
-const struct ArrowSchema *
-ext_schema_borrow(PyObject *obj, PyObject **keeper)
+const struct ArrowSchema *ext_schema_borrow(PyObject *obj, PyObject **keeper)
 {
     PyObject *capsule = PyObject_CallMethod(obj, "__arrow_c_schema__", NULL);
     if (capsule == NULL) {
@@ -126,8 +124,7 @@ ext_schema_borrow(PyObject *obj, PyObject **keeper)
     return schema;
 }
 
-int
-ext_stream_take(PyObject *obj, struct ArrowArrayStream *out)
+int ext_stream_take(PyObject *obj, struct ArrowArrayStream *out)
 {
     PyObject *capsule = PyObject_CallMethod(obj, "__arrow_c_stream__", NULL);
     if (capsule == NULL) {
@@ -142,8 +139,7 @@ ext_stream_take(PyObject *obj, struct ArrowArrayStream *out)
     return stream != NULL ? 0 : -1;
 }
 
-int
-ext_array_take(PyObject *obj, struct ArrowArray *array, struct ArrowSchema *schema)
+int ext_array_take(PyObject *obj, struct ArrowArray *array, struct ArrowSchema *schema)
 {
     PyObject *pair = PyObject_CallMethod(obj, "__arrow_c_array__", NULL);
     if (pair == NULL) {
@@ -169,8 +165,7 @@ ext_array_take(PyObject *obj, struct ArrowArray *array, struct ArrowSchema *sche
 
 /* --- the module ---------------------------------------------------------------------------------------------------------- */
 
-static int
-module_exec(PyObject *module)
+static int module_exec(PyObject *module)
 {
     ext_state *state = PyModule_GetState(module);
     if (ext_add_session(module, state) < 0 || ext_add_plan(module, state) < 0 ||
@@ -180,8 +175,7 @@ module_exec(PyObject *module)
     return PyModule_AddStringConstant(module, "__version__", sabot_version());
 }
 
-static int
-module_traverse(PyObject *module, visitproc visit, void *arg)
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     ext_state *state = PyModule_GetState(module);
     Py_VISIT(state->session_type);
@@ -192,8 +186,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     return 0;
 }
 
-static int
-module_clear(PyObject *module)
+static int module_clear(PyObject *module)
 {
     ext_state *state = PyModule_GetState(module);
     Py_CLEAR(state->session_type);
@@ -204,8 +197,7 @@ module_clear(PyObject *module)
     return 0;
 }
 
-static void
-module_free(void *module)
+static void module_free(void *module)
 {
     (void)module_clear(module);
 }
@@ -231,8 +223,7 @@ static struct PyModuleDef ext_module = {
 
 PyMODINIT_FUNC PyInit__core(void); /* the loader finds it by name */
 
-PyMODINIT_FUNC
-PyInit__core(void)
+PyMODINIT_FUNC PyInit__core(void)
 {
     return PyModuleDef_Init(&ext_module);
 }

@@ -5,8 +5,7 @@
 
 /* --- Session ---------------------------------------------------------------------------------------------------------- */
 
-static PyObject *
-session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"helper_path", "compile_ms_max", "cpu_level", NULL};
     sabot_session_options options = {0};
@@ -25,21 +24,17 @@ session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-static void
-session_dealloc(PyObject *object)
+static void session_dealloc(PyObject *object)
 {
     ext_session *self = (ext_session *)object;
     PyTypeObject *type = Py_TYPE(self);
     sabot_session *session = self->session;
-    Py_BEGIN_ALLOW_THREADS
-    sabot_session_free(session);
-    Py_END_ALLOW_THREADS
-    type->tp_free(self);
+    Py_BEGIN_ALLOW_THREADS sabot_session_free(session);
+    Py_END_ALLOW_THREADS type->tp_free(self);
     Py_DECREF(type);
 }
 
-static PyObject *
-session_stats(PyObject *object, PyObject *unused)
+static PyObject *session_stats(PyObject *object, PyObject *unused)
 {
     (void)unused;
     sabot_error err;
@@ -72,8 +67,7 @@ static PyType_Spec session_spec = {
 
 /* --- Function ----------------------------------------------------------------------------------------------------------- */
 
-static PyObject *
-function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"session", "blob", "schema", "compile_off", NULL};
     ext_state *state = ext_state_of_type(type);
@@ -110,8 +104,7 @@ out:
     return (PyObject *)self;
 }
 
-static void
-function_dealloc(PyObject *object)
+static void function_dealloc(PyObject *object)
 {
     ext_function *self = (ext_function *)object;
     PyTypeObject *type = Py_TYPE(self);
@@ -121,8 +114,7 @@ function_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-static PyObject *
-function_report(PyObject *object, PyObject *unused)
+static PyObject *function_report(PyObject *object, PyObject *unused)
 {
     (void)unused;
     sabot_error err;
@@ -133,8 +125,7 @@ function_report(PyObject *object, PyObject *unused)
     return ext_text(json);
 }
 
-static PyObject *
-function_text(PyObject *object, PyObject *what)
+static PyObject *function_text(PyObject *object, PyObject *what)
 {
     ext_function *self = (ext_function *)object;
     sabot_error err;
@@ -144,15 +135,14 @@ function_text(PyObject *object, PyObject *what)
     if (name == NULL) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = sabot_function_text(self->owner->session, self->function, name, &text, &err);
-    Py_END_ALLOW_THREADS
-    return status == SABOT_OK ? ext_text(text)
-                              : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+    Py_BEGIN_ALLOW_THREADS status =
+        sabot_function_text(self->owner->session, self->function, name, &text, &err);
+    Py_END_ALLOW_THREADS return status == SABOT_OK
+        ? ext_text(text)
+        : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
 }
 
-static PyObject *
-function_params(PyObject *object, void *closure)
+static PyObject *function_params(PyObject *object, void *closure)
 {
     (void)closure;
     const sabot_function *function = ((ext_function *)object)->function;
@@ -170,15 +160,13 @@ function_params(PyObject *object, void *closure)
     return result;
 }
 
-static PyObject *
-function_compiled(PyObject *object, void *closure)
+static PyObject *function_compiled(PyObject *object, void *closure)
 {
     (void)closure;
     return PyBool_FromLong(sabot_function_is_compiled(((ext_function *)object)->function));
 }
 
-static PyObject *
-function_result_format(PyObject *object, void *closure)
+static PyObject *function_result_format(PyObject *object, void *closure)
 {
     (void)closure;
     return PyUnicode_FromString(sabot_function_result_format(((ext_function *)object)->function));
@@ -215,8 +203,7 @@ static PyType_Spec function_spec = {
 
 /* --- Plan ----------------------------------------------------------------------------------------------------------------- */
 
-static PyObject *
-plan_wrap(PyTypeObject *type, PyObject *owner, sabot_plan *plan)
+static PyObject *plan_wrap(PyTypeObject *type, PyObject *owner, sabot_plan *plan)
 {
     ext_plan *self = (ext_plan *)type->tp_alloc(type, 0);
     if (self == NULL) {
@@ -228,8 +215,7 @@ plan_wrap(PyTypeObject *type, PyObject *owner, sabot_plan *plan)
     return (PyObject *)self;
 }
 
-static PyObject *
-plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"session", "source_text", "schema", NULL};
     ext_state *state = ext_state_of_type(type);
@@ -253,8 +239,7 @@ plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return status == SABOT_OK ? plan_wrap(type, owner, plan) : ext_raise(state, &err);
 }
 
-static void
-plan_dealloc(PyObject *object)
+static void plan_dealloc(PyObject *object)
 {
     ext_plan *self = (ext_plan *)object;
     PyTypeObject *type = Py_TYPE(self);
@@ -265,8 +250,7 @@ plan_dealloc(PyObject *object)
 }
 
 /* Names of a sequence as C strings, borrowed from `fast`; NULL with an exception. PyMem_Free the result. */
-static const char **
-names_of(PyObject *fast)
+static const char **names_of(PyObject *fast)
 {
     Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
     const char **names = PyMem_Malloc(sizeof(*names) * ((size_t)count + 1));
@@ -284,8 +268,7 @@ names_of(PyObject *fast)
     return names;
 }
 
-static sabot_function **
-functions_of(const ext_state *state, PyObject *fast)
+static sabot_function **functions_of(const ext_state *state, PyObject *fast)
 {
     Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
     sabot_function **functions = PyMem_Malloc(sizeof(*functions) * ((size_t)count + 1));
@@ -305,8 +288,7 @@ functions_of(const ext_state *state, PyObject *fast)
     return functions;
 }
 
-static PyObject *
-plan_with_columns(PyObject *object, PyObject *args)
+static PyObject *plan_with_columns(PyObject *object, PyObject *args)
 {
     ext_plan *self = (ext_plan *)object;
     ext_state *state = ext_state_of_type(Py_TYPE(object));
@@ -340,8 +322,7 @@ plan_with_columns(PyObject *object, PyObject *args)
     return result;
 }
 
-static PyObject *
-plan_filter(PyObject *object, PyObject *function)
+static PyObject *plan_filter(PyObject *object, PyObject *function)
 {
     ext_plan *self = (ext_plan *)object;
     ext_state *state = ext_state_of_type(Py_TYPE(object));
@@ -358,8 +339,7 @@ plan_filter(PyObject *object, PyObject *function)
     return plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
 }
 
-static PyObject *
-plan_select(PyObject *object, PyObject *names_arg)
+static PyObject *plan_select(PyObject *object, PyObject *names_arg)
 {
     ext_plan *self = (ext_plan *)object;
     sabot_plan *plan = NULL;
@@ -370,16 +350,15 @@ plan_select(PyObject *object, PyObject *names_arg)
         Py_XDECREF(fast);
         return NULL;
     }
-    sabot_status status = sabot_plan_select(self->plan, (int32_t)PySequence_Fast_GET_SIZE(fast),
-                                            names, &plan, &err);
+    sabot_status status =
+        sabot_plan_select(self->plan, (int32_t)PySequence_Fast_GET_SIZE(fast), names, &plan, &err);
     PyMem_Free((void *)names);
     Py_DECREF(fast);
     return status == SABOT_OK ? plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan)
                               : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
 }
 
-static PyObject *
-plan_batch(PyObject *object, PyObject *args)
+static PyObject *plan_batch(PyObject *object, PyObject *args)
 {
     ext_plan *self = (ext_plan *)object;
     const char *label = NULL;
@@ -398,15 +377,13 @@ plan_batch(PyObject *object, PyObject *args)
             return NULL;
         }
     }
-    sabot_status status =
-        sabot_plan_batch(self->plan, label, schema, is_filter != 0, &plan, &err);
+    sabot_status status = sabot_plan_batch(self->plan, label, schema, is_filter != 0, &plan, &err);
     Py_XDECREF(keeper);
     return status == SABOT_OK ? plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan)
                               : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
 }
 
-static PyObject *
-plan_schema(PyObject *object, PyObject *unused)
+static PyObject *plan_schema(PyObject *object, PyObject *unused)
 {
     (void)unused;
     struct ArrowSchema schema = {0};
@@ -424,8 +401,7 @@ plan_schema(PyObject *object, PyObject *unused)
     return ext_schema_capsule(&schema);
 }
 
-static PyObject *
-plan_explain(PyObject *object, PyObject *unused)
+static PyObject *plan_explain(PyObject *object, PyObject *unused)
 {
     (void)unused;
     sabot_error err;
@@ -463,8 +439,7 @@ static PyType_Spec plan_spec = {
 
 /* --- adding --------------------------------------------------------------------------------------------------------------- */
 
-static PyTypeObject *
-add_type(PyObject *module, PyType_Spec *spec)
+static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
     if (type != NULL && PyModule_AddType(module, (PyTypeObject *)type) < 0) {
@@ -473,16 +448,14 @@ add_type(PyObject *module, PyType_Spec *spec)
     return (PyTypeObject *)type;
 }
 
-int
-ext_add_session(PyObject *module, ext_state *state)
+int ext_add_session(PyObject *module, ext_state *state)
 {
     state->session_type = add_type(module, &session_spec);
     state->function_type = state->session_type != NULL ? add_type(module, &function_spec) : NULL;
     return state->function_type != NULL ? 0 : -1;
 }
 
-int
-ext_add_plan(PyObject *module, ext_state *state)
+int ext_add_plan(PyObject *module, ext_state *state)
 {
     state->plan_type = add_type(module, &plan_spec);
     return state->plan_type != NULL ? 0 : -1;

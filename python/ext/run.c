@@ -166,13 +166,7 @@ static PyObject *raise_failure(ext_run *self, ext_state *state, const sabot_erro
 /* Raises what went wrong in the run itself; NULL always. */
 static PyObject *raise_run(ext_state *state, const sabot_error *err)
 {
-    PyObject *error = ext_call_helper(state, "error_of_run",
-                                      Py_BuildValue("(is)", (int)err->status, err->message));
-    if (error != NULL) {
-        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        Py_DECREF(error);
-    }
-    return NULL;
+    return ext_raise_as(state, "error_of_run", err);
 }
 
 static PyObject *pair_of(struct ArrowSchema *schema, struct ArrowArray *array)

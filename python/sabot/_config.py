@@ -15,14 +15,14 @@ Value = int | str
 class _Setting(NamedTuple):
     default: Value
     choices: tuple[str, ...]  # of a text; empty for a number
-    least: int
+    most: int
     doc: str
 
 
 _SETTINGS: dict[str, _Setting] = {
     "compile": _Setting("auto", ("auto", "off"), 0, "whether functions are compiled"),
-    "morsel_rows": _Setting(0, (), 0, "rows a worker takes at a time; 0: the engine's choice"),
-    "threads": _Setting(0, (), 0, "native worker threads; 0: one a processor"),
+    "morsel_rows": _Setting(0, (), 2**24, "rows a worker takes at a time; 0: the engine's choice"),
+    "threads": _Setting(0, (), 256, "native worker threads; 0: one a processor"),
     "tier": _Setting(
         "auto", ("auto", "interpreter", "native"), 0, "which code runs a compiled function"
     ),
@@ -37,9 +37,17 @@ def _check(name: str, value: object) -> Value:
             choices = ", ".join(map(repr, setting.choices))
             raise PlanError(f"{name}={value!r}: it is one of {choices}")
         return str(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not setting.least <= value < 2**31:
-        raise PlanError(f"{name}={value!r}: it is a whole number from {setting.least} on")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= setting.most:
+        raise PlanError(f"{name}={_cut(value)}: it is a whole number from 0 to {setting.most}")
     return value
+
+
+def _cut(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python prints
+        text = "a large number"
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _from_environment(name: str) -> tuple[Value, str] | None:
@@ -52,7 +60,7 @@ def _from_environment(name: str) -> tuple[Value, str] | None:
         try:
             value = int(text)
         except ValueError:
-            raise PlanError(f"{variable}={text!r}: it is a whole number") from None
+            raise PlanError(f"{variable}={_cut(text)}: it is a whole number") from None
     return _check(name, value), f"environment {variable}"
 
 

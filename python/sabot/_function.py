@@ -26,13 +26,14 @@ _BLOB_BOOL = blob_annotation(Annotation(bool, optional=False, known=True))
 
 
 class Scalar(NamedTuple):
-    """A scalar function of the plan."""
+    """A scalar function of the plan; `told`: the type of its result is known."""
 
     captured: Captured
     core: _core.Function
     positional_count: int
     keywords: tuple[str, ...] | None
     kind_rule: str
+    told: bool
 
     def binding(self, operator: str, *, truth: bool = False) -> Binding:
         """What the engine needs to call it; `operator` begins the text of its place, `truth` is for a filter."""
@@ -49,11 +50,15 @@ def bind(
     operator: str,
     declared: pa.Schema | None = None,
 ) -> Scalar | BatchBinding:
-    """Tells a function's kind and binds it to the columns of `schema` (None: not known before the run)."""
+    """Tells a function's kind and binds it to the columns of `schema` (None: not known before the run).
+
+    operator: the method it was given to, or "explain", which takes every kind and results of any type.
+    """
     if not callable(fn):
         raise PlanError(f"{operator} takes a function, not {type(fn).__name__}")
     captured = capture(fn)
-    kind = kind_of(captured, schema.names if schema is not None else (), operator)
+    kind_operator = "filter" if operator == "explain" else operator
+    kind = kind_of(captured, schema.names if schema is not None else (), kind_operator)
     if kind.error is not None:
         if schema is None and kind.row in ("unknown_column", "untold_column"):
             raise PlanError(_too_early(captured, operator))
@@ -91,8 +96,13 @@ def bind_scalar(captured: Captured, schema: pa.Schema | None, operator: str, rul
         )
     if schema is None:
         raise PlanError(_too_early(captured, operator))
-    core = _typed(captured, schema, operator)
     params = captured.params or ()
+    for param in params:
+        if schema.names.count(param.name) > 1:
+            raise PlanError(
+                f"{captured.name}: there is more than one column {param.name!r}; rename"
+            )
+    core, told = _typed(captured, schema, operator)
     bound = [index for index, _ in core.params]
     positional = 0
     while (
@@ -102,27 +112,27 @@ def bind_scalar(captured: Captured, schema: pa.Schema | None, operator: str, rul
     ):
         positional += 1
     keywords = tuple(params[index].name for index in bound[positional:])
-    return Scalar(captured, core, positional, keywords or None, rule)
+    return Scalar(captured, core, positional, keywords or None, rule, told)
 
 
-def _typed(captured: Captured, schema: pa.Schema, operator: str) -> _core.Function:
-    """The function with the type of its result. A filter wants the truth of any result, so there it need not be known."""
+def _typed(captured: Captured, schema: pa.Schema, operator: str) -> tuple[_core.Function, bool]:
+    """The function, and whether the type of its result could be told. A filter wants the truth of any result."""
     blob = captured.blob if captured.blob is not None else _refused_blob(captured)
     try:
         core = _core_function(blob, schema)
         if operator != "filter" or core.compiled or core.result_format in ("l", "g", "b"):
-            return core
+            return core, True
     except TypeMismatchError as error:
         if operator != "filter" or "return" in captured.annotations:
             raise
         refusal = Refusal("type", str(error).partition(": ")[2], 0, 0, 0, 0)
-        return _core_function(_refused_blob(captured, refusal, bool), schema)
+        return _core_function(_refused_blob(captured, refusal, bool), schema), False
     except UnknownColumnError:
         raise
     except PlanError:
-        if operator != "filter":
+        if operator not in ("filter", "explain"):
             raise
-    return _core_function(_as_truth(blob), schema)
+    return _core_function(_as_truth(blob), schema), False
 
 
 def _as_truth(blob: bytes) -> bytes:

@@ -63,12 +63,17 @@ class Report:
         self.can_raise: bool = facts.get("can_raise", True)
         self.reasons: list[Reason] = [self._reason(reason) for reason in facts.get("reasons", ())]
         if self._core is None:
-            hint = "For speed name its parameters after columns and give a value a row (with_columns)"
+            hint = (
+                "For speed name its parameters after columns and give a value a row (with_columns)"
+            )
             self.reasons.append(Reason(*_BATCH, captured.file, captured.first_line, 0, 0, 0, hint))
-        if self._core is not None:
+        if isinstance(bound, Scalar):
             types = {field.name: field.type for field in schema}
             args = ", ".join(f"{name}: {types[name]}" for name in facts["params"])
-            self.signature: str = f"{self.name}({args}) -> {facts['result']}"
+            result = facts["result"] if bound.told else "?"
+            self.signature: str = f"{self.name}({args}) -> {result}"
+            if not bound.told:
+                self.reasons.append(Reason(*_UNTOLD, captured.file, 0, 0, 0, 0, _UNTOLD_HINT))
         else:
             self.signature = f"{self.name}(batch) -> ?"
         native = facts.get("native") == "ready"
@@ -110,9 +115,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        names = (
-            "name mode kind signature reads pure can_raise compile_ms rows rows_left ns_per_row"
-        )
+        names = "name mode kind signature reads pure can_raise compile_ms rows rows_left ns_per_row"
         plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
         plain["reasons"] = [reason._asdict() for reason in self.reasons]
         for name in ("lanes", "cpu", "native", "native_error", "rows_native", "rows_interpreter"):
@@ -157,7 +160,7 @@ class Report:
             shown = text.strip()
             start = reason.col - (len(text) - len(text.lstrip()))
             end = reason.end_col - (len(text) - len(text.lstrip()))
-            if reason.end_line != reason.line:
+            if reason.end_line > reason.line:
                 end = len(shown)
             lines.append(place + shown)
             if end > start >= 0:
@@ -168,6 +171,8 @@ class Report:
         return lines
 
 
+_UNTOLD = ("result_type", "the result's type cannot be told")
+_UNTOLD_HINT = "Add a return annotation, such as -> int"
 _BATCH = ("batch", "a batch function runs in CPython, batch by batch")
 
 
@@ -176,9 +181,7 @@ def _characters(line: str | None, column: int) -> int:
     return len(line.encode()[:column].decode(errors="replace")) if line is not None else column
 
 
-def explain(
-    fn: Callable[..., object], schema: pa.Schema | Mapping[str, pa.DataType]
-) -> Report:
+def explain(fn: Callable[..., object], schema: pa.Schema | Mapping[str, pa.DataType]) -> Report:
     """Tells how a function would run on columns of these types, without running it.
 
     Parameters:
@@ -190,14 +193,20 @@ def explain(
 
     Raises:
         UnknownColumnError: a parameter is no column.
-        PlanError, TypeMismatchError: the result's type cannot be told, or returns have no common type.
+        TypeMismatchError: returns have no common type, or the annotation says another.
+        PlanError: what was given is no function or no schema.
 
     >>> import pyarrow as pa, sabot as sb
     >>> sb.explain(lambda a, b: a * b, {"a": pa.int64(), "b": pa.float64()}).mode
     'compiled'
     """
-    columns = schema if isinstance(schema, pa.Schema) else pa.schema(list(schema.items()))
-    captured = capture(fn)
-    tells = [p for p in captured.params or () if not p.has_default]
-    operator = "with_columns" if all(p.name in columns.names for p in tells) and tells else "map"
-    return Report(captured, bind(fn, columns, operator), columns)
+    return Report(capture(fn), bind(fn, columns := _columns(schema), "explain"), columns)
+
+
+def _columns(schema: object) -> pa.Schema:
+    if isinstance(schema, pa.Schema):
+        return schema
+    try:
+        return pa.schema(list(dict(schema).items()))  # pyright: ignore
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise PlanError(f"explain takes a pyarrow.Schema or {{name: type}}: {error}") from None

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sabot import _config, _core
 from sabot._engine import session
-from sabot._errors import PlanError, StateError, UnknownColumnError, suggest
+from sabot._errors import PlanError, SabotError, StateError, UnknownColumnError, suggest
 from sabot._function import Scalar, bind
 from sabot._guards import tracing_active
 from sabot._lane import import_batch
@@ -85,8 +85,11 @@ class Stream:
             table = pa.Table.from_batches([given])
         elif not isinstance(given, pa.Table):
             raise PlanError(f"from_table takes a pyarrow.Table, not {type(given).__name__}")
-        if batch_size is not None and (isinstance(batch_size, bool) or batch_size < 1):
-            raise PlanError(f"batch_size={batch_size!r}: it is a whole number from 1 on")
+        size: object = batch_size
+        if size is not None and (
+            not isinstance(size, int) or isinstance(size, bool) or not 1 <= size < 2**63
+        ):
+            raise PlanError(f"batch_size={size!r}: it is a whole number from 1 to 2**63-1")
         text = f"TABLE {table.num_rows} rows"
         return Stream(table, batch_size, _core.Plan(session(), text, table.schema))
 
@@ -141,6 +144,9 @@ class Stream:
             fn: takes a `pyarrow.RecordBatch`, gives a RecordBatch, a Table or a dict of arrays. None is an error.
             schema: what it gives; without it `schema` is None until the first batch.
         """
+        given: object = schema
+        if given is not None and not isinstance(given, pa.Schema):
+            raise PlanError(f"schema= takes a pyarrow.Schema, not {type(given).__name__}")
         bound = bind(fn, self.schema, "map", schema)
         assert not isinstance(bound, Scalar)
         return self._then(self._plan.batch(bound.place.name, schema, False), batch=bound)
@@ -246,20 +252,28 @@ class Stream:
             report: dict[str, Any] = json.loads(run.report())
         except StateError:
             report = {"functions": []}
-        for index, reason in changed.items():
-            report["functions"][index]["interpreted"] = reason
+        for index, function in enumerate(report["functions"]):
+            if index in changed:
+                function["interpreted"] = changed[index]
         self._last = LastRun(report)
         run.close()
 
     def _dump(self) -> None:
-        wanted = [part for part in os.environ.get("SABOT_DUMP", "").split(",") if part in _DUMPS]
+        text = os.environ.get("SABOT_DUMP", "")
+        wanted = [part for part in text.split(",") if part]
+        for part in wanted:
+            if part not in _DUMPS:
+                raise PlanError(f"SABOT_DUMP={text!r}: there is no {part!r}{suggest(part, _DUMPS)}")
         if "plan" in wanted:
             print(self.explain(), file=sys.stderr)
         for step in self._steps:
             for part in wanted:
                 if part != "plan" and step.scalar.core.compiled:
                     print(f"--- {part} of {step.scalar.captured.name}", file=sys.stderr)
-                    print(step.scalar.core.text(part), file=sys.stderr)
+                    try:
+                        print(step.scalar.core.text(part), file=sys.stderr)
+                    except SabotError as error:  # without a code generator
+                        print(error, file=sys.stderr)
 
     def __repr__(self) -> str:
         return f"<sabot.Stream\n{self.explain()}\n>"
