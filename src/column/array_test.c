@@ -42,15 +42,15 @@ static void none_release(struct ArrowSchema *schema)
 static void metadata_and_flags_are_kept(void **state)
 {
     (void)state;
-    static const int32_t pairs[] = {1, 3, 0x0079656b, 2}; /* the key is "key\0": its length is 3 */
-    char metadata[64];
-    size_t size = 0;
-    memcpy(metadata, &pairs[0], 4);
-    memcpy(metadata + 4, &pairs[1], 4);
-    memcpy(metadata + 8, "key", 3);
-    memcpy(metadata + 11, &pairs[3], 4);
-    memcpy(metadata + 15, "ab", 2);
-    size = 17;
+    static const struct {
+        int32_t pairs, key_size;
+        char key[4]; /* the length need not be the text's */
+        int32_t value_size;
+        char value[4];
+    } block = {1, 4, "key", 2, "a"};
+    const size_t size = 18; /* the last two bytes are not part of it */
+    char metadata[sizeof block];
+    memcpy(metadata, &block, sizeof block);
     struct ArrowSchema schema = {.format = "l",
                                  .name = NULL,
                                  .metadata = metadata,
@@ -278,9 +278,9 @@ static void bad_offsets_in_the_middle_are_found(void **state)
         sb_type *type = sb_kit_type(which[i], "x");
         sb_array *array = sb_kit_array(type, 20, &seed);
         sb_array *taken;
-        void *offsets = sb_mem_alloc_aligned(21 * 8);
+        void *offsets = sb_mem_alloc_aligned((size_t)21 * 8);
         bool large = which[i] == 9 || which[i] == 14;
-        memcpy(offsets, array->buffers[1], 21 * (large ? 8u : 4u));
+        memcpy(offsets, array->buffers[1], (size_t)21 * (large ? 8 : 4));
         if (large) {
             ((int64_t *)offsets)[6] = 1 << 20;
         } else {
@@ -327,7 +327,7 @@ static void malformed_arrays_are_refused(void **state)
     const void *text[3] = {NULL, descending, "abcd"};
     struct ArrowArray good = {
         .length = 3, .n_buffers = 2, .buffers = two, .release = count_release};
-    struct ArrowArray bad = good;
+    struct ArrowArray bad;
 #define REFUSE(type, ...) assert_refused((bad = good, __VA_ARGS__, bad), type)
     REFUSE(0, bad.length = -1);
     REFUSE(0, bad.offset = -1);

@@ -280,6 +280,7 @@ static sb_status nested_export(sb_array *array, struct ArrowArray *out, sb_error
 
 sb_status sb_array_export(sb_array *array, struct ArrowArray *out, sb_error *err)
 {
+    SB_ASSERT(array != NULL);
     struct ArrowArray made = {
         .length = array->length,
         .null_count = atomic_load_explicit(&array->null_count, memory_order_relaxed),

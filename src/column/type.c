@@ -371,6 +371,7 @@ static void exported_release(struct ArrowSchema *schema)
 
 sb_status sb_type_export(sb_type *type, struct ArrowSchema *out, sb_error *err)
 {
+    SB_ASSERT(type != NULL);
     int64_t count = type->child_count + (type->dictionary != NULL ? 1 : 0);
     size_t size = sizeof(type_export) + (size_t)count * sizeof(struct ArrowSchema);
     type_export *own = sb_mem_alloc_zero(size);

@@ -519,7 +519,7 @@ static sb_plan *plan_forever(void)
 
 static void cancel_soon(void *arg)
 {
-    sb_os_sleep_ns(80 * 1000 * 1000);
+    sb_os_sleep_ns((int64_t)80 * 1000 * 1000);
     sb_run_cancel(arg);
 }
 

@@ -103,8 +103,9 @@ static void batch_fill(kit_block *block, int64_t first, int64_t rows)
         if (real && sb_kit_s_valid(row)) {
             char word[16];
             sb_kit_s(row, word);
-            memcpy(text + size, word, strlen(word));
-            size += (int32_t)strlen(word);
+            for (const char *c = word; *c != 0; c++) {
+                text[size++] = *c;
+            }
         }
         offsets[i + 1] = size;
     }
@@ -327,7 +328,7 @@ static bool array_bool(const struct ArrowArray *array, int64_t row)
 static void value_print(const struct ArrowSchema *schema, const struct ArrowArray *array,
                         int64_t row, sb_buf *out)
 {
-    const int32_t *offsets = array->n_buffers > 1 ? array->buffers[1] : NULL;
+    const int32_t *offsets;
     if (schema->format[0] == 'n' || !array_valid(array, row)) {
         sb_buf_text(out, "-");
         return;
@@ -343,7 +344,7 @@ static void value_print(const struct ArrowSchema *schema, const struct ArrowArra
         sb_buf_text(out, array_bool(array, row) ? "true" : "false");
         break;
     default:
-        offsets += array->offset + row;
+        offsets = (const int32_t *)array->buffers[1] + array->offset + row;
         sb_buf_char(out, '\'');
         sb_buf_append(out, (const char *)array->buffers[2] + offsets[0],
                       (size_t)(offsets[1] - offsets[0]));
