@@ -360,13 +360,12 @@ class Writer:
                 left, right = right, left
             return Expr(f"({left.text} {rng.choice(COMPARISONS)} {right.text})", "b", True)
         if pick < 0.7:
-            parts = [
-                self.comparable(depth).text,
-                rng.choice(COMPARISONS),
-                self.dynamic("i", depth).text,
-            ]
-            for _ in range(rng.choice((1, 1, 2))):
-                parts += [rng.choice(COMPARISONS), self.comparable(depth - 1).text]
+            parts = [self.comparable(depth).text]
+            wanted = True  # of two neighbours one depends on a parameter
+            for _ in range(rng.choice((2, 2, 3))):
+                e = self.dynamic("i", depth) if wanted else self.comparable(depth - 1)
+                wanted = not wanted
+                parts += [rng.choice(COMPARISONS), e.text]
             return Expr(f"({' '.join(parts)})", "b", True)
         if pick < 0.8:
             e = self.expr("t", depth)
