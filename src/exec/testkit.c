@@ -1,4 +1,4 @@
-/* The test source, functions and host, as exec/testkit.h promises them.
+/* The test source and host, as exec/testkit.h promises them.
  *
  * Algorithm: a batch is one block with all buffers; its release frees it. The host reads arguments through the same Arrow structs
  * that a real host gets and checks them against the row numbers that come with them.
@@ -159,27 +159,6 @@ static int batch_make(sb_kit_source *source, int64_t rows, struct ArrowArray *ou
 
 /* --- the stream --------------------------------------------------------------------------------------------------- */
 
-sb_type *sb_kit_schema(void)
-{
-    static const char *const formats[] = {"l", "l", "g", "b", "u"};
-    static const char *const names[] = {"a", "b", "x", "c", "s"};
-    sb_type *columns[5] = {0};
-    sb_type *schema = NULL;
-    for (int i = 0; i < 5; i++) {
-        if (sb_type_new(formats[i], names[i], ARROW_FLAG_NULLABLE, &columns[i], NULL) != SB_OK) {
-            goto out;
-        }
-    }
-    if (sb_type_new_struct(columns, 5, NULL, &schema, NULL) == SB_OK) {
-        return schema;
-    }
-out:
-    for (int i = 0; i < 5; i++) {
-        sb_type_drop(columns[i]);
-    }
-    return NULL;
-}
-
 static int stream_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out)
 {
     (void)stream;
@@ -231,78 +210,6 @@ void sb_kit_stream(sb_kit_source *source, struct ArrowArrayStream *out)
         .release = stream_release,
         .private_data = source,
     };
-}
-
-/* --- functions ---------------------------------------------------------------------------------------------------- */
-
-static char *copy(const char *text, size_t size)
-{
-    char *made = sb_mem_alloc(size + 1);
-    if (made != NULL) {
-        memcpy(made, text, size);
-        made[size] = 0;
-    }
-    return made;
-}
-
-static bool params_fill(sb_func *parts, const char *columns)
-{
-    uint32_t count = 1;
-    for (const char *c = columns; *c != 0; c++) {
-        count += *c == ',';
-    }
-    parts->params = sb_mem_alloc_zero(count * sizeof *parts->params);
-    if (parts->params == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        size_t size = strcspn(columns, ",");
-        sb_func_param *param = &parts->params[i];
-        param->index = i;
-        param->column = copy(columns, size);
-        param->input = -1;
-        if (parts->compiled) {
-            param->input = (int32_t)i;
-            param->prim = parts->ir.inputs.items[i].prim;
-        }
-        parts->param_count = i + 1;
-        if (param->column == NULL) {
-            return false;
-        }
-        columns += size + (columns[size] == ',');
-    }
-    return true;
-}
-
-static sb_prim prim_of(const char *format)
-{
-    return format[0] == 'l'   ? SB_PRIM_I64
-           : format[0] == 'g' ? SB_PRIM_F64
-           : format[0] == 'b' ? SB_PRIM_B
-                              : SB_PRIM_VOID;
-}
-
-sb_func *sb_kit_func(const char *name, const char *columns, const char *format, const char *ir)
-{
-    sb_func parts = {.compiled = ir != NULL, .result_prim = prim_of(format)};
-    sb_func *func = NULL;
-    sb_error error = {0};
-    memcpy(parts.result_format, format, strlen(format) + 1);
-    sb_ir_init(&parts.ir);
-    if (ir != NULL && sb_ir_parse(&parts.ir, ir, &error) != SB_OK) {
-        if (error.status != SB_NO_MEMORY) {
-            (void)fprintf(stderr, "%s: %s\n", name, error.message);
-        }
-        goto out;
-    }
-    parts.name = copy(name, strlen(name));
-    if (parts.name == NULL || !params_fill(&parts, columns)) {
-        goto out;
-    }
-    (void)sb_func_new(NULL, &parts, &func, NULL);
-out:
-    sb_func_parts_release(&parts);
-    return func;
 }
 
 /* --- reading arrow arrays ----------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Test support of the exec room: a source whose rows are functions of their number, functions made from IR text, and a host that
+/* Test support of the exec room: a source whose rows are functions of their number, and a host that
  * answers asks and writes down what comes out.
  *
  * Columns of the source: a int64 with nulls, b int64, x double, c bool with nulls, s string with nulls. Every batch is a slice: struct,
@@ -7,6 +7,7 @@
 #define SB_EXEC_TESTKIT_H
 
 #include "exec/run.h"
+#include "plan/testkit.h"
 
 /* --- the source --------------------------------------------------------------------------------------------------- */
 typedef struct sb_kit_source {
@@ -20,7 +21,6 @@ typedef struct sb_kit_source {
     bool lane;          /* set by the test round calls of the run */
 } sb_kit_source;
 
-sb_type *sb_kit_schema(void); /* out-owned; NULL: no memory */
 void sb_kit_stream(sb_kit_source *source, struct ArrowArrayStream *out);
 
 bool sb_kit_a_valid(int64_t row);
@@ -31,26 +31,6 @@ bool sb_kit_c_valid(int64_t row);
 bool sb_kit_c(int64_t row);
 bool sb_kit_s_valid(int64_t row);
 void sb_kit_s(int64_t row, char out[16]);
-
-/* --- functions ---------------------------------------------------------------------------------------------------- */
-/* A compiled function of the columns named in `columns` ("a,b") and IR text; ir NULL: not compiled. NULL: no memory. */
-sb_func *sb_kit_func(const char *name, const char *columns, const char *format, const char *ir);
-
-#define SB_KIT_MUL /* a * b + 1; null where a is; overflow leaves */                               \
-    "inputs i64 i64\noutputs i64?\nv1:b = in_valid 0\nif v1\nv3:i64 = in 0\nv4:i64 = in 1\n"       \
-    "v5:i64 = py_mul_i64 v3 v4\nv6:i64 = const_i64 1\nv7:i64 = py_add_i64 v5 v6\nelse\n"           \
-    "v9:i64 = const_i64 0\nend_if\nv11:i64 = merge v7 v9\nstore 0 v11 v1\n"
-#define SB_KIT_HALF /* x * 0.5 */                                                                  \
-    "inputs f64\noutputs f64\nv1:f64 = in 0\nv2:f64 = const_f64 0x1p-1\n"                          \
-    "v3:f64 = py_mul_f64 v1 v2\nstore 0 v3\n"
-#define SB_KIT_KEEP /* b % 3 != 0 */                                                               \
-    "inputs i64\noutputs b\nv1:i64 = in 0\nv2:i64 = const_i64 3\nv3:i64 = py_mod_i64 v1 v2\n"      \
-    "v4:i64 = const_i64 0\nv5:b = py_eq_i64 v3 v4\nv6:b = not v5\nstore 0 v6\n"
-#define SB_KIT_FLIP /* not c; null where c is */                                                   \
-    "inputs b\noutputs b?\nv1:b = in 0\nv2:b = in_valid 0\nv3:b = not v1\nstore 0 v3 v2\n"
-#define SB_KIT_FOREVER                                                                             \
-    "inputs i64\noutputs i64\nv1:i64 = in 0\nloop 0\nv3:i64 = arg v1 v5\nv4:i64 = const_i64 1\n"   \
-    "v5:i64 = ix_add v3 v4\nv6:b = py_eq_i64 v5 v5\nend_loop v6\nv8:i64 = result v3\nstore 0 v8\n"
 
 /* --- the host ----------------------------------------------------------------------------------------------------- */
 typedef struct sb_kit_host {

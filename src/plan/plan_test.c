@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "exec/testkit.h"
+#include "plan/testkit.h"
 
 static sb_plan *source_plan(void)
 {

@@ -1,0 +1,30 @@
+/* Test support of the plan room: the schema of a test table and functions made from IR text.
+ *
+ * Columns: a int64, b int64, x double, c bool, s string. Linked into test programs only. Threads: none of its own. */
+#ifndef SB_PLAN_TESTKIT_H
+#define SB_PLAN_TESTKIT_H
+
+#include "plan/plan.h"
+
+sb_type *sb_kit_schema(void); /* out-owned; NULL: no memory */
+
+/* A compiled function of the columns named in `columns` ("a,b") and IR text; ir NULL: not compiled. NULL: no memory. */
+sb_func *sb_kit_func(const char *name, const char *columns, const char *format, const char *ir);
+
+#define SB_KIT_MUL /* a * b + 1; null where a is; overflow leaves */                               \
+    "inputs i64 i64\noutputs i64?\nv1:b = in_valid 0\nif v1\nv3:i64 = in 0\nv4:i64 = in 1\n"       \
+    "v5:i64 = py_mul_i64 v3 v4\nv6:i64 = const_i64 1\nv7:i64 = py_add_i64 v5 v6\nelse\n"           \
+    "v9:i64 = const_i64 0\nend_if\nv11:i64 = merge v7 v9\nstore 0 v11 v1\n"
+#define SB_KIT_HALF /* x * 0.5 */                                                                  \
+    "inputs f64\noutputs f64\nv1:f64 = in 0\nv2:f64 = const_f64 0x1p-1\n"                          \
+    "v3:f64 = py_mul_f64 v1 v2\nstore 0 v3\n"
+#define SB_KIT_KEEP /* b % 3 != 0 */                                                               \
+    "inputs i64\noutputs b\nv1:i64 = in 0\nv2:i64 = const_i64 3\nv3:i64 = py_mod_i64 v1 v2\n"      \
+    "v4:i64 = const_i64 0\nv5:b = py_eq_i64 v3 v4\nv6:b = not v5\nstore 0 v6\n"
+#define SB_KIT_FLIP /* not c; null where c is */                                                   \
+    "inputs b\noutputs b?\nv1:b = in 0\nv2:b = in_valid 0\nv3:b = not v1\nstore 0 v3 v2\n"
+#define SB_KIT_FOREVER                                                                             \
+    "inputs i64\noutputs i64\nv1:i64 = in 0\nloop 0\nv3:i64 = arg v1 v5\nv4:i64 = const_i64 1\n"   \
+    "v5:i64 = ix_add v3 v4\nv6:b = py_eq_i64 v5 v5\nend_loop v6\nv8:i64 = result v3\nstore 0 v8\n"
+
+#endif
