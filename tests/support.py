@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import linecache
 import os
 import subprocess
@@ -9,13 +10,19 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pyarrow as pa
+
 import sabot as sb
+from sabot import Stream
 
 HELPER = Path(sb.__file__).parent / "_bin" / "sabot-jit"
 TIERS = ("interpreter", "native") if HELPER.exists() else ("interpreter",)
 BATCHES = (1, 3, 2048, None)
 THREADS = (1, 2)
 TIMEOUT_S = 60
+
+TABLE = pa.table({"a": [1, -2, 3, 2**62], "b": [4, 5, None, 8]})
+WAYS = list(itertools.product(TIERS, THREADS, BATCHES))
 
 # Limits of time are this much wider than promised: other programs run on the machine that tests.
 SLACK = 5
@@ -64,3 +71,35 @@ def cell(text: str, name: str | None = None, **names: object) -> dict[str, objec
     space = dict(names)
     exec(compile(text, name, "exec"), space)
     return space
+
+
+def many(rows=5000):
+    """A table of every type that is compiled, with nulls, in uneven chunks, each a slice with an offset."""
+    ints = [None if k % 7 == 3 else k * 37 % 101 - 50 for k in range(rows)]
+    floats = [None if k % 11 == 5 else (k * 53 % 97 - 40) / 8 for k in range(rows)]
+    bools = [None if k % 13 == 1 else k % 3 == 0 for k in range(rows)]
+    whole = pa.table({"i": pa.array(ints, pa.int64()), "x": floats, "p": bools})
+    cuts = [0, 1, 2, 9, 9, 70, 500, 503, rows]
+    pieces = [whole.slice(a, b - a) for a, b in itertools.pairwise(cuts)]
+    return pa.concat_tables(pieces)
+
+
+def rows_of(table):
+    return [tuple(row.values()) for row in table.to_pylist()]
+
+
+def bits(values):
+    """Values that are equal only with their types and their signs of zero; every nan is one."""
+    return [(type(v).__name__, "nan" if v != v else repr(v)) for v in values]
+
+
+def column(table, fn, batch_size=None):
+    return Stream.from_table(table, batch_size).with_columns(y=fn).collect()["y"]
+
+
+class Trouble(Exception):
+    """A user's own exception, with arguments and an attribute."""
+
+    def __init__(self, first, second):
+        super().__init__(first, second)
+        self.extra = "kept"

@@ -1,8 +1,9 @@
 /* Rows in CPython: argument values from Arrow columns, calls of the user's function, results back into a column.
  *
  * Values are what to_pylist() gives: exact int, float, bool, str, None straight from the buffers; other types through pyarrow.
- * A result must be of the column's kind exactly (True is no int, 1.5 is no int; an int goes into a double only within 2**53): anything else is
- * a failure of that row, as is an exception, or a value that Python cannot hold. A filter takes the truth of any result.
+ * A result must be of the column's kind exactly (True is no int, 1.5 is no int; an int goes into a double only within
+ * 2**53): anything else is a failure of that row, as is an exception, or a value that Python cannot hold. A filter takes
+ * the truth of any result.
  * Interrupts are not the function's failure: they end the run.
  *
  * Threads: the lane, holding the lock. Memory: argument columns are borrowed from the event until it is answered. */

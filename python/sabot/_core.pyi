@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 class _ArrowSchemaExporter(Protocol):
@@ -49,7 +49,7 @@ class Run:
         plan: Plan,
         stream: _ArrowStreamExporter,
         functions: tuple[tuple[object, ...], ...],
-        batch_functions: Mapping[int, Callable[..., object]],
+        batch_functions: Mapping[int, tuple[object, ...]],
         threads: int,
         morsel_rows: int,
         tier: int,

@@ -150,7 +150,12 @@ _cache: OrderedDict[tuple[object, ...], _core.Function] = OrderedDict()
 def _core_function(blob: bytes, schema: pa.Schema) -> _core.Function:
     """Typed once for one text and one set of columns: a repeat shares the native code and the counters."""
     compile_off = _config.get("compile") == "off"
-    key = (os.getpid(), blob, compile_off, tuple((f.name, str(f.type)) for f in schema))
+    key = (
+        os.getpid(),
+        blob,
+        compile_off,
+        tuple(zip(schema.names, map(str, schema.types), strict=True)),
+    )
     found = _cache.get(key)
     if found is None:
         found = _cache[key] = _core.Function(session(), blob, schema, compile_off)

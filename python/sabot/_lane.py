@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -82,12 +82,13 @@ class BatchBinding(NamedTuple):
 
 def import_batch(pair: tuple[object, object]) -> pa.RecordBatch:
     """A RecordBatch from its two capsules, without a copy."""
-    return pa.RecordBatch._import_from_c_capsule(*pair)  # pyright: ignore[reportPrivateUsage]
+    return pa.RecordBatch._import_from_c_capsule(*pair)  # pyright: ignore
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:
     """The values of some rows of a column, as to_pylist() gives them; for one that Python cannot hold, the exception."""
-    column = pa.Array._import_from_c_capsule(schema, array)  # pyright: ignore[reportPrivateUsage]
+    arrays = cast("Any", pa.Array)
+    column: Any = arrays._import_from_c_capsule(schema, array)
     if rows is None:
         column = column.slice(0, count)
         try:
@@ -97,14 +98,14 @@ def values_of(schema: object, array: object, rows: list[int] | None, count: int)
     return [_value_of(column, row) for row in rows]
 
 
-def _value_of(column: pa.Array, row: int) -> object:
+def _value_of(column: Any, row: int) -> object:
     try:
         return column[row].as_py()
     except Exception as error:
         return error
 
 
-def column_of(values: list[object], format: str) -> pa.Array:
+def column_of(values: list[object], format: str) -> pa.Array[Any]:
     """The column that a function's results make."""
     return pa.array(values, _TYPES[format])
 
@@ -166,7 +167,7 @@ def call_batch(
     source_row: int,
     pair: tuple[object, object],
     failures: list[Failure],
-) -> pa.RecordBatch | pa.Array | None:
+) -> Any:
     """Runs a batch function; None when it failed (the failure is kept)."""
     binding = functions[op]
     batch = import_batch(pair)
@@ -180,22 +181,24 @@ def call_batch(
         return None
 
 
-def _mask_of(result: Any, batch: pa.RecordBatch) -> pa.Array:
+def _mask_of(result: Any, batch: pa.RecordBatch) -> Any:
+    mask: Any = result
     if isinstance(result, pa.ChunkedArray):
-        result = result.combine_chunks()
-    if not isinstance(result, pa.Array):
+        chunked: Any = cast("Any", result)
+        mask = chunked.combine_chunks()
+    elif not isinstance(result, pa.Array):
         if not hasattr(result, "__array__"):
             raise DataError(
                 f"the filter function returned {type(result).__name__}, not a Boolean array"
             )
-        result = pa.array(result)
-    if not pa.types.is_boolean(result.type):
-        raise DataError(f"the filter function returned an array of {result.type}, not of bool")
-    if len(result) != batch.num_rows:
+        mask = cast("Any", pa.array(result))
+    if not pa.types.is_boolean(mask.type):
+        raise DataError(f"the filter function returned an array of {mask.type}, not of bool")
+    if len(mask) != batch.num_rows:
         raise DataError(
-            f"the filter function returned {len(result)} values for {batch.num_rows} rows"
+            f"the filter function returned {len(mask)} values for {batch.num_rows} rows"
         )
-    return result
+    return mask
 
 
 def _batch_of(result: Any, binding: BatchBinding) -> pa.RecordBatch:
@@ -205,9 +208,13 @@ def _batch_of(result: Any, binding: BatchBinding) -> pa.RecordBatch:
             "(an empty one to drop its rows)"
         )
     if isinstance(result, dict):
-        result = pa.RecordBatch.from_pydict(result)
+        result = pa.RecordBatch.from_pydict(cast("dict[str, Any]", result))
     if isinstance(result, pa.Table):
         batches = result.combine_chunks().to_batches()
+        if len(batches) > 1:
+            raise DataError(
+                f"{binding.place.name} returned more text than one batch holds; return fewer rows"
+            )
         result = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=result.schema)
     if not isinstance(result, pa.RecordBatch):
         hint = ""
@@ -229,10 +236,10 @@ def _fit(batch: pa.RecordBatch, wanted: pa.Schema, name: str) -> pa.RecordBatch:
         raise SchemaError(
             f"{name} returned columns {batch.schema.names}, declared are {wanted.names}"
         )
-    for field, declared in zip(batch.schema, wanted, strict=True):
-        if field.type != declared.type and not pa.types.is_null(field.type):
+    for column, found, declared in zip(wanted.names, batch.schema.types, wanted.types, strict=True):
+        if found != declared and not pa.types.is_null(found):
             raise SchemaError(
-                f"{name} returned column {field.name!r} as {field.type}, declared is {declared.type}"
+                f"{name} returned column {column!r} as {found}, declared is {declared}"
             )
     return batch.cast(wanted)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -80,12 +80,12 @@ class Stream:
         Raises:
             PlanError: not a table, a batch size below 1, or a column type that the engine cannot carry.
         """
-        given: object = table
+        given = cast("object", table)
         if isinstance(given, pa.RecordBatch):
             table = pa.Table.from_batches([given])
         elif not isinstance(given, pa.Table):
             raise PlanError(f"from_table takes a pyarrow.Table, not {type(given).__name__}")
-        size: object = batch_size
+        size = cast("object", batch_size)
         if size is not None and (
             not isinstance(size, int) or isinstance(size, bool) or not 1 <= size < 2**63
         ):
@@ -144,7 +144,7 @@ class Stream:
             fn: takes a `pyarrow.RecordBatch`, gives a RecordBatch, a Table or a dict of arrays. None is an error.
             schema: what it gives; without it `schema` is None until the first batch.
         """
-        given: object = schema
+        given = cast("object", schema)
         if given is not None and not isinstance(given, pa.Schema):
             raise PlanError(f"schema= takes a pyarrow.Schema, not {type(given).__name__}")
         bound = bind(fn, self.schema, "map", schema)
