@@ -21,7 +21,6 @@ from pathlib import Path
 from fuzz.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("include", "src", "python", "tools", "fuzz")
 
 
 class Copy:
@@ -30,12 +29,15 @@ class Copy:
     def __init__(self, source: Path, folder: Path) -> None:
         self.root = folder / "tree"
         self.build = folder / "build"
-        for name in COPIED:
-            shutil.copytree(
-                source / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+        self.root.mkdir()
         for path in source.iterdir():
-            if path.is_file():
+            if path.name.startswith((".", "build", "dist")):
+                continue
+            if path.is_dir():
+                shutil.copytree(
+                    path, self.root / path.name, ignore=shutil.ignore_patterns("__pycache__")
+                )
+            else:
                 shutil.copy(path, self.root / path.name)
         self.env = dict(os.environ, CC="gcc")
         self.env["PATH"] = str(Path(sys.executable).parent) + os.pathsep + self.env.get("PATH", "")
