@@ -30,7 +30,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "front": ("ir",),
     "interp": ("ir",),
     "jit": ("interp", "os"),
-    "plan": ("ir",),
+    "plan": ("ir", "jit"),
     "exec": ("plan", "jit", "column", "os"),
     "api": ("front", "exec"),
 }

@@ -44,6 +44,6 @@ static inline const sb_func *api_const_func(const sabot_function *function)
 }
 
 /* Moves what buf holds to *text (out-owned by sabot_text_free); buf is released either way. */
-sabot_status api_give_text(sb_buf *buf, char **text, sabot_error *err);
+sabot_status sb_api_give_text(sb_buf *buf, char **text, sabot_error *err);
 
 #endif

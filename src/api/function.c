@@ -99,7 +99,7 @@ sabot_status sabot_function_report(const sabot_function *function, char **json, 
     }
     sb_buf_init(&buf, 0);
     sb_func_report(api_const_func(function), &buf);
-    return api_give_text(&buf, json, err);
+    return sb_api_give_text(&buf, json, err);
 }
 
 sabot_status sabot_function_text(sabot_session *session, sabot_function *function, const char *what,
@@ -116,5 +116,5 @@ sabot_status sabot_function_text(sabot_session *session, sabot_function *functio
         sb_buf_release(&buf);
         return api_status(status);
     }
-    return api_give_text(&buf, text, err);
+    return sb_api_give_text(&buf, text, err);
 }

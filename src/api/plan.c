@@ -142,5 +142,5 @@ sabot_status sabot_plan_explain(const sabot_plan *plan, char **text, sabot_error
     sb_buf buf;
     sb_buf_init(&buf, 0);
     sb_plan_explain(api_const_plan(plan), &buf);
-    return api_give_text(&buf, text, err);
+    return sb_api_give_text(&buf, text, err);
 }

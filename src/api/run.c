@@ -205,7 +205,7 @@ sabot_status sabot_run_report(const sabot_run *run, char **json, sabot_error *er
     sb_buf buf;
     sb_buf_init(&buf, 0);
     sb_run_report(api_const_run(run), &buf);
-    return api_give_text(&buf, json, err);
+    return sb_api_give_text(&buf, json, err);
 }
 
 void sabot_run_free(sabot_run *run)

@@ -18,7 +18,7 @@ void sabot_text_free(char *text)
     sb_mem_free(text);
 }
 
-sabot_status api_give_text(sb_buf *buf, char **text, sabot_error *err)
+sabot_status sb_api_give_text(sb_buf *buf, char **text, sabot_error *err)
 {
     sb_status status = sb_buf_status(buf, api_error(err));
     if (status == SB_OK) {
@@ -95,5 +95,5 @@ sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_erro
     sb_buf_text(&buf, ", \"helper\": ");
     sb_buf_json_string(&buf, session->helper_path != NULL ? session->helper_path : "", SIZE_MAX);
     sb_buf_text(&buf, "}");
-    return api_give_text(&buf, json, err);
+    return sb_api_give_text(&buf, json, err);
 }

@@ -1,6 +1,6 @@
 /* Lowering of expressions: operands are lowered in CPython's order; what CPython evaluates only sometimes gets a region.
  *
- * Interface: lower_expr. Recursion follows the tree, bounded by SB_BLOB_DEPTH_MAX. A refused expression gives the value *never*, so
+ * Interface: sb_lower_expr. Recursion follows the tree, bounded by SB_BLOB_DEPTH_MAX. A refused expression gives the value *never*, so
  * that its users add no refusals of their own.
  * Memory: none of its own. Threads: one. */
 #include "front/lower_int.h"
@@ -9,10 +9,10 @@ static pyval lower_local(lowering *l, env *e, const sb_node *n)
 {
     pyval v = e->vars[n->slot];
     if (v.tags & OPAQUE_BIT) {
-        refuse(l, SB_REFUSAL_COLUMN_TYPE, l->tree.locals[n->slot], n);
-        return value_never();
+        sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, l->tree.locals[n->slot], n);
+        return sb_pyval_never();
     }
-    return value_strip(l, v, TAG_UNBOUND, SB_REASON_RAISE);
+    return sb_pyval_strip(l, v, TAG_UNBOUND, SB_REASON_RAISE);
 }
 
 /* test ? then : orelse, each side lowered only when it can be reached. */
@@ -21,15 +21,15 @@ static pyval lower_choice(lowering *l, env *e, sb_value cond, const sb_node *the
 {
     bool known = false;
     if (sb_irb_is_const_b(&l->b, cond, &known)) {
-        return lower_expr(l, e, known ? then : orelse);
+        return sb_lower_expr(l, e, known ? then : orelse);
     }
     sb_value region = sb_irb_if(&l->b, cond);
-    pyval x = lower_expr(l, e, then);
+    pyval x = sb_lower_expr(l, e, then);
     sb_irb_else(&l->b, region);
-    pyval y = lower_expr(l, e, orelse);
+    pyval y = sb_lower_expr(l, e, orelse);
     sb_irb_end_if(&l->b, region);
-    pyval r = merge_value(l, cond, &x, &y);
-    value_complete(l, &r);
+    pyval r = sb_merge_value(l, cond, &x, &y);
+    sb_pyval_complete(l, &r);
     return r;
 }
 
@@ -37,24 +37,24 @@ static pyval lower_choice(lowering *l, env *e, sb_value cond, const sb_node *the
 static pyval lower_boolop(lowering *l, env *e, const sb_node *n)
 {
     bool is_or = n->op != 0;
-    pyval v = lower_expr(l, e, n->list.items[0]);
+    pyval v = sb_lower_expr(l, e, n->list.items[0]);
     for (uint32_t k = 1; k < n->list.count; k++) {
-        sb_value truth = value_truth(l, &v);
+        sb_value truth = sb_pyval_truth(l, &v);
         bool known = false;
         if (sb_irb_is_const_b(&l->b, truth, &known)) {
             if (known == is_or) {
                 return v;
             }
-            v = lower_expr(l, e, n->list.items[k]);
+            v = sb_lower_expr(l, e, n->list.items[k]);
             continue;
         }
-        sb_value go_on = is_or ? op1(l, SB_IR_NOT, truth) : truth;
+        sb_value go_on = is_or ? sb_op1(l, SB_IR_NOT, truth) : truth;
         sb_value region = sb_irb_if(&l->b, go_on);
-        pyval next = lower_expr(l, e, n->list.items[k]);
+        pyval next = sb_lower_expr(l, e, n->list.items[k]);
         sb_irb_else(&l->b, region);
         sb_irb_end_if(&l->b, region);
-        v = merge_value(l, go_on, &next, &v);
-        value_complete(l, &v);
+        v = sb_merge_value(l, go_on, &next, &v);
+        sb_pyval_complete(l, &v);
     }
     return v;
 }
@@ -65,16 +65,16 @@ static sb_value lower_identity(lowering *l, const sb_node *n, const pyval *x, co
 {
     switch (right->kind) {
     case SB_BLOB_CONST_NONE:
-        return value_is(l, x, TAG_NONE);
+        return sb_pyval_is(l, x, TAG_NONE);
     case SB_BLOB_CONST_BOOL: {
         if (!(x->tags & BOOL_BIT)) {
             return l->zero_b;
         }
-        sb_value wanted = right->value.i != 0 ? x->b : op1(l, SB_IR_NOT, x->b);
-        return op2(l, SB_IR_AND, value_is(l, x, TAG_BOOL), wanted);
+        sb_value wanted = right->value.i != 0 ? x->b : sb_op1(l, SB_IR_NOT, x->b);
+        return sb_op2(l, SB_IR_AND, sb_pyval_is(l, x, TAG_BOOL), wanted);
     }
     default:
-        refuse(l, SB_REFUSAL_OPERATOR, "is", n);
+        sb_refuse(l, SB_REFUSAL_OPERATOR, "is", n);
         *refused = true;
         return l->zero_b;
     }
@@ -91,14 +91,14 @@ static sb_value lower_comparison(lowering *l, const sb_node *n, uint8_t op, cons
     case SB_BLOB_IS:
         return lower_identity(l, n, x, right, refused);
     case SB_BLOB_IS_NOT:
-        return op1(l, SB_IR_NOT, lower_identity(l, n, x, right, refused));
+        return sb_op1(l, SB_IR_NOT, lower_identity(l, n, x, right, refused));
     case SB_BLOB_IN:
     case SB_BLOB_NOT_IN:
-        refuse(l, SB_REFUSAL_OPERATOR, op == SB_BLOB_IN ? "in" : "not in", n);
+        sb_refuse(l, SB_REFUSAL_OPERATOR, op == SB_BLOB_IN ? "in" : "not in", n);
         *refused = true;
         return l->zero_b;
     default:
-        return value_compare(l, op, *x, *y);
+        return sb_pyval_compare(l, op, *x, *y);
     }
 }
 
@@ -111,13 +111,13 @@ static pyval lower_compare(lowering *l, env *e, const sb_node *n)
     uint32_t open = 0;
     bool never = false;
     if (n->list.count > CHAIN_MAX) {
-        refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
-        return value_never();
+        sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
+        return sb_pyval_never();
     }
-    pyval x = lower_expr(l, e, n->a);
+    pyval x = sb_lower_expr(l, e, n->a);
     sb_value result = l->true_b;
     for (uint32_t k = 0; k < n->list.count; k++) {
-        pyval y = lower_expr(l, e, n->list.items[k]);
+        pyval y = sb_lower_expr(l, e, n->list.items[k]);
         result = lower_comparison(l, n, n->ops[k], &x, n->list.items[k], &y, &never);
         if (never) {
             result = l->zero_b;
@@ -139,10 +139,10 @@ static pyval lower_compare(lowering *l, env *e, const sb_node *n)
         open--;
         sb_irb_else(&l->b, regions[open]);
         sb_irb_end_if(&l->b, regions[open]);
-        result = merge_bool(l, holds[open], result, l->zero_b);
+        result = sb_merge_bool(l, holds[open], result, l->zero_b);
     }
     /* A first link that always leaves or was refused makes the whole chain never; a later one only where it is reached. */
-    return never && n->list.count == 1 ? value_never() : value_bool(result);
+    return never && n->list.count == 1 ? sb_pyval_never() : sb_pyval_bool(result);
 }
 
 static const char *const binary_names[] = {
@@ -152,57 +152,57 @@ static const char *const binary_names[] = {
 
 static pyval lower_binary(lowering *l, env *e, const sb_node *n)
 {
-    pyval x = lower_expr(l, e, n->a);
-    pyval y = lower_expr(l, e, n->b);
+    pyval x = sb_lower_expr(l, e, n->a);
+    pyval y = sb_lower_expr(l, e, n->b);
     if (n->op > SB_BLOB_MOD) {
-        refuse(l, SB_REFUSAL_OPERATOR, binary_names[n->op], n);
-        return value_never();
+        sb_refuse(l, SB_REFUSAL_OPERATOR, binary_names[n->op], n);
+        return sb_pyval_never();
     }
     if (x.tags == 0 || y.tags == 0) {
-        return value_never();
+        return sb_pyval_never();
     }
-    return value_arith(l, n->op, x, y);
+    return sb_pyval_arith(l, n->op, x, y);
 }
 
 static pyval lower_unary(lowering *l, env *e, const sb_node *n)
 {
-    pyval v = lower_expr(l, e, n->a);
+    pyval v = sb_lower_expr(l, e, n->a);
     if (v.tags == 0) {
         return v;
     }
     switch (n->op) {
     case SB_BLOB_NEG:
-        return value_negate(l, v);
+        return sb_pyval_negate(l, v);
     case SB_BLOB_POS:
-        return value_number(l, v);
+        return sb_pyval_number(l, v);
     case SB_BLOB_NOT:
-        return value_bool(op1(l, SB_IR_NOT, value_truth(l, &v)));
+        return sb_pyval_bool(sb_op1(l, SB_IR_NOT, sb_pyval_truth(l, &v)));
     default:
-        refuse(l, SB_REFUSAL_OPERATOR, "~", n);
-        return value_never();
+        sb_refuse(l, SB_REFUSAL_OPERATOR, "~", n);
+        return sb_pyval_never();
     }
 }
 
-pyval lower_expr(lowering *l, env *e, const sb_node *n)
+pyval sb_lower_expr(lowering *l, env *e, const sb_node *n)
 {
-    if (!working(l)) {
-        return value_never();
+    if (!sb_working(l)) {
+        return sb_pyval_never();
     }
     switch (n->kind) {
     case SB_BLOB_CONST_NONE:
-        return value_none();
+        return sb_pyval_none();
     case SB_BLOB_CONST_BOOL:
-        return value_bool(n->value.i != 0 ? l->true_b : l->zero_b);
+        return sb_pyval_bool(n->value.i != 0 ? l->true_b : l->zero_b);
     case SB_BLOB_CONST_INT:
-        return value_int(sb_irb_const_i(&l->b, n->value.i));
+        return sb_pyval_int(sb_irb_const_i(&l->b, n->value.i));
     case SB_BLOB_CONST_FLOAT:
-        return value_float(sb_irb_const_f(&l->b, n->value.f));
+        return sb_pyval_float(sb_irb_const_f(&l->b, n->value.f));
     case SB_BLOB_CONST_BIGINT:
-        refuse(l, SB_REFUSAL_BIG_CONSTANT, n->text, n);
-        return value_never();
+        sb_refuse(l, SB_REFUSAL_BIG_CONSTANT, n->text, n);
+        return sb_pyval_never();
     case SB_BLOB_CONST_STR:
-        refuse(l, SB_REFUSAL_TYPE, "str", n);
-        return value_never();
+        sb_refuse(l, SB_REFUSAL_TYPE, "str", n);
+        return sb_pyval_never();
     case SB_BLOB_LOCAL:
         return lower_local(l, e, n);
     case SB_BLOB_UNARY:
@@ -214,18 +214,18 @@ pyval lower_expr(lowering *l, env *e, const sb_node *n)
     case SB_BLOB_COMPARE:
         return lower_compare(l, e, n);
     case SB_BLOB_IFEXP: {
-        pyval test = lower_expr(l, e, n->a);
-        return test.tags == 0 ? value_never()
-                              : lower_choice(l, e, value_truth(l, &test), n->b, n->c);
+        pyval test = sb_lower_expr(l, e, n->a);
+        return test.tags == 0 ? sb_pyval_never()
+                              : lower_choice(l, e, sb_pyval_truth(l, &test), n->b, n->c);
     }
     case SB_BLOB_CALL:
-        refuse(l, SB_REFUSAL_TYPE, "range outside of for", n);
-        return value_never();
+        sb_refuse(l, SB_REFUSAL_TYPE, "range outside of for", n);
+        return sb_pyval_never();
     case SB_BLOB_UNSUPPORTED:
-        refuse(l, sb_refusal_code_of_name(n->text, n->text_size), n->detail, n);
-        return value_never();
+        sb_refuse(l, sb_refusal_code_of_name(n->text, n->text_size), n->detail, n);
+        return sb_pyval_never();
     default:
-        refuse(l, SB_REFUSAL_SYNTAX, "", n);
-        return value_never();
+        sb_refuse(l, SB_REFUSAL_SYNTAX, "", n);
+        return sb_pyval_never();
     }
 }

@@ -9,7 +9,7 @@
  * peeled, so that the loop itself carries bare registers. Results of trials are remembered per loop and entry kinds: nested loops
  * would otherwise be tried again and again.
  *
- * Interface: lower_loop. Memory: arena of the lowering. Threads: one. */
+ * Interface: sb_lower_loop. Memory: arena of the lowering. Threads: one. */
 #include <string.h>
 
 #include "front/lower_int.h"
@@ -84,16 +84,16 @@ static sb_value test_again(lowering *l, env *e, const sb_node *n, sb_value stop)
         if (known) {
             return l->zero_b;
         }
-        pyval test = lower_expr(l, e, n->a);
-        return value_truth(l, &test);
+        pyval test = sb_lower_expr(l, e, n->a);
+        return sb_pyval_truth(l, &test);
     }
-    sb_value go_on = op1(l, SB_IR_NOT, stop);
+    sb_value go_on = sb_op1(l, SB_IR_NOT, stop);
     sb_value region = sb_irb_if(&l->b, go_on);
-    pyval test = lower_expr(l, e, n->a);
-    sb_value holds = value_truth(l, &test);
+    pyval test = sb_lower_expr(l, e, n->a);
+    sb_value holds = sb_pyval_truth(l, &test);
     sb_irb_else(&l->b, region);
     sb_irb_end_if(&l->b, region);
-    return merge_bool(l, go_on, holds, l->zero_b);
+    return sb_merge_bool(l, go_on, holds, l->zero_b);
 }
 
 /* Lowers the body once from the head state in *e; gives "another turn?" and leaves the end state in *e and *c. */
@@ -105,12 +105,12 @@ static sb_value lower_turn(lowering *l, env *e, const loop_site *site, counter *
     e->continued = l->zero_b;
     e->dead = false;
     if (n->kind == SB_BLOB_FOR) {
-        e->vars[n->slot] = value_int(c->current);
+        e->vars[n->slot] = sb_pyval_int(c->current);
     }
-    lower_block(l, e, &n->list, 0);
+    sb_lower_block(l, e, &n->list, 0);
     bool continued = true;
     bool no_continue = sb_irb_is_const_b(&l->b, e->continued, &continued) && !continued;
-    sb_value stop = op2(l, SB_IR_OR, e->returned, e->broke);
+    sb_value stop = sb_op2(l, SB_IR_OR, e->returned, e->broke);
     if (e->dead && no_continue) {
         stop = l->true_b;
     }
@@ -119,10 +119,10 @@ static sb_value lower_turn(lowering *l, env *e, const loop_site *site, counter *
     if (n->kind == SB_BLOB_WHILE) {
         return test_again(l, e, n, stop);
     }
-    c->current = op2(l, SB_IR_IX_ADD, c->current, c->step);
-    c->left = op2(l, SB_IR_IX_SUB, c->left, sb_irb_const_i(&l->b, 1));
-    sb_value more = op1(l, SB_IR_NOT, op2(l, SB_IR_PY_EQ_I64, c->left, l->zero_i));
-    return op2(l, SB_IR_AND, op1(l, SB_IR_NOT, stop), more);
+    c->current = sb_op2(l, SB_IR_IX_ADD, c->current, c->step);
+    c->left = sb_op2(l, SB_IR_IX_SUB, c->left, sb_irb_const_i(&l->b, 1));
+    sb_value more = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, c->left, l->zero_i));
+    return sb_op2(l, SB_IR_AND, sb_op1(l, SB_IR_NOT, stop), more);
 }
 
 /* --- the loop itself ------------------------------------------------------------------------------------------------------ */
@@ -145,11 +145,11 @@ static pyval open_args(lowering *l, const pyval *init, uint32_t tags, arg_set *a
     args->i = arg_or_none(l, tags & INT_BIT, init->tags & INT_BIT ? init->i : l->zero_i);
     args->f = arg_or_none(l, tags & FLOAT_BIT, init->tags & FLOAT_BIT ? init->f : l->zero_f);
     pyval head = {.tags = tags, .b = args->b, .i = args->i, .f = args->f};
-    if (tag_count(tags) > 1) {
+    if (sb_tag_count(tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(tags);
         for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
             if (tags & TAG_BIT(tag)) {
-                args->is[tag] = sb_irb_arg(&l->b, value_is(l, init, tag));
+                args->is[tag] = sb_irb_arg(&l->b, sb_pyval_is(l, init, tag));
                 head.is[tag] = args->is[tag];
             }
         }
@@ -170,7 +170,7 @@ static void close_args(lowering *l, const arg_set *args, const pyval *next)
     }
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
         if (args->is[tag] != 0) {
-            sb_irb_arg_next(&l->b, args->is[tag], value_is(l, next, tag));
+            sb_irb_arg_next(&l->b, args->is[tag], sb_pyval_is(l, next, tag));
         }
     }
 }
@@ -182,7 +182,7 @@ static pyval result_of_args(lowering *l, const arg_set *args, uint32_t tags)
     r.b = tags & BOOL_BIT ? sb_irb_result(&l->b, args->b) : 0;
     r.i = tags & INT_BIT ? sb_irb_result(&l->b, args->i) : 0;
     r.f = tags & FLOAT_BIT ? sb_irb_result(&l->b, args->f) : 0;
-    if (tag_count(tags) > 1) {
+    if (sb_tag_count(tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(tags);
         for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
             r.is[tag] = tags & TAG_BIT(tag) ? sb_irb_result(&l->b, args->is[tag]) : 0;
@@ -209,7 +209,7 @@ static void build_loop(lowering *l, env *e, const loop_site *site, counter c,
     }
     bool is_for = site->node->kind == SB_BLOB_FOR;
     env head;
-    env_copy(l, &head, e);
+    sb_env_copy(l, &head, e);
     sb_value loop = sb_irb_loop(&l->b, c.turns_max);
     sb_value current_arg = arg_or_none(l, is_for, c.current);
     sb_value left_arg = arg_or_none(l, is_for, c.left);
@@ -224,9 +224,9 @@ static void build_loop(lowering *l, env *e, const loop_site *site, counter c,
         head.result = open_args(l, &e->result, header[locals], &args[locals]);
     }
     for (uint32_t slot = 0; slot < locals; slot++) {
-        value_complete(l, &head.vars[slot]);
+        sb_pyval_complete(l, &head.vars[slot]);
     }
-    value_complete(l, &head.result);
+    sb_pyval_complete(l, &head.result);
     c.current = current_arg;
     c.left = left_arg;
     sb_value again = lower_turn(l, &head, site, &c);
@@ -252,9 +252,9 @@ static void build_loop(lowering *l, env *e, const loop_site *site, counter c,
         e->result = result_of_args(l, &args[locals], out[locals] & header[locals]);
     }
     for (uint32_t slot = 0; slot < locals; slot++) {
-        value_complete(l, &e->vars[slot]);
+        sb_pyval_complete(l, &e->vars[slot]);
     }
-    value_complete(l, &e->result);
+    sb_pyval_complete(l, &e->result);
 }
 
 /* --- finding the kinds ------------------------------------------------------------------------------------------------------ */
@@ -295,10 +295,10 @@ static uint32_t *find_header(lowering *l, const env *e, const loop_site *site, c
     uint32_t *header = tags_of(l, e);
     uint32_t *out = tags_of(l, e);
     bool changed = true;
-    while (changed && header != NULL && out != NULL && working(l) && !l->no_memory) {
+    while (changed && header != NULL && out != NULL && sb_working(l) && !l->no_memory) {
         size_t mark = l->b.ir->insts.count;
         env trial;
-        env_copy(l, &trial, e);
+        sb_env_copy(l, &trial, e);
         build_loop(l, &trial, site, c, header, out);
         sb_irb_rewind(&l->b, mark);
         changed = widen(l, site, header, out);
@@ -311,7 +311,7 @@ static unsigned mixed_count(const lowering *l, const uint32_t *header)
 {
     unsigned count = 0;
     for (uint32_t k = 0; k < l->tree.local_count; k++) {
-        count += tag_count(header[k] & NUMERIC_BITS) > 1;
+        count += sb_tag_count(header[k] & NUMERIC_BITS) > 1;
     }
     return count;
 }
@@ -348,7 +348,7 @@ static const loop_memo *study(lowering *l, const env *e, const loop_site *site, 
     if (mixed_count(l, plain) > 0) {
         size_t mark = l->b.ir->insts.count;
         env first;
-        env_copy(l, &first, e);
+        sb_env_copy(l, &first, e);
         counter rest = c;
         (void)lower_turn(l, &first, site, &rest);
         first.result = e->result;
@@ -376,10 +376,10 @@ static void build_fitting(lowering *l, env *e, const loop_site *site, counter c,
         return;
     }
     memcpy(header, learnt, sizeof(*header) * (l->tree.local_count + 1));
-    while (working(l)) {
+    while (sb_working(l)) {
         size_t mark = l->b.ir->insts.count;
         env trial;
-        env_copy(l, &trial, e);
+        sb_env_copy(l, &trial, e);
         build_loop(l, &trial, site, c, header, out);
         if (!widen(l, site, header, out)) {
             *e = trial;
@@ -412,15 +412,15 @@ static void lower_turns(lowering *l, env *e, const loop_site *site, counter c)
     }
     env x;
     env y;
-    env_copy(l, &x, e);
-    env_copy(l, &y, e);
+    sb_env_copy(l, &x, e);
+    sb_env_copy(l, &y, e);
     sb_value region = sb_irb_if(&l->b, again);
     x.returned = l->zero_b;
     x.broke = l->zero_b;
     build_fitting(l, &x, site, c, memo->header);
     sb_irb_else(&l->b, region);
     sb_irb_end_if(&l->b, region);
-    env_merge(l, e, again, &x, &y);
+    sb_env_merge(l, e, again, &x, &y);
 }
 
 static bool const_int(const lowering *l, sb_value v, int64_t *out)
@@ -437,17 +437,18 @@ static bool const_int(const lowering *l, sb_value v, int64_t *out)
 static sb_value count_turns(lowering *l, sb_value start, sb_value stop, sb_value step)
 {
     sb_value one = sb_irb_const_i(&l->b, 1);
-    sb_value up = op2(l, SB_IR_PY_LT_I64, l->zero_i, step);
+    sb_value up = sb_op2(l, SB_IR_PY_LT_I64, l->zero_i, step);
     sb_value from = sb_irb_op(&l->b, SB_IR_SELECT, up, start, stop);
     sb_value to = sb_irb_op(&l->b, SB_IR_SELECT, up, stop, start);
-    sb_value size = sb_irb_op(&l->b, SB_IR_SELECT, up, step, op2(l, SB_IR_IX_SUB, l->zero_i, step));
-    sb_value some = op2(l, SB_IR_PY_LT_I64, from, to);
-    sb_value span = op2(l, SB_IR_IX_SUB, to, from);
+    sb_value size =
+        sb_irb_op(&l->b, SB_IR_SELECT, up, step, sb_op2(l, SB_IR_IX_SUB, l->zero_i, step));
+    sb_value some = sb_op2(l, SB_IR_PY_LT_I64, from, to);
+    sb_value span = sb_op2(l, SB_IR_IX_SUB, to, from);
     int64_t known = 0;
     sb_value turns = span;
     if (!const_int(l, size, &known) || known != 1) {
-        turns = op2(l, SB_IR_IX_UDIV, op2(l, SB_IR_IX_SUB, span, one), size);
-        turns = op2(l, SB_IR_IX_ADD, turns, one);
+        turns = sb_op2(l, SB_IR_IX_UDIV, sb_op2(l, SB_IR_IX_SUB, span, one), size);
+        turns = sb_op2(l, SB_IR_IX_ADD, turns, one);
     }
     return sb_irb_op(&l->b, SB_IR_SELECT, some, turns, l->zero_i);
 }
@@ -458,15 +459,15 @@ static bool lower_range(lowering *l, env *e, const sb_node *n, counter *c)
     pyval args[3];
     uint32_t count = n->list.count;
     for (uint32_t k = 0; k < count && k < 3; k++) {
-        args[k] = lower_expr(l, e, n->list.items[k]);
+        args[k] = sb_lower_expr(l, e, n->list.items[k]);
     }
     if (count < 1 || count > 3) {
         sb_irb_leave_if(&l->b, l->true_b, SB_REASON_RAISE);
         return false;
     }
     for (uint32_t k = 0; k < count; k++) {
-        args[k] = value_number(l, args[k]);
-        args[k] = value_strip(l, args[k], TAG_FLOAT, SB_REASON_TYPE_TAG);
+        args[k] = sb_pyval_number(l, args[k]);
+        args[k] = sb_pyval_strip(l, args[k], TAG_FLOAT, SB_REASON_TYPE_TAG);
         if (args[k].tags == 0) {
             return false;
         }
@@ -474,7 +475,7 @@ static bool lower_range(lowering *l, env *e, const sb_node *n, counter *c)
     sb_value start = count == 1 ? l->zero_i : args[0].i;
     sb_value stop = count == 1 ? args[0].i : args[1].i;
     c->step = count == 3 ? args[2].i : sb_irb_const_i(&l->b, 1);
-    sb_value no_step = op2(l, SB_IR_PY_EQ_I64, c->step, l->zero_i);
+    sb_value no_step = sb_op2(l, SB_IR_PY_EQ_I64, c->step, l->zero_i);
     bool known = false;
     sb_irb_leave_if(&l->b, no_step, SB_REASON_RAISE);
     if (sb_irb_is_const_b(&l->b, no_step, &known) && known) {
@@ -491,22 +492,22 @@ static bool lower_range(lowering *l, env *e, const sb_node *n, counter *c)
 static bool lower_head(lowering *l, env *e, const sb_node *n, counter *c, sb_value *enter)
 {
     if (n->kind == SB_BLOB_WHILE) {
-        pyval test = lower_expr(l, e, n->a);
-        *enter = value_truth(l, &test);
+        pyval test = sb_lower_expr(l, e, n->a);
+        *enter = sb_pyval_truth(l, &test);
         return test.tags != 0;
     }
     if (n->a->kind != SB_BLOB_CALL) {
         if (n->a->kind == SB_BLOB_UNSUPPORTED) {
-            (void)lower_expr(l, e, n->a); /* its own reason says more */
+            (void)sb_lower_expr(l, e, n->a); /* its own reason says more */
         } else {
-            refuse(l, SB_REFUSAL_SYNTAX, "for over something other than range", n->a);
+            sb_refuse(l, SB_REFUSAL_SYNTAX, "for over something other than range", n->a);
         }
         return false;
     }
     if (!lower_range(l, e, n->a, c)) {
         return false;
     }
-    *enter = op1(l, SB_IR_NOT, op2(l, SB_IR_PY_EQ_I64, c->left, l->zero_i));
+    *enter = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, c->left, l->zero_i));
     return true;
 }
 
@@ -520,7 +521,7 @@ static bool is_endless(const lowering *l, const loop_site *site, sb_value enter)
            sb_irb_is_const_b(&l->b, enter, &known) && known;
 }
 
-void lower_loop(lowering *l, env *e, const sb_node *n)
+void sb_lower_loop(lowering *l, env *e, const sb_node *n)
 {
     loop_site site = {.node = n};
     site.carried = sb_arena_alloc_zero(&l->arena, l->tree.local_count + 1);
@@ -542,13 +543,13 @@ void lower_loop(lowering *l, env *e, const sb_node *n)
     if (!sb_irb_is_const_b(&l->b, enter, &known)) {
         env x;
         env y;
-        env_copy(l, &x, e);
-        env_copy(l, &y, e);
+        sb_env_copy(l, &x, e);
+        sb_env_copy(l, &y, e);
         sb_value region = sb_irb_if(&l->b, enter);
         lower_turns(l, &x, &site, c);
         sb_irb_else(&l->b, region);
         sb_irb_end_if(&l->b, region);
-        env_merge(l, e, enter, &x, &y);
+        sb_env_merge(l, e, enter, &x, &y);
     } else if (known) {
         lower_turns(l, e, &site, c);
     }
@@ -557,7 +558,7 @@ void lower_loop(lowering *l, env *e, const sb_node *n)
         e->dead = true;
         return;
     }
-    sb_value gone = op2(l, SB_IR_OR, e->returned, e->broke);
+    sb_value gone = sb_op2(l, SB_IR_OR, e->returned, e->broke);
     bool rejoin = !sb_irb_is_const_b(&l->b, e->broke, &known) || known;
     e->broke = l->zero_b; /* of this loop; a break in the else clause is of the outer one */
     e->continued = l->zero_b;
@@ -565,8 +566,8 @@ void lower_loop(lowering *l, env *e, const sb_node *n)
         return;
     }
     if (sb_irb_is_const_b(&l->b, gone, &known)) {
-        lower_block(l, e, &n->orelse, 0);
+        sb_lower_block(l, e, &n->orelse, 0);
     } else {
-        lower_rest(l, e, gone, rejoin, &n->orelse, 0);
+        sb_lower_rest(l, e, gone, rejoin, &n->orelse, 0);
     }
 }

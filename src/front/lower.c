@@ -41,7 +41,7 @@ static void add_refusal(lowering *l, uint32_t code, const char *detail, sb_refus
     }
 }
 
-void refuse(lowering *l, uint32_t code, const char *detail, const sb_node *at)
+void sb_refuse(lowering *l, uint32_t code, const char *detail, const sb_node *at)
 {
     add_refusal(
         l, code, detail,
@@ -49,7 +49,7 @@ void refuse(lowering *l, uint32_t code, const char *detail, const sb_node *at)
             .line = at->line, .col = at->col, .end_line = at->end_line, .end_col = at->end_col});
 }
 
-bool working(lowering *l)
+bool sb_working(lowering *l)
 {
     if (l->work < WORK_MAX && !l->b.too_large) {
         l->work++;
@@ -83,7 +83,7 @@ static pyval input_value(lowering *l, uint32_t input, sb_prim prim)
     v.i = tag == TAG_INT ? in : 0;
     v.f = tag == TAG_FLOAT ? in : 0;
     v.is[tag] = valid;
-    value_complete(l, &v);
+    sb_pyval_complete(l, &v);
     return v;
 }
 
@@ -136,7 +136,7 @@ static sb_status bind_params(lowering *l, env *e, const sb_front_column *columns
                 return status;
             }
         } else if (l->tree.params[k].fallback != NULL) {
-            e->vars[k] = lower_expr(l, e, l->tree.params[k].fallback);
+            e->vars[k] = sb_lower_expr(l, e, l->tree.params[k].fallback);
         } else {
             return sb_error_set(err, SB_UNKNOWN_COLUMN,
                                 "%s: parameter '%s' is not the name of a column", l->tree.name,
@@ -156,9 +156,9 @@ static void finish_result(lowering *l, env *e)
     if (all_returned || e->dead) {
         return;
     }
-    pyval none = value_none();
+    pyval none = sb_pyval_none();
     bool none_returned = sb_irb_is_const_b(&l->b, e->returned, &known) && !known;
-    e->result = none_returned ? none : value_select(l, e->returned, &e->result, &none);
+    e->result = none_returned ? none : sb_pyval_select(l, e->returned, &e->result, &none);
 }
 
 static const char *format_of_annotation(uint8_t annotation)
@@ -256,11 +256,11 @@ static sb_value double_result(lowering *l, const pyval *v)
     if (!(v->tags & INT_BIT)) {
         return v->f;
     }
-    if (!(v->tags & FLOAT_BIT) && tag_count(v->tags) == 1) {
-        return op1(l, SB_IR_PY_EXACT_FLOAT_I64, v->i);
+    if (!(v->tags & FLOAT_BIT) && sb_tag_count(v->tags) == 1) {
+        return sb_op1(l, SB_IR_PY_EXACT_FLOAT_I64, v->i);
     }
-    sb_value region = sb_irb_if(&l->b, value_is(l, v, TAG_INT));
-    sb_value exact = op1(l, SB_IR_PY_EXACT_FLOAT_I64, v->i);
+    sb_value region = sb_irb_if(&l->b, sb_pyval_is(l, v, TAG_INT));
+    sb_value exact = sb_op1(l, SB_IR_PY_EXACT_FLOAT_I64, v->i);
     sb_irb_else(&l->b, region);
     sb_irb_end_if(&l->b, region);
     return sb_irb_merge(&l->b, exact, v->tags & FLOAT_BIT ? v->f : l->zero_f);
@@ -283,7 +283,7 @@ static sb_status store_result(lowering *l, const pyval *v, sb_lowered *out, sb_e
     case SB_PRIM_VOID:
         break;
     }
-    sb_value valid = nullable ? op1(l, SB_IR_NOT, value_is(l, v, TAG_NONE)) : 0;
+    sb_value valid = nullable ? sb_op1(l, SB_IR_NOT, sb_pyval_is(l, v, TAG_NONE)) : 0;
     if (!SB_VEC_PUSH(&out->ir.outputs,
                      (sb_ir_output){.prim = out->result_prim, .nullable = nullable})) {
         return sb_error_no_memory(err, sizeof(sb_ir_output));
@@ -311,13 +311,13 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
     e.broke = l->zero_b;
     e.continued = l->zero_b;
     for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
-        e.vars[slot] = value_unbound();
+        e.vars[slot] = sb_pyval_unbound();
     }
     sb_status status = bind_params(l, &e, columns, column_count, out, err);
     if (status != SB_OK) {
         return status;
     }
-    lower_block(l, &e, &l->tree.body, 0);
+    sb_lower_block(l, &e, &l->tree.body, 0);
     finish_result(l, &e);
     if (l->no_memory || l->b.no_memory) {
         return sb_error_no_memory(err, sizeof(pyval));

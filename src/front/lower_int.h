@@ -45,7 +45,7 @@ typedef struct lowering {
     sb_value zero_b, zero_i, zero_f, true_b; /* constants visible everywhere */
     bool no_memory;
     uint32_t work;  /* nodes lowered so far, trials included */
-    uint32_t depth; /* of lower_rest inside itself */
+    uint32_t depth; /* of sb_lower_rest inside itself */
     SB_VEC(sb_refusal) refusals;
     loop_memo *memos;
     uint32_t return_tags[TAG_COUNT]; /* line of the first return of each kind, 0: none */
@@ -57,49 +57,50 @@ typedef struct lowering {
 #define REST_DEPTH_MAX 200u /* each costs stack, here and in who walks the regions */
 
 /* --- values (value.c) ----------------------------------------------------------------------------------------------- */
-pyval value_never(void);
-pyval value_none(void);
-pyval value_bool(sb_value b);
-pyval value_int(sb_value i);
-pyval value_float(sb_value f);
-pyval value_unbound(void);
-bool value_same(const pyval *x, const pyval *y);
-sb_value value_is(lowering *l, const pyval *v, unsigned tag); /* boolean: has it this kind */
+pyval sb_pyval_never(void);
+pyval sb_pyval_none(void);
+pyval sb_pyval_bool(sb_value b);
+pyval sb_pyval_int(sb_value i);
+pyval sb_pyval_float(sb_value f);
+pyval sb_pyval_unbound(void);
+bool sb_pyval_same(const pyval *x, const pyval *y);
+sb_value sb_pyval_is(lowering *l, const pyval *v, unsigned tag); /* boolean: has it this kind */
 /* Rows whose value has the tag leave; the result lacks it. */
-pyval value_strip(lowering *l, pyval v, unsigned tag, sb_reason reason);
-sb_value value_truth(lowering *l, const pyval *v);
-pyval value_number(lowering *l,
-                   pyval v); /* None leaves, bool becomes int: tags within INT, FLOAT */
-sb_value value_as_float(lowering *l, const pyval *v);         /* of a number: float(v) */
-pyval value_arith(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_ADD .. SB_BLOB_MOD */
-pyval value_negate(lowering *l, pyval v);
-sb_value value_compare(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_EQ .. SB_BLOB_GE */
+pyval sb_pyval_strip(lowering *l, pyval v, unsigned tag, sb_reason reason);
+sb_value sb_pyval_truth(lowering *l, const pyval *v);
+pyval sb_pyval_number(lowering *l,
+                      pyval v); /* None leaves, bool becomes int: tags within INT, FLOAT */
+sb_value sb_pyval_as_float(lowering *l, const pyval *v);         /* of a number: float(v) */
+pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_ADD .. SB_BLOB_MOD */
+pyval sb_pyval_negate(lowering *l, pyval v);
+sb_value sb_pyval_compare(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_EQ .. SB_BLOB_GE */
 /* cond ? x : y without a region: all registers must be visible here. */
-pyval value_select(lowering *l, sb_value cond, const pyval *x, const pyval *y);
-sb_value op1(lowering *l, sb_op_code op, sb_value x);
-sb_value op2(lowering *l, sb_op_code op, sb_value x, sb_value y);
+pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y);
+sb_value sb_op1(lowering *l, sb_op_code op, sb_value x);
+sb_value sb_op2(lowering *l, sb_op_code op, sb_value x, sb_value y);
 
 /* --- merging at the end of an IF ---------------------------------------------------------------------------------------
- * Merges must directly follow the end_if: merge all values first, then value_complete each (it computes). */
-pyval merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y);
-sb_value merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y);
-void value_complete(lowering *l, pyval *v); /* is[] of the lowest tag from the others */
+ * Merges must directly follow the end_if: merge all values first, then sb_pyval_complete each (it computes). */
+pyval sb_merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y);
+sb_value sb_merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y);
+void sb_pyval_complete(lowering *l, pyval *v); /* is[] of the lowest tag from the others */
 
 /* --- expressions (expr.c), statements (stmt.c), loops (loop.c) -------------------------------------------------------------- */
-pyval lower_expr(lowering *l, env *e, const sb_node *n);
-void lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from);
+pyval sb_lower_expr(lowering *l, env *e, const sb_node *n);
+void sb_lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from);
 /* The list from `from` on for the rows that are not `gone`; flags of gone rows are kept, the others start anew. `rejoin`: some gone
  * rows go on behind the list, as those that broke do behind a loop's else clause. */
-void lower_rest(lowering *l, env *e, sb_value gone, bool rejoin, const sb_node_list *list,
-                uint32_t from);
-void lower_loop(lowering *l, env *e, const sb_node *n);
-void env_copy(lowering *l, env *to, const env *from);
+void sb_lower_rest(lowering *l, env *e, sb_value gone, bool rejoin, const sb_node_list *list,
+                   uint32_t from);
+void sb_lower_loop(lowering *l, env *e, const sb_node *n);
+void sb_env_copy(lowering *l, env *to, const env *from);
 /* After `end_if`: joins the two sides' environments (both started from one with the same flags) into *to. */
-void env_merge(lowering *l, env *to, sb_value cond, const env *x, const env *y);
-sb_value env_gone(lowering *l, const env *e); /* returned | broke | continued */
+void sb_env_merge(lowering *l, env *to, sb_value cond, const env *x, const env *y);
+sb_value sb_env_gone(lowering *l, const env *e); /* returned | broke | continued */
 
-void refuse(lowering *l, uint32_t code, const char *detail, const sb_node *at);
-bool working(lowering *l); /* counts one unit of work; false when the budget is spent (refused) */
-unsigned tag_count(uint32_t tags);
+void sb_refuse(lowering *l, uint32_t code, const char *detail, const sb_node *at);
+bool sb_working(
+    lowering *l); /* counts one unit of work; false when the budget is spent (refused) */
+unsigned sb_tag_count(uint32_t tags);
 
 #endif

@@ -1,13 +1,13 @@
 /* Lowering of statements: straight-line code and if. Control flow is data: after a statement through which some rows return, break or
  * continue, the rest of the block is a region of the rows that are still there.
  *
- * Interface: lower_block, env_copy, env_merge, env_gone. Loops are in loop.c.
+ * Interface: sb_lower_block, sb_env_copy, sb_env_merge, sb_env_gone. Loops are in loop.c.
  * Memory: environments in the lowering's arena. Threads: one. */
 #include <string.h>
 
 #include "front/lower_int.h"
 
-void env_copy(lowering *l, env *to, const env *from)
+void sb_env_copy(lowering *l, env *to, const env *from)
 {
     size_t size = sizeof(pyval) * (l->tree.local_count + 1);
     pyval *vars = sb_arena_alloc(&l->arena, size);
@@ -21,9 +21,9 @@ void env_copy(lowering *l, env *to, const env *from)
     to->vars = vars;
 }
 
-sb_value env_gone(lowering *l, const env *e)
+sb_value sb_env_gone(lowering *l, const env *e)
 {
-    return op2(l, SB_IR_OR, e->returned, op2(l, SB_IR_OR, e->broke, e->continued));
+    return sb_op2(l, SB_IR_OR, e->returned, sb_op2(l, SB_IR_OR, e->broke, e->continued));
 }
 
 /* A flag's merge; `false, true` needs a computed register, asked for by *invert. */
@@ -32,26 +32,26 @@ static sb_value merge_flag(lowering *l, sb_value cond, sb_value x, sb_value y, b
     bool cx = false;
     bool cy = false;
     *invert = sb_irb_is_const_b(&l->b, x, &cx) && sb_irb_is_const_b(&l->b, y, &cy) && !cx && cy;
-    return *invert ? cond : merge_bool(l, cond, x, y);
+    return *invert ? cond : sb_merge_bool(l, cond, x, y);
 }
 
-void env_merge(lowering *l, env *to, sb_value cond, const env *x, const env *y)
+void sb_env_merge(lowering *l, env *to, sb_value cond, const env *x, const env *y)
 {
     bool invert[3];
     sb_value flags[3];
     flags[0] = merge_flag(l, cond, x->returned, y->returned, &invert[0]);
     flags[1] = merge_flag(l, cond, x->broke, y->broke, &invert[1]);
     flags[2] = merge_flag(l, cond, x->continued, y->continued, &invert[2]);
-    to->result = merge_value(l, cond, &x->result, &y->result);
+    to->result = sb_merge_value(l, cond, &x->result, &y->result);
     for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
-        to->vars[slot] = merge_value(l, cond, &x->vars[slot], &y->vars[slot]);
+        to->vars[slot] = sb_merge_value(l, cond, &x->vars[slot], &y->vars[slot]);
     }
-    value_complete(l, &to->result);
+    sb_pyval_complete(l, &to->result);
     for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
-        value_complete(l, &to->vars[slot]);
+        sb_pyval_complete(l, &to->vars[slot]);
     }
     for (unsigned k = 0; k < 3; k++) {
-        flags[k] = invert[k] ? op1(l, SB_IR_NOT, flags[k]) : flags[k];
+        flags[k] = invert[k] ? sb_op1(l, SB_IR_NOT, flags[k]) : flags[k];
     }
     to->returned = flags[0];
     to->broke = flags[1];
@@ -70,36 +70,36 @@ static void forget_returned(lowering *l, env *gone, const env *kept)
     }
     for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
         if (gone->vars[slot].tags != kept->vars[slot].tags) {
-            gone->vars[slot] = value_never();
+            gone->vars[slot] = sb_pyval_never();
         }
     }
 }
 
 static void lower_if(lowering *l, env *e, const sb_node *n)
 {
-    pyval test = lower_expr(l, e, n->a);
+    pyval test = sb_lower_expr(l, e, n->a);
     if (test.tags == 0) {
         e->dead = true;
         return;
     }
-    sb_value cond = value_truth(l, &test);
+    sb_value cond = sb_pyval_truth(l, &test);
     bool known = false;
     if (sb_irb_is_const_b(&l->b, cond, &known)) {
-        lower_block(l, e, known ? &n->list : &n->orelse, 0);
+        sb_lower_block(l, e, known ? &n->list : &n->orelse, 0);
         return;
     }
     env x;
     env y;
-    env_copy(l, &x, e);
-    env_copy(l, &y, e);
+    sb_env_copy(l, &x, e);
+    sb_env_copy(l, &y, e);
     sb_value region = sb_irb_if(&l->b, cond);
-    lower_block(l, &x, &n->list, 0);
+    sb_lower_block(l, &x, &n->list, 0);
     sb_irb_else(&l->b, region);
-    lower_block(l, &y, &n->orelse, 0);
+    sb_lower_block(l, &y, &n->orelse, 0);
     forget_returned(l, &x, &y);
     forget_returned(l, &y, &x);
     sb_irb_end_if(&l->b, region);
-    env_merge(l, e, cond, &x, &y);
+    sb_env_merge(l, e, cond, &x, &y);
 }
 
 static void note_return(lowering *l, const pyval *v, const sb_node *n)
@@ -113,7 +113,7 @@ static void note_return(lowering *l, const pyval *v, const sb_node *n)
 
 static void lower_return(lowering *l, env *e, const sb_node *n)
 {
-    e->result = n->op ? lower_expr(l, e, n->a) : value_none();
+    e->result = n->op ? sb_lower_expr(l, e, n->a) : sb_pyval_none();
     note_return(l, &e->result, n);
     e->returned = l->true_b;
     e->dead = true;
@@ -129,7 +129,7 @@ static void assign(env *e, uint32_t slot, pyval v)
 
 static void lower_assign(lowering *l, env *e, const sb_node *n)
 {
-    pyval v = lower_expr(l, e, n->a);
+    pyval v = sb_lower_expr(l, e, n->a);
     for (uint32_t k = 0; k < n->target_count; k++) {
         assign(e, n->targets[k], v);
     }
@@ -147,7 +147,7 @@ static void lower_augassign(lowering *l, env *e, const sb_node *n)
     whole.kind = SB_BLOB_BINARY;
     whole.b = n->a;
     whole.a = &target;
-    assign(e, n->slot, lower_expr(l, e, &whole));
+    assign(e, n->slot, sb_lower_expr(l, e, &whole));
 }
 
 static void lower_statement(lowering *l, env *e, const sb_node *n)
@@ -160,7 +160,7 @@ static void lower_statement(lowering *l, env *e, const sb_node *n)
         lower_augassign(l, e, n);
         break;
     case SB_BLOB_EXPR:
-        e->dead = lower_expr(l, e, n->a).tags == 0;
+        e->dead = sb_lower_expr(l, e, n->a).tags == 0;
         break;
     case SB_BLOB_PASS:
         break;
@@ -169,7 +169,7 @@ static void lower_statement(lowering *l, env *e, const sb_node *n)
         break;
     case SB_BLOB_WHILE:
     case SB_BLOB_FOR:
-        lower_loop(l, e, n);
+        sb_lower_loop(l, e, n);
         break;
     case SB_BLOB_RETURN:
         lower_return(l, e, n);
@@ -183,53 +183,53 @@ static void lower_statement(lowering *l, env *e, const sb_node *n)
         e->dead = true;
         break;
     default:
-        refuse(l, sb_refusal_code_of_name(n->text, n->text_size), n->detail, n);
+        sb_refuse(l, sb_refusal_code_of_name(n->text, n->text_size), n->detail, n);
         break;
     }
 }
 
-void lower_rest(lowering *l, env *e, sb_value gone, bool rejoin, const sb_node_list *list,
-                uint32_t from)
+void sb_lower_rest(lowering *l, env *e, sb_value gone, bool rejoin, const sb_node_list *list,
+                   uint32_t from)
 {
     if (l->depth >= REST_DEPTH_MAX) {
-        refuse(l, SB_REFUSAL_TOO_COMPLEX, "", list->items[from]);
+        sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", list->items[from]);
         return;
     }
     l->depth++;
-    sb_value here = op1(l, SB_IR_NOT, gone);
+    sb_value here = sb_op1(l, SB_IR_NOT, gone);
     env x;
     env y;
-    env_copy(l, &x, e);
-    env_copy(l, &y, e);
+    sb_env_copy(l, &x, e);
+    sb_env_copy(l, &y, e);
     x.returned = l->zero_b;
     x.broke = l->zero_b;
     x.continued = l->zero_b;
-    x.result = value_never();
+    x.result = sb_pyval_never();
     x.dead = false;
     sb_value region = sb_irb_if(&l->b, here);
-    lower_block(l, &x, list, from);
+    sb_lower_block(l, &x, list, from);
     sb_irb_else(&l->b, region);
     y.dead = !rejoin;
     forget_returned(l, &y, &x);
     forget_returned(l, &x, &y);
     sb_irb_end_if(&l->b, region);
-    env_merge(l, e, here, &x, &y);
+    sb_env_merge(l, e, here, &x, &y);
     l->depth--;
 }
 
-void lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from)
+void sb_lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from)
 {
     for (uint32_t k = from; k < list->count; k++) {
-        if (e->dead || !working(l)) {
+        if (e->dead || !sb_working(l)) {
             return;
         }
         lower_statement(l, e, list->items[k]);
-        sb_value gone = env_gone(l, e);
+        sb_value gone = sb_env_gone(l, e);
         bool all = false;
         if (sb_irb_is_const_b(&l->b, gone, &all)) {
             e->dead = e->dead || all;
         } else if (k + 1 < list->count) {
-            lower_rest(l, e, gone, false, list, k + 1);
+            sb_lower_rest(l, e, gone, false, list, k + 1);
             return;
         }
     }

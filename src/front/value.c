@@ -1,61 +1,61 @@
 /* Python values as registers: kinds, truth, arithmetic, comparison. The typing rules of the compiled language are here.
  *
- * Interface: value_* of lower_int.h. What CPython would raise on becomes a leave; what needs more than the static kinds tell becomes a
+ * Interface: sb_pyval_* of lower_int.h. What CPython would raise on becomes a leave; what needs more than the static kinds tell becomes a
  * choice by `is[tag]`.
  * Memory: none. Threads: one. */
 #include "front/lower_int.h"
 
-sb_value op1(lowering *l, sb_op_code op, sb_value x)
+sb_value sb_op1(lowering *l, sb_op_code op, sb_value x)
 {
     return sb_irb_op(&l->b, op, x, 0, 0);
 }
 
-sb_value op2(lowering *l, sb_op_code op, sb_value x, sb_value y)
+sb_value sb_op2(lowering *l, sb_op_code op, sb_value x, sb_value y)
 {
     return sb_irb_op(&l->b, op, x, y, 0);
 }
 
-unsigned tag_count(uint32_t tags)
+unsigned sb_tag_count(uint32_t tags)
 {
     return (unsigned)sb_popcount_u64(tags);
 }
 
-pyval value_never(void)
+pyval sb_pyval_never(void)
 {
     return (pyval){0};
 }
 
-pyval value_none(void)
+pyval sb_pyval_none(void)
 {
     return (pyval){.tags = NONE_BIT};
 }
 
-pyval value_bool(sb_value b)
+pyval sb_pyval_bool(sb_value b)
 {
     return (pyval){.tags = BOOL_BIT, .b = b};
 }
 
-pyval value_int(sb_value i)
+pyval sb_pyval_int(sb_value i)
 {
     return (pyval){.tags = INT_BIT, .i = i};
 }
 
-pyval value_float(sb_value f)
+pyval sb_pyval_float(sb_value f)
 {
     return (pyval){.tags = FLOAT_BIT, .f = f};
 }
 
-pyval value_unbound(void)
+pyval sb_pyval_unbound(void)
 {
     return (pyval){.tags = UNBOUND_BIT};
 }
 
-bool value_same(const pyval *x, const pyval *y)
+bool sb_pyval_same(const pyval *x, const pyval *y)
 {
     if (x->tags != y->tags || x->b != y->b || x->i != y->i || x->f != y->f) {
         return false;
     }
-    if (tag_count(x->tags) < 2) {
+    if (sb_tag_count(x->tags) < 2) {
         return true;
     }
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
@@ -66,41 +66,41 @@ bool value_same(const pyval *x, const pyval *y)
     return true;
 }
 
-sb_value value_is(lowering *l, const pyval *v, unsigned tag)
+sb_value sb_pyval_is(lowering *l, const pyval *v, unsigned tag)
 {
     if (!(v->tags & TAG_BIT(tag))) {
         return l->zero_b;
     }
-    return tag_count(v->tags) == 1 ? l->true_b : v->is[tag];
+    return sb_tag_count(v->tags) == 1 ? l->true_b : v->is[tag];
 }
 
-pyval value_strip(lowering *l, pyval v, unsigned tag, sb_reason reason)
+pyval sb_pyval_strip(lowering *l, pyval v, unsigned tag, sb_reason reason)
 {
     if (!(v.tags & TAG_BIT(tag))) {
         return v;
     }
-    sb_irb_leave_if(&l->b, value_is(l, &v, tag), reason);
+    sb_irb_leave_if(&l->b, sb_pyval_is(l, &v, tag), reason);
     v.tags &= ~TAG_BIT(tag);
     return v;
 }
 
 /* The lowest tag's register from the others': merges and loop arguments carry all but that one. */
-void value_complete(lowering *l, pyval *v)
+void sb_pyval_complete(lowering *l, pyval *v)
 {
-    if (tag_count(v->tags) < 2) {
+    if (sb_tag_count(v->tags) < 2) {
         return;
     }
     unsigned lowest = (unsigned)sb_ctz_u64(v->tags);
     sb_value others = l->zero_b;
     for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
         if (v->tags & TAG_BIT(tag)) {
-            others = op2(l, SB_IR_OR, others, v->is[tag]);
+            others = sb_op2(l, SB_IR_OR, others, v->is[tag]);
         }
     }
-    v->is[lowest] = op1(l, SB_IR_NOT, others);
+    v->is[lowest] = sb_op1(l, SB_IR_NOT, others);
 }
 
-sb_value merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y)
+sb_value sb_merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y)
 {
     bool cx = false;
     bool cy = false;
@@ -120,9 +120,9 @@ static sb_value payload(const pyval *v, unsigned tag, sb_value in_tag, sb_value 
     return v->tags & TAG_BIT(tag) ? in_tag : absent;
 }
 
-pyval merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
+pyval sb_merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
 {
-    if (value_same(x, y)) {
+    if (sb_pyval_same(x, y)) {
         return *x;
     }
     pyval r = {.tags = x->tags | y->tags};
@@ -138,11 +138,11 @@ pyval merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
         r.f = sb_irb_merge(&l->b, payload(x, TAG_FLOAT, x->f, l->zero_f),
                            payload(y, TAG_FLOAT, y->f, l->zero_f));
     }
-    if (tag_count(r.tags) > 1) {
+    if (sb_tag_count(r.tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(r.tags);
         for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
             if (r.tags & TAG_BIT(tag)) {
-                r.is[tag] = merge_bool(l, cond, value_is(l, x, tag), value_is(l, y, tag));
+                r.is[tag] = sb_merge_bool(l, cond, sb_pyval_is(l, x, tag), sb_pyval_is(l, y, tag));
             }
         }
     }
@@ -154,9 +154,9 @@ static sb_value select_one(lowering *l, sb_value cond, sb_value x, sb_value y)
     return sb_irb_op(&l->b, SB_IR_SELECT, cond, x, y);
 }
 
-pyval value_select(lowering *l, sb_value cond, const pyval *x, const pyval *y)
+pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y)
 {
-    if (value_same(x, y)) {
+    if (sb_pyval_same(x, y)) {
         return *x;
     }
     pyval r = {.tags = x->tags | y->tags};
@@ -164,16 +164,17 @@ pyval value_select(lowering *l, sb_value cond, const pyval *x, const pyval *y)
     r.b = both & BOOL_BIT ? select_one(l, cond, x->b, y->b) : (x->tags & BOOL_BIT ? x->b : y->b);
     r.i = both & INT_BIT ? select_one(l, cond, x->i, y->i) : (x->tags & INT_BIT ? x->i : y->i);
     r.f = both & FLOAT_BIT ? select_one(l, cond, x->f, y->f) : (x->tags & FLOAT_BIT ? x->f : y->f);
-    if (tag_count(r.tags) > 1) {
+    if (sb_tag_count(r.tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(r.tags);
         for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
             if (r.tags & TAG_BIT(tag)) {
-                sb_value in_x = op2(l, SB_IR_AND, cond, value_is(l, x, tag));
-                sb_value in_y = op2(l, SB_IR_AND, op1(l, SB_IR_NOT, cond), value_is(l, y, tag));
-                r.is[tag] = op2(l, SB_IR_OR, in_x, in_y);
+                sb_value in_x = sb_op2(l, SB_IR_AND, cond, sb_pyval_is(l, x, tag));
+                sb_value in_y =
+                    sb_op2(l, SB_IR_AND, sb_op1(l, SB_IR_NOT, cond), sb_pyval_is(l, y, tag));
+                r.is[tag] = sb_op2(l, SB_IR_OR, in_x, in_y);
             }
         }
-        value_complete(l, &r);
+        sb_pyval_complete(l, &r);
     }
     return r;
 }
@@ -186,21 +187,21 @@ static sb_value truth_of_tag(lowering *l, const pyval *v, unsigned tag)
     case TAG_BOOL:
         return v->b;
     case TAG_INT:
-        return op1(l, SB_IR_NOT, op2(l, SB_IR_PY_EQ_I64, v->i, l->zero_i));
+        return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, v->i, l->zero_i));
     case TAG_FLOAT:
-        return op1(l, SB_IR_NOT, op2(l, SB_IR_PY_EQ_F64, v->f, l->zero_f));
+        return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, v->f, l->zero_f));
     default:
         return l->zero_b;
     }
 }
 
-sb_value value_truth(lowering *l, const pyval *v)
+sb_value sb_pyval_truth(lowering *l, const pyval *v)
 {
     sb_value result = l->zero_b;
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
         if (v->tags & TAG_BIT(tag)) {
-            sb_value t = op2(l, SB_IR_AND, value_is(l, v, tag), truth_of_tag(l, v, tag));
-            result = op2(l, SB_IR_OR, result, t);
+            sb_value t = sb_op2(l, SB_IR_AND, sb_pyval_is(l, v, tag), truth_of_tag(l, v, tag));
+            result = sb_op2(l, SB_IR_OR, result, t);
         }
     }
     return result;
@@ -208,28 +209,29 @@ sb_value value_truth(lowering *l, const pyval *v)
 
 /* --- arithmetic --------------------------------------------------------------------------------------------------------- */
 
-pyval value_number(lowering *l, pyval v)
+pyval sb_pyval_number(lowering *l, pyval v)
 {
-    v = value_strip(l, v, TAG_NONE, SB_REASON_NONE_OPERAND);
+    v = sb_pyval_strip(l, v, TAG_NONE, SB_REASON_NONE_OPERAND);
     if (!(v.tags & BOOL_BIT)) {
         return v;
     }
-    sb_value from_bool = op1(l, SB_IR_PY_INT_B, v.b);
+    sb_value from_bool = sb_op1(l, SB_IR_PY_INT_B, v.b);
     pyval r = {.tags = (v.tags & ~BOOL_BIT) | INT_BIT, .f = v.f};
-    r.i = v.tags & INT_BIT ? select_one(l, value_is(l, &v, TAG_BOOL), from_bool, v.i) : from_bool;
+    r.i =
+        v.tags & INT_BIT ? select_one(l, sb_pyval_is(l, &v, TAG_BOOL), from_bool, v.i) : from_bool;
     if (r.tags & FLOAT_BIT) {
         r.is[TAG_FLOAT] = v.is[TAG_FLOAT];
-        value_complete(l, &r);
+        sb_pyval_complete(l, &r);
     }
     return r;
 }
 
-sb_value value_as_float(lowering *l, const pyval *v)
+sb_value sb_pyval_as_float(lowering *l, const pyval *v)
 {
     if (!(v->tags & INT_BIT)) {
         return v->f;
     }
-    sb_value from_int = op1(l, SB_IR_PY_FLOAT_I64, v->i);
+    sb_value from_int = sb_op1(l, SB_IR_PY_FLOAT_I64, v->i);
     return v->tags & FLOAT_BIT ? select_one(l, v->is[TAG_INT], from_int, v->f) : from_int;
 }
 
@@ -250,54 +252,57 @@ static const arith_ops arith_table[] = {
 /* Both kinds occur: rows whose operands are both int take one region, the others the other. */
 static pyval arith_mixed(lowering *l, const arith_ops *ops, const pyval *x, const pyval *y)
 {
-    sb_value both_int = op2(l, SB_IR_AND, value_is(l, x, TAG_INT), value_is(l, y, TAG_INT));
+    sb_value both_int =
+        sb_op2(l, SB_IR_AND, sb_pyval_is(l, x, TAG_INT), sb_pyval_is(l, y, TAG_INT));
     sb_value region = sb_irb_if(&l->b, both_int);
-    sb_value from_int = op2(l, ops->of_int, x->i, y->i);
+    sb_value from_int = sb_op2(l, ops->of_int, x->i, y->i);
     sb_irb_else(&l->b, region);
-    sb_value from_float = op2(l, ops->of_float, value_as_float(l, x), value_as_float(l, y));
+    sb_value from_float =
+        sb_op2(l, ops->of_float, sb_pyval_as_float(l, x), sb_pyval_as_float(l, y));
     sb_irb_end_if(&l->b, region);
     if (ops->int_gives_float) {
-        return value_float(sb_irb_merge(&l->b, from_int, from_float));
+        return sb_pyval_float(sb_irb_merge(&l->b, from_int, from_float));
     }
     pyval r = {.tags = INT_BIT | FLOAT_BIT};
     r.i = sb_irb_merge(&l->b, from_int, l->zero_i);
     r.f = sb_irb_merge(&l->b, l->zero_f, from_float);
     r.is[TAG_INT] = both_int;
-    r.is[TAG_FLOAT] = op1(l, SB_IR_NOT, both_int);
+    r.is[TAG_FLOAT] = sb_op1(l, SB_IR_NOT, both_int);
     return r;
 }
 
-pyval value_arith(lowering *l, uint8_t op, pyval x, pyval y)
+pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y)
 {
     const arith_ops *ops = &arith_table[op];
-    x = value_number(l, x);
-    y = value_number(l, y);
+    x = sb_pyval_number(l, x);
+    y = sb_pyval_number(l, y);
     if (x.tags == 0 || y.tags == 0) {
-        return value_never();
+        return sb_pyval_never();
     }
     if (x.tags == INT_BIT && y.tags == INT_BIT) {
-        sb_value v = op2(l, ops->of_int, x.i, y.i);
-        return ops->int_gives_float ? value_float(v) : value_int(v);
+        sb_value v = sb_op2(l, ops->of_int, x.i, y.i);
+        return ops->int_gives_float ? sb_pyval_float(v) : sb_pyval_int(v);
     }
     if (x.tags == FLOAT_BIT || y.tags == FLOAT_BIT) {
-        return value_float(op2(l, ops->of_float, value_as_float(l, &x), value_as_float(l, &y)));
+        return sb_pyval_float(
+            sb_op2(l, ops->of_float, sb_pyval_as_float(l, &x), sb_pyval_as_float(l, &y)));
     }
     return arith_mixed(l, ops, &x, &y);
 }
 
-pyval value_negate(lowering *l, pyval v)
+pyval sb_pyval_negate(lowering *l, pyval v)
 {
-    v = value_number(l, v);
+    v = sb_pyval_number(l, v);
     if (v.tags == INT_BIT) {
-        return value_int(op1(l, SB_IR_PY_NEG_I64, v.i));
+        return sb_pyval_int(sb_op1(l, SB_IR_PY_NEG_I64, v.i));
     }
     if (v.tags == (INT_BIT | FLOAT_BIT)) {
         /* INT64_MIN may stand in the unused integer register of a float row. */
         sb_value safe = select_one(l, v.is[TAG_INT], v.i, l->zero_i);
-        v.i = op1(l, SB_IR_PY_NEG_I64, safe);
+        v.i = sb_op1(l, SB_IR_PY_NEG_I64, safe);
     }
     if (v.tags & FLOAT_BIT) {
-        v.f = op1(l, SB_IR_PY_NEG_F64, v.f);
+        v.f = sb_op1(l, SB_IR_PY_NEG_F64, v.f);
     }
     return v;
 }
@@ -311,18 +316,20 @@ static sb_value compare_kinds(lowering *l, uint8_t op, const pyval *x, unsigned 
     bool eq = op == SB_BLOB_EQ;
     bool lt = op == SB_BLOB_LT;
     if (kx == TAG_INT && ky == TAG_INT) {
-        return op2(l, eq ? SB_IR_PY_EQ_I64 : (lt ? SB_IR_PY_LT_I64 : SB_IR_PY_LE_I64), x->i, y->i);
+        return sb_op2(l, eq ? SB_IR_PY_EQ_I64 : (lt ? SB_IR_PY_LT_I64 : SB_IR_PY_LE_I64), x->i,
+                      y->i);
     }
     if (kx == TAG_FLOAT && ky == TAG_FLOAT) {
-        return op2(l, eq ? SB_IR_PY_EQ_F64 : (lt ? SB_IR_PY_LT_F64 : SB_IR_PY_LE_F64), x->f, y->f);
+        return sb_op2(l, eq ? SB_IR_PY_EQ_F64 : (lt ? SB_IR_PY_LT_F64 : SB_IR_PY_LE_F64), x->f,
+                      y->f);
     }
     if (kx == TAG_INT) {
         sb_op_code code =
             eq ? SB_IR_PY_EQ_I64_F64 : (lt ? SB_IR_PY_LT_I64_F64 : SB_IR_PY_LE_I64_F64);
-        return op2(l, code, x->i, y->f);
+        return sb_op2(l, code, x->i, y->f);
     }
     sb_op_code code = eq ? SB_IR_PY_EQ_I64_F64 : (lt ? SB_IR_PY_GT_I64_F64 : SB_IR_PY_GE_I64_F64);
-    return op2(l, code, y->i, x->f);
+    return sb_op2(l, code, y->i, x->f);
 }
 
 static sb_value compare_numbers(lowering *l, uint8_t op, const pyval *x, const pyval *y)
@@ -331,9 +338,9 @@ static sb_value compare_numbers(lowering *l, uint8_t op, const pyval *x, const p
     for (unsigned kx = TAG_INT; kx <= TAG_FLOAT; kx++) {
         for (unsigned ky = TAG_INT; ky <= TAG_FLOAT; ky++) {
             if ((x->tags & TAG_BIT(kx)) && (y->tags & TAG_BIT(ky))) {
-                sb_value kinds = op2(l, SB_IR_AND, value_is(l, x, kx), value_is(l, y, ky));
+                sb_value kinds = sb_op2(l, SB_IR_AND, sb_pyval_is(l, x, kx), sb_pyval_is(l, y, ky));
                 sb_value holds = compare_kinds(l, op, x, kx, y, ky);
-                result = op2(l, SB_IR_OR, result, op2(l, SB_IR_AND, kinds, holds));
+                result = sb_op2(l, SB_IR_OR, result, sb_op2(l, SB_IR_AND, kinds, holds));
             }
         }
     }
@@ -343,33 +350,33 @@ static sb_value compare_numbers(lowering *l, uint8_t op, const pyval *x, const p
 /* None equals None and nothing else; no row leaves. */
 static sb_value equal(lowering *l, pyval x, pyval y)
 {
-    sb_value none_x = value_is(l, &x, TAG_NONE);
-    sb_value none_y = value_is(l, &y, TAG_NONE);
-    sb_value both_none = op2(l, SB_IR_AND, none_x, none_y);
-    sb_value neither = op1(l, SB_IR_NOT, op2(l, SB_IR_OR, none_x, none_y));
+    sb_value none_x = sb_pyval_is(l, &x, TAG_NONE);
+    sb_value none_y = sb_pyval_is(l, &y, TAG_NONE);
+    sb_value both_none = sb_op2(l, SB_IR_AND, none_x, none_y);
+    sb_value neither = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_OR, none_x, none_y));
     /* Kinds stay told apart by is[] even when None is taken out: rows with None are masked by `neither`. */
     x.tags &= ~NONE_BIT;
     y.tags &= ~NONE_BIT;
-    x = value_number(l, x);
-    y = value_number(l, y);
-    sb_value numbers = op2(l, SB_IR_AND, neither, compare_numbers(l, SB_BLOB_EQ, &x, &y));
-    return op2(l, SB_IR_OR, both_none, numbers);
+    x = sb_pyval_number(l, x);
+    y = sb_pyval_number(l, y);
+    sb_value numbers = sb_op2(l, SB_IR_AND, neither, compare_numbers(l, SB_BLOB_EQ, &x, &y));
+    return sb_op2(l, SB_IR_OR, both_none, numbers);
 }
 
-sb_value value_compare(lowering *l, uint8_t op, pyval x, pyval y)
+sb_value sb_pyval_compare(lowering *l, uint8_t op, pyval x, pyval y)
 {
     switch (op) {
     case SB_BLOB_EQ:
         return equal(l, x, y);
     case SB_BLOB_NE:
-        return op1(l, SB_IR_NOT, equal(l, x, y));
+        return sb_op1(l, SB_IR_NOT, equal(l, x, y));
     case SB_BLOB_GT:
-        return value_compare(l, SB_BLOB_LT, y, x);
+        return sb_pyval_compare(l, SB_BLOB_LT, y, x);
     case SB_BLOB_GE:
-        return value_compare(l, SB_BLOB_LE, y, x);
+        return sb_pyval_compare(l, SB_BLOB_LE, y, x);
     default:
-        x = value_number(l, x);
-        y = value_number(l, y);
+        x = sb_pyval_number(l, x);
+        y = sb_pyval_number(l, y);
         return compare_numbers(l, op, &x, &y);
     }
 }

@@ -1,8 +1,9 @@
 /* Tiers: which code runs a vector, and what is remembered of it.
  *
  * Interface: sb_func_* of func.h.
- * Policy: tier 0 serves from the first row on. Native code is asked for once the rows seen so far were worth it (NATIVE_WORTH operations;
- * a tiny input never starts the compiler), at once under SB_TIER_NATIVE. The fast entry comes first. Vectors it calls BAD are done again, in
+ * Policy: tier 0 serves from the first row on. Native code is asked for once the rows seen so far were worth it (NATIVE_WORTH
+ * operations; a tiny input never starts the compiler), at once under SB_TIER_NATIVE. The fast entry comes first. Vectors it
+ * calls BAD are done again, in
  * tier 0; when more than 1 in BAD_SHARE of at least BAD_VECTORS_MIN vectors is BAD, the careful entry is compiled and used instead.
  * Threads: the function is shared; handles and counters are atomic, requests are made under `mutex` (innermost but for the
  * compile service's own). A local belongs to one worker.
