@@ -141,7 +141,13 @@ def say(text: str) -> None:
 def run(command: Sequence[str], env: dict[str, str] | None = None, hint: str = "") -> None:
     """Runs a command; its output is shown only when it fails, and then the hint."""
     result = subprocess.run(
-        command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=env,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,  # a question that nobody sees must not wait for an answer
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if result.returncode != 0:
         sys.stdout.write(result.stdout[-20000:])
@@ -272,9 +278,12 @@ def install_packages(names: Sequence[str]) -> None:
                 f"    {become_root} '{command}'\n"
             )
     say("installing Debian packages: " + " ".join(missing))
-    env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    run([*prefix, "apt-get", "update"], env, HINT_NETWORK)
-    run(prefix + install, env, HINT_NETWORK)
+    prefix += ["env", "DEBIAN_FRONTEND=noninteractive"]  # sudo drops the environment
+    # An interrupted installation blocks every later one.
+    run([*prefix, "dpkg", "--configure", "-a"])
+    run([*prefix, "apt-get", "update"], hint=HINT_NETWORK)
+    lock_wait = ["-o", "DPkg::Lock::Timeout=120"]  # a fresh machine updates itself at first
+    run([*prefix, *install, *lock_wait], hint=HINT_NETWORK)
 
 
 # --- environments -----------------------------------------------------------------------------------------------------
