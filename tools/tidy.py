@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Direct arrows between rooms; a room may include everything below it.
+# Direct arrows between rooms; a room may include everything below it. Tests may include any room: nothing is made from them.
 ARROWS: dict[str, tuple[str, ...]] = {
     "base": (),
     "os": ("base",),
@@ -246,7 +246,7 @@ def check_includes(name: str, code: str, test: bool) -> Iterator[Finding]:
                 yield Finding(name, line, f"jit_helper includes jit/wire.h alone, not {target}")
         elif parts[1] not in ARROWS:
             yield Finding(name, line, f"room {parts[1]} is not in the table of arrows")
-        elif quoted:
+        elif quoted and not test:
             yield from check_arrow(name, line, parts[1], target)
         elif target not in LIBC_HEADERS and parts[1] != "os" and not test:
             yield Finding(name, line, f"only os includes the system's headers, not {target}")
