@@ -80,12 +80,17 @@ class Table:
         told = "" if met is None else "yes" if met else "no"
         row = Row(what, measured, peers, goal, told)
         self.rows.append(row)
-        print(f"{what}: {measured} | {peers} | goal {goal or '-'} {told and '-> ' + told}", flush=True)
+        print(
+            f"{what}: {measured} | {peers} | goal {goal or '-'} {told and '-> ' + told}", flush=True
+        )
 
     def write(self) -> None:
         """Replaces this table's section of RESULTS.md, which is named by its title."""
         lines = [f"## {self.title}", "", f"Machine: {machine()}.", ""]
-        lines += ["| what | measured | peers in the same run | goal | met |", "|---|---|---|---|---|"]
+        lines += [
+            "| what | measured | peers in the same run | goal | met |",
+            "|---|---|---|---|---|",
+        ]
         lines += ["| " + " | ".join(row) + " |" for row in self.rows]
         text = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
         head, marker, rest = text.partition(f"## {self.title}\n")

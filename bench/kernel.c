@@ -24,23 +24,20 @@ static int64_t columns[3][SB_VECTOR_ROWS] SB_ALIGNED(64);
 static int64_t ours[SB_VECTOR_ROWS] SB_ALIGNED(64);
 static int64_t theirs[SB_VECTOR_ROWS] SB_ALIGNED(64);
 
-static int
-fail(const char *what, const char *why)
+static int fail(const char *what, const char *why)
 {
     (void)fprintf(stderr, "bench_kernel: %s: %s\n", what, why);
     return 1;
 }
 
-static int
-compare_doubles(const void *x, const void *y)
+static int compare_doubles(const void *x, const void *y)
 {
     double a = *(const double *)x;
     double b = *(const double *)y;
     return (a > b) - (a < b);
 }
 
-static char *
-read_file(const char *path)
+static char *read_file(const char *path)
 {
     static char text[1 << 16];
     FILE *file = fopen(path, "rb");
@@ -53,8 +50,8 @@ read_file(const char *path)
     return text;
 }
 
-static sb_kernel_fn
-compile(const char *helper, const sb_ir *ir, sb_jit **jit, sb_code **code, sb_error *err)
+static sb_kernel_fn compile(const char *helper, const sb_ir *ir, sb_jit **jit, sb_code **code,
+                            sb_error *err)
 {
     sb_jit_options options = {.helper_path = helper};
     sb_buf text;
@@ -73,8 +70,7 @@ compile(const char *helper, const sb_ir *ir, sb_jit **jit, sb_code **code, sb_er
     return sb_code_entry(*code);
 }
 
-static void
-measure(sb_kernel_fn kernel, sb_kcall *call, peer_fn peer)
+static void measure(sb_kernel_fn kernel, sb_kcall *call, peer_fn peer)
 {
     static double kernel_ns[ROUNDS];
     static double peer_ns[ROUNDS];
@@ -96,8 +92,7 @@ measure(sb_kernel_fn kernel, sb_kcall *call, peer_fn peer)
     (void)printf("%.4f %.4f\n", kernel_ns[ROUNDS / 2], peer_ns[ROUNDS / 2]);
 }
 
-int
-main(int argc, char **argv)
+int main(int argc, char **argv)
 {
     sb_ir ir;
     sb_error err = {0};

@@ -8,9 +8,8 @@ int64_t exact_madd(const int64_t *a, const int64_t *b, const int64_t *c, int64_t
 int64_t exact_poly(const int64_t *a, const int64_t *b, const int64_t *c, int64_t *out, int64_t n);
 int64_t loop_steps(const double *x, double *out, int64_t n, int64_t steps);
 
-int64_t
-exact_madd(const int64_t *restrict a, const int64_t *restrict b, const int64_t *restrict c,
-           int64_t *restrict out, int64_t n)
+int64_t exact_madd(const int64_t *restrict a, const int64_t *restrict b, const int64_t *restrict c,
+                   int64_t *restrict out, int64_t n)
 {
     int64_t bad = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -21,22 +20,21 @@ exact_madd(const int64_t *restrict a, const int64_t *restrict b, const int64_t *
     return bad;
 }
 
-int64_t
-exact_poly(const int64_t *restrict a, const int64_t *restrict b, const int64_t *restrict c,
-           int64_t *restrict out, int64_t n)
+int64_t exact_poly(const int64_t *restrict a, const int64_t *restrict b, const int64_t *restrict c,
+                   int64_t *restrict out, int64_t n)
 {
     int64_t bad = 0;
     for (int64_t i = 0; i < n; i++) {
         int64_t sum;
         int64_t twice;
-        bad += __builtin_add_overflow(a[i], b[i], &sum) | __builtin_add_overflow(c[i], c[i], &twice) |
+        bad += __builtin_add_overflow(a[i], b[i], &sum) |
+               __builtin_add_overflow(c[i], c[i], &twice) |
                __builtin_sub_overflow(sum, twice, &out[i]);
     }
     return bad;
 }
 
-int64_t
-loop_steps(const double *restrict x, double *restrict out, int64_t n, int64_t steps)
+int64_t loop_steps(const double *restrict x, double *restrict out, int64_t n, int64_t steps)
 {
     for (int64_t i = 0; i < n; i++) {
         double total = 0.0;

@@ -94,7 +94,9 @@ def address(values: np.ndarray[Any, Any]) -> ctypes.c_void_p:
     return ctypes.c_void_p(values.ctypes.data)
 
 
-def native(table: pa.Table, threads: int = 1, **columns: Callable[..., object]) -> Callable[[], pa.Table]:
+def native(
+    table: pa.Table, threads: int = 1, **columns: Callable[..., object]
+) -> Callable[[], pa.Table]:
     stream = Stream.from_table(table).with_columns(**columns)
 
     def run() -> pa.Table:
@@ -112,7 +114,10 @@ def integer_kernel(out: Table, folder: Path) -> None:
         text.write_text(sb.explain(fn, schema).ir())
         command = [str(BUILD / "bench" / "bench_kernel"), str(helper_path())]
         done = subprocess.run(
-            [*command, str(folder / "peers.so"), symbol, str(text)], check=True, capture_output=True, text=True
+            [*command, str(folder / "peers.so"), symbol, str(text)],
+            check=True,
+            capture_output=True,
+            text=True,
         )
         ours, theirs = map(float, done.stdout.split())
         out.add(
@@ -228,7 +233,9 @@ def compile_time(out: Table) -> None:
         report = sb.explain(function, empty.schema).to_dict()
         assert report["native"] == "ready", report
         now = json.loads(session().stats())
-        spent.append((now["compile_ms"] - last["compile_ms"]) / (now["compiled"] - last["compiled"]))
+        spent.append(
+            (now["compile_ms"] - last["compile_ms"]) / (now["compiled"] - last["compiled"])
+        )
         last = now
     after = json.loads(session().stats())
     assert after["failures"] == before["failures"]
@@ -257,7 +264,10 @@ def every_row_leaves(out: Table) -> None:
     stream = Stream.from_table(table).with_columns(y=leaving)
 
     def python() -> pa.Array:
-        values = [leaving(a, b) for a, b in zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True)]
+        values = [
+            leaving(a, b)
+            for a, b in zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True)
+        ]
         return pa.array(values, pa.int64())
 
     def check(name: str, result: Any) -> None:
@@ -305,7 +315,9 @@ def first_result(out: Table, folder: Path) -> None:
         for _ in range(7 if rows < 10**6 else 5):
             for mode, spent in times.items():
                 code = FIRST.format(here=str(folder), rows=rows, mode=mode)
-                done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+                done = subprocess.run(
+                    [sys.executable, "-c", code], check=True, capture_output=True, text=True
+                )
                 spent.append(float(done.stdout))
         auto, off = (statistics.median(times[mode]) for mode in ("auto", "off"))
         limit = off + 0.003 if rows < 100_000 else off
@@ -323,10 +335,18 @@ def import_time(out: Table) -> None:
     code += "; print(u - t, time.perf_counter() - u)"
     spent = []
     for _ in range(11):
-        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        )
         spent.append(tuple(map(float, done.stdout.split())))
     arrow, ours = (statistics.median(column) * 1e3 for column in zip(*spent, strict=True))
-    out.add("import sabot, after pyarrow", f"{ours:.1f} ms", f"import pyarrow {arrow:.1f} ms", "at most 30 ms", ours <= 30)
+    out.add(
+        "import sabot, after pyarrow",
+        f"{ours:.1f} ms",
+        f"import pyarrow {arrow:.1f} ms",
+        "at most 30 ms",
+        ours <= 30,
+    )
 
 
 def main() -> None:

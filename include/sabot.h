@@ -106,8 +106,8 @@ typedef struct sabot_session_options {
 
 SABOT_API sabot_status sabot_session_new(const sabot_session_options *options, sabot_session **out,
                                          sabot_error *err);
-SABOT_API void
-sabot_session_free(sabot_session *session); /* take, after everything made from it; NULL is fine */
+/* take, after everything made from it; NULL is fine */
+SABOT_API void sabot_session_free(sabot_session *session);
 /* JSON object: helper state, pid, compiled, failed, cache hits, bytes. out-owned: sabot_text_free. */
 SABOT_API sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_error *err);
 SABOT_API void sabot_text_free(char *text);
@@ -122,17 +122,16 @@ typedef struct sabot_function sabot_function;
 SABOT_API sabot_status sabot_function_new(sabot_session *session, const void *blob,
                                           size_t blob_size, const struct ArrowSchema *columns,
                                           bool compile_off, sabot_function **out, sabot_error *err);
-SABOT_API void
-sabot_function_free(sabot_function *function); /* drops the caller's reference; NULL is fine */
+/* Drops the caller's reference; NULL is fine. */
+SABOT_API void sabot_function_free(sabot_function *function);
 SABOT_API bool sabot_function_is_compiled(const sabot_function *function);
-SABOT_API const char *sabot_function_result_format(
-    const sabot_function *function); /* borrow: Arrow format, "l" "g" "b" "u" "n" */
-SABOT_API int32_t
-sabot_function_param_count(const sabot_function *function); /* parameters bound to columns */
-/* Index among all of the function's parameters, and the column's name, of bound parameter i. */
+/* borrow: Arrow format, "l" "g" "b" "u" "n" */
+SABOT_API const char *sabot_function_result_format(const sabot_function *function);
+/* Parameters bound to columns. */
+SABOT_API int32_t sabot_function_param_count(const sabot_function *function);
+/* Index among all of the function's parameters, and the column's name (borrow), of bound parameter i. */
 SABOT_API int32_t sabot_function_param_index(const sabot_function *function, int32_t i);
-SABOT_API const char *sabot_function_param_column(const sabot_function *function,
-                                                  int32_t i); /* borrow */
+SABOT_API const char *sabot_function_param_column(const sabot_function *function, int32_t i);
 /* JSON object: name, mode, kind, result, params, reads, can_raise, reasons[{code,message,hint,line,col,end_line,end_col}], lanes,
  * cpu, native ("none"|"pending"|"ready"|"failed"), native_error, compile_ms, rows, rows_native, rows_interpreter,
  * rows_left{reason: count}, ns_per_row. out-owned: sabot_text_free. Counters are those of all runs of this function so far. */
@@ -200,30 +199,31 @@ typedef enum sabot_event_kind {
 
 typedef struct sabot_event {
     sabot_event_kind kind;
-    int32_t op; /* index of the operator in the plan, source's consumer = 0 */
-    int32_t
-        function_index; /* CALL_ROWS: index among the plan's functions, as in sabot_run_options.interpret */
-    int64_t seq; /* input batch */
-    int64_t
-        source_row; /* row in the source of row 0 of `array`; -1 when unknown (after a deferred node) */
-    struct ArrowArray array;   /* BATCH, CALL_BATCH: struct array. CALL_ROWS: zeroed; see args */
-    struct ArrowSchema schema; /* BATCH: its schema, out-owned */
-    /* CALL_ROWS: what a scalar function sees, borrowed until the reply. */
-    int32_t arg_count; /* = sabot_function_param_count */
-    const struct ArrowArray *const
-        *args; /* one column per bound parameter, any Arrow type, whole chunk */
+    int32_t op;             /* index of the operator in the plan; the source's consumer is 0 */
+    int32_t function_index; /* CALL_ROWS: as in sabot_run_options.interpret; else -1 */
+    int64_t seq;            /* input batch */
+    int64_t source_row;     /* row in the source of row 0; -1 after any batch function */
+    /* BATCH, CALL_BATCH: struct array and its schema, both out-owned. CALL_ROWS: zeroed. */
+    struct ArrowArray array;
+    struct ArrowSchema schema;
+
+    /* CALL_ROWS, borrowed until the reply: one column for each bound parameter, of any Arrow type. */
+    int32_t arg_count;
+    const struct ArrowArray *const *args;
     const struct ArrowSchema *const *arg_schemas;
-    int64_t row_count; /* rows to compute */
-    const int32_t *
-        rows; /* their indices in args (add args[i]->offset yourself), ascending; NULL: 0 .. row_count-1 */
-    const int64_t *source_rows; /* source row of each of them; NULL: source_row + index */
-    const char *
-        result_format; /* "l", "g", "b": fill values[i] / valid[i] for the i-th row; "n": only valid; else: `column` */
-    void *values;   /* int64_t, double or uint8_t per row to compute; the host writes */
-    uint8_t *valid; /* one byte per row: 0 null, 1 value; the host writes */
+    /* Rows to compute (batch events: rows of `array`), their ascending indices in args, to which the caller adds
+     * args[i]->offset (NULL: 0 .. row_count - 1), and their rows in the source (NULL: source_row + index). */
+    int64_t row_count;
+    const int32_t *rows;
+    const int64_t *source_rows;
+    /* "l" "g" "b": the host fills values[i] (int64_t, double, uint8_t) and valid[i] (0 null, 1 value) for the i-th row to
+     * compute; "n": valid alone; any other: it replies with a column. */
+    const char *result_format;
+    void *values;
+    uint8_t *valid;
 } sabot_event;
 
-/* source: taken. Starts workers. */
+/* source: taken on success. Starts no thread: that is left to the first call of sabot_run_next. */
 SABOT_API sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
                                      const sabot_run_options *options, sabot_run **out,
                                      sabot_error *err);
