@@ -78,7 +78,9 @@ class PlainEngine:
                 kind = PlainOverflow if failure.why == "overflow" else PlainDataError
                 return Outcome(None, self.fail(kind("does not fit"), at), counts)
             out.append(got)
-        return Outcome(self.finish(table.filter(pa.array(keep, pa.bool_())), out, operator), None, counts)
+        return Outcome(
+            self.finish(table.filter(pa.array(keep, pa.bool_())), out, operator), None, counts
+        )
 
     def kept(self, keep: list[bool]) -> list[bool]:
         return keep
