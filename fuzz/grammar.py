@@ -1,8 +1,9 @@
 """Functions for the fuzzer, valid by construction, and of a result type known by construction.
 
 Expressions are made for a wanted kind: i (int), f (float), b (bool), m (any number: the value may be of any of the three
-kinds), r (the same without bool) or t (anything, only its truth is used). Each carries what the rest of the grammar must know about it: the tags its
-value can have (letters of "bifn", n for None), whether a parameter takes part in it, and how large it can grow.
+kinds), r (the same without bool) or t (anything, only its truth is used). Each carries what the rest of the grammar must
+know about it: the tags its value can have (letters of "bifn", n for None), whether a parameter takes part in it, and how
+large it can grow.
 
 Rules that keep the functions honest:
 * Every condition depends on a parameter and no operand is a constant zero divisor, so no reasonable constant folding

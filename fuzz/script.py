@@ -67,7 +67,12 @@ FUNCTION = {name}
 PARAMS = {params!r}
 RESULT = {result!r}
 OPERATOR = {operator!r}
-SETTINGS = {{"batch_size": {settings.batch_size}, "threads": {settings.threads}, "tier": {settings.tier!r}, "morsel_rows": {settings.morsel_rows}}}
+SETTINGS = {{
+    "batch_size": {settings.batch_size},
+    "threads": {settings.threads},
+    "tier": {settings.tier!r},
+    "morsel_rows": {settings.morsel_rows},
+}}
 ROWS = [
 {lines}]
 {kept}
