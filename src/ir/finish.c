@@ -19,6 +19,7 @@ typedef struct finisher {
     uint32_t *owner; /* MERGE: its IF; ARG: its LOOP; RESULT: 0 */
     uint8_t *live;
     uint32_t *stack; /* worklist, at most one entry an instruction */
+    uint64_t *turns; /* of the loops around an instruction */
     size_t stack_count;
 } finisher;
 
@@ -103,8 +104,8 @@ static void mark_all(finisher *f)
         sb_value v = f->stack[--f->stack_count];
         const sb_inst *inst = &insts[v];
         mark_structure(f, v);
-        const sb_value operands[3] = {inst->a, inst->b, inst->c};
-        for (unsigned k = 0; k < sb_op_infos[inst->op].operand_count; k++) {
+        const sb_value operands[SB_OPERANDS_MAX] = {inst->a, inst->b, inst->c};
+        for (unsigned k = 0; k < SB_OPERANDS_MAX && k < sb_op_infos[inst->op].operand_count; k++) {
             if (operands[k] != 0) {
                 mark(f, operands[k]);
             }
@@ -154,8 +155,8 @@ static bool is_uniform(const finisher *f, sb_value v)
     default:
         break;
     }
-    const sb_value operands[3] = {inst->a, inst->b, inst->c};
-    for (unsigned k = 0; k < sb_op_infos[inst->op].operand_count; k++) {
+    const sb_value operands[SB_OPERANDS_MAX] = {inst->a, inst->b, inst->c};
+    for (unsigned k = 0; k < SB_OPERANDS_MAX && k < sb_op_infos[inst->op].operand_count; k++) {
         if (!insts[operands[k]].uniform) {
             return false;
         }
@@ -246,15 +247,13 @@ static void find_facts(finisher *f)
     uint64_t cost = 0;
     ir->leave_reasons = 0;
     ir->has_loop = false;
-    uint64_t *factor =
-        (uint64_t *)(void *)f->stack; /* per instruction: turns of the loops around it */
     for (size_t i = 0; i < ir->insts.count; i++) {
         const sb_inst *inst = &ir->insts.items[i];
-        uint64_t around = f->region[i] == 0 ? 1 : factor[f->region[i]];
-        factor[i] = around;
+        uint64_t around = f->region[i] == 0 ? 1 : f->turns[f->region[i]];
+        f->turns[i] = around;
         if (inst->op == SB_IR_LOOP) {
             uint64_t turns = inst->imm.i > 0 ? (uint64_t)inst->imm.i : UNKNOWN_TURNS;
-            factor[i] = turns > COST_MAX / around ? COST_MAX : around * turns;
+            f->turns[i] = turns > COST_MAX / around ? COST_MAX : around * turns;
             ir->has_loop = true;
         } else if (inst->op == SB_IR_IN) {
             ir->inputs.items[inst->imm.i].reads_values = true;
@@ -276,8 +275,10 @@ static sb_status finish(sb_ir *ir, sb_error *err)
     f.region = sb_mem_alloc_zero(count * sizeof(*f.region));
     f.owner = sb_mem_alloc_zero(count * sizeof(*f.owner));
     f.live = sb_mem_alloc_zero(count);
-    f.stack = sb_mem_alloc_zero(count * sizeof(uint64_t));
-    if (f.region == NULL || f.owner == NULL || f.live == NULL || f.stack == NULL) {
+    f.stack = sb_mem_alloc_zero(count * sizeof(*f.stack));
+    f.turns = sb_mem_alloc_zero(count * sizeof(*f.turns));
+    if (f.region == NULL || f.owner == NULL || f.live == NULL || f.stack == NULL ||
+        f.turns == NULL) {
         status = sb_error_no_memory(err, count * sizeof(uint64_t));
         goto out;
     }
@@ -293,6 +294,7 @@ out:
     sb_mem_free(f.owner);
     sb_mem_free(f.live);
     sb_mem_free(f.stack);
+    sb_mem_free(f.turns);
     return status;
 }
 

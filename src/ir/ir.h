@@ -43,6 +43,8 @@ typedef enum sb_op_code {
 
 typedef enum sb_prim { SB_PRIM_VOID = 0, SB_PRIM_B = 1, SB_PRIM_I64 = 2, SB_PRIM_F64 = 3 } sb_prim;
 
+#define SB_OPERANDS_MAX 3
+
 typedef struct sb_op_info {
     const char *text;
     const char *operands;

@@ -59,8 +59,8 @@ static void print_inst(const sb_ir *ir, size_t index, sb_buf *out)
         }
         break;
     default: {
-        const sb_value operands[3] = {inst->a, inst->b, inst->c};
-        for (unsigned k = 0; k < info->operand_count; k++) {
+        const sb_value operands[SB_OPERANDS_MAX] = {inst->a, inst->b, inst->c};
+        for (unsigned k = 0; k < SB_OPERANDS_MAX && k < info->operand_count; k++) {
             sb_buf_printf(out, " v%u", operands[k]);
         }
         if (inst->op == SB_IR_LEAVE_IF) {
@@ -216,7 +216,7 @@ static uint8_t reason_of_name(const char *name)
 
 static void parse_operands(parser *p, sb_inst *inst, unsigned first)
 {
-    sb_value operands[3] = {0, 0, 0};
+    sb_value operands[SB_OPERANDS_MAX] = {0, 0, 0};
     for (unsigned k = 0; k < 3 && first + k < p->word_count; k++) {
         operands[k] = value_of(p, p->words[first + k]);
     }

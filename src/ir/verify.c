@@ -76,8 +76,8 @@ static bool letter_fits(char letter, uint8_t prim, uint8_t star)
 static sb_status check_operands(const checker *c, const sb_inst *inst)
 {
     const sb_op_info *info = &sb_op_infos[inst->op];
-    const sb_value operands[3] = {inst->a, inst->b, inst->c};
-    for (unsigned k = 0; k < info->operand_count; k++) {
+    const sb_value operands[SB_OPERANDS_MAX] = {inst->a, inst->b, inst->c};
+    for (unsigned k = 0; k < SB_OPERANDS_MAX && k < info->operand_count; k++) {
         sb_value v = operands[k];
         if (v == 0 || v >= c->at) {
             return bad(c, "an operand is not defined before it");
