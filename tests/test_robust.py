@@ -162,7 +162,8 @@ no_page_is_writable_and_executable()
     if not HAS_HELPER:
         assert first == "interpreter False interpreter"
     elif blow == "SIGSTOP":
-        assert first == "native True interpreter"
+        # Of its two entries the one under way is lost; the other is compiled by a new process, in time or not.
+        assert first in ("native True interpreter", "native True native")
         assert error in (stopped, late)
     else:  # one that died is tried again
         assert (first, error) == ("native True native", "")
