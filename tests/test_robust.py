@@ -569,7 +569,7 @@ if __name__ == "__main__":
         "threading.Thread(target=run, args=('interpreter', forever), daemon=True).start(); time.sleep(0.2)",
         "run('auto'); os.close(1); os.close(2)",
         "import atexit; atexit.register(run)",
-        "session = _engine.session(); plan = Stream.from_table(table).with_columns(y=fn)._plan; del session",
+        "session = _engine.session(); plan = Stream.from_table(table).with_columns(y=fn)._chain.plan; del session",
     ],
 )  # fmt: skip
 def test_an_interpreter_that_ends_in_the_middle(end):

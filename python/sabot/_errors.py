@@ -21,6 +21,14 @@ class UnknownColumnError(PlanError):
     """A name is no column of the input."""
 
 
+class MissingFileError(PlanError, FileNotFoundError):
+    """A file to read is not there."""
+
+
+class UnboundedError(PlanError):
+    """What was asked for needs an end that the stream has not."""
+
+
 class TypeMismatchError(PlanError):
     """Types do not fit each other, or a function's returns have no common type."""
 

@@ -174,7 +174,7 @@ def call_batch(
     rows = f"rows {source_row} to {source_row + batch.num_rows - 1}" if source_row >= 0 else "rows"
     try:
         result = binding.function(batch)
-        return _mask_of(result, batch) if binding.is_filter else _batch_of(result, binding)
+        return _mask_of(result, batch) if binding.is_filter else batch_of(result, binding.place.name, binding.schema)
     except Exception as error:
         error.add_note(f"in {binding.place.text}: operator {op}, batch {seq}, {rows}")
         failures.append(Failure(op, -1, source_row, seq, error))
@@ -201,10 +201,11 @@ def _mask_of(result: Any, batch: pa.RecordBatch) -> Any:
     return mask
 
 
-def _batch_of(result: Any, binding: BatchBinding) -> pa.RecordBatch:
+def batch_of(result: Any, name: str, wanted: pa.Schema | None) -> pa.RecordBatch:
+    """The batch that a batch function gave, whichever of the allowed forms it has."""
     if result is None:
         raise DataError(
-            f"{binding.place.name} returned None; a map function returns a batch "
+            f"{name} returned None; a map function returns a batch "
             "(an empty one to drop its rows)"
         )
     if isinstance(result, dict):
@@ -213,7 +214,7 @@ def _batch_of(result: Any, binding: BatchBinding) -> pa.RecordBatch:
         batches = result.combine_chunks().to_batches()
         if len(batches) > 1:
             raise DataError(
-                f"{binding.place.name} returned more text than one batch holds; return fewer rows"
+                f"{name} returned more text than one batch holds; return fewer rows"
             )
         result = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=result.schema)
     if not isinstance(result, pa.RecordBatch):
@@ -221,12 +222,11 @@ def _batch_of(result: Any, binding: BatchBinding) -> pa.RecordBatch:
         if isinstance(result, (bool, int, float, str)):
             hint = "; for a new column use with_columns(name=fn)"
         raise DataError(
-            f"{binding.place.name} returned {type(result).__name__}; a map function returns a "
+            f"{name} returned {type(result).__name__}; a map function returns a "
             f"RecordBatch, a Table or a dict of arrays{hint}"
         )
-    wanted = binding.schema
     if wanted is not None and not result.schema.equals(wanted):
-        result = _fit(result, wanted, binding.place.name)
+        result = _fit(result, wanted, name)
     return result
 
 
