@@ -3,9 +3,12 @@
  * exact_*: what a careful programmer writes for Python's integers: every overflow is noticed. They give the number of rows that do
  * not fit. loop_*: one accumulator a row, as the Python loop has it. */
 #include <stdint.h>
+#include <stdlib.h>
 
 int64_t exact_madd(const int64_t *a, const int64_t *b, const int64_t *c, int64_t *out, int64_t n);
 int64_t exact_poly(const int64_t *a, const int64_t *b, const int64_t *c, int64_t *out, int64_t n);
+int64_t *exact_madd_fresh(const int64_t *a, const int64_t *b, const int64_t *c, int64_t n);
+void fresh_free(int64_t *values);
 int64_t loop_steps(const double *x, double *out, int64_t n, int64_t steps);
 
 int64_t exact_madd(const int64_t *restrict a, const int64_t *restrict b, const int64_t *restrict c,
@@ -32,6 +35,22 @@ int64_t exact_poly(const int64_t *restrict a, const int64_t *restrict b, const i
                __builtin_sub_overflow(sum, twice, &out[i]);
     }
     return bad;
+}
+
+/* Into memory that malloc has just given; NULL where a row does not fit. */
+int64_t *exact_madd_fresh(const int64_t *a, const int64_t *b, const int64_t *c, int64_t n)
+{
+    int64_t *out = malloc((size_t)n * sizeof(*out));
+    if (out != NULL && exact_madd(a, b, c, out, n) != 0) {
+        free(out);
+        return NULL;
+    }
+    return out;
+}
+
+void fresh_free(int64_t *values)
+{
+    free(values);
 }
 
 int64_t loop_steps(const double *restrict x, double *restrict out, int64_t n, int64_t steps)
