@@ -25,13 +25,13 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from sabot._errors import DataError, PlanError, TypeMismatchError, suggest
-from sabot._formats import nbytes
 from sabot._place import NewFile, NewFolder, move_new, sweep, sync_folder
+from sabot._writers import nbytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sabot._formats import Format, Writer
+    from sabot._writers import Format, Writer
 
     Mode: TypeAlias = Literal["overwrite", "append", "error"]
 

@@ -28,7 +28,9 @@ import pyarrow as pa
 
 from sabot._errors import DataError, PlanError, SchemaError, suggest
 from sabot._folders import Folder, Plan, Roll, WriteResult
-from sabot._formats import (
+from sabot._optional import need
+from sabot._place import NewFile, exists_error, sweep
+from sabot._writers import (
     CsvFormat,
     IpcFormat,
     JsonFormat,
@@ -36,13 +38,12 @@ from sabot._formats import (
     schema_difference,
     text_codec,
 )
-from sabot._place import NewFile, exists_error, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from sabot._folders import Mode
-    from sabot._formats import Format, Writer
+    from sabot._writers import Format, Writer
 
     Target: TypeAlias = str | os.PathLike[str] | Any
 
@@ -449,11 +450,7 @@ def _write_through(rows: _Rows, given: pa.Schema | None, plan: Plan, file: Any) 
 
 
 def _write_url(rows: _Rows, given: pa.Schema | None, plan: Plan) -> WriteResult:
-    try:
-        import fsspec  # pyright: ignore
-    except ImportError:
-        raise PlanError(f"{plan.path!r} needs fsspec: pip install fsspec") from None
-    library: Any = fsspec
+    library = need("fsspec", f"a URL such as {plan.path!r}")
     system, path = library.core.url_to_fs(plan.path)
     if plan.mode == "error" and system.exists(path):
         raise exists_error(plan.path)
