@@ -187,7 +187,7 @@ static void arrays_survive_a_round_trip(void **state)
         assert_int_equal(sb_array_import(&exported, type, NULL, &again, NULL), SB_OK);
         assert_null(exported.release);
         assert_same_rows(array, 13, again);
-        if (array->buffer_count > 1) {
+        if (array->buffer_count > 1 && type->layout != SB_LAYOUT_NULL) {
             assert_ptr_equal(array->buffers[1], again->buffers[1]);
         }
         sb_array_drop(array);
