@@ -21,6 +21,10 @@ class UnknownColumnError(PlanError):
     """A name is no column of the input."""
 
 
+class MissingFileError(PlanError, FileNotFoundError):
+    """A file to read is not there."""
+
+
 class TypeMismatchError(PlanError):
     """Types do not fit each other, or a function's returns have no common type."""
 

@@ -1,690 +1,283 @@
-"""The four file formats, each as a writer of record batches: Parquet, CSV, newline-delimited JSON, Arrow IPC.
-
-A format knows which types it holds (`check`, before anything is written) and opens a writer on a sink. To append to a file
-means to write its old content again, then the new: the new file takes the place of the old one whole.
-
-Threads: a writer belongs to one thread at a time. Memory: a Parquet writer holds at most one row group, of at most
-`_GROUP_SIZE_MAX` bytes unless `row_group_size` says otherwise; a JSON writer at most `_JSON_ROWS` rows as Python objects.
-"""
-
-# The stubs of pyarrow leave the types of elements open.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+"""How one file of each format is read: its schema, and its batches in order, never more than a row group or a block at once."""
 
 from __future__ import annotations
 
-import json
-import math
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+import importlib
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
-import pyarrow.compute
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
-from sabot._errors import DataError, PlanError, SchemaError, TypeMismatchError, suggest
-
-pc: Any = pyarrow.compute  # its stubs lack some functions
+from sabot._errors import DataError, PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterator
 
-_GROUP_ROWS = 1 << 20
-_GROUP_SIZE_MAX = 64 << 20
-_JSON_ROWS = 8192
-_COPY_SIZE = 1 << 20
+    from sabot._paths import FileRef
 
-
-class Writer(Protocol):
-    """One open file. `finish` or `abort` ends it; the sink stays open."""
-
-    def write(self, batch: pa.RecordBatch) -> None: ...
-
-    def size(self) -> int:
-        """About how many bytes the file would have if it ended now."""
-        ...
-
-    def flush(self) -> None:
-        """Writes what is held in memory."""
-        ...
-
-    def finish(self) -> None: ...
-
-    def abort(self) -> None: ...
+_BLOCK_BYTES = 1 << 20
+BATCH_ROWS = 65536
 
 
-class Format(Protocol):
-    """How a kind of file is written."""
+class Request(NamedTuple):
+    """What is wanted of a file.
+
+    columns: names, in the file's order; None for all. A reader may give more of them, and in another order.
+    schema: what the columns are to be; None: what the file says.
+    check: called with the file's schema, before its first batch; raises where that does not fit. `names_only`: its types are
+        only guesses.
+    filter: an expression; row groups that it drops whole may be left out.
+    """
+
+    columns: list[str] | None
+    schema: pa.Schema | None
+    check: Callable[[pa.Schema, bool], None]
+    batch_size: int | None = None
+    filter: Any = None
+
+
+class Format(NamedTuple):
+    """A format of files: its name, how the schema is read (None: the file is empty), and how the batches are."""
 
     name: str
-    extension: str
-
-    def check(self, schema: pa.Schema) -> None:
-        """Raises TypeMismatchError for the first column that cannot be held."""
-        ...
-
-    def open(self, sink: Any, schema: pa.Schema, old: str | None) -> Writer:
-        """Starts a file, with what the file `old` has in it if given."""
-        ...
+    schema: Callable[[FileRef], pa.Schema | None]
+    batches: Callable[[FileRef, Request], Iterator[pa.RecordBatch | pa.Table]]
+    needs_seek: bool = False
 
 
-def nbytes(batch: pa.RecordBatch) -> int:
-    """The bytes a batch refers to; for types that cannot say, those of its buffers."""
-    try:
-        return batch.nbytes
-    except (pa.ArrowException, NotImplementedError):
-        return batch.get_total_buffer_size()
-
-
-def same_columns(old: pa.Schema, new: pa.Schema, path: str) -> None:
-    """Raises SchemaError unless rows of `new` can follow rows of `old`."""
-    if not old.equals(new):
-        difference = schema_difference(old, new)
-        raise SchemaError(f"rows cannot be appended to {path!r}: {difference}")
-
-
-def schema_difference(there: pa.Schema, given: pa.Schema) -> str:
-    """What two schemas differ in, in words."""
-    parts: list[str] = []
-    names = set(given.names)
-    missing = [name for name in there.names if name not in names]
-    more = [name for name in given.names if name not in set(there.names)]
-    if missing:
-        parts.append(f"missing {', '.join(map(repr, missing))}")
-    if more:
-        parts.append(f"not expected {', '.join(map(repr, more))}")
-    for field in there:
-        if field.name in names and given.names.count(field.name) == 1:
-            other = given.field(field.name)
-            if other.type != field.type:
-                parts.append(f"{field.name!r} is {other.type}, not {field.type}")
-            elif other.nullable != field.nullable:
-                words = ("cannot be null", "can be null")
-                parts.append(
-                    f"{field.name!r} {words[other.nullable]}, there it {words[field.nullable]}"
-                )
-    return "; ".join(parts) or f"the columns come as {given.names}, not {there.names}"
-
-
-def _codec(compression: str | None, known: Iterable[str]) -> Any:
-    """The codec's name, checked; None: not compressed."""
-    if compression is None:
-        return None
-    name = compression.lower()
-    names = [*known]
-    if name in ("none", "uncompressed"):
-        return None
-    if name not in names:
-        raise PlanError(
-            f"compression={compression!r} is not known here{suggest(name, [*names, 'none'])}"
-        )
-    return name
+def _load(name: str) -> Any:
+    # These modules load slowly, and a program that reads no files does without them.
+    return importlib.import_module(f"pyarrow.{name}")
 
 
 # --- Parquet
 
 
-class ParquetFormat:
-    """Parquet; the Arrow schema is kept in the file."""
-
-    name = "Parquet"
-    extension = ".parquet"
-
-    def __init__(self, compression: str | None, row_group_size: int | None) -> None:
-        known = ("snappy", "gzip", "brotli", "zstd", "lz4")
-        self._codec = _codec(compression, known) or "none"
-        self._rows = row_group_size
-
-    def check(self, schema: pa.Schema) -> None:
-        for field in schema:
-            one = pa.schema([field.with_nullable(True)])
-            try:
-                writer = pq.ParquetWriter(pa.BufferOutputStream(), one)
-            except (pa.ArrowException, NotImplementedError) as error:
-                raise TypeMismatchError(
-                    f"column {field.name!r} is {field.type}, which Parquet cannot hold: "
-                    "cast or drop it, or write Arrow IPC"
-                ) from error
-            writer.close()
-
-    def open(self, sink: Any, schema: pa.Schema, old: str | None) -> Writer:
-        writer = _ParquetOut(sink, schema, self._codec, self._rows)
-        if old is not None:
-            try:
-                with pq.ParquetFile(old) as file:
-                    same_columns(file.schema_arrow, schema, old)
-                    for batch in file.iter_batches():
-                        writer.write(batch.cast(schema))
-            except BaseException:
-                writer.abort()
-                raise
-        return writer
+def _parquet_file(file: Any) -> Any:
+    return _load("parquet").ParquetFile(file, pre_buffer=False)
 
 
-class _ParquetOut:
-    """Gathers batches to row groups: a batch is no reason for a row group of its own."""
-
-    def __init__(self, sink: Any, schema: pa.Schema, codec: Any, rows: int | None) -> None:
-        self._sink = sink
-        self._schema = schema
-        self._writer: Any = pq.ParquetWriter(sink, schema, compression=codec)
-        self._group_rows = rows or _GROUP_ROWS
-        self._group_size = _GROUP_SIZE_MAX if rows is None else None
-        self._held: list[pa.RecordBatch] = []
-        self._rows = 0
-        self._size = 0
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        while batch.num_rows:
-            piece = batch.slice(0, self._group_rows - self._rows)
-            batch = batch.slice(piece.num_rows)
-            self._held.append(piece)
-            self._rows += piece.num_rows
-            self._size += nbytes(piece)
-            full = self._group_size is not None and self._size >= self._group_size
-            if full or self._rows == self._group_rows:
-                self.flush()
-
-    def flush(self) -> None:
-        if self._held:
-            held, self._held, self._rows, self._size = self._held, [], 0, 0
-            table = pa.Table.from_batches(held, self._schema)
-            self._writer.write_table(table, row_group_size=self._group_rows)
-
-    def size(self) -> int:
-        return self._sink.tell() + self._size
-
-    def finish(self) -> None:
-        self.flush()
-        self._writer.close()
-
-    def abort(self) -> None:
-        try:
-            self._writer.close()
-        except Exception:
-            self._writer.is_open = False  # or it would try again when it is collected
+def _parquet_schema(ref: FileRef) -> pa.Schema:
+    with ref.opened() as file, ref.naming():
+        return _parquet_file(file).schema_arrow
 
 
-# --- text: CSV and JSON
+def parquet_rows(ref: FileRef) -> int:
+    """The number of rows, as the file's footer tells it."""
+    with ref.opened() as file, ref.naming():
+        return int(_parquet_file(file).metadata.num_rows)
 
 
-def text_codec(compression: str | None, path: str | None) -> Any:
-    """The codec of a text file; "infer" tells it from the file's name."""
-    if compression != "infer":
-        return _codec(compression, ("gzip", "bz2", "zstd", "lz4", "brotli"))
-    for end, name in _CODEC_OF_NAME.items():
-        if path is not None and path.endswith(end):
-            return name
+def _parquet_batches(ref: FileRef, request: Request) -> Iterator[pa.RecordBatch]:
+    with ref.opened() as file, ref.naming():
+        reader = _parquet_file(file)
+        request.check(reader.schema_arrow, False)
+        for group in _groups(file, reader, request):
+            # One row group at a time, on this thread, without reading ahead: the memory that a file needs has a bound.
+            yield from reader.iter_batches(
+                batch_size=request.batch_size or BATCH_ROWS,
+                row_groups=[group],
+                columns=request.columns,
+                use_threads=False,
+            )
+
+
+def _groups(file: Any, reader: Any, request: Request) -> list[int]:
+    """The row groups whose statistics do not rule out that the filter keeps a row."""
+    everything = list(range(reader.num_row_groups))
+    if request.filter is None or len(everything) == 0:
+        return everything
+    try:
+        fragment = _load("dataset").ParquetFileFormat().make_fragment(file)
+        kept = fragment.subset(filter=request.filter, schema=reader.schema_arrow).row_groups
+        return sorted(int(group.id) for group in kept)
+    except pa.ArrowException:
+        # Statistics of a type that the filter cannot compare; the filter itself runs on what is read.
+        return everything
+
+
+# --- CSV
+
+
+def _csv_reader(file: Any, types: pa.Schema | None, columns: list[str] | None) -> Any:
+    csv = _load("csv")
+    convert = csv.ConvertOptions(
+        column_types={} if types is None else dict(zip(types.names, types.types, strict=True)),
+        include_columns=columns,
+    )
+    try:
+        return csv.open_csv(
+            file,
+            read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+            convert_options=convert,
+        )
+    except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):
+            return None
+        raise
+
+
+def _csv_schema(ref: FileRef) -> pa.Schema | None:
+    with ref.opened(decompress=True) as file, ref.naming():
+        reader = _csv_reader(file, None, None)
+        if reader is None:
+            return None
+        with reader:
+            return reader.schema
+
+
+def _csv_batches(ref: FileRef, request: Request) -> Iterator[pa.RecordBatch]:
+    columns = request.columns
+    if columns is not None and not ref.borrowed:
+        # Which columns there are is told by reading all of them; one block is enough.
+        with ref.opened(decompress=True) as file, ref.naming():
+            reader = _csv_reader(file, request.schema, None)
+            if reader is None:
+                return
+            with reader:
+                request.check(reader.schema, True)
+                columns = columns or reader.schema.names[:1]
+    else:
+        columns = None
+    with ref.opened(decompress=True) as file, ref.naming():
+        reader = _csv_reader(file, request.schema, columns)
+        if reader is None:
+            return
+        with reader:
+            if columns is None:
+                request.check(reader.schema, True)
+            yield from reader
+
+
+# --- JSON
+
+
+def _json_blocks(ref: FileRef, file: Any) -> Iterator[bytes]:
+    """The file in pieces that end with a line."""
+    pieces: list[bytes] = []
+    first = True
+    while data := cast("bytes", file.read(_BLOCK_BYTES)):
+        if first and data.strip():
+            first = False
+            if data.lstrip().startswith(b"["):
+                raise DataError(
+                    f"{ref.name} holds one array; from_json reads one object a line "
+                    "(from_dicts(json.load(file)) takes an array of objects)"
+                )
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield b"".join((*pieces, data[:end]))
+            pieces.clear()
+        if end < len(data):
+            pieces.append(data[end:])
+    if pieces:
+        yield b"".join(pieces)
+
+
+def _json_table(block: bytes, schema: pa.Schema | None, unexpected: str) -> pa.Table:
+    json = _load("json")
+    return json.read_json(
+        pa.BufferReader(block),
+        read_options=json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+        parse_options=json.ParseOptions(
+            explicit_schema=schema, unexpected_field_behavior=unexpected
+        ),
+    )
+
+
+def _json_schema(ref: FileRef) -> pa.Schema | None:
+    with ref.opened(decompress=True) as file, ref.naming():
+        for block in _json_blocks(ref, file):
+            if block.strip():
+                return _json_table(block, None, "infer").schema
     return None
 
 
-_CODEC_OF_NAME = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
-
-
-class _Compressed:
-    """A sink, compressed or not, that can be finished without closing what is below it."""
-
-    def __init__(self, sink: Any, codec: Any) -> None:
-        self._raw = sink
-        below: Any = _Open(sink)
-        self.sink: Any = sink if codec is None else pa.CompressedOutputStream(below, codec)
-
-    def size(self) -> int:
-        return self._raw.tell()
-
-    def finish(self) -> None:
-        if self.sink is not self._raw:
-            self.sink.close()
-
-    def abort(self) -> None:
-        with suppress(OSError, pa.ArrowException):
-            self.finish()
-
-
-class _Open:
-    """Passes bytes on to a sink and does not pass on that it is closed."""
-
-    closed = False
-
-    def __init__(self, sink: Any) -> None:
-        self._sink = sink
-
-    def write(self, data: Any) -> int:
-        self._sink.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        self._sink.flush()
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def _copy_text(old: str, codec: Any, sink: Any) -> None:
-    """Copies the text of a file and ends its last line."""
-    last = b"\n"
-    with pa.input_stream(old, compression=codec) as source:
-        while data := source.read(_COPY_SIZE):
-            sink.write(data)
-            last = data[-1:]
-    if last != b"\n":
-        sink.write(b"\n")
-
-
-def _empty_text(old: str, codec: Any) -> bool:
-    with pa.input_stream(old, compression=codec) as source:
-        return not source.read(1)
-
-
-class CsvFormat:
-    """CSV as RFC 4180 has it; null is an empty field, an empty string is `""`."""
-
-    name = "CSV"
-
-    def __init__(self, codec: Any, separator: str, header: bool) -> None:
-        if len(separator) != 1 or separator in '"\r\n' or ord(separator) > 127:
-            raise PlanError(f"separator={separator!r}: it is one ASCII character, not a quote")
-        self._codec = codec
-        self._separator = separator
-        self._header = header
-        self.extension = ".csv" + _end_of_codec(codec)
-
-    def check(self, schema: pa.Schema) -> None:
-        for field in schema:
-            if _csv_type(field.type) is None:
-                raise TypeMismatchError(
-                    f"column {field.name!r} is {field.type}, which CSV cannot hold: "
-                    "cast it to string, drop it, or write Parquet or JSON"
-                )
-
-    def open(self, sink: Any, schema: pa.Schema, old: str | None) -> Writer:
-        if old is not None and _empty_text(old, self._codec):
-            old = None
-        if old is not None and self._header:
-            self._check_header(old, schema)
-        out = _Compressed(sink, self._codec)
-        try:
-            if old is not None:
-                _copy_text(old, self._codec, out.sink)
-            options = pa_csv.WriteOptions(
-                include_header=self._header and old is None, delimiter=self._separator
-            )
-            return _CsvOut(out, schema, options)
-        except BaseException:
-            out.abort()
-            raise
-
-    def _check_header(self, old: str, schema: pa.Schema) -> None:
-        with pa.input_stream(old, compression=self._codec) as source:
-            options = pa_csv.ParseOptions(delimiter=self._separator, newlines_in_values=True)
-            file: Any = source
-            with pa_csv.open_csv(file, parse_options=options) as reader:
-                there = reader.schema.names
-        if there != schema.names:
-            raise SchemaError(
-                f"rows cannot be appended to {old!r}: its header names {there}, not {schema.names}"
-            )
-
-
-def _end_of_codec(codec: Any) -> str:
-    return next((end for end, name in _CODEC_OF_NAME.items() if name == codec), "")
-
-
-def _csv_type(type_: pa.DataType) -> pa.DataType | None:
-    """What a column is cast to before it is written; None: CSV does not hold it."""
-    if isinstance(type_, pa.DictionaryType):
-        return _csv_type(type_.value_type)
-    if pa.types.is_run_end_encoded(type_):
-        return _csv_type(type_.value_type)
-    if type_ == pa.string_view():
-        return pa.large_string()
-    if type_ == pa.binary_view():
-        return pa.large_binary()
-    if isinstance(type_, pa.BaseExtensionType) or pa.types.is_nested(type_):
-        return None
-    return None if pa.types.is_interval(type_) else type_
-
-
-class _CsvOut:
-    def __init__(self, out: _Compressed, schema: pa.Schema, options: Any) -> None:
-        self._out = out
-        plain: list[Any] = [(field.name, _csv_type(field.type)) for field in schema]
-        self._schema = pa.schema(plain)
-        self._writer: Any = pa_csv.CSVWriter(out.sink, self._schema, write_options=options)
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        columns = [
-            plain_array(column, type_)
-            for column, type_ in zip(batch.columns, self._schema.types, strict=True)
-        ]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-
-    def size(self) -> int:
-        return self._out.size()
-
-    def flush(self) -> None:
-        pass  # nothing is held
-
-    def finish(self) -> None:
-        self._writer.close()
-        self._out.finish()
-
-    def abort(self) -> None:
-        with suppress(OSError, pa.ArrowException):
-            self._writer.close()
-        self._out.abort()
-
-
-def plain_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
-    """An array as another type, dictionaries and runs written out."""
-    if isinstance(array, pa.DictionaryArray):
-        array = array.dictionary_decode()
-        return plain_array(array, type_)
-    if pa.types.is_run_end_encoded(array.type):
-        return plain_array(pc.run_end_decode(array), type_)
-    return array if array.type == type_ else array.cast(type_)
-
-
-class JsonFormat:
-    """JSON, one object a line.
-
-    Dates and times are ISO 8601 strings, decimals strings, durations counts of their unit, maps lists of key and value.
-    """
-
-    name = "JSON"
-
-    def __init__(self, codec: Any) -> None:
-        self._codec = codec
-        self.extension = ".jsonl" + _end_of_codec(codec)
-
-    def check(self, schema: pa.Schema) -> None:
-        seen: set[str] = set()
-        for field in schema:
-            if _json_type(field.type) is None:
-                raise TypeMismatchError(
-                    f"column {field.name!r} is {field.type}, which JSON cannot hold: "
-                    "cast it to string, drop it, or write Parquet"
-                )
-            if field.name in seen:
-                raise SchemaError(f"two columns are named {field.name!r}: rename one for JSON")
-            seen.add(field.name)
-
-    def open(self, sink: Any, schema: pa.Schema, old: str | None) -> Writer:
-        out = _Compressed(sink, self._codec)
-        if old is not None:
+def _json_batches(ref: FileRef, request: Request) -> Iterator[pa.Table]:
+    schema, unexpected = request.schema, "error"
+    if schema is not None and request.columns is not None:
+        wanted = [field for field in schema if field.name in request.columns]
+        schema, unexpected = pa.schema(wanted or [schema.field(0)]), "ignore"
+    with ref.opened(decompress=True) as file, ref.naming():
+        line = 1
+        for block in _json_blocks(ref, file):
+            if not block.strip():
+                line += block.count(b"\n")
+                continue
+            if schema is None:
+                schema = _json_table(block, None, "infer").schema
+                request.check(schema, True)
             try:
-                _copy_text(old, self._codec, out.sink)
-            except BaseException:
-                out.abort()
-                raise
-        return _JsonOut(out, schema)
+                yield _json_table(block, schema, unexpected)
+            except pa.ArrowInvalid as error:
+                last = line + block.rstrip().count(b"\n")
+                lines = f"lines {line} to {last}" if last > line else f"line {line}"
+                _explain_json(block, schema, request)
+                raise DataError(f"{ref.name}, {lines}: {error}") from error
+            line += block.count(b"\n")
 
 
-def _json_type(type_: pa.DataType) -> pa.DataType | None:
-    """The type whose Python values `json` can write; None: JSON does not hold it."""
-    types = pa.types
-    if isinstance(type_, pa.DictionaryType) or types.is_run_end_encoded(type_):
-        return _json_type(type_.value_type)
-    if types.is_temporal(type_) and not types.is_interval(type_):
-        return pa.int64() if types.is_duration(type_) else pa.large_string()
-    if types.is_decimal(type_):
-        return pa.large_string()
-    if types.is_float16(type_):
-        return pa.float32()
-    if types.is_struct(type_):
-        fields: list[Any] = [(field.name, _json_type(field.type)) for field in type_]
-        names = {name for name, _ in fields}
-        if len(names) < len(fields) or any(inner is None for _, inner in fields):
-            return None
-        return pa.struct(fields)
-    if types.is_map(type_):
-        key, item = _json_type(type_.key_type), _json_type(type_.item_type)
-        if key is None or item is None:
-            return None
-        return pa.large_list(pa.struct([("key", key), ("value", item)]))
-    if (
-        types.is_list(type_)
-        or types.is_large_list(type_)
-        or types.is_list_view(type_)
-        or types.is_large_list_view(type_)
-        or types.is_fixed_size_list(type_)
-    ):
-        inner = _json_type(type_.value_type)
-        return None if inner is None else pa.large_list(inner)
-    flat = types.is_null(type_) or types.is_boolean(type_) or types.is_integer(type_)
-    text = types.is_string(type_) or types.is_large_string(type_) or type_ == pa.string_view()
-    return type_ if flat or text or types.is_floating(type_) else None
-
-
-def json_array(array: pa.Array) -> list[Any]:
-    """The Python values of a column that `json` writes: ISO strings for dates and times, lists for maps."""
-    type_ = array.type
-    if isinstance(array, pa.DictionaryArray):
-        return json_array(array.dictionary_decode())
-    if pa.types.is_run_end_encoded(type_):
-        return json_array(pc.run_end_decode(array))
-    if isinstance(array, pa.StructArray):
-        parts = [json_array(part) for part in array.flatten()]
-        names = [field.name for field in type_]
-        valid = array.is_valid().to_pylist()
-        rows = zip(*parts, strict=True) if parts else [()] * len(array)
-        return [
-            dict(zip(names, row, strict=True)) if ok else None
-            for ok, row in zip(valid, rows, strict=True)
-        ]
-    if pa.types.is_nested(type_):
-        return _json_lists(array)
-    wanted = _json_type(type_)
-    assert wanted is not None
-    return (array if wanted == type_ else _iso(array, wanted)).to_pylist()
-
-
-def _iso(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    type_ = array.type
-    if pa.types.is_timestamp(type_):
-        end = "" if type_.tz is None else "Z"
-        plain = array.view(pa.timestamp(type_.unit))  # the time in UTC
-        return pc.binary_join_element_wise(
-            pc.replace_substring(plain.cast(pa.large_string()), " ", "T"),
-            pa.scalar(end, pa.large_string()),
-            pa.scalar("", pa.large_string()),
-        )
-    if pa.types.is_date(type_):
-        return array.cast(pa.date32()).cast(pa.large_string())
-    if pa.types.is_time(type_) or pa.types.is_decimal(type_):
-        return array.cast(pa.string()).cast(pa.large_string())
-    return array.cast(wanted)
-
-
-def _json_lists(array: Any) -> list[Any]:
-    """Lists and maps: the values once as one column, cut at each row's offset and length."""
-    type_ = array.type
-    if pa.types.is_map(type_):
-        values = json_array(pa.StructArray.from_arrays([array.keys, array.items], ["key", "value"]))
-        offsets = array.offsets.to_pylist()
-        ends = offsets[1:]
-    elif pa.types.is_fixed_size_list(type_):
-        values = json_array(array.values)
-        offsets = [(array.offset + row) * type_.list_size for row in range(len(array))]
-        ends = [start + type_.list_size for start in offsets]
-    else:
-        values = json_array(array.values)
-        offsets = array.offsets.to_pylist()
-        sizes = array.sizes.to_pylist() if hasattr(array, "sizes") else None
-        ends = offsets[1:] if sizes is None else list(map(sum, zip(offsets, sizes, strict=True)))
-    valid = array.is_valid().to_pylist()
-    cuts = zip(valid, offsets[: len(valid)], ends, strict=True)
-    return [values[start:end] if ok else None for ok, start, end in cuts]
-
-
-class _JsonOut:
-    def __init__(self, out: _Compressed, schema: pa.Schema) -> None:
-        self._out = out
-        self._names = schema.names
-        self._encode = json.JSONEncoder(
-            ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode
-        self._row = 0
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        for start in range(0, batch.num_rows, _JSON_ROWS):
-            self._write(batch.slice(start, _JSON_ROWS))
-
-    def _write(self, batch: pa.RecordBatch) -> None:
-        columns = [json_array(column) for column in batch.columns]
-        names, encode = self._names, self._encode
-        rows: Any = zip(*columns, strict=True) if columns else [()] * batch.num_rows
-        try:
-            lines = [encode(dict(zip(names, row, strict=True))) for row in rows]
-        except ValueError:
-            raise self._not_finite(columns) from None
-        lines.append("")
-        try:
-            self._out.sink.write("\n".join(lines).encode())
-        except UnicodeEncodeError as error:
-            raise DataError(f"a string in rows from {self._row} on is not Unicode") from error
-        self._row += batch.num_rows
-
-    def _not_finite(self, columns: list[list[Any]]) -> DataError:
-        for name, column in zip(self._names, columns, strict=True):
-            for row, value in enumerate(column):
-                if _has_not_finite(value):
-                    return DataError(
-                        f"column {name!r} has {value!r} in row {self._row + row}, which JSON cannot "
-                        "hold: make it null, or write Parquet or CSV"
-                    )
-        raise AssertionError("only what is not finite cannot be written")
-
-    def size(self) -> int:
-        return self._out.size()
-
-    def flush(self) -> None:
-        pass  # nothing is held
-
-    def finish(self) -> None:
-        self._out.finish()
-
-    def abort(self) -> None:
-        self._out.abort()
-
-
-def _has_not_finite(value: Any) -> bool:
-    stack = [value]
-    while stack:
-        inner = stack.pop()
-        if isinstance(inner, float) and not math.isfinite(inner):
-            return True
-        if isinstance(inner, dict):
-            stack.extend(inner.values())
-        elif isinstance(inner, list):
-            stack.extend(inner)
-    return False
+def _explain_json(block: bytes, schema: pa.Schema, request: Request) -> None:
+    """Raises the error that names the columns which the first block had not; returns where that is not the reason."""
+    try:
+        given = _json_table(block, None, "infer").schema
+    except pa.ArrowException:
+        return
+    if set(given.names) - set(schema.names):
+        kinds = dict(zip(given.names, given.types, strict=True))
+        fields = [field for field in schema if field.name not in kinds]
+        request.check(pa.schema([*given, *fields]), True)
 
 
 # --- Arrow IPC
 
 
-class IpcFormat:
-    """Arrow IPC, as a file (with a footer, for random access) or as a stream; it holds every type."""
-
-    name = "Arrow IPC"
-
-    def __init__(self, compression: str | None, layout: str) -> None:
-        self._codec = _codec(compression, ("lz4", "zstd"))
-        if layout not in ("file", "stream"):
-            raise PlanError(f'format={layout!r}: it is "file" or "stream"')
-        self._file = layout == "file"
-        self.extension = ".arrow" if self._file else ".arrows"
-
-    def check(self, schema: pa.Schema) -> None:
-        pass
-
-    def open(self, sink: Any, schema: pa.Schema, old: str | None) -> Writer:
-        writer = _IpcOut(sink, schema, self._codec, self._file)
-        if old is not None:
-            try:
-                self._copy(old, schema, writer)
-            except BaseException:
-                writer.abort()
-                raise
-        return writer
-
-    def _copy(self, old: str, schema: pa.Schema, writer: _IpcOut) -> None:
-        with pa.memory_map(old) as source:
-            if self._file:
-                with pa.ipc.open_file(source) as reader:
-                    same_columns(reader.schema, schema, old)
-                    for index in range(reader.num_record_batches):
-                        writer.write(reader.get_batch(index))
-            else:
-                with pa.ipc.open_stream(source) as reader:
-                    same_columns(reader.schema, schema, old)
-                    for batch in reader:
-                        writer.write(batch)
+def _ipc_reader(file: Any, columns: list[str] | None) -> Any:
+    ipc = _load("ipc")
+    is_file = False
+    if file.seekable():
+        is_file = file.read(6) == b"ARROW1"
+        file.seek(0)
+    make = ipc.open_file if is_file else ipc.open_stream
+    reader = make(file, options=ipc.IpcReadOptions(use_threads=False))
+    if columns is None or not is_file:
+        return reader
+    places = [reader.schema.get_field_index(name) for name in columns]
+    if -1 in places or not places:
+        return reader
+    return make(file, options=ipc.IpcReadOptions(use_threads=False, included_fields=places))
 
 
-class _IpcOut:
-    """A file has one dictionary a column, which may only grow; a stream may replace it."""
+def _ipc_schema(ref: FileRef) -> pa.Schema:
+    with ref.opened() as file, ref.naming():
+        return _ipc_reader(file, None).schema
 
-    def __init__(self, sink: Any, schema: pa.Schema, codec: Any, file: bool) -> None:
-        self._sink = sink
-        self._schema = schema
-        options = pa.ipc.IpcWriteOptions(compression=codec, emit_dictionary_deltas=file)
-        make = pa.ipc.new_file if file else pa.ipc.new_stream
-        self._writer: Any = make(sink, schema, options=options)
-        self._file = file
-        self._dictionaries: dict[int, pa.Array] = {}
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        columns: list[pa.Array] = batch.columns
-        if self._file:
-            columns = [self._grown(index, column) for index, column in enumerate(columns)]
-        batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
-        try:
-            self._writer.write_batch(batch)
-        except pa.ArrowInvalid as error:
-            if "ictionary" not in str(error):
-                raise
-            raise DataError(
-                "a dictionary inside another type changes between batches, which an Arrow IPC "
-                'file cannot hold: write format="stream", or decode the column'
-            ) from error
+def _ipc_batches(ref: FileRef, request: Request) -> Iterator[pa.RecordBatch]:
+    with ref.opened() as file, ref.naming():
+        if request.columns is not None and not ref.borrowed:
+            request.check(_ipc_reader(file, None).schema, False)
+            file.seek(0)
+            reader = _ipc_reader(file, request.columns)
+        else:
+            reader = _ipc_reader(file, None)
+            request.check(reader.schema, False)
+        if hasattr(reader, "get_batch"):
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number)
+        else:
+            yield from reader
 
-    def _grown(self, index: int, column: pa.Array) -> pa.Array:
-        """A dictionary column with indices into all that was in its column's dictionaries so far."""
-        if not isinstance(column, pa.DictionaryArray):
-            return column
-        known = self._dictionaries.get(index)
-        mine = column.dictionary
-        if known is None or known.equals(mine):
-            self._dictionaries[index] = mine
-            return column
-        new = mine.filter(pc.invert(pc.is_in(mine, value_set=known)))
-        grown = pa.concat_arrays([known, new.unique()]) if len(new) else known
-        self._dictionaries[index] = grown
-        place = pc.index_in(mine, value_set=grown)
-        indices = pc.take(place, column.indices)
-        type_: Any = column.type
-        try:
-            indices = indices.cast(type_.index_type)
-        except pa.ArrowInvalid as error:
-            name = self._schema.field(index).name
-            raise DataError(
-                f"the dictionaries of column {name!r} have {len(grown)} values together, more than "
-                f'{type_.index_type} can count: write format="stream", or widen the indices'
-            ) from error
-        return pa.DictionaryArray.from_arrays(indices, grown, ordered=type_.ordered)
 
-    def size(self) -> int:
-        return self._sink.tell()
+PARQUET = Format("PARQUET", _parquet_schema, _parquet_batches, needs_seek=True)
+CSV = Format("CSV", _csv_schema, _csv_batches)
+JSON = Format("JSON", _json_schema, _json_batches)
+IPC = Format("IPC", _ipc_schema, _ipc_batches)
 
-    def flush(self) -> None:
-        pass  # nothing is held
 
-    def finish(self) -> None:
-        self._writer.close()
-
-    def abort(self) -> None:
-        with suppress(OSError, pa.ArrowException):
-            self._writer.close()
+def check_seekable(format: Format, ref: FileRef) -> None:
+    """Refuses a file object that cannot seek, where the format needs it."""
+    borrowed = ref.borrowed
+    if format.needs_seek and borrowed is not None and borrowed.seekable is False:
+        raise PlanError(
+            f"{ref.name} cannot seek, which {format.name} needs: io.BytesIO(file.read()) can"
+        )
