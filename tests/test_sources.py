@@ -792,15 +792,15 @@ def test_functions_that_give_no_iterable():
     async def coroutine():
         return [BATCH]
 
-    for given, message in (
+    for make, message in (
         (lambda: None, "gave NoneType None, which is no iterable"),
         (lambda: "text", "gave str 'text'"),
         (coroutine, "gave a coroutine"),
     ):
         with pytest.raises(errors.DataError, match=message):
-            read(sources.from_batches(given))
+            read(sources.from_batches(make))
         with pytest.raises(errors.DataError, match=message):
-            read_async(sources.from_batches(given))
+            read_async(sources.from_batches(make))
 
 
 # --- rows

@@ -79,6 +79,7 @@ class FileSource(Source):
         for ref in self._refs:
             found = self._format.schema(ref)
             if found is not None:
+                _check_text(found, ref)
                 self._first = f"that of {ref.name}"
                 return found
         what = self._refs[0].name if len(self._refs) == 1 else "every file"
@@ -194,6 +195,7 @@ class _Fixed:
 
     def check(self, given: pa.Schema, names_only: bool) -> None:
         assert self.ref is not None
+        _check_text(given, self.ref)
         if self.schema is None:
             self.schema = given
             self._origin = f"that of {self.ref.name}"
@@ -206,6 +208,14 @@ class _Fixed:
             raise SchemaError(
                 f"{self.ref.name} does not fit the schema, {self._origin}: {'; '.join(found)}{fix}"
             )
+
+
+def _check_text(schema: pa.Schema, ref: FileRef) -> None:
+    for place in range(len(schema)):
+        try:
+            schema.field(place).name.encode()
+        except UnicodeError:
+            raise DataError(f"{ref.name}: the name of column {place} is not UTF-8") from None
 
 
 def _constant(value: str | None, kind: pa.DataType, rows: int) -> pa.Array:
