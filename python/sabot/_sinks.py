@@ -300,8 +300,9 @@ class _Rows:
                 batch = next(self._batches, None)
             if batch is None:
                 return
+            batch = _conform(batch, self.schema, number)
             if batch.num_rows:
-                yield _conform(batch, self.schema, number)
+                yield batch
             number += 1
             batch = None
 
@@ -451,24 +452,18 @@ def _write_through(rows: _Rows, given: pa.Schema | None, plan: Plan, file: Any) 
 
 def _write_url(rows: _Rows, given: pa.Schema | None, plan: Plan) -> WriteResult:
     library = need("fsspec", f"a URL such as {plan.path!r}")
-    system, path = library.core.url_to_fs(plan.path)
+    # A file system of our own: a transaction is a state of the whole of it.
+    system, path = library.core.url_to_fs(plan.path, skip_instance_cache=True)
     if plan.mode == "error" and system.exists(path):
         raise exists_error(plan.path)
+    system.start_transaction()
     try:
-        file = system.open(path, "wb", autocommit=False)
-        deferred = callable(getattr(file, "commit", None))
-    except (TypeError, ValueError, NotImplementedError):
-        file, deferred = system.open(path, "wb"), False
-    try:
-        result = _write_through(rows, given, plan, file)
+        with system.open(path, "wb") as file:
+            result = _write_through(rows, given, plan, file)
     except BaseException:
-        if deferred:
-            file.discard()
-        file.close()
+        system.transaction.complete(commit=False)
         raise
-    file.close()
-    if deferred:
-        file.commit()
+    system.end_transaction()
     return result._replace(files=(plan.path,))
 
 

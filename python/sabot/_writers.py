@@ -339,11 +339,21 @@ def _csv_type(type_: pa.DataType) -> pa.DataType | None:
         return _csv_type(type_.value_type)
     if type_ == pa.string_view():
         return pa.large_string()
-    if type_ == pa.binary_view():
-        return pa.large_binary()
+    if _is_binary(type_):
+        return pa.large_string()
     if isinstance(type_, pa.BaseExtensionType) or pa.types.is_nested(type_):
         return None
     return None if pa.types.is_interval(type_) else type_
+
+
+def _is_binary(type_: pa.DataType) -> bool:
+    types = pa.types
+    return (
+        types.is_binary(type_)
+        or types.is_large_binary(type_)
+        or types.is_fixed_size_binary(type_)
+        or type_ == pa.binary_view()
+    )
 
 
 class _CsvOut:
@@ -352,13 +362,31 @@ class _CsvOut:
         plain: list[Any] = [(field.name, _csv_type(field.type)) for field in schema]
         self._schema = pa.schema(plain)
         self._writer: Any = pa_csv.CSVWriter(out.sink, self._schema, write_options=options)
+        self._row = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         columns = [
-            plain_array(column, type_)
-            for column, type_ in zip(batch.columns, self._schema.types, strict=True)
+            self._text(name, column) if _is_binary(column.type) else plain_array(column, type_)
+            for name, column, type_ in zip(
+                self._schema.names, batch.columns, self._schema.types, strict=True
+            )
         ]
+        self._row += batch.num_rows
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+
+    def _text(self, name: str, column: Any) -> pa.Array:
+        try:
+            return column.cast(pa.large_binary()).cast(pa.large_string())
+        except pa.ArrowInvalid:
+            for row, value in enumerate(column.to_pylist(), self._row):
+                try:
+                    (value or b"").decode()
+                except UnicodeDecodeError:
+                    raise DataError(
+                        f"column {name!r} has bytes that are no UTF-8 in row {row}, which CSV cannot hold: "
+                        "encode them as text, or write Parquet"
+                    ) from None
+            raise
 
     def size(self) -> int:
         return self._out.size()
