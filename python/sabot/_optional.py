@@ -23,6 +23,6 @@ def need(module: str, what: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module:  # it is there, and lacks something itself
             raise
-        raise MissingLibraryError(
-            f"{what} needs {module}: pip install {module}", name=module
-        ) from None
+        missing = MissingLibraryError(f"{what} needs {module}: pip install {module}")
+        missing.name = module
+        raise missing from None
