@@ -340,7 +340,8 @@ sb_status sb_array_export(sb_array *array, struct ArrowArray *out, sb_error *err
     struct ArrowArray made = {
         .length = array->length,
         .null_count = atomic_load_explicit(&array->null_count, memory_order_relaxed),
-        .offset = array->offset,
+        /* pyarrow refuses views of no rows that begin later. */
+        .offset = array->length > 0 ? array->offset : 0,
         .n_buffers = array->buffer_count,
         .n_children = array->child_count,
         .buffers = array->buffers,
