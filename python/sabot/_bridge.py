@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 QUEUE_MAX = 2
 # An iterator inside a call that blocks cannot be closed; its helper thread is left to close it when the call returns.
 _BLOCKED_S_MAX = 0.2
 
 
-class Closable(Protocol[T]):
+class Closable(Protocol[T_co]):
     """A plain iterator that is closed by its driver."""
 
-    def __next__(self) -> T: ...
+    def __next__(self) -> T_co: ...
     def close(self) -> None: ...
 
 

@@ -4,6 +4,9 @@ A stream's schema is fixed before its first batch or by it. A later batch has th
 type null becomes any type, and a column whose every value the fixed type can hold is widened. Everything else is refused.
 """
 
+# The stubs of pyarrow leave the types of elements open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
@@ -16,10 +19,17 @@ from sabot._errors import PlanError, SchemaError, UnknownColumnError, suggest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+arrow: Any = pa  # the stubs refuse some of what its functions take
+
 # The bits that a whole number of a type needs at most, and the whole numbers that a float type holds without a gap.
-_SIGNED = {pa.int8(): 7, pa.int16(): 15, pa.int32(): 31, pa.int64(): 63}
-_UNSIGNED = {pa.uint8(): 8, pa.uint16(): 16, pa.uint32(): 32, pa.uint64(): 64}
-_FLOATS = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}
+_SIGNED: dict[pa.DataType, int] = {pa.int8(): 7, pa.int16(): 15, pa.int32(): 31, pa.int64(): 63}
+_UNSIGNED: dict[pa.DataType, int] = {
+    pa.uint8(): 8,
+    pa.uint16(): 16,
+    pa.uint32(): 32,
+    pa.uint64(): 64,
+}
+_FLOATS: dict[pa.DataType, int] = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}
 _TIME_UNITS = {"s": 0, "ms": 1, "us": 2, "ns": 3}
 
 
@@ -118,7 +128,7 @@ def _widens_nested(given: pa.DataType, wanted: pa.DataType) -> bool:
     return False
 
 
-def _widens_field(given: pa.Field, wanted: pa.Field) -> bool:
+def _widens_field(given: pa.Field[Any], wanted: pa.Field[Any]) -> bool:
     return (wanted.nullable or not given.nullable) and widens(given.type, wanted.type)
 
 
@@ -180,16 +190,16 @@ class Conformer:
             return batch
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _column(self, number: int, field: pa.Field, column: pa.Array) -> pa.Array:
+    def _column(self, number: int, field: pa.Field[Any], column: pa.Array[Any]) -> pa.Array[Any]:
         if not field.nullable and column.null_count:
             problem = f"column {field.name!r} has nulls, in the schema it is not null"
             raise SchemaError(self._message(number, [problem]))
         if column.type.equals(field.type):
             return column
         if pt.is_null(column.type):
-            return cast("pa.Array", pa.nulls(len(column), field.type))
+            return cast("pa.Array[Any]", pa.nulls(len(column), field.type))
         try:
-            return cast("pa.Array", column.cast(field.type))
+            return cast("pa.Array[Any]", column.cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             problem = f"column {field.name!r} is {column.type}, in the schema it is {field.type}"
             raise SchemaError(self._message(number, [f"{problem} ({error})"])) from error
@@ -236,4 +246,4 @@ def project_schema(schema: pa.Schema, columns: Sequence[str] | None, what: str) 
     if columns is None:
         return schema
     fields = [schema.field(place) for place in positions(columns, schema, what)]
-    return pa.schema(fields, schema.metadata)
+    return arrow.schema(fields, schema.metadata)

@@ -1,5 +1,8 @@
 """Sources that read files: one stream out of one file or many, of one schema, in the order of their names."""
 
+# The stubs of pyarrow leave the types of elements open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import importlib
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from sabot._batches import BatchIterator, Chooser, Source, cut
-from sabot._conform import Conformer, differences, positions, project_schema
+from sabot._conform import Conformer, arrow, differences, positions, project_schema
 from sabot._errors import (
     DataError,
     PlanError,
@@ -85,14 +88,14 @@ class FileSource(Source):
         what = self._refs[0].name if len(self._refs) == 1 else "every file"
         raise DataError(f"{what} is empty, so nothing tells the columns: declare schema=")
 
-    def _key_fields(self) -> list[pa.Field]:
+    def _key_fields(self) -> list[pa.Field[Any]]:
         """The columns that the folders' names give: int64 where every value is a whole number, otherwise string."""
         values: dict[str, list[str | None]] = {}
         for ref in self._refs:
             for key, value in ref.keys:
                 values.setdefault(key, []).append(value)
         known = set() if self._files_schema is None else set(self._files_schema.names)
-        fields: list[pa.Field] = []
+        fields: list[pa.Field[Any]] = []
         for key, found in values.items():
             if len(found) != len(self._refs):
                 without = next(ref.name for ref in self._refs if key not in dict(ref.keys))
@@ -107,7 +110,7 @@ class FileSource(Source):
     def _full(self, files: pa.Schema | None) -> pa.Schema | None:
         if files is None:
             return None
-        return pa.schema([*files, *self._keys], files.metadata) if self._keys else files
+        return arrow.schema([*files, *self._keys], files.metadata) if self._keys else files
 
     # --- a pass
 
@@ -180,7 +183,7 @@ class FileSource(Source):
             return batch
         values = dict(ref.keys)
         arrays = [_constant(values[field.name], field.type, batch.num_rows) for field in self._keys]
-        schema = pa.schema([*batch.schema, *self._keys], batch.schema.metadata)
+        schema = arrow.schema([*batch.schema, *self._keys], batch.schema.metadata)
         return pa.RecordBatch.from_arrays([*batch.columns, *arrays], schema=schema)
 
 
@@ -218,11 +221,11 @@ def _check_text(schema: pa.Schema, ref: FileRef) -> None:
             raise DataError(f"{ref.name}: the name of column {place} is not UTF-8") from None
 
 
-def _constant(value: str | None, kind: pa.DataType, rows: int) -> pa.Array:
+def _constant(value: str | None, kind: pa.DataType, rows: int) -> pa.Array[Any]:
     if value is None:
-        return cast("pa.Array", pa.nulls(rows, kind))
+        return arrow.nulls(rows, kind)
     scalar: Any = pa.scalar(int(value), kind) if kind == pa.int64() else pa.scalar(value, kind)
-    return cast("pa.Array", pa.repeat(scalar, rows))
+    return cast("pa.Array[Any]", pa.repeat(scalar, rows))
 
 
 # --- filters

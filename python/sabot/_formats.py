@@ -1,5 +1,8 @@
 """How one file of each format is read: its schema, and its batches in order, never more than a row group or a block at once."""
 
+# The stubs of pyarrow leave the types of elements open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import importlib

@@ -1,5 +1,8 @@
 """Files to read: a path, a glob, a directory with hive partitions, a list, a file object or an fsspec URL, as `FileRef`s."""
 
+# fsspec has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import glob
@@ -15,10 +18,11 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from sabot._errors import DataError, MissingFileError, PlanError, StateError, suggest
+from sabot._optional import need
 from sabot._rows import class_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -43,13 +47,13 @@ class FileRef(NamedTuple):
         return self.opener if isinstance(self.opener, BorrowedFile) else None
 
     @contextmanager
-    def opened(self, decompress: bool = False) -> Iterator[Any]:
+    def opened(self, decompress: bool = False) -> Generator[Any]:
         """The file, open for reading, as pyarrow takes it. `decompress`: as the ending of its name says."""
         opener = self.opener
-        compression = _COMPRESSIONS.get(os.path.splitext(self.name)[1]) if decompress else None
+        compression: Any = _COMPRESSIONS.get(os.path.splitext(self.name)[1]) if decompress else None
         with self.naming():
             if isinstance(opener, str):
-                file = pa.OSFile(opener, "rb")
+                file: Any = pa.OSFile(opener, "rb")
             elif isinstance(opener, BorrowedFile):
                 file = opener.begin()
             else:
@@ -65,7 +69,7 @@ class FileRef(NamedTuple):
             file.close()
 
     @contextmanager
-    def naming(self) -> Iterator[None]:
+    def naming(self) -> Generator[None]:
         """Errors inside name the file: what pyarrow finds wrong with its bytes is a DataError."""
         try:
             yield
@@ -180,7 +184,7 @@ def _count(refs: list[FileRef]) -> str:
 
 def _resolve_one(source: object) -> list[FileRef]:
     if isinstance(source, str | os.PathLike):
-        path = os.fspath(cast("str | os.PathLike[str]", source))
+        path: object = os.fspath(cast("Any", source))
         if isinstance(path, str):
             if not path:
                 raise PlanError("the path is empty")
@@ -242,12 +246,9 @@ def _keys(below: str) -> tuple[tuple[str, str | None], ...]:
 
 
 def _resolve_url(url: str) -> list[FileRef]:
+    core = need("fsspec", repr(url)).core
     try:
-        from fsspec.core import url_to_fs  # pyright: ignore
-    except ImportError:
-        raise PlanError(f"{url!r} needs the package fsspec: pip install fsspec") from None
-    try:
-        found: tuple[Any, str] = url_to_fs(url)  # pyright: ignore
+        found: tuple[Any, str] = core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise PlanError(f"{url!r}: {error}") from error
     filesystem, path = found

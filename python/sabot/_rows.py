@@ -1,5 +1,8 @@
 """Items of an iterable turned into record batches: batch objects of any library, or dicts that are gathered to batches."""
 
+# The stubs of pyarrow leave the types of elements open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pyarrow as pa
 
+from sabot._conform import arrow
 from sabot._errors import DataError, IntegerOverflowError, PlanError, SchemaError
 
 if TYPE_CHECKING:
@@ -182,11 +186,11 @@ def _listed(names: list[Any]) -> str:
 
 
 def _column(
-    name: str, values: list[object], field: pa.Field | None, declared: bool, first: int
-) -> pa.Array:
+    name: str, values: list[object], field: pa.Field[Any] | None, declared: bool, first: int
+) -> pa.Array[Any]:
     kind = None if field is None else field.type
     try:
-        array = cast("pa.Array", pa.array(values, kind))
+        array = cast("pa.Array[Any]", arrow.array(values, kind))
     except _CONVERSION_ERRORS as error:
         raise _conversion_error(name, values, kind, declared, first, error) from None
     if field is not None and not field.nullable and array.null_count:
@@ -225,7 +229,7 @@ def _conversion_error(
         return IntegerOverflowError(f"{where} is {describe(value)}, which does not fit 64 bits")
     reason = str(error).split("\n", 1)[0].rstrip(".")
     if kind is None:
-        before = "" if low == 0 else f", and is {pa.array(values[:low]).type} in the rows before"
+        before = "" if low == 0 else f", and is {arrow.array(values[:low]).type} in the rows before"
         return SchemaError(f"{where} is {describe(value)}{before} ({reason}); declare schema=")
     fix = "" if declared else "; the first rows fixed that: declare schema="
     return SchemaError(f"{where} is {describe(value)}, in the schema it is {kind} ({reason}){fix}")
@@ -233,7 +237,7 @@ def _conversion_error(
 
 def _failure(values: list[object], kind: pa.DataType | None) -> BaseException | None:
     try:
-        pa.array(values, kind)
+        arrow.array(values, kind)
     except _CONVERSION_ERRORS as error:
         return error
     return None

@@ -1,5 +1,8 @@
 """The sources of streams: `from_table`, `from_batches`, `from_parquet` and so on give a `Source`; nothing of the user runs yet."""
 
+# The stubs of pyarrow leave the types of elements open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import inspect
@@ -200,7 +203,7 @@ def from_table(table: pa.Table | pa.RecordBatch, batch_size: int | None = None) 
     >>> [batch.num_rows for batch in from_table(pa.table({"a": [1, 2, 3]}), 2).open()]
     [2, 1]
     """
-    given: object = table
+    given = cast("object", table)
     if not isinstance(given, pa.Table | pa.RecordBatch):
         raise PlanError(
             f"from_table takes a pyarrow.Table, not {class_of(given)}{_arrow_hint(given)}"
@@ -440,7 +443,9 @@ def _iterable_source(
     text = f"{word} {name if callable(source) else kind + (f' {name}' if name else '')}"
     return IterableSource(
         text,
-        cast("Callable[[], object]", source) if callable(source) else lambda: source,
+        cast("Callable[[], object]", source)
+        if callable(source)
+        else lambda: cast("object", source),
         items if items is not None else lambda: BatchItems(text),
         schema,
         bounded,
