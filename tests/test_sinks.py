@@ -468,6 +468,31 @@ def test_append_to_text(tmp_path):
     assert len(gzip.decompress((tmp_path / "y.csv.gz").read_bytes()).splitlines()) == 11
 
 
+@pytest.mark.parametrize("kind", ["parquet", "ipc"])
+def test_every_type_that_is_held_can_be_appended(tmp_path, kind):
+    write, end = WRITES[kind]
+    for number, (name, array) in enumerate(COLUMNS):
+        if name == "dense_union" or (kind == "parquet" and name.startswith(NOT_PARQUET)):
+            continue
+        path = tmp_path / f"{number}{end}"
+        batch = pa.RecordBatch.from_arrays([array], names=["c"])
+        for _ in range(3):
+            write([batch], None, path, mode="append")
+        assert read(path)["c"].to_pylist() == batch["c"].to_pylist() * 3, name
+
+
+def test_append_to_an_ipc_stream_and_to_a_header(tmp_path):
+    for _ in range(2):
+        write_ipc(TABLE.to_batches(), None, tmp_path / "x.arrows", format="stream", mode="append")
+    assert read(tmp_path / "x.arrows").to_pylist() == TABLE.to_pylist() * 2
+    for kind in ("csv", "parquet", "json", "ipc"):
+        write, end = WRITES[kind]
+        path = tmp_path / f"y{end}"
+        for batches in ([], TABLE.to_batches(), [], TABLE.to_batches()):
+            write(batches, TABLE.schema, path, mode="append")
+        assert read(path, TABLE.schema).to_pylist() == TABLE.to_pylist() * 2
+
+
 def test_an_append_beside_another_is_refused(tmp_path):
     path = tmp_path / "x.parquet"
     write_parquet(TABLE.to_batches(), None, path)
@@ -824,6 +849,21 @@ def test_no_permission(kind):
         assert (Path(path).read_bytes(), names(folder)) == (before, [f"x{end}"])
 
 
+def test_a_file_that_is_read_only_is_not_replaced():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        path = os.path.join(folder, "x.csv")
+        Path(path).write_text("old")
+        os.chmod(path, 0o444)
+        with somebody(), pytest.raises(PermissionError) as caught:
+            write_csv(TABLE.to_batches(), None, path)
+        assert (caught.value.filename, Path(path).read_text(), names(folder)) == (
+            path,
+            "old",
+            ["x.csv"],
+        )
+
+
 def test_no_such_folder(tmp_path):
     for target in (tmp_path / "no" / "x.csv", f"{tmp_path}/no/d/"):
         with pytest.raises(FileNotFoundError) as caught:
@@ -849,12 +889,13 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, kind, shape):
             try:
                 write(batches, None, path)
             except OSError as error:
-                print(os.strerror(error.errno))
+                print(os.strerror(error.errno), *error.__notes__, sep=", ")
             for folder, _, names in os.walk({str(tmp_path)!r}):
                 print(*names)
         """
         printed_lines = printed(text).splitlines()
         reason = "No space left on device" if mounted else "File too large"
+        reason += f", while writing '{tmp_path}/{'x' if shape == 'file' else 'd'}'"
         end = WRITES[kind][1]
         there = ["x"] if shape == "file" else ["", f"part-00000{end}"]
         assert printed_lines == [reason, *there]

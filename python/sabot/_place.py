@@ -194,6 +194,9 @@ class NewFile:
         self._before = _identity(target)
         if self._before is not None and not replace:
             raise exists_error(target)
+        if self._before is not None and not os.access(target, os.W_OK, effective_ids=True):
+            # Its folder would let it be replaced, but somebody has protected it.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
         self._path, self._fd = self._create(folder)
         try:
             self.sink: pa.NativeFile = pa.OSFile(self._path, "wb")
@@ -234,7 +237,7 @@ class NewFile:
                 move_new(self._path, self.target)
             except FileExistsError:
                 raise exists_error(self.target) from None
-        os.close(self._fd)
+        self._close()
         sync_folder(os.path.dirname(self.target) or ".")
         return size
 
@@ -245,7 +248,12 @@ class NewFile:
 
     def _end(self) -> None:
         _quietly(os.unlink, self._path)
-        _quietly(os.close, self._fd)
+        self._close()
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _identity(path: str) -> tuple[int, int, int, int] | None:
@@ -313,4 +321,6 @@ class NewFolder:
     def close(self) -> None:
         """Removes what now has the temporary name: what was not put in place, or what it replaced."""
         remove(self.path)
-        _quietly(os.close, self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -380,10 +380,17 @@ def _write_file(rows: _Rows, given: pa.Schema | None, plan: Plan) -> WriteResult
         appends = plan.mode == "append" and _has_content(plan.path)
         count = _pump(rows, plan.format.open(file.sink, schema, plan.path if appends else None))
         size = file.commit(unchanged=appends)
-    except BaseException:
+    except BaseException as error:
         file.abandon()
+        _add_place(error, plan.path)
         raise
     return WriteResult(count, (plan.path,), size)
+
+
+def _add_place(error: BaseException, path: str) -> None:
+    """Arrow's errors of the file system do not name the file."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.add_note(f"while writing {path!r}")
 
 
 def _has_content(path: str) -> bool:
@@ -489,8 +496,9 @@ def _write_folder(rows: _Rows, given: pa.Schema | None, plan: Plan) -> WriteResu
             folder.write(batch)
         rows.close()
         return folder.finish()
-    except BaseException:
+    except BaseException as error:
         folder.abort()
+        _add_place(error, path)
         raise
 
 

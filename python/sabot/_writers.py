@@ -153,13 +153,30 @@ class ParquetFormat:
         if old is not None:
             try:
                 with pq.ParquetFile(old) as file:
-                    same_columns(file.schema_arrow, schema, old)
+                    same_columns(file.schema_arrow, _as_read(schema), old)
                     for batch in file.iter_batches():
-                        writer.write(batch.cast(schema))
+                        writer.write(_as_given(batch, schema))
             except BaseException:
                 writer.abort()
                 raise
         return writer
+
+
+def _as_read(schema: pa.Schema) -> pa.Schema:
+    """A schema as it comes back from a file: some types do not, as seconds, which become milliseconds."""
+    sink = pa.BufferOutputStream()
+    pq.ParquetWriter(sink, schema).close()
+    return pq.read_schema(pa.BufferReader(sink.getvalue()))
+
+
+def _as_given(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns: list[Any] = []
+    for column, field in zip(batch.columns, schema, strict=True):
+        given: Any = column
+        if isinstance(field.type, pa.DictionaryType) and given.type != field.type:
+            given = given.dictionary_encode()
+        columns.append(given if given.type == field.type else given.cast(field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 class _ParquetOut:
