@@ -48,12 +48,16 @@ def batches_of(item: Any) -> Iterator[pa.RecordBatch]:
         return
     if isinstance(item, pa.Table):
         schema, pieces = item.schema, iter(item.to_batches())
-    elif hasattr(item, "__arrow_c_array__"):
-        yield pa.record_batch(item)
-        return
     else:
-        reader = pa.RecordBatchReader.from_stream(item)
-        schema, pieces = reader.schema, iter(reader)
+        try:
+            if hasattr(item, "__arrow_c_array__"):
+                batch = pa.record_batch(item)
+                schema, pieces = batch.schema, iter((batch,))
+            else:
+                reader = pa.RecordBatchReader.from_stream(item)
+                schema, pieces = reader.schema, iter(reader)
+        except pa.ArrowException as error:
+            raise DataError(f"{class_of(item)} holds no table: {error}") from error
     empty = True
     for batch in pieces:
         empty = False
