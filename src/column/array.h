@@ -105,6 +105,10 @@ const uint8_t *sb_array_validity(sb_array *array);
 /* Bytes of a row of BINARY, LARGE_BINARY or BINARY_VIEW that is not null; borrow, never NULL. SB_VALIDATE_OFFSETS goes before. */
 const uint8_t *sb_array_text(const sb_array *array, int64_t row, int64_t *size);
 
+/* A mask for sb_array_take of the rows of a BOOL array that are true, null rows not; out-owned by sb_mem_free_aligned, padded to 64
+ * bytes. count: of the bits set. */
+sb_status sb_array_mask(sb_array *array, uint8_t **out, int64_t *count, sb_error *err);
+
 /* Rows whose bit is set in mask (from bit 0, readable in whole 64-bit words, bits past array->length zero); count of them is
  * given. sb_type_can_take must hold. SB_INVALID when offsets do not ascend or point outside. */
 sb_status sb_array_take(sb_array *array, const uint8_t *mask, int64_t count, sb_array **out,

@@ -22,6 +22,7 @@ struct sb_owner {
 #define SB_CHECK_OFFSETS_ALL 2
 #define SB_CHECK_UTF8_ALL 4
 #define SB_CHECK_FULL_ALL 8
+#define SB_CHECK_RUN_ENDS 16 /* of run ends: they ascend */
 
 sb_owner *sb_owner_new(sb_release_queue *queue); /* NULL: no memory */
 sb_owner *sb_owner_retain(sb_owner *owner);

@@ -72,30 +72,138 @@ static sb_status mask_new(int64_t rows, uint8_t **out, sb_error *err)
 
 /* --- copying one buffer ------------------------------------------------------------------------------------------- */
 
+/* `rows` (at most 64) bits from bit `at` on; reads no byte behind them. */
+static uint64_t bits_load(const uint8_t *bits, int64_t at, int64_t rows)
+{
+    uint8_t bytes[8] = {0};
+    if (rows == 64) {
+        uint64_t low = mask_word(bits, at);
+        int shift = (int)(at & 7);
+        return shift == 0 ? low : low >> shift | (uint64_t)bits[(at >> 3) + 8] << (64 - shift);
+    }
+    sb_bitmap_copy(bytes, 0, bits, at, rows);
+    return mask_word(bytes, 0);
+}
+
+/* The bits of `word` where `mask` has one, moved together at the low end. Each step moves those bits that have an odd number of
+ * gaps left below them by half as many places as the step before would. */
+static uint64_t bits_compress(uint64_t word, uint64_t mask)
+{
+    uint64_t gaps = ~mask << 1;
+    word &= mask;
+    for (int step = 1; step < 64; step *= 2) {
+        uint64_t parity = gaps; /* of the gaps below each bit */
+        for (int by = 1; by < 64; by *= 2) {
+            parity ^= parity << by;
+        }
+        uint64_t moved = parity & mask;
+        mask = (mask ^ moved) | moved >> step;
+        uint64_t part = word & moved;
+        word = (word ^ part) | part >> step;
+        gaps &= ~parity;
+    }
+    return word;
+}
+
+/* Likewise, run by run: cheaper where there are few. */
+static uint64_t bits_join(uint64_t word, uint64_t mask)
+{
+    uint64_t joined = 0;
+    int at = 0;
+    while (mask != 0) {
+        int first = sb_ctz_u64(mask);
+        uint64_t rest = ~(mask >> first);
+        int length = rest == 0 ? 64 : sb_ctz_u64(rest);
+        uint64_t run = length == 64 ? ~(uint64_t)0 : ((uint64_t)1 << length) - 1;
+        joined |= (word >> first & run) << at;
+        at += length;
+        mask = first + length >= 64 ? 0 : mask & ~(uint64_t)0 << (first + length);
+    }
+    return joined;
+}
+
+static void word_put(uint8_t *dst, uint64_t word, int64_t size)
+{
+    for (int64_t i = 0; i < size; i++) {
+        dst[i] = (uint8_t)(word >> (8 * i));
+    }
+}
+
 static void take_bits(uint8_t *dst, const uint8_t *src, int64_t offset, const uint8_t *mask,
                       int64_t rows)
 {
-    mask_run run;
-    int64_t at = 0;
-    mask_run_init(&run, mask, rows);
-    while (mask_run_next(&run)) {
-        sb_bitmap_copy(dst, at, src, offset + run.start, run.length);
-        at += run.length;
+    uint64_t waiting = 0; /* bits that do not fill a word yet */
+    int used = 0;
+    for (int64_t row = 0; row < rows; row += 64) {
+        uint64_t wanted = mask_word(mask, row);
+        int count = sb_popcount_u64(wanted);
+        if (count == 0) {
+            continue;
+        }
+        uint64_t word = bits_load(src, offset + row, rows - row < 64 ? rows - row : 64);
+        if (count < 64) {
+            word = sb_popcount_u64(wanted & ~(wanted << 1)) <= 6 ? bits_join(word, wanted)
+                                                                 : bits_compress(word, wanted);
+        }
+        waiting |= word << used;
+        if (used + count < 64) {
+            used += count;
+            continue;
+        }
+        word_put(dst, waiting, 8);
+        dst += 8;
+        waiting = used == 0 ? 0 : word >> (64 - used);
+        used += count - 64;
     }
+    word_put(dst, waiting, (used + 7) / 8);
+}
+
+/* The values of one word's rows; `width` is a constant in each call, so that a value is one load and one store. */
+static inline uint8_t *take_word(uint8_t *dst, const uint8_t *src, size_t width, uint64_t word)
+{
+    while (word != 0) {
+        memcpy(dst, src + (size_t)sb_ctz_u64(word) * width, width);
+        dst += width;
+        word &= word - 1;
+    }
+    return dst;
+}
+
+static uint8_t *take_runs_of(uint8_t *dst, const uint8_t *src, size_t width, uint64_t word)
+{
+    while (word != 0) {
+        int first = sb_ctz_u64(word);
+        uint64_t rest = ~(word >> first);
+        int length = rest == 0 ? 64 : sb_ctz_u64(rest);
+        memcpy(dst, src + (size_t)first * width, (size_t)length * width);
+        dst += (size_t)length * width;
+        word = first + length >= 64 ? 0 : word & ~(uint64_t)0 << (first + length);
+    }
+    return dst;
 }
 
 static void take_values(uint8_t *dst, const uint8_t *src, size_t width, const uint8_t *mask,
                         int64_t rows)
 {
-    mask_run run;
-    mask_run_init(&run, mask, rows);
-    while (mask_run_next(&run)) {
-        if (run.length == 1 && width == 8) {
-            memcpy(dst, src + (size_t)run.start * 8, 8);
-            dst += 8;
+    for (int64_t row = 0; row < rows; row += 64, src += 64 * width) {
+        uint64_t word = mask_word(mask, row);
+        /* Long runs are copied whole: a run costs about as much as eight values. */
+        bool runs = sb_popcount_u64(word & ~(word << 1)) * 8 < sb_popcount_u64(word);
+        if (word == 0) {
+            continue;
+        }
+        if (!runs && width == 8) {
+            dst = take_word(dst, src, 8, word);
+        } else if (!runs && width == 4) {
+            dst = take_word(dst, src, 4, word);
+        } else if (!runs && width == 16) {
+            dst = take_word(dst, src, 16, word);
+        } else if (!runs && width == 1) {
+            dst = take_word(dst, src, 1, word);
+        } else if (!runs && width == 2) {
+            dst = take_word(dst, src, 2, word);
         } else {
-            memcpy(dst, src + (size_t)run.start * width, (size_t)run.length * width);
-            dst += (size_t)run.length * width;
+            dst = take_runs_of(dst, src, width, word);
         }
     }
 }
@@ -125,7 +233,7 @@ static sb_status take_validity(sb_array *array, const uint8_t *mask, int64_t cou
 
 /* --- variable layouts --------------------------------------------------------------------------------------------- */
 
-static int64_t offset_at(const sb_array *array, bool large, int64_t row)
+static inline int64_t offset_at(const sb_array *array, bool large, int64_t row)
 {
     const uint8_t *offsets = array->buffers[1];
     if (large) {
@@ -138,7 +246,7 @@ static int64_t offset_at(const sb_array *array, bool large, int64_t row)
     return narrow;
 }
 
-static void offset_put(void *offsets, bool large, int64_t row, int64_t value)
+static inline void offset_put(void *offsets, bool large, int64_t row, int64_t value)
 {
     if (large) {
         ((int64_t *)offsets)[row] = value;
@@ -147,13 +255,34 @@ static void offset_put(void *offsets, bool large, int64_t row, int64_t value)
     }
 }
 
-/* Writes the offsets of the taken rows and gives the bytes (or items) they span in all. Every offset that is read is checked
- * to ascend within the ends that import checked. */
-static sb_status take_offsets(sb_array *array, bool large, const uint8_t *mask, int64_t count,
-                              void *offsets, int64_t *total, sb_error *err)
+/* The sum of the taken rows' sizes, whose ends go to `offsets`; -1 when an offset points outside. `large` is a constant in each call. */
+static inline int64_t offsets_take(const sb_array *array, bool large, const uint8_t *mask,
+                                   int64_t lowest, int64_t highest, void *offsets)
 {
-    mask_run run;
-    int64_t at = 0, sum = 0;
+    int64_t at = 0, sum = 0, last = lowest;
+    bool bad = false;
+    offset_put(offsets, large, 0, 0);
+    for (int64_t row = 0; row < array->length; row += 64) {
+        for (uint64_t word = mask_word(mask, row); word != 0; word &= word - 1) {
+            int64_t which = row + sb_ctz_u64(word);
+            int64_t start = offset_at(array, large, which);
+            int64_t end = offset_at(array, large, which + 1);
+            /* Against the last row taken too: a list's items must not be wanted twice. */
+            bad |= start < last || end < start || end > highest;
+            last = end;
+            /* Wraps where it is bad, and is not used then. */
+            sum = (int64_t)((uint64_t)sum + (uint64_t)end - (uint64_t)start);
+            offset_put(offsets, large, ++at, sum);
+        }
+    }
+    return bad ? -1 : sum;
+}
+
+/* Writes the offsets of the taken rows and gives the bytes (or items) they span in all. Every offset that is read is checked
+ * to ascend within what the data buffer or the child holds. */
+static sb_status take_offsets(sb_array *array, bool large, const uint8_t *mask, void *offsets,
+                              int64_t *total, sb_error *err)
+{
     int64_t lowest = array->length > 0 ? offset_at(array, large, 0) : 0;
     int64_t highest = array->length > 0 ? offset_at(array, large, array->length) : 0;
     int64_t limit = array->child_count > 0 ? array->children[0]->length : array->data_size;
@@ -161,27 +290,11 @@ static sb_status take_offsets(sb_array *array, bool large, const uint8_t *mask, 
     if (lowest < 0 || highest < lowest || highest > limit) {
         goto bad;
     }
-    offset_put(offsets, large, 0, 0);
-    mask_run_init(&run, mask, array->length);
-    while (mask_run_next(&run)) {
-        int64_t start = offset_at(array, large, run.start);
-        if (start < lowest || start > highest) {
-            goto bad;
-        }
-        for (int64_t i = 1; i <= run.length; i++) {
-            int64_t end = offset_at(array, large, run.start + i);
-            if (end < start || end > highest) {
-                goto bad;
-            }
-            sum += end - start;
-            offset_put(offsets, large, ++at, sum);
-            start = end;
-        }
+    *total = large ? offsets_take(array, true, mask, lowest, highest, offsets)
+                   : offsets_take(array, false, mask, lowest, highest, offsets);
+    if (*total >= 0) {
+        return SB_OK;
     }
-    SB_ASSERT(at == count);
-    (void)count;
-    *total = sum;
-    return SB_OK;
 bad:
     return sb_error_set(err, SB_INVALID,
                         "malformed Arrow array \"%.100s\": its offsets do not ascend",
@@ -195,7 +308,7 @@ static sb_status take_text(sb_array *array, bool large, const uint8_t *mask, int
     int64_t total = 0;
     parts->block_count = 3;
     SB_TRY(block_new((size_t)(count + 1) * (large ? 8 : 4), &parts->blocks[1], err));
-    SB_TRY(take_offsets(array, large, mask, count, parts->blocks[1], &total, err));
+    SB_TRY(take_offsets(array, large, mask, parts->blocks[1], &total, err));
     SB_TRY(block_new((size_t)total, &parts->blocks[2], err));
     mask_run run;
     uint8_t *dst = parts->blocks[2];
@@ -242,7 +355,7 @@ static sb_status take_list(sb_array *array, bool large, const uint8_t *mask, int
     int64_t highest = array->length > 0 ? offset_at(array, large, array->length) : 0;
     parts->block_count = 2;
     SB_TRY(block_new((size_t)(count + 1) * (large ? 8 : 4), &parts->blocks[1], err));
-    SB_TRY(take_offsets(array, large, mask, count, parts->blocks[1], &total, err));
+    SB_TRY(take_offsets(array, large, mask, parts->blocks[1], &total, err));
     SB_TRY(mask_new(highest - lowest, &items, err));
     mask_run run;
     mask_run_init(&run, mask, array->length);
@@ -538,4 +651,26 @@ sb_status sb_array_take(sb_array *array, const uint8_t *mask, int64_t count, sb_
         return SB_OK;
     }
     return take_rows(array, mask, count, out, err);
+}
+
+sb_status sb_array_mask(sb_array *array, uint8_t **out, int64_t *count, sb_error *err)
+{
+    SB_ASSERT(array->type->layout == SB_LAYOUT_BOOL);
+    uint8_t *mask;
+    sb_status status = mask_new(array->length, &mask, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    const uint8_t *valid = sb_array_validity(array);
+    for (int64_t row = 0; row < array->length; row += 64) {
+        int64_t rows = array->length - row < 64 ? array->length - row : 64;
+        uint64_t word = bits_load(array->buffers[1], array->offset + row, rows);
+        if (valid != NULL) {
+            word &= bits_load(valid, array->offset + row, rows);
+        }
+        word_put(mask + row / 8, word, (rows + 7) / 8);
+    }
+    *count = sb_bitmap_count(mask, 0, array->length);
+    *out = mask;
+    return SB_OK;
 }

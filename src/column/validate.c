@@ -114,10 +114,14 @@ static sb_status check_union(const sb_array *array, sb_error *err)
     return SB_OK;
 }
 
+/* All slices share the run ends, so it is these that remember. */
 static sb_status check_run_ends(const sb_array *array, sb_error *err)
 {
-    const sb_array *ends = array->children[0];
+    sb_array *ends = array->children[0];
     int64_t last = 0;
+    if (has_mark(ends, SB_CHECK_RUN_ENDS)) {
+        return SB_OK;
+    }
     for (int64_t i = 0; i < ends->length; i++) {
         int64_t end = sb_index_get(ends->buffers[1], ends->type->width, ends->offset + i);
         if (end <= last) {
@@ -125,6 +129,7 @@ static sb_status check_run_ends(const sb_array *array, sb_error *err)
         }
         last = end;
     }
+    atomic_fetch_or_explicit(&ends->checked, SB_CHECK_RUN_ENDS, memory_order_relaxed);
     return SB_OK;
 }
 

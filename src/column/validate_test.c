@@ -8,6 +8,8 @@
 
 #include "base/mem.h"
 #include "column/array_int.h"
+#include "column/gather.h"
+#include "column/rows.h"
 #include "column/testkit.h"
 
 #define ROWS 40
@@ -157,6 +159,79 @@ static void slices_do_not_hide_bad_ends(void **state)
         sb_array_drop(array);
         sb_type_drop(type);
     }
+}
+
+/* Each row taken ascends, but not from one to the next: the items of a list would be wanted twice, or lie before the first. */
+static void rows_between_do_not_hide_bad_offsets(void **state)
+{
+    (void)state;
+    static const int32_t overlaps[5] = {1, 5, 2, 7, 7}, before[5] = {3, 3, 0, 4, 7};
+    static const int32_t *const offsets[] = {overlaps, before};
+    static const int which[] = {3, 13};
+    for (size_t i = 0; i < 4; i++) {
+        sb_type *type;
+        sb_array *slice, *taken, *array = array_of(which[i / 2], &type);
+        uint8_t mask[64] = {0x5};
+        assert_true(array->data_size > 7 || array->child_count > 0);
+        array->buffers[1] = offsets[i % 2];
+        assert_int_equal(sb_array_slice(array, 0, 4, &slice, NULL), SB_OK);
+        assert_int_equal(sb_array_take(slice, mask, 2, &taken, NULL), SB_INVALID);
+        sb_array_drop(slice);
+        sb_array_drop(array);
+        sb_type_drop(type);
+    }
+}
+
+/* Random damage to whatever says where values lie: every kernel gives an answer or an error, and the sanitizer has nothing to say. */
+static void random_damage_is_survived(void **state)
+{
+    (void)state;
+    int refused = 0;
+    for (int i = 0; i < sb_kit_type_count; i++) {
+        for (int round = 0; round < 60; round++) {
+            sb_type *type;
+            sb_array *array = array_of(i, &type), *out = NULL;
+            uint64_t seed = 77u + (uint64_t)(i * 100 + round), hashes[ROWS] = {0};
+            int64_t rows[5] = {1, 20, 30, -1, 7};
+            uint8_t mask[64] = {0xa7, 0x5c, 0xff, 0x00, 0x31};
+            sb_array *node = array->child_count > 0 && round % 3 == 0 ? array->children[0] : array;
+            int buffer = node->type->layout == SB_LAYOUT_SPARSE_UNION ||
+                                 (node->type->layout == SB_LAYOUT_DENSE_UNION && round % 2 == 0)
+                             ? 0
+                             : 1;
+            int64_t width = node->type->layout == SB_LAYOUT_FIXED         ? node->type->width
+                            : node->type->layout == SB_LAYOUT_BINARY_VIEW ? 16
+                            : buffer == 0                                 ? 1
+                                          : sb_offset_width(node->type);
+            uint8_t *block = NULL;
+            if (node->buffer_count > 1 && node->length > 0 && width > 0 &&
+                node->type->layout != SB_LAYOUT_BOOL) {
+                bool offsets = node->type->layout >= SB_LAYOUT_BINARY &&
+                               node->type->layout <= SB_LAYOUT_LARGE_LIST;
+                size_t size = (size_t)((node->length + offsets) * width);
+                block = sb_mem_alloc(size);
+                assert_non_null(block);
+                memcpy(block, node->buffers[buffer], size);
+                block[sb_kit_random(&seed) % size] = (uint8_t)sb_kit_random(&seed);
+                node->buffers[buffer] = block;
+            }
+            refused += sb_array_take(array, mask, 20, &out, NULL) == SB_INVALID;
+            sb_array_drop(out);
+            out = NULL;
+            (void)sb_array_gather(array, rows, 5, &out, NULL);
+            sb_array_drop(out);
+            out = NULL;
+            sb_array *both[2] = {array, array};
+            (void)sb_array_concat(both, 2, &out, NULL);
+            sb_array_drop(out);
+            (void)sb_array_hash(array, hashes, NULL);
+            (void)sb_array_validate(array, SB_VALIDATE_FULL, NULL);
+            sb_array_drop(array);
+            sb_mem_free(block);
+            sb_type_drop(type);
+        }
+    }
+    assert_true(refused > 50);
 }
 
 /* --- values: checked only when everything is ------------------------------------------------------------------------ */
@@ -378,6 +453,8 @@ int main(void)
         cmocka_unit_test(random_arrays_are_right),
         cmocka_unit_test(damaged_arrays_are_refused),
         cmocka_unit_test(slices_do_not_hide_bad_ends),
+        cmocka_unit_test(rows_between_do_not_hide_bad_offsets),
+        cmocka_unit_test(random_damage_is_survived),
         cmocka_unit_test(values_are_checked_in_full),
         cmocka_unit_test(null_counts_and_map_keys_are_checked_in_full),
         cmocka_unit_test(utf8_is_what_unicode_says),
