@@ -292,6 +292,8 @@ def as_json(value, type_):
         return [{"key": key, "value": item} for key, item in value]
     if isinstance(value, list):
         return [as_json(item, type_.value_type) for item in value]
+    if pa.types.is_float32(type_):  # the shortest text that is this float
+        return float(pa.scalar(value, type_).cast(pa.string()).as_py())
     if isinstance(value, dict):
         return {field.name: as_json(value[field.name], field.type) for field in type_}
     if isinstance(value, dt.timedelta):
@@ -307,6 +309,16 @@ def as_json(value, type_):
     if isinstance(value, (dt.date, decimal.Decimal)):
         return str(value)
     return value
+
+
+def test_json_of_odd_floats_and_strings(tmp_path):
+    floats = [1.0, -0.0, 1e300, 5e-324, 0.1, 123456789.0, 1e16, None]
+    words = ['a"b\\c', "\x00\n\x1f", "é\u2028", None, "", "\x7f", "/", "\U0001f600"]
+    table = pa.table({"x": floats, 'k"\n': words, "plain": ['"'] * 8})
+    write_json(table.to_batches(max_chunksize=3), None, tmp_path / "x.jsonl")
+    lines = (tmp_path / "x.jsonl").read_text().split("\n")
+    assert [repr(json.loads(line)) for line in lines[:-1]] == list(map(repr, table.to_pylist()))
+    assert lines[-1] == ""
 
 
 def test_json_of_a_value_that_it_lacks(tmp_path):

@@ -4,7 +4,7 @@ A format knows which types it holds (`check`, before anything is written) and op
 means to write its old content again, then the new: the new file takes the place of the old one whole.
 
 Threads: a writer belongs to one thread at a time. Memory: a Parquet writer holds at most one row group, of at most
-`_GROUP_SIZE_MAX` bytes unless `row_group_size` says otherwise; a JSON writer at most `_JSON_ROWS` rows as Python objects.
+`_GROUP_SIZE_MAX` bytes unless `row_group_size` says otherwise; a JSON writer the text of `_JSON_ROWS` rows.
 """
 
 # The stubs of pyarrow leave the types of elements open.
@@ -563,13 +563,54 @@ def _json_lists(array: Any) -> list[Any]:
     return [values[start:end] if ok else None for ok, start, end in cuts]
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_TEXT = pa.large_string()
+_CONTROL = "[\\x00-\\x1f]"  # what JSON escapes in strings, beside the quote and the backslash
+
+
+def _json_text(array: Any) -> pa.Array:
+    """Each value of a column as JSON text, without nulls. Raises ValueError for what is not finite."""
+    type_ = array.type
+    types = pa.types
+    if isinstance(array, pa.DictionaryArray):
+        return _json_text(array.dictionary_decode())
+    if types.is_run_end_encoded(type_):
+        return _json_text(pc.run_end_decode(array))
+    if types.is_nested(type_):
+        return pa.array(map(_encode, json_array(array)), _TEXT)
+    if types.is_floating(type_):
+        if pc.all(pc.is_finite(array)).as_py() is False:
+            raise ValueError("not finite")
+        wide = array.cast(pa.float32()) if types.is_float16(type_) else array
+        texts = wide.cast(_TEXT)
+        # Arrow writes 1.0 as 1, which would come back as an integer.
+        whole = pc.invert(pc.match_substring_regex(texts, "[.e]"))
+        texts = pc.if_else(whole, _joined([texts, ".0"]), texts)
+    elif types.is_boolean(type_) or types.is_integer(type_) or types.is_null(type_):
+        texts = array.cast(_TEXT)
+    elif types.is_duration(type_):
+        texts = array.cast(pa.int64()).cast(_TEXT)
+    elif types.is_temporal(type_) or types.is_decimal(type_):
+        texts = _joined(['"', _iso(array, _TEXT), '"'])
+    else:
+        texts = array.cast(_TEXT)
+        if pc.any(pc.match_substring_regex(texts, _CONTROL)).as_py():
+            return pa.array(map(_encode, texts.to_pylist()), _TEXT)
+        escaped = pc.replace_substring(texts, "\\", "\\\\")
+        texts = _joined(['"', pc.replace_substring(escaped, '"', '\\"'), '"'])
+    return texts.fill_null("null")
+
+
+def _joined(parts: list[Any]) -> pa.Array:
+    """Texts one after the other, row by row; a str is the same in every row."""
+    given = [pa.scalar(part, _TEXT) if isinstance(part, str) else part for part in parts]
+    return pc.binary_join_element_wise(*given, pa.scalar("", _TEXT))
+
+
 class _JsonOut:
     def __init__(self, out: _Compressed, schema: pa.Schema) -> None:
         self._out = out
         self._names = schema.names
-        self._encode = json.JSONEncoder(
-            ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode
         self._row = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -577,21 +618,22 @@ class _JsonOut:
             self._write(batch.slice(start, _JSON_ROWS))
 
     def _write(self, batch: pa.RecordBatch) -> None:
-        columns = [json_array(column) for column in batch.columns]
-        names, encode = self._names, self._encode
-        rows: Any = zip(*columns, strict=True) if columns else [()] * batch.num_rows
+        parts: list[Any] = []
         try:
-            lines = [encode(dict(zip(names, row, strict=True))) for row in rows]
+            for name, column in zip(self._names, batch.columns, strict=True):
+                parts += [("," if parts else "{") + _encode(name) + ":", _json_text(column)]
         except ValueError:
-            raise self._not_finite(columns) from None
-        lines.append("")
-        try:
-            self._out.sink.write("\n".join(lines).encode())
-        except UnicodeEncodeError as error:
-            raise DataError(f"a string in rows from {self._row} on is not Unicode") from error
+            columns = [json_array(column) for column in batch.columns]
+            error = self._not_finite(columns)
+            if error is None:
+                raise
+            raise error from None
+        # The bytes of a text column without nulls lie one after the other: they are the lines.
+        lines: Any = _joined([*parts, "}\n"])
+        self._out.sink.write(lines.buffers()[2])
         self._row += batch.num_rows
 
-    def _not_finite(self, columns: list[list[Any]]) -> DataError:
+    def _not_finite(self, columns: list[list[Any]]) -> DataError | None:
         for name, column in zip(self._names, columns, strict=True):
             for row, value in enumerate(column):
                 if _has_not_finite(value):
@@ -599,7 +641,7 @@ class _JsonOut:
                         f"column {name!r} has {value!r} in row {self._row + row}, which JSON cannot "
                         "hold: make it null, or write Parquet or CSV"
                     )
-        raise AssertionError("only what is not finite cannot be written")
+        return None
 
     def size(self) -> int:
         return self._out.size()
