@@ -640,6 +640,35 @@ def test_a_pass_that_is_left_closes_its_file(format, tmp_path):
     assert str(path) not in open_files()
 
 
+@EVERY
+def test_progress_grows_evenly(format, tmp_path):
+    make, write, _ = FORMATS[format]
+    rows = 150_000
+    many = pa.table({"a": range(10**6, 10**6 + rows), "b": ["text"] * rows})
+    for name in ("1", "2"):
+        if format == "parquet":
+            pq.write_table(many, tmp_path / name, row_group_size=20_000)
+        elif format.startswith("ipc"):
+            with FORMATS_OF_IPC[format](str(tmp_path / name), many.schema) as writer:
+                writer.write_table(many, 20_000)
+        else:
+            write(many, str(tmp_path / name))
+    read_rows, last = 0, 0.0
+    batches = make(tmp_path).open()
+    assert batches.progress == 0.0
+    for batch in batches:
+        read_rows += batch.num_rows
+        assert batches.progress >= last
+        last = batches.progress
+        # A text is read up to a block ahead.
+        assert abs(last - read_rows / (2 * rows)) < 0.3
+    assert last > 0.99
+    assert batches.progress == 1.0
+
+
+FORMATS_OF_IPC = {"ipc": ipc.new_file, "ipcstream": ipc.new_stream}
+
+
 def test_columns_whose_names_look_like_paths(tmp_path):
     odd = pa.table({"a.b": [1, 2], "a": [{"b": 3}, {"b": 4}], "x y": [5, 6]})
     write_parquet(odd, tmp_path / "t")

@@ -350,6 +350,9 @@ def test_batch_size_cuts_without_a_copy():
     source = sources.from_table(pa.concat_tables([TABLE, TABLE]), batch_size=2)
     assert [batch.num_rows for batch in source.open()] == [2, 1, 2, 1]
     assert source.rows == 6
+    batches = source.open()
+    assert [(batch.num_rows, batches.progress) for batch in batches][1::2] == [(1, 0.5), (1, 1.0)]
+    assert sources.from_batches(iter([BATCH])).open().progress is None
 
 
 def test_a_list_is_copied_when_the_source_is_made():

@@ -20,17 +20,28 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 
+class Progress:
+    """How far a pass is; the thread that reads sets it."""
+
+    __slots__ = ("share",)
+
+    def __init__(self) -> None:
+        self.share = 0.0
+
+
 class BatchIterator:
     """One pass over a source, for plain code. It closes itself when it ends or fails; `schema` is None until it is known."""
 
-    __slots__ = ("_batches", "_close", "_conform")
+    __slots__ = ("_batches", "_close", "_conform", "_progress")
 
     def __init__(
         self,
         batches: Iterator[pa.RecordBatch],
         conform: Conformer,
         close: Callable[[], object] | None = None,
+        progress: Progress | None = None,
     ) -> None:
+        self._progress = progress
         self._batches: Iterator[pa.RecordBatch] | None = batches
         self._conform = conform
         self._close = close
@@ -39,6 +50,11 @@ class BatchIterator:
     def schema(self) -> pa.Schema | None:
         """The schema of the source's batches, before columns are chosen."""
         return self._conform.schema
+
+    @property
+    def progress(self) -> float | None:
+        """The share of the source that was read, from 0 to 1; None where its size is not known. Any thread may ask."""
+        return None if self._progress is None else self._progress.share
 
     def __iter__(self) -> BatchIterator:
         return self
@@ -208,16 +224,20 @@ class MemorySource(Source):
 
     def _open(self, columns: Sequence[str] | None) -> BatchIterator:
         conform = Conformer(self.text, self.schema, self._declared)
-        return BatchIterator(self._batches(conform, columns), conform)
+        progress = Progress()
+        return BatchIterator(self._batches(conform, columns, progress), conform, progress=progress)
 
     def _batches(
-        self, conform: Conformer, columns: Sequence[str] | None
+        self, conform: Conformer, columns: Sequence[str] | None, progress: Progress
     ) -> Iterator[pa.RecordBatch]:
         choose = Chooser(columns, self.text)
+        read = 0
         for piece in self._pieces:
             for batch in cut(piece, self._batch_size):
                 batch = conform(batch)
                 if batch.num_rows:
+                    read += batch.num_rows
+                    progress.share = read / (self.rows or read)
                     yield choose(batch)
 
 

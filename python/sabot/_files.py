@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from sabot._batches import BatchIterator, Chooser, Source, cut
+from sabot._batches import BatchIterator, Chooser, Progress, Source, cut
 from sabot._conform import Conformer, arrow, differences, positions, project_schema
 from sabot._errors import (
     DataError,
@@ -26,7 +26,7 @@ from sabot._paths import resolve, title
 from sabot._rows import check_schema, check_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sabot._formats import Format
     from sabot._paths import FileRef
@@ -119,13 +119,21 @@ class FileSource(Source):
         wanted = self._columns if columns is None else list(columns)
         if columns is not None and self.schema is None and self._columns is not None:
             positions(columns, pa.schema([(name, pa.null()) for name in self._columns]), self.text)
-        return BatchIterator(self._batches(wanted, conform), conform)
+        progress = Progress()
+        return BatchIterator(self._batches(wanted, conform, progress), conform, progress=progress)
 
-    def _batches(self, wanted: list[str] | None, known: Conformer) -> Iterator[pa.RecordBatch]:
+    def _batches(
+        self, wanted: list[str] | None, known: Conformer, progress: Progress
+    ) -> Iterator[pa.RecordBatch]:
         fixed = _Fixed(self._files_schema, self._first, self._declared)
         choose = Chooser(wanted, self.text)
-        for ref in self._refs:
-            for batch in self._file(ref, fixed, wanted):
+        for ref, before, part in _shares(self._refs):
+
+            def read(share: float, before: float = before, part: float = part) -> None:
+                progress.share = before + part * share
+
+            read(0.0)
+            for batch in self._file(ref, fixed, wanted, read):
                 if self._filter is not None:
                     pieces = _filtered(batch, self._filter)
                 else:
@@ -133,18 +141,23 @@ class FileSource(Source):
                 for piece in pieces:
                     if piece.num_rows:
                         yield choose(piece)
+        progress.share = 1.0
         if known.schema is None:
             full = self._full(fixed.schema)
             if full is not None:
                 known.schema = project_schema(full, self._columns, self.text)
 
     def _file(
-        self, ref: FileRef, fixed: _Fixed, wanted: list[str] | None
+        self,
+        ref: FileRef,
+        fixed: _Fixed,
+        wanted: list[str] | None,
+        progress: Callable[[float], None],
     ) -> Iterator[pa.RecordBatch]:
         """The batches of one file with the columns that the pass needs, conformed and no larger than wanted."""
         fixed.ref = ref
         read, names = self._names(fixed.schema, wanted)
-        request = Request(read, fixed.schema, fixed.check, self._batch_size, self._filter)
+        request = Request(read, fixed.schema, fixed.check, progress, self._batch_size, self._filter)
         conform: Conformer | None = None
         for piece in self._format.batches(ref, request):
             for batch in cut(piece, self._batch_size):
@@ -211,6 +224,16 @@ class _Fixed:
             raise SchemaError(
                 f"{self.ref.name} does not fit the schema, {self._origin}: {'; '.join(found)}{fix}"
             )
+
+
+def _shares(refs: list[FileRef]) -> Iterator[tuple[FileRef, float, float]]:
+    """Each file with the share of all bytes that lies before it, and its own; all alike where a size is not known."""
+    sizes = [ref.size for ref in refs]
+    weights = [1 if None in sizes else size or 0 for size in sizes]
+    total, before = sum(weights) or 1, 0
+    for ref, weight in zip(refs, weights, strict=True):
+        yield ref, before / total, weight / total
+        before += weight
 
 
 def _check_text(schema: pa.Schema, ref: FileRef) -> None:

@@ -29,11 +29,13 @@ class Request(NamedTuple):
     check: called with the file's schema, before its first batch; raises where that does not fit. `names_only`: its types are
         only guesses.
     filter: an expression; row groups that it drops whole may be left out.
+    read: called with the share of the file that was read, where that is known.
     """
 
     columns: list[str] | None
     schema: pa.Schema | None
     check: Callable[[pa.Schema, bool], None]
+    read: Callable[[float], None]
     batch_size: int | None = None
     filter: Any = None
 
@@ -74,14 +76,20 @@ def _parquet_batches(ref: FileRef, request: Request) -> Iterator[pa.RecordBatch]
     with ref.opened() as file, ref.naming():
         reader = _parquet_file(file)
         request.check(reader.schema_arrow, False)
-        for group in _groups(file, reader, request):
+        groups = _groups(file, reader, request)
+        rows = sum(reader.metadata.row_group(group).num_rows for group in groups)
+        done = 0
+        for group in groups:
             # One row group at a time, on this thread, without reading ahead: the memory that a file needs has a bound.
-            yield from reader.iter_batches(
+            for batch in reader.iter_batches(
                 batch_size=request.batch_size or BATCH_ROWS,
                 row_groups=[group],
                 columns=request.columns,
                 use_threads=False,
-            )
+            ):
+                done += batch.num_rows
+                request.read(done / rows)
+                yield batch
 
 
 def _groups(file: Any, reader: Any, request: Request) -> list[int]:
@@ -148,7 +156,9 @@ def _csv_batches(ref: FileRef, request: Request) -> Iterator[pa.RecordBatch]:
         with reader:
             if columns is None:
                 request.check(reader.schema, True)
-            yield from reader
+            for batch in reader:
+                request.read(ref.share(file))
+                yield batch
 
 
 # --- JSON
@@ -209,6 +219,7 @@ def _json_batches(ref: FileRef, request: Request) -> Iterator[pa.Table]:
             if schema is None:
                 schema = _json_table(block, None, "infer").schema
                 request.check(schema, True)
+            request.read(ref.share(file))
             try:
                 yield _json_table(block, schema, unexpected)
             except pa.ArrowInvalid as error:
@@ -266,9 +277,12 @@ def _ipc_batches(ref: FileRef, request: Request) -> Iterator[pa.RecordBatch]:
             request.check(reader.schema, False)
         if hasattr(reader, "get_batch"):
             for number in range(reader.num_record_batches):
+                request.read((number + 1) / reader.num_record_batches)
                 yield reader.get_batch(number)
         else:
-            yield from reader
+            for batch in reader:
+                request.read(ref.share(file))
+                yield batch
 
 
 PARQUET = Format("PARQUET", _parquet_schema, _parquet_batches, needs_seek=True)

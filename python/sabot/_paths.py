@@ -46,6 +46,19 @@ class FileRef(NamedTuple):
         """The user's file object; None where Sabot opens the file itself."""
         return self.opener if isinstance(self.opener, BorrowedFile) else None
 
+    @property
+    def size(self) -> int | None:
+        """The bytes of a local file."""
+        try:
+            return os.path.getsize(self.opener) if isinstance(self.opener, str) else None
+        except OSError:
+            return None
+
+    def share(self, file: Any) -> float:
+        """How much of a local file lies before the place where reading is; 0 where that cannot be told."""
+        size = self.size
+        return min(1.0, file.tell() / size) if size and isinstance(file, pa.OSFile) else 0.0
+
     @contextmanager
     def opened(self, decompress: bool = False) -> Generator[Any]:
         """The file, open for reading, as pyarrow takes it. `decompress`: as the ending of its name says."""
