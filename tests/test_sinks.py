@@ -770,6 +770,58 @@ def test_files_roll_by_time_even_if_nothing_comes(tmp_path):
     assert "sabot-roll" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_an_error_of_the_clock_reaches_the_writer(tmp_path):
+    folder = tmp_path / "d"
+
+    def batches():
+        yield pa.record_batch({"v": [1]})
+        (hidden,) = (name for name in names(folder) if name.endswith(".sabot-tmp"))
+        (folder / hidden).unlink()  # so it cannot be put in its place
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            time.sleep(0.05)
+            yield pa.record_batch({"v": [2]})
+
+    began = time.monotonic()
+    with pytest.raises(FileNotFoundError):
+        write_csv(batches(), None, folder, bounded=False, roll_seconds=0.1)
+    assert time.monotonic() - began < 20
+    assert names(folder) == []
+
+
+def test_all_open_files_together_hold_little(tmp_path, monkeypatch):
+    monkeypatch.setattr(_folders, "_HELD_SIZE_MAX", 10_000)
+    table = pa.table({"k": [0, 1] * 5000, "v": range(10_000)})
+    write_parquet(table.to_batches(max_chunksize=100), None, tmp_path / "d", partition_by="k")
+    for file in (tmp_path / "d").rglob("*.parquet"):
+        assert 4 <= pq.read_metadata(file).num_row_groups <= 20
+    got = ds.dataset(tmp_path / "d", partitioning="hive").to_table().sort_by("v")
+    assert got.select(["k", "v"]).to_pydict() == table.to_pydict()
+
+
+def test_two_appends_to_a_folder_at_once(tmp_path):
+    folder = tmp_path / "d"
+    write_csv(TABLE.to_batches(), None, folder, roll_rows=4)
+
+    def batches():
+        yield TABLE.to_batches()[0]
+        write_csv(TABLE.to_batches(), None, folder, mode="append")
+
+    result = write_csv(batches(), None, folder, mode="append")
+    assert names(folder) == [f"part-0000{k}.csv" for k in range(3)]
+    assert result.files == (str(folder / "part-00002.csv"),)
+
+    def others():
+        for number in (3, 5):
+            (folder / f"part-0000{number}.csv").write_text("another's")
+            yield TABLE.to_batches()[0]
+
+    write_csv(others(), None, folder, mode="append", bounded=False, roll_rows=4)
+    assert (folder / "part-00003.csv").read_text() == "another's"
+    assert (folder / "part-00005.csv").read_text() == "another's"
+    assert names(folder) == [f"part-0000{k}.csv" for k in range(7)]
+
+
 def test_an_unbounded_append_goes_on_counting(tmp_path):
     for _ in range(2):
         write_csv(
