@@ -999,16 +999,19 @@ KILLED = """
         return values[0]
 
     write(tables[0].to_batches(max_chunksize=5000), None, path, **options)
-    numbers, seen, left = random.Random(0), set(), 0
+    numbers, seen, left, wait = random.Random(0), set(), 0, 0.04
     for turn in range(50):
         child = os.fork()
         if child == 0:
             for k in range(10**9):
                 write(tables[(turn + k) % 4].to_batches(max_chunksize=5000), None, path, **options)
-        time.sleep(numbers.uniform(0.001, 0.04))
+        time.sleep(numbers.uniform(0.001, wait))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        before = len(seen)
         seen.add(value())
+        # However slow the machine: long enough that some writes end, short enough that some do not.
+        wait = wait * 1.3 if len(seen) == before and len(seen) < 4 else max(wait * 0.8, 0.01)
         temporary = [name for name in os.listdir(folder) if name != "x"]
         assert len(temporary) <= 2, temporary
         left += bool(temporary)
