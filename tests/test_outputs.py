@@ -268,6 +268,7 @@ def test_show_values_of_many_types():
     table = pa.table(
         {
             "b": [True, None],
+            "f": pa.array([0.1, None], pa.float32()),
             "bin": [b"\xff", None],
             "t": moment,
             "du": pa.array([5, None], pa.duration("ns")),
@@ -288,7 +289,8 @@ def test_show_values_of_many_types():
         "{'k': 'é'}",
     ):
         assert text in lines[3]
-    assert lines[4].split() == ["null"] * 8
+    assert lines[3].split()[1] == "0.1"
+    assert lines[4].split() == ["null"] * 9
 
 
 # --- statistics

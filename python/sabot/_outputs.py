@@ -282,6 +282,9 @@ def _texts(column: pa.ChunkedArray) -> list[str]:
         values: list[Any]
         if pa.types.is_temporal(chunk.type) and not pa.types.is_interval(chunk.type):
             values = _time_texts(chunk)
+        elif pa.types.is_float32(chunk.type):  # 0.1, not the double that is nearest to that float
+            shortest = chunk.cast(pa.string()).to_pylist()
+            values = [None if text is None else float(text) for text in shortest]
         else:
             try:
                 values = chunk.to_pylist()
