@@ -430,8 +430,11 @@ def test_malformed_text_is_refused(kernels: Kernels) -> None:
 
 # --- casts ---------------------------------------------------------------------------------------------------------------
 
-EDGES = sorted({s * (2**b + d) for b in (7, 8, 11, 15, 16, 24, 31, 32, 53, 63, 64) for d in (-2, -1, 0, 1, 2) for s in (1, -1)} | set(range(-3, 4)))  # fmt: skip
-SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.5, 6e-8, 2.9e-8, 2.99e-8, 3e-8, 1 + 2**-11, 1 + 2**-11 + 2**-30, 65504.0, 65519.99, 65520.0, 1e300, 1e-300, math.inf, -math.inf, math.nan]  # fmt: skip
+POWERS = (7, 8, 11, 15, 16, 24, 31, 32, 53, 63, 64)
+NEAR = [2**power + step for power in POWERS for step in range(-2, 3)]
+EDGES = sorted({*NEAR, *(-value for value in NEAR), *range(-3, 4)})
+HALVES = [6e-8, 2.9e-8, 2.99e-8, 3e-8, 1 + 2**-11, 1 + 2**-11 + 2**-30, 65504.0, 65519.99, 65520.0]
+SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.5, *HALVES, 1e300, 1e-300, math.inf, -math.inf, math.nan]
 NUMBERS = [pa.bool_(), *INTEGERS, *FLOATS]
 UNITS = ("s", "ms", "us", "ns")
 TEMPORAL = [
@@ -453,7 +456,9 @@ def samples(type_: pa.DataType) -> list[Any]:
     if type_ == pa.bool_():
         return [True, False, None]
     if pa.types.is_integer(type_):
-        low, high = (0, 2**type_.bit_width - 1) if str(type_).startswith("u") else (-(2 ** (type_.bit_width - 1)), 2 ** (type_.bit_width - 1) - 1)  # fmt: skip
+        signed = not str(type_).startswith("u")
+        low, high = (-(2**63) if signed else 0), 2 ** (type_.bit_width - signed) - 1
+        low >>= 64 - type_.bit_width
         return [value for value in EDGES if low <= value <= high] + [None]
     if pa.types.is_floating(type_):
         exact = [float(value) for value in EDGES] + SPECIAL

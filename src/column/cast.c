@@ -296,7 +296,8 @@ static int64_t real_to_whole(cast *work, int64_t rows)
 {
     range fit = range_of(work->to->store);
     double low = (double)fit.low;
-    double high = (double)(fit.high / 2 + 1) * 2.0; /* one more than the highest, exactly */
+    uint64_t half = fit.high / 2 + 1;
+    double high = (double)half * 2.0; /* one more than the highest, exactly */
     for (int64_t i = 0; i < rows; i++) {
         double value = work->real[i];
         if (!(value >= low && value < high)) { /* nan too */

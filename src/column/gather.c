@@ -50,7 +50,7 @@ static sb_status spans_add(spans *list, int64_t source, int64_t start, int64_t l
         last->length += length;
         return SB_OK;
     }
-    if (list->count == list->capacity) {
+    if (list->items == NULL || list->count == list->capacity) {
         int64_t capacity = list->capacity < 8 ? 16 : list->capacity * 2;
         span *items = sb_mem_realloc(list->items, (size_t)capacity * sizeof *items);
         if (items == NULL) {
@@ -292,7 +292,7 @@ static sb_status gather_offsets(job *work, int64_t *total, sb_error *err)
 
 static sb_status gather_text(job *work, sb_error *err)
 {
-    int64_t total, width = sb_offset_width(work->type);
+    int64_t total = 0, width = sb_offset_width(work->type);
     sb_status status;
     SB_TRY(gather_offsets(work, &total, err));
     SB_TRY(block_new(work, 2, total, err));
@@ -403,7 +403,7 @@ out:
 static sb_status gather_list(job *work, sb_error *err)
 {
     spans items = {0};
-    int64_t total, width = sb_offset_width(work->type);
+    int64_t total = 0, width = sb_offset_width(work->type);
     sb_status status;
     SB_TRY(gather_offsets(work, &total, err));
     for (int64_t i = 0; i < work->picks->count; i++) {

@@ -375,7 +375,9 @@ static void print_text(const sb_array *array, int64_t row, sb_buf *out)
 
 static void print_union(const sb_array *array, int64_t at, sb_buf *out)
 {
-    int8_t id = ((const int8_t *)array->buffers[0])[at];
+    const int8_t *ids = array->buffers[0];
+    SB_ASSERT(ids != NULL);
+    int8_t id = ids[at];
     bool dense = array->type->layout == SB_LAYOUT_DENSE_UNION;
     sb_buf_printf(out, "%d:", id);
     sb_kit_print(array->children[array->type->union_index[id]],

@@ -263,8 +263,8 @@ static bool decimal_fits(const uint8_t *value, int64_t width, int64_t digits)
     uint64_t carry = fill & 1;
     for (int i = 0; i < 8; i++) { /* magnitude */
         uint32_t word = fill;
-        if (i * 4 < width) {
-            memcpy(&word, value + i * 4, sizeof word);
+        if ((int64_t)i * 4 < width) {
+            memcpy(&word, value + (int64_t)i * 4, sizeof word);
         }
         carry += (uint64_t)(word ^ fill);
         number[i] = (uint32_t)carry;
@@ -326,6 +326,7 @@ static sb_status check_order(const sb_array *array, sb_error *err)
 {
     int64_t last[SB_UNION_IDS] = {0};
     const int8_t *ids = array->buffers[0];
+    SB_ASSERT(ids != NULL || array->length == 0);
     for (int64_t row = 0; row < array->length; row++) {
         int64_t at = array->offset + row;
         int64_t offset = sb_index_get(array->buffers[1], 4, at);
