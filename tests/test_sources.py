@@ -334,7 +334,7 @@ def test_columns_are_chosen_and_ordered(kind, reads):
     source = make()
     with pytest.raises(errors.UnknownColumnError, match="has no column 'bb'; did you mean 'b'"):
         reads(source, ["bb"])
-    for wrong in ("b", ["b", "b"], [1]):
+    for wrong in ("b", ["b", "b"], [1], 5, b"b", {"b"}):
         with pytest.raises(errors.PlanError, match="columns="):
             reads(make(), wrong)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import pyarrow as pa
 
 from sabot._bridge import DirectReader, ReaderThread
-from sabot._conform import Conformer, positions, project
+from sabot._conform import Conformer, column_names, positions, project
 from sabot._errors import StateError
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ class Source:
         return AsyncBatches(ReaderThread(lambda: self._open(columns)))
 
     def _begin(self, columns: Sequence[str] | None) -> None:
+        column_names(columns)
         if columns is not None and self.schema is not None:
             positions(columns, self.schema, self.text)
         if self.replayable:

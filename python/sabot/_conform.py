@@ -9,15 +9,13 @@ type null becomes any type, and a column whose every value the fixed type can ho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.types as pt
 
 from sabot._errors import PlanError, SchemaError, UnknownColumnError, suggest
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 arrow: Any = pa  # the stubs refuse some of what its functions take
 
@@ -211,6 +209,24 @@ class Conformer:
         return f"batch {number} of {self._what} does not fit the schema: {'; '.join(found)}{fix}"
 
 
+def column_names(columns: object) -> list[str] | None:
+    """The names that were asked for; None for all columns. Raises PlanError where they are no names, or one comes twice."""
+    if columns is None:
+        return None
+    if isinstance(columns, str):
+        raise PlanError(f"columns={columns!r}: it is a list of names, such as [{columns!r}]")
+    if not isinstance(columns, Sequence) or isinstance(columns, bytes | bytearray | memoryview):
+        raise PlanError(f"columns={columns!r}: it is a list of names")
+    names: list[str] = []
+    for name in cast("Sequence[object]", columns):
+        if not isinstance(name, str):
+            raise PlanError(f"columns={columns!r}: a column's name is a str, not {name!r}")
+        if name in names:
+            raise PlanError(f"columns={columns!r}: {name!r} is wanted twice")
+        names.append(name)
+    return names
+
+
 def positions(columns: Sequence[str], schema: pa.Schema, what: str) -> list[int]:
     """Where the wanted columns stand in a schema.
 
@@ -218,21 +234,14 @@ def positions(columns: Sequence[str], schema: pa.Schema, what: str) -> list[int]
         UnknownColumnError: one is not there.
         PlanError: several columns have that name, or it is wanted twice.
     """
-    if isinstance(columns, str):
-        raise PlanError(f"columns={columns!r}: it is a list of names, such as [{columns!r}]")
     found: list[int] = []
     names = schema.names
-    for name in cast("Sequence[object]", columns):
-        if not isinstance(name, str):
-            raise PlanError(f"columns={columns!r}: a column's name is a str, not {name!r}")
+    for name in column_names(columns) or []:
         if name not in names:
             raise UnknownColumnError(f"{what} has no column {name!r}{suggest(name, names)}")
         if names.count(name) > 1:
             raise PlanError(f"{what} has {names.count(name)} columns named {name!r}")
-        place = names.index(name)
-        if place in found:
-            raise PlanError(f"columns={list(columns)!r}: {name!r} is wanted twice")
-        found.append(place)
+        found.append(names.index(name))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from sabot._batches import BatchIterator, Chooser, Progress, Source, cut
-from sabot._conform import Conformer, arrow, differences, positions, project_schema
+from sabot._conform import Conformer, arrow, column_names, differences, positions, project_schema
 from sabot._errors import (
     DataError,
     PlanError,
@@ -55,9 +55,7 @@ class FileSource(Source):
         self._batch_size = batch_size
         self._declared = schema is not None
         self._first = "the declared schema"
-        self._columns = None if columns is None else list(columns)
-        if isinstance(columns, str):
-            raise PlanError(f"columns={columns!r}: it is a list of names, such as [{columns!r}]")
+        self._columns = column_names(columns)
         borrowed = [ref.borrowed for ref in self._refs if ref.borrowed is not None]
         for ref in self._refs:
             check_seekable(format, ref)

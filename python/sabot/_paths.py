@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from sabot._errors import DataError, MissingFileError, PlanError, StateError, suggest
 from sabot._optional import need
-from sabot._rows import class_of
+from sabot._rows import class_of, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -45,6 +45,11 @@ class FileRef(NamedTuple):
     def borrowed(self) -> BorrowedFile | None:
         """The user's file object; None where Sabot opens the file itself."""
         return self.opener if isinstance(self.opener, BorrowedFile) else None
+
+    @property
+    def _users(self) -> bool:
+        """Whether code of a user reads it, whose exceptions are not ours to change."""
+        return self.borrowed is not None and not self.borrowed.trusted
 
     @property
     def size(self) -> int | None:
@@ -88,8 +93,12 @@ class FileRef(NamedTuple):
             yield
         except pa.ArrowException as error:
             raise DataError(f"{self.name}: {error}") from error
+        except UnicodeDecodeError as error:
+            if self._users:
+                raise
+            raise DataError(f"{self.name}: a name in it is not UTF-8 ({error})") from error
         except OSError as error:
-            if error.errno is None and not isinstance(self.opener, BorrowedFile):
+            if error.errno is None and not self._users:
                 raise DataError(f"{self.name}: {error}") from error
             error.add_note(f"while reading {self.name}")
             raise
@@ -109,6 +118,8 @@ class BorrowedFile:
             self._ask()
 
     def _ask(self) -> None:
+        if getattr(self.file, "closed", False) is True:
+            raise StateError(f"the file object {describe(self.file)} is closed")
         seekable = getattr(self.file, "seekable", None)
         self.seekable = bool(seekable()) if seekable is not None else False
         if self.seekable:
@@ -121,7 +132,7 @@ class BorrowedFile:
                 "this file object is being read by another run: close that, or pass a path"
             )
         try:
-            if self.seekable is None:
+            if self.seekable is None or getattr(self.file, "closed", False) is True:
                 self._ask()
             if self.seekable:
                 self.file.seek(self.start)
@@ -150,13 +161,20 @@ class _FilePass:
             self._give_back()
 
     def read(self, size: int | None = -1) -> bytes:
-        return self._file.read(-1 if size is None else size)
+        data: object = self._file.read(-1 if size is None else size)
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise DataError(f"read() of {class_of(self._file)} gave {describe(data)}, not bytes")
+        return bytes(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset + (0 if whence else self._start), whence) - self._start
+        self._file.seek(offset + (0 if whence else self._start), whence)
+        return self.tell()
 
     def tell(self) -> int:
-        return self._file.tell() - self._start
+        place: object = self._file.tell()
+        if not isinstance(place, int):
+            raise DataError(f"tell() of {class_of(self._file)} gave {describe(place)}, not a place")
+        return place - self._start
 
     def readable(self) -> bool:
         return True

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -424,6 +425,8 @@ def _iterable_source(
     word: str = "BATCHES",
     items: Callable[[], Items] | None = None,
 ) -> Source:
+    if isinstance(source, io.IOBase):
+        raise PlanError(f"{class_of(source)} is a file; from_csv, from_parquet and so on read one")
     replayable = True
     name = getattr(source, "__name__", None)
     if isinstance(source, Iterable) and not isinstance(source, str | bytes | Mapping):
