@@ -34,6 +34,10 @@ sb_array *sb_array_alloc(sb_type *type, int64_t buffer_count, int64_t child_coun
 /* What says where the values of this node's rows lie, children not looked into; remembered. */
 sb_status sb_array_check(sb_array *array, sb_error *err);
 
+/* sb_array_gather for FIXED and BOOL, once it is known that every row is one or -1. */
+sb_status sb_array_gather_flat(sb_array *array, const int64_t *rows, int64_t count, sb_array **out,
+                               sb_error *err);
+
 /* The run that holds position `at` (row + offset) of a run-end encoded array; SB_VALIDATE_OFFSETS goes before. */
 int64_t sb_run_find(const sb_array *array, int64_t at);
 

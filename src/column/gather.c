@@ -727,10 +727,14 @@ sb_status sb_array_gather(sb_array *array, const int64_t *rows, int64_t count, s
     sb_status status = SB_OK;
     for (int64_t i = 0; i < count; i++) {
         if (rows[i] < -1 || rows[i] >= array->length) {
-            status = sb_error_set(err, SB_INVALID, "row %lld of an array of %lld rows",
-                                  (long long)rows[i], (long long)array->length);
-            goto out;
+            return sb_error_set(err, SB_INVALID, "row %lld of an array of %lld rows",
+                                (long long)rows[i], (long long)array->length);
         }
+    }
+    if (array->type->layout == SB_LAYOUT_FIXED || array->type->layout == SB_LAYOUT_BOOL) {
+        return sb_array_gather_flat(array, rows, count, out, err);
+    }
+    for (int64_t i = 0; i < count; i++) {
         SB_TRY(spans_add(&picks, rows[i] < 0 ? -1 : 0, rows[i] < 0 ? 0 : rows[i], 1, err));
     }
     SB_TRY(gather(array->type, &array, 1, &picks, out, err));
