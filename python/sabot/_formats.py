@@ -74,6 +74,7 @@ def parquet_rows(ref: FileRef) -> int:
 
 def _parquet_batches(ref: FileRef, request: Request) -> Iterator[pa.RecordBatch]:
     with ref.opened() as file, ref.naming():
+        check_seekable(PARQUET, ref)
         reader = _parquet_file(file)
         request.check(reader.schema_arrow, False)
         groups = _groups(file, reader, request)
