@@ -206,8 +206,9 @@ typedef struct sabot_event {
     int64_t seq; /* input batch */
     int64_t
         source_row; /* row in the source of row 0 of `array`; -1 when unknown (after a deferred node) */
-    struct ArrowArray array;   /* BATCH, CALL_BATCH: struct array. CALL_ROWS: zeroed; see args */
-    struct ArrowSchema schema; /* BATCH: its schema, out-owned */
+    struct ArrowArray
+        array; /* BATCH, CALL_BATCH: struct array, out-owned. CALL_ROWS: zeroed; see args */
+    struct ArrowSchema schema; /* BATCH, CALL_BATCH: its schema, out-owned */
     /* CALL_ROWS: what a scalar function sees, borrowed until the reply. */
     int32_t arg_count; /* = sabot_function_param_count */
     const struct ArrowArray *const

@@ -159,6 +159,7 @@ static sabot_status mask_reply(sabot_run *run, sabot_event *event, sabot_error *
                                      .private_data = own};
     }
     event->array.release(&event->array);
+    event->schema.release(&event->schema);
     return sabot_run_reply_batch(run, own != NULL ? &answer : NULL, own != NULL ? &type : NULL,
                                  "out of memory", err);
 }
