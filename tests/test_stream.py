@@ -418,6 +418,27 @@ def test_other_types_pass_with_columns(name):
         assert got["y"].to_pylist() == [k + 1 for k in table["k"].to_pylist()]
 
 
+def test_unions_and_runs_pass_filter():
+    ends, words = pa.array([2, 5, 9], pa.int32()), pa.array(["a", None, "c"])
+    ids = pa.array([5, 2, 2, 5, 5, 2, 5, 2, 5], pa.int8())
+    offsets = pa.array([0, 0, 1, 1, 2, 2, 3, 3, 4], pa.int32())
+    children = [pa.array(range(9)), pa.array([str(i) for i in range(9)])]
+    parts = [child.slice(0, length) for child, length in zip(children, (5, 4), strict=True)]
+    table = pa.table({
+        "k": list(range(9)),
+        "runs": pa.RunEndEncodedArray.from_arrays(ends, words),
+        "sparse": pa.UnionArray.from_sparse(ids, children, ["p", "q"], [5, 2]),
+        "dense": pa.UnionArray.from_dense(ids, offsets, parts, ["p", "q"], [5, 2]),
+    })  # fmt: skip
+    for batch_size in (1, 4, None):
+        got = Stream.from_table(table, batch_size).filter(lambda k: k % 3 != 1).collect()
+        got.validate(full=True)
+        assert got.schema == table.schema
+        for name in table.column_names:
+            rows = enumerate(table[name].to_pylist())
+            assert got[name].to_pylist() == [row for k, row in rows if k % 3 != 1]
+
+
 @pytest.mark.parametrize("name", TYPES)
 def test_other_types_pass_filter(name):
     table = table_of(*TYPES[name])
