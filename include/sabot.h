@@ -187,6 +187,9 @@ typedef struct sabot_run_options {
      * by row in CPython in this run (a captured name was rebound, tracing is on). NULL: none. Borrowed for the call. */
     const bool *interpret;
     int32_t interpret_count;
+    /* Each batch of the source is checked in full before anything reads it: text, decimals, times, null counts, and every offset.
+     * Without it, what a kernel reads is checked before it reads it. */
+    bool validate;
 } sabot_run_options;
 
 typedef enum sabot_event_kind {

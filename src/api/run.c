@@ -38,6 +38,7 @@ sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
             .tier = (sb_tier)options->tier,
             .interpret = options->interpret,
             .interpret_count = options->interpret_count,
+            .validate = options->validate,
         };
     }
     sb_run *run = NULL;

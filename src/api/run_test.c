@@ -294,6 +294,102 @@ static void failing_allocations_leak_nothing(void **state)
 }
 #endif
 
+/* --- validation ------------------------------------------------------------------------------------------------------ */
+
+static void held_elsewhere(struct ArrowArray *array)
+{
+    array->release = NULL;
+}
+
+static void static_schema(struct ArrowSchema *schema)
+{
+    schema->release = NULL;
+}
+
+static void text_schema(struct ArrowSchema *out)
+{
+    static struct ArrowSchema column;
+    static struct ArrowSchema *columns[1] = {&column};
+    column = (struct ArrowSchema){.format = "u", .name = "word", .release = static_schema};
+    *out = (struct ArrowSchema){
+        .format = "+s", .name = "", .n_children = 1, .children = columns, .release = static_schema};
+}
+
+static int text_stream_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out)
+{
+    (void)stream;
+    text_schema(out);
+    return 0;
+}
+
+/* One row that is not UTF-8, then the end. */
+static int text_stream_next(struct ArrowArrayStream *stream, struct ArrowArray *out)
+{
+    static const int32_t offsets[2] = {0, 2};
+    static const void *text[3] = {NULL, offsets, "\xff\xfe"}, *none[1] = {NULL};
+    static struct ArrowArray column;
+    static struct ArrowArray *columns[1] = {&column};
+    int *given = stream->private_data;
+    memset(out, 0, sizeof *out);
+    if ((*given)++ == 0) {
+        column = (struct ArrowArray){
+            .length = 1, .n_buffers = 3, .buffers = text, .release = held_elsewhere};
+        *out = (struct ArrowArray){.length = 1,
+                                   .n_buffers = 1,
+                                   .buffers = none,
+                                   .n_children = 1,
+                                   .children = columns,
+                                   .release = held_elsewhere};
+    }
+    return 0;
+}
+
+static const char *text_stream_error(struct ArrowArrayStream *stream)
+{
+    (void)stream;
+    return NULL;
+}
+
+static void text_stream_release(struct ArrowArrayStream *stream)
+{
+    stream->release = NULL;
+}
+
+static void bad_text_passes_unless_all_is_checked(void **state)
+{
+    (void)state;
+    sabot_session *session = NULL;
+    sabot_plan *plan = NULL;
+    struct ArrowSchema schema;
+    text_schema(&schema);
+    assert_int_equal(sabot_session_new(NULL, &session, NULL), SABOT_OK);
+    assert_int_equal(sabot_plan_new(session, "text", &schema, &plan, NULL), SABOT_OK);
+    for (int validate = 0; validate < 2; validate++) {
+        int given = 0;
+        struct ArrowArrayStream stream = {.get_schema = text_stream_schema,
+                                          .get_next = text_stream_next,
+                                          .get_last_error = text_stream_error,
+                                          .release = text_stream_release,
+                                          .private_data = &given};
+        sabot_run_options options = {.threads = 1, .validate = validate == 1};
+        sabot_run *run = NULL;
+        sabot_status status = SABOT_OK;
+        outcome out = {0};
+        assert_int_equal(sabot_run_new(plan, &stream, &options, &run, NULL), SABOT_OK);
+        sabot_event event = {.kind = SABOT_EVENT_WAKE};
+        while (status == SABOT_OK && event.kind != SABOT_EVENT_END) {
+            status = sabot_run_next(run, &event, &out.err);
+            status = status == SABOT_OK ? serve(run, &event, -1, &out) : status;
+        }
+        assert_int_equal(status, validate ? SABOT_INVALID : SABOT_OK);
+        assert_int_equal(out.rows, validate ? 0 : 1);
+        assert_true(!validate || strstr(out.err.message, "\"word\"") != NULL);
+        sabot_run_free(run);
+    }
+    sabot_plan_free(plan);
+    sabot_session_free(session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +397,7 @@ int main(void)
         cmocka_unit_test(plans_can_be_looked_at),
         cmocka_unit_test(wrong_arguments_are_told),
         cmocka_unit_test(replies_of_the_wrong_kind_are_told),
+        cmocka_unit_test(bad_text_passes_unless_all_is_checked),
 #ifdef SB_FAULTS
         cmocka_unit_test(failing_allocations_leak_nothing),
 #endif

@@ -47,6 +47,10 @@ static void owner_free(sb_owner *owner)
     for (int64_t i = 0; i < owner->block_count; i++) {
         sb_mem_free_aligned(owner->blocks[i]);
     }
+    for (int64_t i = 0; i < owner->parent_count; i++) {
+        sb_owner_drop(owner->parents[i]);
+    }
+    sb_mem_free(owner->parents);
     sb_release_queue *queue = owner->queue;
     sb_mem_free(owner);
     sb_release_queue_drop(queue);
@@ -185,6 +189,8 @@ sb_status sb_array_slice(sb_array *array, int64_t start, int64_t length, sb_arra
     slice->length = length;
     slice->offset = array->offset + start;
     slice->extent = array->extent;
+    slice->data_size = array->data_size;
+    atomic_init(&slice->checked, atomic_load_explicit(&array->checked, memory_order_relaxed));
     slice->owner = array->owner != NULL ? sb_owner_retain(array->owner) : NULL;
     for (int64_t i = 0; i < array->buffer_count; i++) {
         slice->buffers[i] = array->buffers[i];
@@ -197,12 +203,41 @@ sb_status sb_array_slice(sb_array *array, int64_t start, int64_t length, sb_arra
     return SB_OK;
 }
 
+/* Keeps alive what the shared buffers lie in. */
+static sb_status owner_keep(sb_owner *owner, const sb_array_parts *parts, sb_error *err)
+{
+    if (parts->keep_count == 0) {
+        return SB_OK;
+    }
+    owner->parents = sb_mem_alloc_array((size_t)parts->keep_count, sizeof(sb_owner *));
+    if (owner->parents == NULL) {
+        return sb_error_no_memory(err, (size_t)parts->keep_count * sizeof(sb_owner *));
+    }
+    for (int64_t i = 0; i < parts->keep_count; i++) {
+        if (parts->keep[i]->owner != NULL) {
+            owner->parents[owner->parent_count++] = sb_owner_retain(parts->keep[i]->owner);
+        }
+    }
+    return SB_OK;
+}
+
+static int64_t data_size(const sb_array *array)
+{
+    bool text = array->type->layout == SB_LAYOUT_BINARY;
+    if ((!text && array->type->layout != SB_LAYOUT_LARGE_BINARY) || array->length == 0) {
+        return 0;
+    }
+    return sb_index_get(array->buffers[1], text ? 4 : 8, array->length);
+}
+
 sb_status sb_array_new(sb_type *type, const sb_array_parts *parts, sb_array **out, sb_error *err)
 {
     SB_ASSERT(parts->extent >= parts->length && parts->block_count <= 3);
+    SB_ASSERT(parts->shared_count == 0 || parts->block_count == 3);
+    int64_t buffer_count = parts->block_count + parts->shared_count;
     sb_owner *owner = sb_owner_new(NULL);
-    sb_array *array = sb_array_alloc(type, parts->block_count, parts->child_count);
-    if (owner == NULL || array == NULL) {
+    sb_array *array = sb_array_alloc(type, buffer_count, parts->child_count);
+    if (owner == NULL || array == NULL || owner_keep(owner, parts, err) != SB_OK) {
         sb_owner_drop(owner);
         if (array != NULL) {
             array->child_count = 0;
@@ -217,12 +252,16 @@ sb_status sb_array_new(sb_type *type, const sb_array_parts *parts, sb_array **ou
     owner->block_count = parts->block_count;
     for (int64_t i = 0; i < parts->block_count; i++) {
         owner->blocks[i] = parts->blocks[i];
-        array->buffers[i] = parts->blocks[i];
+        array->buffers[i == 2 ? i + parts->shared_count : i] = parts->blocks[i];
+    }
+    for (int64_t i = 0; i < parts->shared_count; i++) {
+        array->buffers[2 + i] = parts->shared[i];
     }
     for (int64_t i = 0; i < parts->child_count; i++) {
         array->children[i] = parts->children[i];
     }
     array->dictionary = parts->dictionary;
+    array->data_size = data_size(array);
     *out = array;
     return SB_OK;
 }
@@ -260,4 +299,35 @@ const uint8_t *sb_array_validity(sb_array *array)
         return NULL;
     }
     return array->buffers[0];
+}
+
+const uint8_t *sb_array_text(const sb_array *array, int64_t row, int64_t *size)
+{
+    int64_t at = array->offset + row;
+    if (array->type->layout == SB_LAYOUT_BINARY_VIEW) {
+        sb_text_view view = sb_text_view_get(array, at);
+        *size = view.size;
+        return view.size <= SB_TEXT_INLINE
+                   ? (const uint8_t *)array->buffers[1] + at * 16 + 4
+                   : (const uint8_t *)array->buffers[2 + view.buffer] + view.offset;
+    }
+    int64_t width = sb_offset_width(array->type);
+    int64_t start = sb_index_get(array->buffers[1], width, at);
+    *size = sb_index_get(array->buffers[1], width, at + 1) - start;
+    return *size > 0 ? (const uint8_t *)array->buffers[2] + start : (const uint8_t *)"";
+}
+
+int64_t sb_run_find(const sb_array *array, int64_t at)
+{
+    const sb_array *ends = array->children[0];
+    int64_t low = 0, high = ends->length - 1;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (sb_index_get(ends->buffers[1], ends->type->width, ends->offset + middle) > at) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
 }

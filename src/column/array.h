@@ -5,7 +5,8 @@
  * made, but for the null count, which is computed when first asked for.
  *
  * Import checks structure: buffer counts and presence, lengths, offsets, children, the first and last offset of variable
- * layouts; SB_INVALID says what is wrong and nothing outside the buffers was read. Offsets in between are checked where they are read.
+ * layouts, the last run end; SB_INVALID says what is wrong and nothing outside the buffers was read. The rest waits for
+ * sb_array_validate, which every kernel that reads it calls first.
  *
  * The host may need its buffers released on one thread only (the one that holds its interpreter's lock, say): an owner made with a
  * release queue puts itself there instead, until the queue is closed.
@@ -42,7 +43,9 @@ struct sb_array {
     int64_t offset;
     int64_t
         extent; /* rows from the start of the buffers that are known to be there; >= offset + length */
-    sb_owner *owner; /* owned reference */
+    int64_t data_size;       /* BINARY, LARGE_BINARY: bytes that the data buffer is known to hold */
+    _Atomic int32_t checked; /* what sb_array_validate found right, see SB_CHECK_* in array_int.h */
+    sb_owner *owner;         /* owned reference */
     int64_t buffer_count;
     int64_t child_count;
     const void **buffers; /* borrow of owner */
@@ -68,8 +71,24 @@ typedef struct sb_array_parts {
     sb_array **children; /* the array of pointers is borrowed */
     int64_t child_count;
     sb_array *dictionary;
+    const void *const *shared; /* BINARY_VIEW: data buffers that go before the last block; borrow */
+    int64_t shared_count;
+    sb_array *const *keep; /* arrays whose memory the shared buffers lie in; borrow */
+    int64_t keep_count;
 } sb_array_parts;
 sb_status sb_array_new(sb_type *type, const sb_array_parts *parts, sb_array **out, sb_error *err);
+/* Arrays come in with their structure checked; the rest is checked here, each array once for each level:
+ *   OFFSETS  whatever says where a value lies: offsets, sizes, views, dictionary indices, union ids, run ends
+ *   UTF8     text is UTF-8, after OFFSETS
+ *   FULL     both, and what the format demands of values: null counts, map keys, times of day, decimals, order in dense unions
+ * SB_INVALID says what is wrong in which row. */
+typedef enum sb_validate_level {
+    SB_VALIDATE_OFFSETS = 0,
+    SB_VALIDATE_UTF8,
+    SB_VALIDATE_FULL
+} sb_validate_level;
+sb_status sb_array_validate(sb_array *array, sb_validate_level level, sb_error *err);
+
 /* length rows, all null, of layout NULL. */
 sb_status sb_array_new_null(sb_type *type, int64_t length, sb_array **out, sb_error *err);
 
@@ -82,6 +101,13 @@ sb_status sb_array_slice(sb_array *array, int64_t start, int64_t length, sb_arra
 int64_t sb_array_null_count(sb_array *array);
 /* Bitmap of valid rows, NULL when there are no nulls; row i is bit array->offset + i. */
 const uint8_t *sb_array_validity(sb_array *array);
+
+/* Bytes of a row of BINARY, LARGE_BINARY or BINARY_VIEW that is not null; borrow, never NULL. SB_VALIDATE_OFFSETS goes before. */
+const uint8_t *sb_array_text(const sb_array *array, int64_t row, int64_t *size);
+
+/* A mask for sb_array_take of the rows of a BOOL array that are true, null rows not; out-owned by sb_mem_free_aligned, padded to 64
+ * bytes. count: of the bits set. */
+sb_status sb_array_mask(sb_array *array, uint8_t **out, int64_t *count, sb_error *err);
 
 /* Rows whose bit is set in mask (from bit 0, readable in whole 64-bit words, bits past array->length zero); count of them is
  * given. sb_type_can_take must hold. SB_INVALID when offsets do not ascend or point outside. */

@@ -187,7 +187,7 @@ static void arrays_survive_a_round_trip(void **state)
         assert_int_equal(sb_array_import(&exported, type, NULL, &again, NULL), SB_OK);
         assert_null(exported.release);
         assert_same_rows(array, 13, again);
-        if (array->buffer_count > 1) {
+        if (array->buffer_count > 1 && type->layout != SB_LAYOUT_NULL) {
             assert_ptr_equal(array->buffers[1], again->buffers[1]);
         }
         sb_array_drop(array);
@@ -266,6 +266,37 @@ static void taken_rows_are_the_rows(void **state)
             sb_type_drop(type);
         }
     }
+}
+
+static void masks_are_true_rows(void **state)
+{
+    (void)state;
+    uint64_t seed = 31;
+    sb_type *type = sb_kit_type(2, "x");
+    sb_array *array = sb_kit_array(type, 400, &seed);
+    for (int nulls = 0; nulls < 2; nulls++) {
+        for (int64_t start = 0; start < 130; start += 13) {
+            sb_array *slice;
+            uint8_t *mask;
+            int64_t count, wanted = 0;
+            assert_int_equal(sb_array_slice(array, start, 400 - 2 * start, &slice, NULL), SB_OK);
+            assert_int_equal(sb_array_mask(slice, &mask, &count, NULL), SB_OK);
+            for (int64_t row = 0; row < slice->length; row++) {
+                const uint8_t *valid = slice->buffers[0];
+                bool on = (valid == NULL || sb_bit_get(valid, start + row)) &&
+                          sb_bit_get(slice->buffers[1], start + row);
+                assert_int_equal(sb_bit_get(mask, row), on);
+                wanted += on;
+            }
+            assert_int_equal(count, wanted);
+            sb_mem_free_aligned(mask);
+            sb_array_drop(slice);
+        }
+        array->buffers[0] = NULL;
+        atomic_store(&array->null_count, 0);
+    }
+    sb_array_drop(array);
+    sb_type_drop(type);
 }
 
 static void bad_offsets_in_the_middle_are_found(void **state)
@@ -496,6 +527,7 @@ int main(void)
         cmocka_unit_test(arrays_survive_a_round_trip),
         cmocka_unit_test(null_counts_follow_slices),
         cmocka_unit_test(taken_rows_are_the_rows),
+        cmocka_unit_test(masks_are_true_rows),
         cmocka_unit_test(bad_offsets_in_the_middle_are_found),
         cmocka_unit_test(malformed_arrays_are_refused),
         cmocka_unit_test(releases_wait_in_the_queue),

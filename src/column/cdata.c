@@ -31,9 +31,7 @@ static bool buffers_fit(const struct ArrowArray *source, const sb_type *type)
         return source->n_buffers >= 3;
     case SB_LAYOUT_OPAQUE:
         return true;
-    case SB_LAYOUT_SPARSE_UNION:
-    case SB_LAYOUT_DENSE_UNION: /* producers older than Arrow 1.0 put a validity bitmap first: not read here */
-    default:
+    default: /* a union with a validity bitmap, as before Arrow 1.0, is refused here */
         return source->n_buffers == need;
     }
 }
@@ -111,18 +109,63 @@ static sb_status check_variable(const struct ArrowArray *source, const sb_type *
     return SB_OK;
 }
 
+/* The last buffer of a view array tells how long its data buffers are. */
+static sb_status check_views(const struct ArrowArray *source, const sb_type *type, sb_error *err)
+{
+    const void *sizes = source->buffers[source->n_buffers - 1];
+    if (source->length > 0 && source->buffers[1] == NULL) {
+        return bad(type, err, "it has rows and no views");
+    }
+    for (int64_t i = 0; i < source->n_buffers - 3; i++) {
+        int64_t size = sizes != NULL ? sb_index_get(sizes, 8, i) : -1;
+        if (size < 0 || (size > 0 && source->buffers[2 + i] == NULL)) {
+            return bad(type, err, "a data buffer is missing or of no known size");
+        }
+    }
+    return SB_OK;
+}
+
+static sb_status check_fixed(const struct ArrowArray *source, const sb_type *type, sb_error *err)
+{
+    int64_t size;
+    if (sb_mul_overflow_i64(source->offset + source->length, type->width, &size)) {
+        return bad(type, err, "its length or offset is negative or too large");
+    }
+    if (source->length > 0 && source->buffers[1] == NULL && type->width > 0) {
+        return bad(type, err, "it has rows and no values");
+    }
+    return SB_OK;
+}
+
+/* Once the children are in: every row has a run. */
+static sb_status check_run_ends(const sb_array *array, sb_error *err)
+{
+    sb_array *ends = array->children[0];
+    if (sb_array_null_count(ends) != 0) {
+        return bad(array->type, err, "a run end is null");
+    }
+    if (array->children[1]->length < ends->length) {
+        return bad(array->type, err, "it has fewer values than runs");
+    }
+    if (array->length > 0 &&
+        (ends->length == 0 || sb_index_get(ends->buffers[1], ends->type->width,
+                                           ends->offset + ends->length - 1) < array->extent)) {
+        return bad(array->type, err, "its runs end before its rows");
+    }
+    return SB_OK;
+}
+
 static sb_status check_layout(const struct ArrowArray *source, const sb_type *type, sb_error *err)
 {
     int64_t end = source->offset + source->length;
     int64_t items;
     switch (type->layout) {
     case SB_LAYOUT_FIXED:
+        return check_fixed(source, type, err);
     case SB_LAYOUT_BOOL:
-        if (source->length > 0 && source->buffers[1] == NULL &&
-            !(type->layout == SB_LAYOUT_FIXED && type->width == 0)) {
-            return bad(type, err, "it has rows and no values");
-        }
-        return SB_OK;
+        return source->length > 0 && source->buffers[1] == NULL
+                   ? bad(type, err, "it has rows and no values")
+                   : SB_OK;
     case SB_LAYOUT_BINARY:
     case SB_LAYOUT_LARGE_BINARY:
     case SB_LAYOUT_LIST:
@@ -135,18 +178,24 @@ static sb_status check_layout(const struct ArrowArray *source, const sb_type *ty
                 return bad(type, err, "a child is shorter than it is");
             }
         }
-        return SB_OK;
+        return type->layout == SB_LAYOUT_STRUCT || source->length == 0 || source->buffers[0] != NULL
+                   ? SB_OK
+                   : bad(type, err, "it has rows and no type ids");
     case SB_LAYOUT_FIXED_LIST:
         if (sb_mul_overflow_i64(end, type->width, &items) || source->children[0]->length < items) {
             return bad(type, err, "its child is too short");
         }
         return SB_OK;
     case SB_LAYOUT_BINARY_VIEW:
+        return check_views(source, type, err);
     case SB_LAYOUT_LIST_VIEW:
-        if (source->length > 0 && source->buffers[1] == NULL) {
-            return bad(type, err, "it has rows and no views");
-        }
-        return SB_OK;
+        return source->length > 0 && (source->buffers[1] == NULL || source->buffers[2] == NULL)
+                   ? bad(type, err, "it has rows and no offsets or sizes")
+                   : SB_OK;
+    case SB_LAYOUT_DENSE_UNION:
+        return source->length > 0 && (source->buffers[0] == NULL || source->buffers[1] == NULL)
+                   ? bad(type, err, "it has rows and no type ids or offsets")
+                   : SB_OK;
     default:
         return SB_OK;
     }
@@ -177,6 +226,11 @@ static sb_status node_import(const struct ArrowArray *source, sb_type *type, sb_
     for (int64_t i = 0; i < source->n_buffers; i++) {
         array->buffers[i] = source->buffers[i];
     }
+    if (type->layout == SB_LAYOUT_BINARY || type->layout == SB_LAYOUT_LARGE_BINARY) {
+        array->data_size = source->length > 0 ? sb_index_get(source->buffers[1],
+                                                             sb_offset_width(type), array->extent)
+                                              : 0;
+    }
     bool no_bitmap = !sb_layout_infos[type->layout].has_validity || source->buffers[0] == NULL;
     /* A count of 0 is a claim that costs nothing to believe; any other is counted when asked for. */
     if (type->layout != SB_LAYOUT_NULL && type->layout != SB_LAYOUT_OPAQUE &&
@@ -191,6 +245,9 @@ static sb_status node_import(const struct ArrowArray *source, sb_type *type, sb_
     }
     if (type->dictionary != NULL) {
         SB_TRY(node_import(source->dictionary, type->dictionary, owner, &array->dictionary, err));
+    }
+    if (type->layout == SB_LAYOUT_RUN_END) {
+        SB_TRY(check_run_ends(array, err));
     }
     *out = array;
     array = NULL;
@@ -284,7 +341,8 @@ sb_status sb_array_export(sb_array *array, struct ArrowArray *out, sb_error *err
     struct ArrowArray made = {
         .length = array->length,
         .null_count = atomic_load_explicit(&array->null_count, memory_order_relaxed),
-        .offset = array->offset,
+        /* pyarrow refuses views of no rows that begin later. */
+        .offset = array->length > 0 ? array->offset : 0,
         .n_buffers = array->buffer_count,
         .n_children = array->child_count,
         .buffers = array->buffers,

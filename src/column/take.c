@@ -2,7 +2,8 @@
  *
  * Algorithm: one walk over the mask's 64-bit words serves all layouts: a full word is a run of 64 rows, any other is taken bit by bit.
  * Fixed-width values, bits and text are copied. A list makes a mask over its child's items and takes from the child; a struct
- * and a fixed-size list likewise. Dictionaries stay whole, only their indices are taken.
+ * and a fixed-size list likewise. Dictionaries, data of views, children of list views and of dense unions stay whole, only what
+ * points into them is taken. Of runs, the values that keep a row are taken.
  *
  * Threads: none of its own. Memory: fresh blocks, handed to the new array. Recursion: over the type, see SB_TYPE_DEPTH_MAX. */
 #include <string.h>
@@ -28,14 +29,14 @@ static uint64_t mask_word(const uint8_t *mask, int64_t row)
            (uint64_t)at[7] << 56;
 }
 
-static void run_init(mask_run *run, const uint8_t *mask, int64_t rows)
+static void mask_run_init(mask_run *run, const uint8_t *mask, int64_t rows)
 {
     *run = (mask_run){.mask = mask, .rows = rows};
     run->word = rows > 0 ? mask_word(mask, 0) : 0;
 }
 
 /* Runs end at word borders, so a run has at most 64 rows. */
-static bool run_next(mask_run *run)
+static bool mask_run_next(mask_run *run)
 {
     while (run->word == 0) {
         run->word_at += 64;
@@ -71,30 +72,138 @@ static sb_status mask_new(int64_t rows, uint8_t **out, sb_error *err)
 
 /* --- copying one buffer ------------------------------------------------------------------------------------------- */
 
+/* `rows` (at most 64) bits from bit `at` on; reads no byte behind them. */
+static uint64_t bits_load(const uint8_t *bits, int64_t at, int64_t rows)
+{
+    uint8_t bytes[8] = {0};
+    if (rows == 64) {
+        uint64_t low = mask_word(bits, at);
+        int shift = (int)(at & 7);
+        return shift == 0 ? low : low >> shift | (uint64_t)bits[(at >> 3) + 8] << (64 - shift);
+    }
+    sb_bitmap_copy(bytes, 0, bits, at, rows);
+    return mask_word(bytes, 0);
+}
+
+/* The bits of `word` where `mask` has one, moved together at the low end. Each step moves those bits that have an odd number of
+ * gaps left below them by half as many places as the step before would. */
+static uint64_t bits_compress(uint64_t word, uint64_t mask)
+{
+    uint64_t gaps = ~mask << 1;
+    word &= mask;
+    for (int step = 1; step < 64; step *= 2) {
+        uint64_t parity = gaps; /* of the gaps below each bit */
+        for (int by = 1; by < 64; by *= 2) {
+            parity ^= parity << by;
+        }
+        uint64_t moved = parity & mask;
+        mask = (mask ^ moved) | moved >> step;
+        uint64_t part = word & moved;
+        word = (word ^ part) | part >> step;
+        gaps &= ~parity;
+    }
+    return word;
+}
+
+/* Likewise, run by run: cheaper where there are few. */
+static uint64_t bits_join(uint64_t word, uint64_t mask)
+{
+    uint64_t joined = 0;
+    int at = 0;
+    while (mask != 0) {
+        int first = sb_ctz_u64(mask);
+        uint64_t rest = ~(mask >> first);
+        int length = rest == 0 ? 64 : sb_ctz_u64(rest);
+        uint64_t run = length == 64 ? ~(uint64_t)0 : ((uint64_t)1 << length) - 1;
+        joined |= (word >> first & run) << at;
+        at += length;
+        mask = first + length >= 64 ? 0 : mask & ~(uint64_t)0 << (first + length);
+    }
+    return joined;
+}
+
+static void word_put(uint8_t *dst, uint64_t word, int64_t size)
+{
+    for (int64_t i = 0; i < size; i++) {
+        dst[i] = (uint8_t)(word >> (8 * i));
+    }
+}
+
 static void take_bits(uint8_t *dst, const uint8_t *src, int64_t offset, const uint8_t *mask,
                       int64_t rows)
 {
-    mask_run run;
-    int64_t at = 0;
-    run_init(&run, mask, rows);
-    while (run_next(&run)) {
-        sb_bitmap_copy(dst, at, src, offset + run.start, run.length);
-        at += run.length;
+    uint64_t waiting = 0; /* bits that do not fill a word yet */
+    int used = 0;
+    for (int64_t row = 0; row < rows; row += 64) {
+        uint64_t wanted = mask_word(mask, row);
+        int count = sb_popcount_u64(wanted);
+        if (count == 0) {
+            continue;
+        }
+        uint64_t word = bits_load(src, offset + row, rows - row < 64 ? rows - row : 64);
+        if (count < 64) {
+            word = sb_popcount_u64(wanted & ~(wanted << 1)) <= 6 ? bits_join(word, wanted)
+                                                                 : bits_compress(word, wanted);
+        }
+        waiting |= word << used;
+        if (used + count < 64) {
+            used += count;
+            continue;
+        }
+        word_put(dst, waiting, 8);
+        dst += 8;
+        waiting = used == 0 ? 0 : word >> (64 - used);
+        used += count - 64;
     }
+    word_put(dst, waiting, (used + 7) / 8);
+}
+
+/* The values of one word's rows; `width` is a constant in each call, so that a value is one load and one store. */
+static inline uint8_t *take_word(uint8_t *dst, const uint8_t *src, size_t width, uint64_t word)
+{
+    while (word != 0) {
+        memcpy(dst, src + (size_t)sb_ctz_u64(word) * width, width);
+        dst += width;
+        word &= word - 1;
+    }
+    return dst;
+}
+
+static uint8_t *take_runs_of(uint8_t *dst, const uint8_t *src, size_t width, uint64_t word)
+{
+    while (word != 0) {
+        int first = sb_ctz_u64(word);
+        uint64_t rest = ~(word >> first);
+        int length = rest == 0 ? 64 : sb_ctz_u64(rest);
+        memcpy(dst, src + (size_t)first * width, (size_t)length * width);
+        dst += (size_t)length * width;
+        word = first + length >= 64 ? 0 : word & ~(uint64_t)0 << (first + length);
+    }
+    return dst;
 }
 
 static void take_values(uint8_t *dst, const uint8_t *src, size_t width, const uint8_t *mask,
                         int64_t rows)
 {
-    mask_run run;
-    run_init(&run, mask, rows);
-    while (run_next(&run)) {
-        if (run.length == 1 && width == 8) {
-            memcpy(dst, src + (size_t)run.start * 8, 8);
-            dst += 8;
+    for (int64_t row = 0; row < rows; row += 64, src += 64 * width) {
+        uint64_t word = mask_word(mask, row);
+        /* Long runs are copied whole: a run costs about as much as eight values. */
+        bool runs = sb_popcount_u64(word & ~(word << 1)) * 8 < sb_popcount_u64(word);
+        if (word == 0) {
+            continue;
+        }
+        if (!runs && width == 8) {
+            dst = take_word(dst, src, 8, word);
+        } else if (!runs && width == 4) {
+            dst = take_word(dst, src, 4, word);
+        } else if (!runs && width == 16) {
+            dst = take_word(dst, src, 16, word);
+        } else if (!runs && width == 1) {
+            dst = take_word(dst, src, 1, word);
+        } else if (!runs && width == 2) {
+            dst = take_word(dst, src, 2, word);
         } else {
-            memcpy(dst, src + (size_t)run.start * width, (size_t)run.length * width);
-            dst += (size_t)run.length * width;
+            dst = take_runs_of(dst, src, width, word);
         }
     }
 }
@@ -124,7 +233,7 @@ static sb_status take_validity(sb_array *array, const uint8_t *mask, int64_t cou
 
 /* --- variable layouts --------------------------------------------------------------------------------------------- */
 
-static int64_t offset_at(const sb_array *array, bool large, int64_t row)
+static inline int64_t offset_at(const sb_array *array, bool large, int64_t row)
 {
     const uint8_t *offsets = array->buffers[1];
     if (large) {
@@ -137,7 +246,7 @@ static int64_t offset_at(const sb_array *array, bool large, int64_t row)
     return narrow;
 }
 
-static void offset_put(void *offsets, bool large, int64_t row, int64_t value)
+static inline void offset_put(void *offsets, bool large, int64_t row, int64_t value)
 {
     if (large) {
         ((int64_t *)offsets)[row] = value;
@@ -146,36 +255,46 @@ static void offset_put(void *offsets, bool large, int64_t row, int64_t value)
     }
 }
 
-/* Writes the offsets of the taken rows and gives the bytes (or items) they span in all. Every offset that is read is checked
- * to ascend within the ends that import checked. */
-static sb_status take_offsets(sb_array *array, bool large, const uint8_t *mask, int64_t count,
-                              void *offsets, int64_t *total, sb_error *err)
+/* The sum of the taken rows' sizes, whose ends go to `offsets`; -1 when an offset points outside. `large` is a constant in each call. */
+static inline int64_t offsets_take(const sb_array *array, bool large, const uint8_t *mask,
+                                   int64_t lowest, int64_t highest, void *offsets)
 {
-    mask_run run;
-    int64_t at = 0, sum = 0;
-    int64_t lowest = array->length > 0 ? offset_at(array, large, 0) : 0;
-    int64_t highest = array->length > 0 ? offset_at(array, large, array->length) : 0;
+    int64_t at = 0, sum = 0, last = lowest;
+    bool bad = false;
     offset_put(offsets, large, 0, 0);
-    run_init(&run, mask, array->length);
-    while (run_next(&run)) {
-        int64_t start = offset_at(array, large, run.start);
-        if (start < lowest || start > highest) {
-            goto bad;
-        }
-        for (int64_t i = 1; i <= run.length; i++) {
-            int64_t end = offset_at(array, large, run.start + i);
-            if (end < start || end > highest) {
-                goto bad;
-            }
-            sum += end - start;
+    for (int64_t row = 0; row < array->length; row += 64) {
+        for (uint64_t word = mask_word(mask, row); word != 0; word &= word - 1) {
+            int64_t which = row + sb_ctz_u64(word);
+            int64_t start = offset_at(array, large, which);
+            int64_t end = offset_at(array, large, which + 1);
+            /* Against the last row taken too: a list's items must not be wanted twice. */
+            bad |= start < last || end < start || end > highest;
+            last = end;
+            /* Wraps where it is bad, and is not used then. */
+            sum = (int64_t)((uint64_t)sum + (uint64_t)end - (uint64_t)start);
             offset_put(offsets, large, ++at, sum);
-            start = end;
         }
     }
-    SB_ASSERT(at == count);
-    (void)count;
-    *total = sum;
-    return SB_OK;
+    return bad ? -1 : sum;
+}
+
+/* Writes the offsets of the taken rows and gives the bytes (or items) they span in all. Every offset that is read is checked
+ * to ascend within what the data buffer or the child holds. */
+static sb_status take_offsets(sb_array *array, bool large, const uint8_t *mask, void *offsets,
+                              int64_t *total, sb_error *err)
+{
+    int64_t lowest = array->length > 0 ? offset_at(array, large, 0) : 0;
+    int64_t highest = array->length > 0 ? offset_at(array, large, array->length) : 0;
+    int64_t limit = array->child_count > 0 ? array->children[0]->length : array->data_size;
+    /* Import has seen the ends of the array that this may be a slice of, not those of the slice. */
+    if (lowest < 0 || highest < lowest || highest > limit) {
+        goto bad;
+    }
+    *total = large ? offsets_take(array, true, mask, lowest, highest, offsets)
+                   : offsets_take(array, false, mask, lowest, highest, offsets);
+    if (*total >= 0) {
+        return SB_OK;
+    }
 bad:
     return sb_error_set(err, SB_INVALID,
                         "malformed Arrow array \"%.100s\": its offsets do not ascend",
@@ -189,13 +308,13 @@ static sb_status take_text(sb_array *array, bool large, const uint8_t *mask, int
     int64_t total = 0;
     parts->block_count = 3;
     SB_TRY(block_new((size_t)(count + 1) * (large ? 8 : 4), &parts->blocks[1], err));
-    SB_TRY(take_offsets(array, large, mask, count, parts->blocks[1], &total, err));
+    SB_TRY(take_offsets(array, large, mask, parts->blocks[1], &total, err));
     SB_TRY(block_new((size_t)total, &parts->blocks[2], err));
     mask_run run;
     uint8_t *dst = parts->blocks[2];
     const uint8_t *src = array->buffers[2];
-    run_init(&run, mask, array->length);
-    while (run_next(&run)) {
+    mask_run_init(&run, mask, array->length);
+    while (mask_run_next(&run)) {
         int64_t start = offset_at(array, large, run.start);
         int64_t size = offset_at(array, large, run.start + run.length) - start;
         if (size > 0) {
@@ -207,6 +326,9 @@ out:
     return status;
 }
 
+static sb_status take_rows(sb_array *array, const uint8_t *mask, int64_t count, sb_array **out,
+                           sb_error *err);
+
 /* Takes from the items [lowest, highest) of the child those whose bit is set. */
 static sb_status take_items(sb_array *child, int64_t lowest, int64_t highest, const uint8_t *items,
                             int64_t total, sb_array **out, sb_error *err)
@@ -214,7 +336,10 @@ static sb_status take_items(sb_array *child, int64_t lowest, int64_t highest, co
     sb_array *slice = NULL;
     sb_status status = sb_array_slice(child, lowest, highest - lowest, &slice, err);
     if (status == SB_OK) {
-        status = sb_array_take(slice, items, total, out, err);
+        /* A struct is never left with an offset: pyarrow does not look at that of a map's entries. */
+        status = child->type->layout == SB_LAYOUT_STRUCT && slice->offset != 0
+                     ? take_rows(slice, items, total, out, err)
+                     : sb_array_take(slice, items, total, out, err);
     }
     sb_array_drop(slice);
     return status;
@@ -230,11 +355,11 @@ static sb_status take_list(sb_array *array, bool large, const uint8_t *mask, int
     int64_t highest = array->length > 0 ? offset_at(array, large, array->length) : 0;
     parts->block_count = 2;
     SB_TRY(block_new((size_t)(count + 1) * (large ? 8 : 4), &parts->blocks[1], err));
-    SB_TRY(take_offsets(array, large, mask, count, parts->blocks[1], &total, err));
+    SB_TRY(take_offsets(array, large, mask, parts->blocks[1], &total, err));
     SB_TRY(mask_new(highest - lowest, &items, err));
     mask_run run;
-    run_init(&run, mask, array->length);
-    while (run_next(&run)) {
+    mask_run_init(&run, mask, array->length);
+    while (mask_run_next(&run)) {
         int64_t start = offset_at(array, large, run.start);
         int64_t end = offset_at(array, large, run.start + run.length);
         sb_bitmap_fill(items, start - lowest, end - start, true);
@@ -257,8 +382,8 @@ static sb_status take_fixed_list(sb_array *array, const uint8_t *mask, int64_t c
     }
     parts->block_count = 1;
     mask_run run;
-    run_init(&run, mask, array->length);
-    while (run_next(&run)) {
+    mask_run_init(&run, mask, array->length);
+    while (mask_run_next(&run)) {
         sb_bitmap_fill(items, run.start * width, run.length * width, true);
     }
     int64_t first = array->offset * width;
@@ -314,6 +439,131 @@ static sb_status take_flat(sb_array *array, const uint8_t *mask, int64_t count,
     return SB_OK;
 }
 
+/* --- layouts whose values stay where they are ---------------------------------------------------------------------- */
+
+/* Values of `width` bytes; those of null rows become zero, because nobody may look at what they say. */
+static sb_status take_places(sb_array *array, int buffer, int64_t width, const uint8_t *mask,
+                             int64_t count, sb_array_parts *parts, sb_error *err)
+{
+    sb_status status = block_new((size_t)(count * width), &parts->blocks[buffer], err);
+    if (status != SB_OK || array->length == 0) {
+        return status;
+    }
+    uint8_t *taken = parts->blocks[buffer];
+    const uint8_t *valid = parts->blocks[0];
+    take_values(taken, (const uint8_t *)array->buffers[buffer] + array->offset * width,
+                (size_t)width, mask, array->length);
+    for (int64_t i = 0; parts->null_count > 0 && i < count; i++) {
+        if (!sb_bit_get(valid, i)) {
+            memset(taken + i * width, 0, (size_t)width);
+        }
+    }
+    return SB_OK;
+}
+
+static sb_status take_views(sb_array *array, const uint8_t *mask, int64_t count,
+                            sb_array_parts *parts, sb_error *err)
+{
+    sb_status status = take_places(array, 1, 16, mask, count, parts, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    int64_t shared = array->buffer_count - 3;
+    status = block_new((size_t)shared * 8, &parts->blocks[2], err);
+    if (status == SB_OK && shared > 0) {
+        memcpy(parts->blocks[2], array->buffers[array->buffer_count - 1], (size_t)shared * 8);
+    }
+    parts->block_count = 3;
+    parts->shared = array->buffers + 2;
+    parts->shared_count = shared;
+    return status;
+}
+
+static sb_status take_list_views(sb_array *array, const uint8_t *mask, int64_t count,
+                                 sb_array_parts *parts, sb_error *err)
+{
+    int64_t width = array->type->width;
+    sb_status status = take_places(array, 1, width, mask, count, parts, err);
+    if (status == SB_OK) {
+        status = take_places(array, 2, width, mask, count, parts, err);
+    }
+    parts->block_count = 3;
+    parts->children[0] = sb_array_retain(array->children[0]);
+    parts->child_count = 1;
+    return status;
+}
+
+static sb_status take_union(sb_array *array, const uint8_t *mask, int64_t count,
+                            sb_array_parts *parts, sb_error *err)
+{
+    bool dense = array->type->layout == SB_LAYOUT_DENSE_UNION;
+    sb_status status;
+    SB_TRY(take_places(array, 0, 1, mask, count, parts, err));
+    if (!dense) {
+        return take_struct(array, mask, count, parts, err);
+    }
+    parts->block_count = 2;
+    SB_TRY(take_places(array, 1, 4, mask, count, parts, err));
+    for (int64_t i = 0; i < array->child_count; i++) {
+        parts->children[i] = sb_array_retain(array->children[i]);
+        parts->child_count = i + 1;
+    }
+out:
+    return status;
+}
+
+/* --- runs ---------------------------------------------------------------------------------------------------------- */
+
+/* Ends of the runs from `first` on that keep a row, and a mask of these runs; gives their number. */
+static int64_t runs_pick(const sb_array *array, int64_t first, const uint8_t *mask, void *ends,
+                         uint8_t *picked)
+{
+    const sb_array *given = array->children[0];
+    int64_t width = given->type->width;
+    int64_t row = 0, at = 0;
+    uint8_t *out = ends;
+    for (int64_t run = first; row < array->length; run++) {
+        int64_t end = sb_index_get(given->buffers[1], width, given->offset + run) - array->offset;
+        end = end < array->length ? end : array->length;
+        int64_t kept = sb_bitmap_count(mask, row, end - row);
+        row = end;
+        if (kept > 0) {
+            at += kept;
+            sb_index_put(out, width, at);
+            out += width;
+            sb_bit_set(picked, run - first);
+        }
+    }
+    return (out - (uint8_t *)ends) / width;
+}
+
+static sb_status take_runs(sb_array *array, const uint8_t *mask, sb_array_parts *parts,
+                           sb_error *err)
+{
+    sb_array *ends = array->children[0];
+    uint8_t *picked = NULL;
+    sb_array_parts made = {.block_count = 2};
+    int64_t first = 0, end = 0;
+    if (array->length > 0) {
+        first = sb_run_find(array, array->offset);
+        end = sb_run_find(array, array->offset + array->length - 1) + 1;
+    }
+    sb_status status;
+    SB_TRY(mask_new(end - first, &picked, err));
+    SB_TRY(block_new((size_t)((end - first) * ends->type->width), &made.blocks[1], err));
+    made.length = made.extent = runs_pick(array, first, mask, made.blocks[1], picked);
+    SB_TRY(sb_array_new(ends->type, &made, &parts->children[0], err));
+    made.blocks[1] = NULL;
+    parts->child_count = 1;
+    SB_TRY(
+        take_items(array->children[1], first, end, picked, made.length, &parts->children[1], err));
+    parts->child_count = 2;
+out:
+    sb_mem_free_aligned(made.blocks[1]);
+    sb_mem_free_aligned(picked);
+    return status;
+}
+
 static sb_status take_layout(sb_array *array, const uint8_t *mask, int64_t count,
                              sb_array_parts *parts, sb_error *err)
 {
@@ -333,27 +583,39 @@ static sb_status take_layout(sb_array *array, const uint8_t *mask, int64_t count
         return take_fixed_list(array, mask, count, parts, err);
     case SB_LAYOUT_STRUCT:
         return take_struct(array, mask, count, parts, err);
+    case SB_LAYOUT_BINARY_VIEW:
+        return take_views(array, mask, count, parts, err);
+    case SB_LAYOUT_LIST_VIEW:
+        return take_list_views(array, mask, count, parts, err);
+    case SB_LAYOUT_SPARSE_UNION:
+    case SB_LAYOUT_DENSE_UNION:
+        return take_union(array, mask, count, parts, err);
+    case SB_LAYOUT_RUN_END:
+        return take_runs(array, mask, parts, err);
     default:
         return sb_error_set(err, SB_UNSUPPORTED, "rows of format \"%.40s\" cannot be taken",
                             array->type->format);
     }
 }
 
-sb_status sb_array_take(sb_array *array, const uint8_t *mask, int64_t count, sb_array **out,
-                        sb_error *err)
+static sb_status take_rows(sb_array *array, const uint8_t *mask, int64_t count, sb_array **out,
+                           sb_error *err)
 {
-    /* A struct that starts late is laid out anew: readers of maps do not look at their entries' offset
-     * (test_other_types_pass_filter). */
-    if (count == array->length && (array->type->layout != SB_LAYOUT_STRUCT || array->offset == 0)) {
-        *out = sb_array_retain(array);
-        return SB_OK;
-    }
     if (array->type->layout == SB_LAYOUT_NULL) {
         return sb_array_new_null(array->type, count, out, err);
     }
     size_t pointers = (size_t)array->child_count * sizeof(sb_array *);
-    sb_array_parts parts = {.length = count, .extent = count, .null_count = -1};
+    sb_array_parts parts = {
+        .length = count, .extent = count, .null_count = -1, .keep = &array, .keep_count = 0};
     sb_status status = SB_OK;
+    /* Text and lists check the offsets that they read as they go. */
+    if (array->type->layout >= SB_LAYOUT_BINARY_VIEW) {
+        status = sb_array_check(array, err);
+        parts.keep_count = array->type->layout == SB_LAYOUT_BINARY_VIEW;
+        if (status != SB_OK) {
+            return status;
+        }
+    }
     if (array->child_count > 0) {
         parts.children = sb_mem_alloc_zero(pointers);
         if (parts.children == NULL) {
@@ -379,4 +641,36 @@ out:
     sb_array_drop(parts.dictionary);
     sb_mem_free(parts.children);
     return status;
+}
+
+sb_status sb_array_take(sb_array *array, const uint8_t *mask, int64_t count, sb_array **out,
+                        sb_error *err)
+{
+    if (count == array->length) {
+        *out = sb_array_retain(array);
+        return SB_OK;
+    }
+    return take_rows(array, mask, count, out, err);
+}
+
+sb_status sb_array_mask(sb_array *array, uint8_t **out, int64_t *count, sb_error *err)
+{
+    SB_ASSERT(array->type->layout == SB_LAYOUT_BOOL);
+    uint8_t *mask;
+    sb_status status = mask_new(array->length, &mask, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    const uint8_t *valid = sb_array_validity(array);
+    for (int64_t row = 0; row < array->length; row += 64) {
+        int64_t rows = array->length - row < 64 ? array->length - row : 64;
+        uint64_t word = bits_load(array->buffers[1], array->offset + row, rows);
+        if (valid != NULL) {
+            word &= bits_load(valid, array->offset + row, rows);
+        }
+        word_put(mask + row / 8, word, (rows + 7) / 8);
+    }
+    *count = sb_bitmap_count(mask, 0, array->length);
+    *out = mask;
+    return SB_OK;
 }

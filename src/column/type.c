@@ -68,8 +68,8 @@ static const format_row formats[] = {
     {"+L", SB_LAYOUT_LARGE_LIST, 0, "large_list"},
     {"+w:", SB_LAYOUT_FIXED_LIST, 0, "fixed_size_list"},
     {"+s", SB_LAYOUT_STRUCT, 0, "struct"},
-    {"+vl", SB_LAYOUT_LIST_VIEW, 0, "list_view"},
-    {"+vL", SB_LAYOUT_LIST_VIEW, 0, "large_list_view"},
+    {"+vl", SB_LAYOUT_LIST_VIEW, 4, "list_view"},
+    {"+vL", SB_LAYOUT_LIST_VIEW, 8, "large_list_view"},
     {"+us:", SB_LAYOUT_SPARSE_UNION, 0, "sparse_union"},
     {"+ud:", SB_LAYOUT_DENSE_UNION, 0, "dense_union"},
     {"+r", SB_LAYOUT_RUN_END, 0, "run_end_encoded"},
@@ -113,6 +113,45 @@ static int64_t decimal_width(const char *format)
     comma = comma != NULL ? strchr(comma + 1, ',') : NULL;
     int64_t bits = comma != NULL ? number_parse(comma + 1, 256) : 128;
     return bits == 32 || bits == 64 || bits == 128 || bits == 256 ? bits / 8 : -1;
+}
+
+/* Fills the union's table from its list of ids, "0,1,5"; false when that is no list of distinct ids. */
+static bool union_parse(const char *ids, uint8_t *index, int64_t *count)
+{
+    *count = 0;
+    memset(index, SB_UNION_NONE, SB_UNION_IDS);
+    while (*ids != 0) {
+        int64_t id = 0;
+        if (*ids < '0' || *ids > '9') {
+            return false;
+        }
+        for (; *ids >= '0' && *ids <= '9'; ids++) {
+            id = id * 10 + (*ids - '0');
+            if (id >= SB_UNION_IDS) {
+                return false;
+            }
+        }
+        if (index[id] != SB_UNION_NONE || (*ids != 0 && (*ids != ',' || ids[1] == 0))) {
+            return false;
+        }
+        index[id] = (uint8_t)(*count)++;
+        ids += *ids == ',';
+    }
+    return true;
+}
+
+static sb_status type_set_union(sb_type *type, int64_t child_count, sb_error *err)
+{
+    int64_t count;
+    type->union_index = sb_mem_alloc(SB_UNION_IDS);
+    if (type->union_index == NULL) {
+        return sb_error_no_memory(err, SB_UNION_IDS);
+    }
+    if (!union_parse(type->format + 4, type->union_index, &count) || count != child_count) {
+        return sb_error_set(err, SB_INVALID, "union format \"%.60s\" with %lld children",
+                            type->format, (long long)child_count);
+    }
+    return SB_OK;
 }
 
 static sb_status type_set_format(sb_type *type, const char *format, sb_error *err)
@@ -200,6 +239,9 @@ static sb_status type_make(const char *format, const char *name, int64_t flags, 
     type->flags = flags;
     SB_TRY(text_copy(&type->name, name, err));
     SB_TRY(type_set_format(type, format, err));
+    if (type->layout == SB_LAYOUT_SPARSE_UNION || type->layout == SB_LAYOUT_DENSE_UNION) {
+        SB_TRY(type_set_union(type, child_count, err));
+    }
     if (child_count > 0) {
         size_t size = (size_t)child_count * sizeof *type->children;
         type->children = sb_mem_alloc_zero(size);
@@ -240,6 +282,17 @@ static sb_status type_check(const sb_type *type, sb_error *err)
     if (need >= 0 && type->child_count != need) {
         return sb_error_set(err, SB_INVALID, "format \"%.60s\" needs %lld children and has %lld",
                             type->format, (long long)need, (long long)type->child_count);
+    }
+    if (type->layout == SB_LAYOUT_RUN_END &&
+        (type->children[0]->layout != SB_LAYOUT_FIXED || type->children[0]->dictionary != NULL ||
+         strlen(type->children[0]->format) != 1 ||
+         strchr("sil", type->children[0]->format[0]) == NULL)) {
+        return sb_error_set(err, SB_INVALID, "run ends of format \"%.60s\"",
+                            type->children[0]->format);
+    }
+    if (strcmp(type->format, "+m") == 0 &&
+        (type->children[0]->layout != SB_LAYOUT_STRUCT || type->children[0]->child_count != 2)) {
+        return sb_error_set(err, SB_INVALID, "a map's entries are no struct of key and value");
     }
     if (type->dictionary != NULL && type->layout != SB_LAYOUT_OPAQUE &&
         (strlen(type->format) != 1 || strchr("cCsSiIlL", type->format[0]) == NULL)) {
@@ -338,6 +391,7 @@ void sb_type_drop(sb_type *type)
     }
     sb_type_drop(type->dictionary);
     sb_mem_free(type->children);
+    sb_mem_free(type->union_index);
     sb_mem_free(type->metadata);
     sb_mem_free(type->format);
     sb_mem_free(type->name);
@@ -444,6 +498,20 @@ bool sb_type_can_take(const sb_type *type, const sb_type **culprit)
         }
     }
     return true; /* a dictionary stays whole, whatever it holds */
+}
+
+bool sb_type_is_known(const sb_type *type, const sb_type **culprit)
+{
+    if (type->layout == SB_LAYOUT_OPAQUE) {
+        *culprit = type;
+        return false;
+    }
+    for (int64_t i = 0; i < type->child_count; i++) {
+        if (!sb_type_is_known(type->children[i], culprit)) {
+            return false;
+        }
+    }
+    return type->dictionary == NULL || sb_type_is_known(type->dictionary, culprit);
 }
 
 int64_t sb_type_find(const sb_type *schema, const char *name)

@@ -15,6 +15,8 @@
 
 #define SB_TYPE_DEPTH_MAX 64
 #define SB_COLUMNS_MAX 65536
+#define SB_UNION_IDS 128
+#define SB_UNION_NONE 255
 
 /* name, buffers (-1: at least the views layout's three), may have a validity bitmap, rows can be taken out of it */
 #define SB_LAYOUT_LIST_X(X)                                                                        \
@@ -27,11 +29,11 @@
     X(LARGE_LIST, 2, true, true)                                                                   \
     X(FIXED_LIST, 1, true, true) /* width child items a value */                                   \
     X(STRUCT, 1, true, true)                                                                       \
-    X(BINARY_VIEW, -1, true, false)                                                                \
-    X(LIST_VIEW, 3, true, false)                                                                   \
-    X(SPARSE_UNION, 1, false, false)                                                               \
-    X(DENSE_UNION, 2, false, false)                                                                \
-    X(RUN_END, 0, false, false)                                                                    \
+    X(BINARY_VIEW, -1, true, true)                                                                 \
+    X(LIST_VIEW, 3, true, true)                                                                    \
+    X(SPARSE_UNION, 1, false, true)                                                                \
+    X(DENSE_UNION, 2, false, true)                                                                 \
+    X(RUN_END, 0, false, true)                                                                     \
     X(OPAQUE, -2, false, false)
 
 typedef enum sb_layout {
@@ -58,7 +60,8 @@ struct sb_type {
     size_t metadata_size;
     int64_t flags;
     sb_layout layout;
-    int64_t width; /* FIXED: bytes a value. FIXED_LIST: items a value */
+    int64_t width; /* FIXED: bytes a value. FIXED_LIST: items a value. LIST_VIEW: bytes an offset */
+    uint8_t *union_index; /* owned; unions: child of each of the SB_UNION_IDS ids, SB_UNION_NONE */
     int64_t child_count;
     sb_type **children;  /* owned references */
     sb_type *dictionary; /* owned reference; NULL: none */
@@ -80,6 +83,8 @@ void sb_type_drop(sb_type *type); /* NULL is fine */
 
 /* Same formats, children and their names; the outermost names, metadata and nullability do not count. */
 bool sb_type_equal(const sb_type *a, const sb_type *b);
+/* Has it, with all children and dictionaries, a layout that is known here? If not, *culprit is the innermost that has none. */
+bool sb_type_is_known(const sb_type *type, const sb_type **culprit);
 /* Can sb_array_take work on it? If not, *culprit (may be NULL) is the innermost type that cannot. */
 bool sb_type_can_take(const sb_type *type, const sb_type **culprit);
 /* Index of the child of that name; -1: none, -2: more than one. */

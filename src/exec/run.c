@@ -90,6 +90,7 @@ static sb_status options_set(sb_run *run, const sb_run_options *options, sb_erro
     run->flight_max = 2 * (int64_t)run->threads + 2;
     run->morsel_rows = rows != 0 ? rows : SB_MORSEL_ROWS;
     run->tier = options->tier;
+    run->validate = options->validate;
     run->op_count = run->plan->op_index + 1;
     return SB_OK;
 }

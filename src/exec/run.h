@@ -28,6 +28,7 @@ typedef struct sb_run_options {
     sb_tier tier;
     const bool *interpret; /* by function index; borrow for the call; NULL: none */
     int32_t interpret_count;
+    bool validate; /* every batch of the source in full, before anything reads it */
 } sb_run_options;
 
 typedef enum sb_event_kind {

@@ -61,6 +61,7 @@ struct sb_run {
     int64_t morsel_rows;
     int64_t flight_max; /* tasks between cut and handed out */
     bool cut;           /* batches may be cut */
+    bool validate;      /* see sb_run_options */
     bool all_light;
     bool has_loop; /* some native function may run for long without end */
     sb_tier tier;

@@ -71,6 +71,9 @@ static sb_status input_new(sb_run *run, struct ArrowArray *batch, sb_input **out
             (long long)input->chunk->rows);
         goto out;
     }
+    for (int64_t i = 0; run->validate && i < input->chunk->schema->child_count; i++) {
+        SB_TRY(sb_array_validate(input->chunk->columns[i], SB_VALIDATE_FULL, err));
+    }
     input->chunk->seq.batch = run->batches++;
     input->chunk->source_row = run->source_rows;
     run->source_rows += input->chunk->rows;

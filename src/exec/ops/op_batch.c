@@ -129,33 +129,13 @@ out:
     return status;
 }
 
-static sb_status mask_from(sb_array *column, uint8_t **out, sb_error *err)
-{
-    size_t size = sb_mask_size(column->length);
-    uint8_t *mask = sb_mem_alloc_aligned(size);
-    if (mask == NULL) {
-        return sb_error_no_memory(err, size);
-    }
-    memset(mask, 0, size == 0 ? 64 : size);
-    const uint8_t *valid = sb_array_validity(column);
-    if (column->length > 0) {
-        sb_bitmap_copy(mask, 0, column->buffers[1], column->offset, column->length);
-    }
-    for (int64_t i = 0; valid != NULL && i < column->length; i++) {
-        if (!sb_bit_get(valid, column->offset + i)) {
-            sb_bit_clear(mask, i);
-        }
-    }
-    *out = mask;
-    return SB_OK;
-}
-
 static sb_status answer_filter(const sb_op *op, sb_work *work, const sb_answer *given,
                                sb_error *err)
 {
     sb_type *type = NULL;
     sb_array *column = NULL;
     uint8_t *mask = NULL;
+    int64_t kept;
     sb_status status = sb_type_import(given->schema, &type, err);
     if (status != SB_OK) {
         return status;
@@ -173,7 +153,7 @@ static sb_status answer_filter(const sb_op *op, sb_work *work, const sb_answer *
     }
     SB_TRY(
         sb_plan_check_take(work->chunk->schema, err)); /* not known before, after a deferred one */
-    SB_TRY(mask_from(column, &mask, err));
+    SB_TRY(sb_array_mask(column, &mask, &kept, err));
     sb_chunk_restrict(work->chunk, mask);
     status = sb_chunk_compact(work->chunk, err);
 out:
