@@ -6,15 +6,20 @@ from sabot._errors import (
     CastError,
     DataError,
     IntegerOverflowError,
+    MissingFileError,
+    MissingLibraryError,
     PlanError,
     ResourceError,
     SabotError,
     SchemaError,
     StateError,
+    TargetExistsError,
     TypeMismatchError,
+    UnboundedError,
     UnknownColumnError,
 )
 from sabot._report import Reason, Report, explain
+from sabot._results import WriteResult
 from sabot._stream import LastRun, Stream
 
 __all__ = [
@@ -23,6 +28,8 @@ __all__ = [
     "DataError",
     "IntegerOverflowError",
     "LastRun",
+    "MissingFileError",
+    "MissingLibraryError",
     "PlanError",
     "Reason",
     "Report",
@@ -31,8 +38,11 @@ __all__ = [
     "SchemaError",
     "StateError",
     "Stream",
+    "TargetExistsError",
     "TypeMismatchError",
+    "UnboundedError",
     "UnknownColumnError",
+    "WriteResult",
     "__version__",
     "config",
     "explain",

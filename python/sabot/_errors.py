@@ -25,6 +25,14 @@ class MissingFileError(PlanError, FileNotFoundError):
     """A file to read is not there."""
 
 
+class MissingLibraryError(PlanError, ImportError):
+    """Something needs a library that is not installed."""
+
+
+class TargetExistsError(PlanError, FileExistsError):
+    """`mode="error"`, and something is there already."""
+
+
 class UnboundedError(PlanError):
     """What was asked for needs an end that the stream has not."""
 

@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from sabot._errors import DataError, PlanError, TypeMismatchError, suggest
 from sabot._place import NewFile, NewFolder, move_new, sweep, sync_folder
+from sabot._results import WriteResult
 from sabot._writers import nbytes
 
 if TYPE_CHECKING:
@@ -40,14 +41,6 @@ _OPEN_MAX = 128  # part files open at a time
 _HELD_SIZE_MAX = 256 << 20  # bytes that the open files may hold in memory together
 _STAGED = ".sabot-new"  # end of a file's name until it is moved into a folder that is read
 _PART = re.compile(r"part-(\d{5,})\.")
-
-
-class WriteResult(NamedTuple):
-    """What was written: rows, the files' paths in the order they were finished, and their bytes."""
-
-    rows: int
-    files: tuple[str, ...]
-    bytes: int
 
 
 class Roll(NamedTuple):

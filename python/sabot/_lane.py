@@ -174,7 +174,11 @@ def call_batch(
     rows = f"rows {source_row} to {source_row + batch.num_rows - 1}" if source_row >= 0 else "rows"
     try:
         result = binding.function(batch)
-        return _mask_of(result, batch) if binding.is_filter else batch_of(result, binding.place.name, binding.schema)
+        return (
+            _mask_of(result, batch)
+            if binding.is_filter
+            else batch_of(result, binding.place.name, binding.schema)
+        )
     except Exception as error:
         error.add_note(f"in {binding.place.text}: operator {op}, batch {seq}, {rows}")
         failures.append(Failure(op, -1, source_row, seq, error))
@@ -205,17 +209,14 @@ def batch_of(result: Any, name: str, wanted: pa.Schema | None) -> pa.RecordBatch
     """The batch that a batch function gave, whichever of the allowed forms it has."""
     if result is None:
         raise DataError(
-            f"{name} returned None; a map function returns a batch "
-            "(an empty one to drop its rows)"
+            f"{name} returned None; a map function returns a batch (an empty one to drop its rows)"
         )
     if isinstance(result, dict):
         result = pa.RecordBatch.from_pydict(cast("dict[str, Any]", result))
     if isinstance(result, pa.Table):
         batches = result.combine_chunks().to_batches()
         if len(batches) > 1:
-            raise DataError(
-                f"{name} returned more text than one batch holds; return fewer rows"
-            )
+            raise DataError(f"{name} returned more text than one batch holds; return fewer rows")
         result = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=result.schema)
     if not isinstance(result, pa.RecordBatch):
         hint = ""

@@ -5,11 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from sabot._errors import PlanError
-
-
-class MissingLibraryError(PlanError, ImportError):
-    """Something needs a library that is not installed."""
+from sabot._errors import MissingLibraryError
 
 
 def need(module: str, what: str) -> Any:

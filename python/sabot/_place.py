@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sabot._errors import PlanError, StateError
+from sabot._errors import StateError, TargetExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +43,6 @@ _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 _UNABLE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-
-
-class TargetExistsError(PlanError, FileExistsError):
-    """`mode="error"`, and something is there already."""
 
 
 def exists_error(path: str) -> TargetExistsError:

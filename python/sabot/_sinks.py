@@ -27,9 +27,10 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 
 from sabot._errors import DataError, PlanError, SchemaError, suggest
-from sabot._folders import Folder, Plan, Roll, WriteResult
+from sabot._folders import Folder, Plan, Roll
 from sabot._optional import need
 from sabot._place import NewFile, exists_error, sweep
+from sabot._results import WriteResult
 from sabot._writers import (
     CsvFormat,
     IpcFormat,

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from sabot._batches import BatchIterator, Source
     from sabot._derive import Derived, Transform
-    from sabot._folders import WriteResult
     from sabot._lane import BatchBinding, Binding
     from sabot._pump import LoopOpener, Pumped
     from sabot._records import Records
+    from sabot._results import WriteResult
 
 _TIERS = {"auto": 0, "interpreter": 1, "native": 2}
 _DUMPS = ("plan", "ir", "llvm", "asm")
