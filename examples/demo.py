@@ -6,6 +6,7 @@ Parquet, a batch filter, the functions, a selection, Parquet again, summarised b
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import time
@@ -76,6 +77,17 @@ def by_carrier(table):
     return groups.sort_by("carrier")
 
 
+def same_summary(one, other):
+    """Equal counts, equal means but for the order in which pyarrow's threads add."""
+    rows = zip(one.to_pylist(), other.to_pylist(), strict=True)
+    return all(
+        a["carrier"] == b["carrier"]
+        and a["mph_count"] == b["mph_count"]
+        and math.isclose(a["mph_mean"], b["mph_mean"], rel_tol=1e-12)
+        for a, b in rows
+    )
+
+
 def independently(table):
     """The same by pyarrow's own kernels."""
     flown = table.filter(pc.greater(table["air_time"], 0))
@@ -127,7 +139,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         path, seconds = from_file_to_file(table, Path(name))
         carriers = by_carrier(Stream.from_parquet(path).collect())
-    if not carriers.equals(independently(table)):
+    if not same_summary(carriers, independently(table)):
         print("the summary differs from pyarrow's", file=sys.stderr)
         return 1
     print(f"Parquet to Parquet in {seconds:.2f} s, {rows / seconds:,.0f} rows/s. By carrier:")

@@ -617,8 +617,12 @@ class Stream:
                 chain = _Chain(_core.Plan(session(), self._source.text, feed.reader.schema))
                 for add in self._pending:
                     chain = add(chain)
-            changed = self._changed(chain)
             self._dump(chain)
+            if not chain.ops:  # batches stay as the source cut them
+                self._last = LastRun({"functions": []})
+                yield from feed.reader
+                return
+            changed = self._changed(chain)
             run = _run(chain, feed.reader, changed)
             while (pair := run.next()) is not None:
                 yield import_batch(pair)
@@ -631,9 +635,8 @@ class Stream:
                     self._finish(run, changed)
             finally:
                 feed.close()
-        # Outside of the handler, so that its own cause and context stay.
         if feed.failure is not None:
-            raise feed.failure
+            raise feed.failure  # outside of the handler: its own cause and context stay
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result for anything that reads Arrow streams; the stream runs as it is read."""
