@@ -477,7 +477,7 @@ def test_a_deep_plan():
     for _ in range(15):
         stream = stream.skip(0).filter(lambda a: a >= 0).limit(100)
     assert values(stream) == list(range(10))
-    assert [batch.num_rows for batch in asyncio.run(gathered(stream))] == [10]
+    assert sum(batch.num_rows for batch in asyncio.run(gathered(stream))) == 10
 
 
 def test_nothing_is_leaked():
