@@ -472,6 +472,14 @@ def test_last_run():
 # --- shapes of plans
 
 
+def test_no_operator_gives_no_empty_batch():
+    table = pa.table({"a": pa.chunked_array([[1, 2], [], [3]], pa.int64())})
+    stream = Stream.from_table(table)
+    assert [batch.num_rows for batch in stream] == [2, 1]
+    assert stream.last_run.report == {"functions": []}
+    assert stream.collect().equals(table)
+
+
 def test_a_deep_plan():
     stream = Stream.from_table(TABLE)
     for _ in range(15):

@@ -620,7 +620,7 @@ class Stream:
             self._dump(chain)
             if not chain.ops:  # batches stay as the source cut them
                 self._last = LastRun({"functions": []})
-                yield from feed.reader
+                yield from (batch for batch in feed.reader if batch.num_rows)
                 return
             changed = self._changed(chain)
             run = _run(chain, feed.reader, changed)
