@@ -20,7 +20,9 @@ from sabot._errors import (
 )
 from sabot._report import Reason, Report, explain
 from sabot._results import WriteResult
-from sabot._stream import LastRun, Stream
+from sabot._run import LastRun
+from sabot._stream import Stream
+from sabot._udf import udf
 
 __all__ = [
     "CastError",
@@ -46,4 +48,5 @@ __all__ = [
     "__version__",
     "config",
     "explain",
+    "udf",
 ]

@@ -12,56 +12,57 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
-from sabot._batches import BatchIterator
 from sabot._conform import Conformer
 from sabot._errors import DataError
+from sabot._piece import Piece, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from sabot._pump import LoopOpener, Run
+    from sabot._run import RunContext
     from sabot._stream import Stream
 
-    Transform = Callable[[Sequence[Iterator[pa.RecordBatch]]], Iterator[pa.RecordBatch]]
+    Transform = Callable[[Sequence[Iterator[Piece]], RunContext], Iterator[Piece]]
 
 
 class Derived(NamedTuple):
-    """Batches made from those of other streams.
-
-    parents: as explain() shows them; `runs` begins a run of each.
-    """
+    """A source that makes its batches from those of other streams; `parents`: which, as explain() shows them."""
 
     text: str
     schema: pa.Schema | None
     bounded: bool | None
     parents: tuple[Stream, ...]
-    runs: tuple[Run, ...]
     transform: Transform
 
-    def open(self, opener: LoopOpener | None) -> BatchIterator:
-        """Begins a run of every parent, with sources opened by `opener`."""
-        conform = Conformer(self.text, self.schema, declared=False)
-        return BatchIterator(self._pieces(conform, opener), conform)
+    @property
+    def origin(self) -> str:
+        """The source whose rows it has, as explain() shows it; of several, what joins them."""
+        return self.parents[0].origin if len(self.parents) == 1 else self.text
 
-    def _pieces(self, conform: Conformer, opener: LoopOpener | None) -> Generator[pa.RecordBatch]:
-        with ExitStack() as open_runs:
-            inputs = [open_runs.enter_context(closing(run(opener))) for run in self.runs]
-            for batch in self.transform(inputs):
-                if batch.num_rows:
-                    yield conform(batch)
+    def open(self, context: RunContext) -> Generator[Piece]:
+        """Begins a run of every parent, in the same run as this."""
+        conform = Conformer(self.text, self.schema, declared=False)
+        with ExitStack() as opened:
+            inputs = [opened.enter_context(closing(one.pieces(context))) for one in self.parents]
+            made = self.transform(inputs, context)
+            if (close := getattr(made, "close", None)) is not None:
+                opened.callback(close)  # before its inputs
+            for piece in made:
+                if piece.batch.num_rows:
+                    yield piece._replace(batch=conform(piece.batch))
 
 
 def limit(rows: int) -> Transform:
     """The first rows; what comes after is not asked for."""
 
-    def transform(inputs: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+    def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
         left = rows
         while left > 0:
-            batch = next(inputs[0], None)
-            if batch is None:
+            piece = next(inputs[0], None)
+            if piece is None:
                 return
-            yield batch.slice(0, left)
-            left -= batch.num_rows
+            yield piece if piece.batch.num_rows <= left else piece.slice(0, left)
+            left -= piece.batch.num_rows
 
     return transform
 
@@ -69,11 +70,11 @@ def limit(rows: int) -> Transform:
 def skip(rows: int) -> Transform:
     """All but the first rows."""
 
-    def transform(inputs: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+    def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
         left = rows
-        for batch in inputs[0]:
-            yield batch.slice(min(left, batch.num_rows))
-            left = max(0, left - batch.num_rows)
+        for piece in inputs[0]:
+            yield piece.slice(min(left, piece.batch.num_rows)) if left else piece
+            left = max(0, left - piece.batch.num_rows)
 
     return transform
 
@@ -81,38 +82,39 @@ def skip(rows: int) -> Transform:
 def rebatch(rows: int) -> Transform:
     """Batches of exactly this many rows; the last has what is left."""
 
-    def transform(inputs: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        held: list[pa.RecordBatch] = []
+    def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
+        held: list[Piece] = []
         count = 0
-        for batch in inputs[0]:
-            while count + batch.num_rows >= rows:
-                part = batch.slice(0, rows - count)
-                batch = batch.slice(part.num_rows)
-                yield _joined([*held, part])
+        for piece in inputs[0]:
+            while count + piece.batch.num_rows >= rows:
+                part = piece.slice(0, rows - count)
+                piece = piece.slice(part.batch.num_rows)
+                yield joined([*held, part])
                 held, count = [], 0
-            if batch.num_rows:
-                held.append(batch)
-                count += batch.num_rows
+            if piece.batch.num_rows:
+                held.append(piece)
+                count += piece.batch.num_rows
         if held:
-            yield _joined(held)
+            yield joined(held)
 
     return transform
 
 
 def rename(names: Sequence[str]) -> Transform:
     """The same columns under other names."""
+    wanted = list(names)
 
-    def transform(inputs: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        for batch in inputs[0]:
-            yield batch.rename_columns(list(names))
+    def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
+        for piece in inputs[0]:
+            yield piece._replace(batch=piece.batch.rename_columns(wanted))
 
     return transform
 
 
-def union(inputs: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+def union(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
     """One input after the other."""
-    for batches in inputs:
-        yield from batches
+    for pieces in inputs:
+        yield from pieces
 
 
 def flat_map(
@@ -120,10 +122,11 @@ def flat_map(
 ) -> Transform:
     """All batches that a function gives for each batch."""
 
-    def transform(inputs: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        for number, batch in enumerate(inputs[0]):
+    def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
+        for number, piece in enumerate(inputs[0]):
             try:
-                yield from _made(fn(batch), name, schema)
+                for batch in _made(fn(piece.batch), name, schema):
+                    yield Piece(batch)
             except Exception as error:
                 error.add_note(f"in FLAT_MAP {name}(batch): batch {number}")
                 raise
@@ -151,10 +154,3 @@ def _made(made: object, name: str, schema: pa.Schema | None) -> Iterator[pa.Reco
         close = getattr(pieces, "close", None)
         if close is not None:
             close()
-
-
-def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    if len(batches) == 1:
-        return batches[0]
-    arrow: Any = pa  # its stubs lack the function
-    return arrow.concat_batches(batches)

@@ -2,140 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from itertools import chain as chained
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from sabot import _config, _core
+from sabot._chain import Step, begin, run_chain
 from sabot._checks import check_names, check_rows, check_same, check_schema, known
-from sabot._engine import session
-from sabot._errors import (
-    PlanError,
-    SabotError,
-    StateError,
-    UnboundedError,
-    suggest,
-)
+from sabot._derive import Derived
+from sabot._errors import PlanError, UnboundedError
 from sabot._function import Scalar, bind
-from sabot._guards import tracing_active
-from sabot._lane import import_batch
+from sabot._reading import Reading
+from sabot._run import LastRun, RunContext
+from sabot._writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
-    from sabot._batches import BatchIterator, Source
-    from sabot._derive import Derived, Transform
-    from sabot._lane import BatchBinding, Binding
-    from sabot._pump import LoopOpener, Pumped
-    from sabot._records import Records
-    from sabot._results import WriteResult
-
-_TIERS = {"auto": 0, "interpreter": 1, "native": 2}
-_DUMPS = ("plan", "ir", "llvm", "asm")
+    from sabot._batches import Source
+    from sabot._chain import Chain, Operator, TableSource
+    from sabot._derive import Transform
+    from sabot._piece import Piece
+    from sabot._pump import LoopOpener
 
 
-class LastRun(NamedTuple):
-    """What the latest run of a stream did: `report` has rows, rows that left and the tier, function by function."""
-
-    report: dict[str, Any]
-
-
-class _Step(NamedTuple):
-    """One scalar function of the plan, with the place errors name."""
-
-    scalar: Scalar
-    binding: Binding
-
-
-class _Chain(NamedTuple):
-    """Operators bound to a source's schema. Each operator gives a new one."""
-
-    plan: _core.Plan
-    steps: tuple[_Step, ...] = ()
-    batches: Mapping[int, BatchBinding] = {}
-    ops: int = 0
-
-    @property
-    def schema(self) -> pa.Schema | None:
-        capsule = self.plan.schema()
-        if capsule is None:
-            return None
-        return pa.Schema._import_from_c_capsule(capsule)  # pyright: ignore[reportPrivateUsage]
-
-    def then(
-        self, plan: _core.Plan, steps: tuple[_Step, ...] = (), batch: BatchBinding | None = None
-    ) -> _Chain:
-        batches = self.batches if batch is None else {**self.batches, self.ops: batch}
-        return _Chain(plan, self.steps + steps, batches, self.ops + 1)
-
-
-class _Table(NamedTuple):
-    """A table as a source: the engine reads it without Python."""
-
-    table: pa.Table
-    batch_size: int | None
-
-    bounded = True
-
-    @property
-    def text(self) -> str:
-        return f"TABLE {self.table.num_rows} rows"
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self.table.schema
-
-
-class _Feed:
-    """One pass over a source as the engine reads it: a reader, what failed in the source, and how to close it."""
-
-    def __init__(self, source: _Table | Source | Derived, opener: LoopOpener | None) -> None:
-        self.failure: BaseException | None = None
-        self.reader: pa.RecordBatchReader | None = None
-        self._batches: BatchIterator | Pumped | None = None
-        if isinstance(source, _Table):
-            self.reader = source.table.to_reader(max_chunksize=source.batch_size)
-            return
-        self._batches = _open(source, opener)
-        first: list[pa.RecordBatch] = []
-        schema = source.schema
-        if schema is None:
-            first = [batch for batch in [next(self._batches, None)] if batch is not None]
-            schema = first[0].schema if first else None
-        if schema is not None:
-            self.reader = pa.RecordBatchReader.from_batches(
-                schema, chained(first, self._read(self._batches))
-            )
-
-    def _read(self, batches: BatchIterator | Pumped) -> Generator[pa.RecordBatch]:
-        # The reader would keep only the text of an exception.
-        try:
-            yield from batches
-        except BaseException as error:
-            self.failure = error
-            raise
-
-    def close(self) -> None:
-        try:
-            if self._batches is not None:
-                self._batches.close()
-        finally:
-            self.reader = None  # it holds this object, unseen by the collector
-
-
-def _open(source: Source | Derived, opener: LoopOpener | None) -> BatchIterator | Pumped:
-    parents = getattr(source, "runs", None)
-    if parents is not None:
-        return cast("Derived", source).open(opener)
-    source = cast("Source", source)
-    return source.open() if opener is None else opener.open(source)
-
-
-class Stream:
+class Stream(Reading, Writing):
     """A lazy chain of operators over record batches. Building one runs nothing; `collect()` and iteration do.
 
     >>> import pyarrow as pa
@@ -149,176 +40,16 @@ class Stream:
 
     def __init__(
         self,
-        source: _Table | Source | Derived,
-        chain: _Chain | None = None,
-        pending: tuple[Callable[[_Chain], _Chain], ...] = (),
+        source: TableSource | Source | Derived,
+        chain: Chain | None = None,
+        pending: tuple[Operator, ...] = (),
     ) -> None:
         self._source = source
         self._pending = pending
         self._last: LastRun | None = None
         if chain is None and source.schema is not None:
-            chain = _Chain(_core.Plan(session(), source.text, source.schema))
+            chain = begin(source, source.schema)
         self._chain = chain
-
-    # --- sources
-
-    @staticmethod
-    def from_table(table: pa.Table, batch_size: int | None = None) -> Stream:
-        """A stream over a table, bounded, without a copy; it can be run again and again.
-
-        Parameters:
-            table: a `pyarrow.Table` or `RecordBatch`.
-            batch_size: most rows of a batch; None keeps the table's own chunks.
-
-        Raises:
-            PlanError: not a table, a batch size below 1, or a column type that the engine cannot carry.
-        """
-        given = cast("object", table)
-        if isinstance(given, pa.RecordBatch):
-            table = pa.Table.from_batches([given])
-        elif not isinstance(given, pa.Table):
-            raise PlanError(f"from_table takes a pyarrow.Table, not {type(given).__name__}")
-        size = cast("object", batch_size)
-        if size is not None and (
-            not isinstance(size, int) or isinstance(size, bool) or not 1 <= size < 2**63
-        ):
-            raise PlanError(f"batch_size={size!r}: it is a whole number from 1 to 2**63-1")
-        return Stream(_Table(table, batch_size))
-
-    @staticmethod
-    def from_batches(
-        source: object, schema: pa.Schema | None = None, bounded: bool | None = None
-    ) -> Stream:
-        """A stream over record batches.
-
-        Parameters:
-            source: a list, an iterable, an async iterable, or a function that makes one (then the stream can be run
-                again and again).
-            schema: of every batch; None takes that of the first.
-            bounded: whether it has an end; None: lists have, all else counts as unbounded.
-        """
-        from sabot import _sources
-
-        return Stream(_sources.from_batches(source, schema, bounded))
-
-    @staticmethod
-    def from_batches_bounded(source: object, schema: pa.Schema | None = None) -> Stream:
-        """A stream over batches that is said to have an end; see `from_batches`."""
-        from sabot import _sources
-
-        return Stream(_sources.from_batches_bounded(source, schema))
-
-    @staticmethod
-    def from_batches_unbounded(source: object, schema: pa.Schema | None = None) -> Stream:
-        """A stream over batches that is said to have no end; see `from_batches`."""
-        from sabot import _sources
-
-        return Stream(_sources.from_batches_unbounded(source, schema))
-
-    @staticmethod
-    def from_dicts(
-        rows: Iterable[Mapping[str, Any]], schema: pa.Schema | None = None, batch_size: int = 65536
-    ) -> Stream:
-        """A stream over rows given as dicts, one column a key.
-
-        Parameters:
-            rows: dicts with the same keys.
-            schema: of the columns; None takes the types of the first `batch_size` rows.
-            batch_size: rows of a batch.
-
-        Raises:
-            DataError: a row that does not fit, naming it.
-        """
-        from sabot import _sources
-
-        return Stream(_sources.from_dicts(rows, schema, batch_size))
-
-    from_pylist = from_dicts
-
-    @staticmethod
-    def from_arrow(obj: object) -> Stream:
-        """A stream over anything that offers `__arrow_c_stream__` or `__arrow_c_array__`, without a copy."""
-        from sabot import _sources
-
-        return Stream(_sources.from_arrow(obj))
-
-    @staticmethod
-    def from_pandas(df: object) -> Stream:
-        """A stream over a pandas DataFrame."""
-        from sabot import _sources
-
-        return Stream(_sources.from_pandas(df))
-
-    @staticmethod
-    def from_polars(df: object) -> Stream:
-        """A stream over a Polars DataFrame or LazyFrame."""
-        from sabot import _sources
-
-        return Stream(_sources.from_polars(df))
-
-    @staticmethod
-    def from_parquet(
-        path: object,
-        columns: list[str] | None = None,
-        filters: object = None,
-        batch_size: int | None = None,
-        schema: pa.Schema | None = None,
-    ) -> Stream:
-        """A stream over Parquet files, row group by row group; never more than one of them is in memory.
-
-        Parameters:
-            path: a path, glob, directory (its key=value folders are columns), file object, fsspec URL, or a list of these.
-            columns: names of the columns to read; None for all.
-            filters: keeps the rows for which it is true: a list of (column, operator, value), or a pyarrow expression.
-            batch_size: most rows of a batch.
-            schema: of the files' columns; None takes the first file's.
-
-        Raises:
-            PlanError: no such file, an unknown column.
-            SchemaError: files whose columns do not fit each other.
-        """
-        from sabot import _files
-
-        return Stream(_files.from_parquet(path, columns, filters, batch_size, schema))
-
-    @staticmethod
-    def from_csv(
-        path: object,
-        columns: list[str] | None = None,
-        batch_size: int | None = None,
-        schema: pa.Schema | None = None,
-    ) -> Stream:
-        """A stream over CSV files with a line of names, read block by block; the first block tells the types.
-
-        Parameters and errors are those of `from_parquet`; a value that is not of its column's type is a DataError.
-        """
-        from sabot import _files
-
-        return Stream(_files.from_csv(path, columns, batch_size, schema))
-
-    @staticmethod
-    def from_json(
-        path: object,
-        columns: list[str] | None = None,
-        batch_size: int | None = None,
-        schema: pa.Schema | None = None,
-    ) -> Stream:
-        """A stream over files of one JSON object a line; parameters and errors are those of `from_csv`."""
-        from sabot import _files
-
-        return Stream(_files.from_json(path, columns, batch_size, schema))
-
-    @staticmethod
-    def from_ipc(
-        path: object,
-        columns: list[str] | None = None,
-        batch_size: int | None = None,
-        schema: pa.Schema | None = None,
-    ) -> Stream:
-        """A stream over Arrow IPC (Feather) files; parameters and errors are those of `from_parquet`."""
-        from sabot import _files
-
-        return Stream(_files.from_ipc(path, columns, batch_size, schema))
 
     # --- operators in the engine
 
@@ -337,7 +68,7 @@ class Stream:
         if not columns:
             raise PlanError("with_columns needs name=function")
 
-        def add(chain: _Chain) -> _Chain:
+        def add(chain: Chain) -> Chain:
             schema = chain.schema
             scalars: list[Scalar] = []
             for fn in columns.values():
@@ -346,7 +77,7 @@ class Stream:
                 scalars.append(bound)
             plan = chain.plan.with_columns(list(columns), [scalar.core for scalar in scalars])
             steps = tuple(
-                _Step(scalar, scalar.binding(f"WITH {name} = "))
+                Step(scalar, scalar.binding(f"WITH {name} = "))
                 for name, scalar in zip(columns, scalars, strict=True)
             )
             return chain.then(plan, steps=steps)
@@ -361,10 +92,10 @@ class Stream:
                 function that gives a Boolean array of the batch's length.
         """
 
-        def add(chain: _Chain) -> _Chain:
+        def add(chain: Chain) -> Chain:
             bound = bind(fn, chain.schema, "filter")
             if isinstance(bound, Scalar):
-                step = _Step(bound, bound.binding("FILTER ", truth=True))
+                step = Step(bound, bound.binding("FILTER ", truth=True))
                 return chain.then(chain.plan.filter(bound.core), steps=(step,))
             return chain.then(chain.plan.batch(bound.place.name, None, True), batch=bound)
 
@@ -381,7 +112,7 @@ class Stream:
         """
         check_schema(schema)
 
-        def add(chain: _Chain) -> _Chain:
+        def add(chain: Chain) -> Chain:
             bound = bind(fn, chain.schema, "map", schema)
             assert not isinstance(bound, Scalar)
             return chain.then(chain.plan.batch(bound.place.name, schema, False), batch=bound)
@@ -397,7 +128,7 @@ class Stream:
 
         check_names("select", columns, None)
 
-        def add(chain: _Chain) -> _Chain:
+        def add(chain: Chain) -> Chain:
             check_names("select", columns, chain.schema)
             return chain.then(chain.plan.select(list(columns)))
 
@@ -412,7 +143,7 @@ class Stream:
 
         check_names("drop", columns, None)
 
-        def add(chain: _Chain) -> _Chain:
+        def add(chain: Chain) -> Chain:
             schema = known(chain.schema, "drop")
             check_names("drop", columns, schema)
             kept = [name for name in schema.names if name not in columns]
@@ -420,7 +151,7 @@ class Stream:
 
         return self._then(add)
 
-    def _then(self, add: Callable[[_Chain], _Chain]) -> Stream:
+    def _then(self, add: Callable[[Chain], Chain]) -> Stream:
         if self._chain is None:
             return Stream(self._source, None, (*self._pending, add))
         return Stream(self._source, add(self._chain))
@@ -518,9 +249,8 @@ class Stream:
         schema = known(self.schema, "union")
         for stream in streams:
             check_same(schema, known(stream.schema, "union"))
-        runs = tuple(parent._batches for parent in parents)
         bounded = parents[-1]._source.bounded
-        return Stream(_derive.Derived("UNION", schema, bounded, parents, runs, _derive.union))
+        return Stream(Derived("UNION", schema, bounded, parents, _derive.union))
 
     def _derived(
         self,
@@ -529,11 +259,10 @@ class Stream:
         schema: pa.Schema | None,
         bounded: bool | None = None,
     ) -> Stream:
-        from sabot import _derive
 
         if bounded is None:
             bounded = self._source.bounded
-        return Stream(_derive.Derived(text, schema, bounded, (self,), (self._batches,), transform))
+        return Stream(Derived(text, schema, bounded, (self,), transform))
 
     # --- looking
 
@@ -593,7 +322,7 @@ class Stream:
 
     def __iter__(self) -> Generator[pa.RecordBatch]:
         """Runs the stream and gives its batches in order."""
-        return self._batches(None)
+        return self._run(None)
 
     def __aiter__(self) -> AsyncGenerator[pa.RecordBatch]:
         """Runs the stream on a thread of its own and gives its batches to the running event loop, at most two ahead.
@@ -602,41 +331,26 @@ class Stream:
         """
         from sabot._pump import run_async
 
-        return run_async(self._batches)
+        return run_async(self._run)
 
-    def _batches(self, opener: LoopOpener | None) -> Generator[pa.RecordBatch]:
-        feed = _Feed(self._source, opener)
-        run: _core.Run | None = None
-        changed: dict[int, str] = {}
-        chain = self._chain
+    def _run(self, opener: LoopOpener | None) -> Generator[pa.RecordBatch]:
+        context = RunContext(opener)
         try:
-            if feed.reader is None:
-                self._last = LastRun({"functions": []})
-                return
-            if chain is None:
-                chain = _Chain(_core.Plan(session(), self._source.text, feed.reader.schema))
-                for add in self._pending:
-                    chain = add(chain)
-            self._dump(chain)
-            if not chain.ops:  # batches stay as the source cut them
-                self._last = LastRun({"functions": []})
-                yield from (batch for batch in feed.reader if batch.num_rows)
-                return
-            changed = self._changed(chain)
-            run = _run(chain, feed.reader, changed)
-            while (pair := run.next()) is not None:
-                yield import_batch(pair)
-        except Exception:
-            if feed.failure is None:
-                raise
+            with closing(self.pieces(context)) as pieces:
+                for piece in pieces:
+                    yield piece.batch
         finally:
-            try:
-                if run is not None:
-                    self._finish(run, changed)
-            finally:
-                feed.close()
-        if feed.failure is not None:
-            raise feed.failure  # outside of the handler: its own cause and context stay
+            self._last = LastRun(context)
+
+    @property
+    def origin(self) -> str:
+        """The source whose rows it has, as explain() shows it; of several, what joins them."""
+        source = self._source
+        return source.origin if isinstance(source, Derived) else source.text
+
+    def pieces(self, context: RunContext) -> Generator[Piece]:
+        """The stream as a stage of a run, which may be that of another stream."""
+        return run_chain(context, self._source, self._chain, self._pending)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result for anything that reads Arrow streams; the stream runs as it is read."""
@@ -644,157 +358,5 @@ class Stream:
         reader: Any = pa.RecordBatchReader.from_batches(schema, iter(self))
         return reader.__arrow_c_stream__(requested_schema)
 
-    def collect(self) -> pa.Table:
-        """Runs the stream and gives everything as one table.
-
-        Raises:
-            Whatever a function raises at the first failing row, with a note that names the row.
-            CastError, IntegerOverflowError: a function's result does not fit its column.
-            UnboundedError: the source was said to have no end.
-        """
-        self._need_end("collect")
-        schema = self.schema
-        batches = list(self)
-        if schema is None:
-            schema = batches[0].schema if batches else pa.schema([])
-        return pa.Table.from_batches(batches, schema=schema)
-
-    to_table = collect
-
-    def count(self) -> int:
-        """Runs the stream and gives the number of rows."""
-        self._need_end("count")
-        return sum(batch.num_rows for batch in self)
-
-    def foreach(self, fn: Callable[[pa.RecordBatch], object]) -> None:
-        """Runs the stream and calls a function with each batch."""
-        from sabot import _outputs
-
-        _outputs.foreach(iter(self), fn)
-
-    def records(self) -> Records:
-        """The rows as dicts, for `for` and for `async for`."""
-        from sabot._records import Records
-
-        return Records(self)
-
-    iter_rows = records
-
-    def to_pandas(self) -> Any:
-        """Runs the stream and gives a pandas DataFrame."""
-        from sabot import _outputs
-
-        return _outputs.to_pandas(self.collect())
-
-    def to_polars(self) -> Any:
-        """Runs the stream and gives a Polars DataFrame."""
-        from sabot import _outputs
-
-        return _outputs.to_polars(self.collect())
-
-    def to_numpy(self) -> dict[str, Any]:
-        """Runs the stream and gives each column as a NumPy array."""
-        from sabot import _outputs
-
-        return _outputs.to_numpy(self.collect())
-
-    def to_parquet(self, path: Any, **options: Any) -> WriteResult:
-        """Runs the stream into a Parquet file, or a folder of them, which appear whole or not at all.
-
-        Parameters:
-            path: a file, a folder, an fsspec URL or a file object.
-            options: mode="overwrite" | "append" | "error", compression, row_group_size, partition_by, roll_rows, roll_bytes,
-                roll_seconds; a stream without end needs one of the last three.
-
-        Raises:
-            PlanError: options that do not go together; OSError: the file system's. What was there before stays then.
-        """
-        from sabot import _sinks
-
-        return _sinks.write_parquet(iter(self), self.schema, path, **self._ending(), **options)
-
-    def to_csv(self, path: Any, **options: Any) -> WriteResult:
-        """Runs the stream into a CSV file; options: mode, compression, separator, include_header and those of `to_parquet`."""
-        from sabot import _sinks
-
-        return _sinks.write_csv(iter(self), self.schema, path, **self._ending(), **options)
-
-    def to_json(self, path: Any, **options: Any) -> WriteResult:
-        """Runs the stream into a file of one JSON object a line; options: mode, compression and those of `to_parquet`."""
-        from sabot import _sinks
-
-        return _sinks.write_json(iter(self), self.schema, path, **self._ending(), **options)
-
-    def to_ipc(self, path: Any, **options: Any) -> WriteResult:
-        """Runs the stream into an Arrow IPC file; options: mode, compression and those of `to_parquet`."""
-        from sabot import _sinks
-
-        return _sinks.write_ipc(iter(self), self.schema, path, **self._ending(), **options)
-
-    def _ending(self) -> dict[str, bool]:
-        return {"bounded": self._source.bounded is not False}
-
-    def _need_end(self, what: str) -> None:
-        if self._source.bounded is False:
-            raise UnboundedError(
-                f"{what} needs the end of the stream, and its source {self._source.text} was said to have none; "
-                "limit(n) gives one"
-            )
-
-    @staticmethod
-    def _changed(chain: _Chain) -> dict[int, str]:
-        """Functions that this run interprets, and why."""
-        traced = tracing_active()
-        changed: dict[int, str] = {}
-        for index, step in enumerate(chain.steps):
-            guards = step.scalar.captured.guards
-            name = guards.changed() if guards is not None else None
-            if name is not None:
-                changed[index] = f"rebound: {name}"
-            elif traced:
-                changed[index] = "tracing"
-        return changed
-
-    def _finish(self, run: _core.Run, changed: dict[int, str]) -> None:
-        try:
-            report: dict[str, Any] = json.loads(run.report())
-        except StateError:
-            report = {"functions": []}
-        for index, function in enumerate(report["functions"]):
-            if index in changed:
-                function["interpreted"] = changed[index]
-        self._last = LastRun(report)
-        run.close()
-
-    def _dump(self, chain: _Chain) -> None:
-        text = os.environ.get("SABOT_DUMP", "")
-        wanted = [part for part in text.split(",") if part]
-        for part in wanted:
-            if part not in _DUMPS:
-                raise PlanError(f"SABOT_DUMP={text!r}: there is no {part!r}{suggest(part, _DUMPS)}")
-        if "plan" in wanted:
-            print(self.explain(), file=sys.stderr)
-        for step in chain.steps:
-            for part in wanted:
-                if part != "plan" and step.scalar.core.compiled:
-                    print(f"--- {part} of {step.scalar.captured.name}", file=sys.stderr)
-                    try:
-                        print(step.scalar.core.text(part), file=sys.stderr)
-                    except SabotError as error:  # without a code generator
-                        print(error, file=sys.stderr)
-
     def __repr__(self) -> str:
         return f"<sabot.Stream\n{self.explain()}\n>"
-
-
-def _run(chain: _Chain, reader: pa.RecordBatchReader, changed: dict[int, str]) -> _core.Run:
-    return _core.Run(
-        chain.plan,
-        reader,
-        tuple(step.binding for step in chain.steps),
-        dict(chain.batches),
-        int(_config.get("threads")),
-        int(_config.get("morsel_rows")),
-        _TIERS[str(_config.get("tier"))],
-        [index in changed for index in range(len(chain.steps))],
-    )

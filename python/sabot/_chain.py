@@ -1,0 +1,257 @@
+"""A chain of the engine's operators over one source, and one run of it.
+
+`Chain` binds operators to a schema. `run_chain` is a stage of a run: it opens the source, gives it to the engine and takes out what
+comes, batch by batch. What a source raises is kept beside the engine, which would keep only its text, and raised as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from itertools import chain as chained
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from sabot import _config, _core
+from sabot._derive import Derived
+from sabot._engine import session
+from sabot._errors import PlanError, SabotError, StateError, suggest
+from sabot._guards import tracing_active
+from sabot._lane import import_batch
+from sabot._piece import Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+
+    from sabot._batches import BatchIterator, Source
+    from sabot._function import Scalar
+    from sabot._lane import BatchBinding, Binding
+    from sabot._pump import Pumped
+    from sabot._run import RunContext
+
+    Operator = Callable[["Chain"], "Chain"]
+
+_TIERS = {"auto": 0, "interpreter": 1, "native": 2}
+_DUMPS = ("plan", "ir", "llvm", "asm")
+
+
+class Step(NamedTuple):
+    """One scalar function of the plan, with the place errors name."""
+
+    scalar: Scalar
+    binding: Binding
+
+
+class Chain(NamedTuple):
+    """Operators bound to a source's schema. Each operator gives a new one."""
+
+    plan: _core.Plan
+    steps: tuple[Step, ...] = ()
+    batches: Mapping[int, BatchBinding] = {}
+    ops: int = 0
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """What comes out; None where only the first batch tells."""
+        capsule = self.plan.schema()
+        if capsule is None:
+            return None
+        return pa.Schema._import_from_c_capsule(capsule)  # pyright: ignore[reportPrivateUsage]
+
+    def then(
+        self, plan: _core.Plan, steps: tuple[Step, ...] = (), batch: BatchBinding | None = None
+    ) -> Chain:
+        """The chain with one more operator, which is the last of `plan`."""
+        batches = self.batches if batch is None else {**self.batches, self.ops: batch}
+        return Chain(plan, self.steps + steps, batches, self.ops + 1)
+
+
+class TableSource(NamedTuple):
+    """A table as a source: the engine reads it without Python."""
+
+    table: pa.Table
+    batch_size: int | None
+
+    bounded = True
+
+    @property
+    def text(self) -> str:
+        return f"TABLE {self.table.num_rows} rows"
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.table.schema
+
+
+class _Feed:
+    """One pass over a source as the engine reads it: a reader, what failed in the source, and how to close it."""
+
+    def __init__(self, source: TableSource | Source | Derived, context: RunContext) -> None:
+        self.failure: BaseException | None = None
+        self.reader: pa.RecordBatchReader | None = None
+        self._pieces: Generator[Piece] | _Numbered | None = None
+        if isinstance(source, TableSource):
+            self.reader = source.table.to_reader(max_chunksize=source.batch_size)
+            return
+        self._pieces = _open(source, context)
+        schema = source.schema
+        pieces: Iterator[Piece] = self._pieces
+        if schema is None:
+            first = next(pieces, None)
+            if first is None:
+                return
+            schema = first.batch.schema
+            pieces = chained([first], pieces)
+        self.reader = pa.RecordBatchReader.from_batches(schema, self._read(pieces))
+
+    def _read(self, pieces: Iterator[Piece]) -> Generator[pa.RecordBatch]:
+        # The reader would keep only the text of an exception.
+        try:
+            for piece in pieces:
+                yield piece.batch
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def close(self) -> None:
+        try:
+            if self._pieces is not None:
+                self._pieces.close()
+        finally:
+            self.reader = None  # it holds this object, unseen by the collector
+
+
+def _open(source: Source | Derived, context: RunContext) -> Generator[Piece] | _Numbered:
+    """Opens a source, now, and gives its pieces."""
+    if isinstance(source, Derived):
+        return source.open(context)
+    opened = source.open() if context.opener is None else context.opener.open(source)
+    return _Numbered(opened)
+
+
+class _Numbered:
+    """The batches of an opened source with their places in it."""
+
+    __slots__ = ("_batches", "_row")
+
+    def __init__(self, batches: BatchIterator | Pumped) -> None:
+        self._batches = batches
+        self._row = 0
+
+    def __iter__(self) -> _Numbered:
+        return self
+
+    def __next__(self) -> Piece:
+        batch = next(self._batches)
+        row = self._row
+        self._row = row + batch.num_rows
+        return Piece(batch, row)
+
+    def close(self) -> None:
+        self._batches.close()
+
+
+def begin(source: TableSource | Source | Derived, schema: pa.Schema) -> Chain:
+    """A chain without operators yet."""
+    return Chain(_core.Plan(session(), source.text, schema))
+
+
+def run_chain(
+    context: RunContext,
+    source: TableSource | Source | Derived,
+    chain: Chain | None,
+    pending: Sequence[Operator],
+) -> Generator[Piece]:
+    """One pass over a source through the operators of a chain.
+
+    Parameters:
+        chain: None where only the source's first batch tells its schema; the operators are `pending` then.
+    """
+    feed = _Feed(source, context)
+    run: _core.Run | None = None
+    changed: dict[int, str] = {}
+    try:
+        if feed.reader is None:
+            return
+        if chain is None:
+            chain = begin(source, feed.reader.schema)
+            for add in pending:
+                chain = add(chain)
+        _dump(chain)
+        if not chain.ops:  # batches stay as the source cut them
+            yield from (Piece(batch) for batch in feed.reader if batch.num_rows)
+            return
+        changed = _changed(chain)
+        run = _start(chain, feed.reader, changed)
+        while (pair := run.next()) is not None:
+            yield Piece(import_batch(pair))
+    except Exception:
+        if feed.failure is None:
+            raise
+    finally:
+        try:
+            if run is not None:
+                context.reports.append(_finish(run, changed))
+        finally:
+            feed.close()
+    if feed.failure is not None:
+        raise feed.failure  # outside of the handler: its own cause and context stay
+
+
+def _changed(chain: Chain) -> dict[int, str]:
+    """Functions that this run interprets, and why."""
+    traced = tracing_active()
+    changed: dict[int, str] = {}
+    for index, step in enumerate(chain.steps):
+        guards = step.scalar.captured.guards
+        name = guards.changed() if guards is not None else None
+        if name is not None:
+            changed[index] = f"rebound: {name}"
+        elif traced:
+            changed[index] = "tracing"
+    return changed
+
+
+def _start(chain: Chain, reader: pa.RecordBatchReader, changed: dict[int, str]) -> _core.Run:
+    return _core.Run(
+        chain.plan,
+        reader,
+        tuple(step.binding for step in chain.steps),
+        dict(chain.batches),
+        int(_config.get("threads")),
+        int(_config.get("morsel_rows")),
+        _TIERS[str(_config.get("tier"))],
+        [index in changed for index in range(len(chain.steps))],
+    )
+
+
+def _finish(run: _core.Run, changed: dict[int, str]) -> dict[str, Any]:
+    try:
+        report: dict[str, Any] = json.loads(run.report())
+    except StateError:
+        report = {"functions": []}
+    for index, function in enumerate(report["functions"]):
+        if index in changed:
+            function["interpreted"] = changed[index]
+    run.close()
+    return report
+
+
+def _dump(chain: Chain) -> None:
+    text = os.environ.get("SABOT_DUMP", "")
+    wanted = [part for part in text.split(",") if part]
+    for part in wanted:
+        if part not in _DUMPS:
+            raise PlanError(f"SABOT_DUMP={text!r}: there is no {part!r}{suggest(part, _DUMPS)}")
+    if "plan" in wanted:
+        print(chain.plan.explain(), file=sys.stderr)
+    for step in chain.steps:
+        for part in wanted:
+            if part != "plan" and step.scalar.core.compiled:
+                print(f"--- {part} of {step.scalar.captured.name}", file=sys.stderr)
+                try:
+                    print(step.scalar.core.text(part), file=sys.stderr)
+                except SabotError as error:  # without a code generator
+                    print(error, file=sys.stderr)
