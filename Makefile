@@ -55,7 +55,7 @@ tidy:         ## house rules, formatter, linters
 	$(SETUP) tidy
 	@$(PY) tools/run_tests.py --only style
 
-cover:        ## line coverage of C and Python
+cover:        ## what the tests run: branches of C, lines of Python; too few is a failure
 	$(SETUP) cover
 	@$(PY) tools/cover.py
 
