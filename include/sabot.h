@@ -158,6 +158,10 @@ SABOT_API sabot_status sabot_plan_filter(sabot_plan *plan, sabot_function *funct
                                          sabot_plan **out, sabot_error *err);
 SABOT_API sabot_status sabot_plan_select(sabot_plan *plan, int32_t count, const char *const *names,
                                          sabot_plan **out, sabot_error *err);
+/* A select that names its columns anew, and may take one more than once. SABOT_INVALID: two of one name. */
+SABOT_API sabot_status sabot_plan_project(sabot_plan *plan, int32_t count,
+                                          const char *const *columns, const char *const *names,
+                                          sabot_plan **out, sabot_error *err);
 /* A batch function run by the host on the lane (event CALL_BATCH). label is for reports. schema: its declared output, or NULL: the
  * node is deferred, whatever schema its first batch has. After a deferred node only batch operators can follow. is_filter: the function
  * gives a Boolean array, rows where it is true are kept, the schema stays (schema must be NULL). */

@@ -38,6 +38,7 @@ NAMES = [
     "UnknownColumnError",
     "WriteResult",
     "__version__",
+    "col",
     "config",
     "explain",
     "udf",

@@ -311,7 +311,7 @@ def test_explain():
         .rename(y="z")
     )
     assert given.explain() == (
-        "RENAME y to z  3 columns\n"
+        "RENAME y to z\n"
         "└─ FILTER <lambda>(y)  compiled, scalar  reads y\n"
         "   └─ REBATCH 100      3 columns\n"
         "      └─ UNION  3 columns\n"

@@ -100,17 +100,6 @@ def rebatch(rows: int) -> Transform:
     return transform
 
 
-def rename(names: Sequence[str]) -> Transform:
-    """The same columns under other names."""
-    wanted = list(names)
-
-    def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
-        for piece in inputs[0]:
-            yield piece._replace(batch=piece.batch.rename_columns(wanted))
-
-    return transform
-
-
 def union(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
     """One input after the other."""
     for pieces in inputs:
