@@ -10,12 +10,12 @@ Importing this module is cheap: parsing and encoding are imported by the first c
 from __future__ import annotations
 
 import weakref
-from functools import partial
+from functools import cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sabot._annotations import blob_annotation, resolve
-from sabot._guards import Guards, builtins_of, find_names, is_scalar, scalar_key
+from sabot._guards import Guards, builtins_of, find_dotted, find_names, is_scalar, scalar_key
 
 if TYPE_CHECKING:
     import ast
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from sabot._annotations import Annotation
+    from sabot._encode import Callee
     from sabot._guards import Found
     from sabot._source import Source
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _VARARGS, _VARKEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x4, 0x8, 0x20, 0x80, 0x200
 _BLOBS_MAX = 8  # of one code object, by captured values
+_CALLS_MAX = 8  # functions that are looked up inside each other
+_CALLEES_MAX = 64
+_TUPLE_MAX = 256  # values of a captured tuple
 
 
 class Refusal(NamedTuple):
@@ -113,7 +117,8 @@ _by_function: weakref.WeakValueDictionary[int, Captured] = weakref.WeakValueDict
 class _Code:
     """What one code object always gives: its node, the names it uses, why it is refused, and blobs by captured values."""
 
-    __slots__ = ("blobs", "code", "locals", "names", "node", "owner", "refusals", "source")
+    __slots__ = ("blobs", "called", "code", "dotted", "locals", "names", "node", "owner")
+    __slots__ += ("refusals", "source")
 
     def __init__(self, code: CodeType) -> None:
         key = id(code)
@@ -123,6 +128,8 @@ class _Code:
         self.owner: str | None = None
         self.source: Source | None = None
         self.names: tuple[str, ...] = ()
+        self.dotted: tuple[str, ...] = ()
+        self.called: frozenset[str] = frozenset()
         self.refusals: tuple[Refusal, ...] = ()
         self.blobs: dict[Hashable, bytes] = {}
 
@@ -147,11 +154,78 @@ def _capture_function(fn: FunctionType) -> Captured:
     captured.params = _params(fn)
     captured.node, captured.owner, captured.source = entry.node, entry.owner, entry.source
     captured.annotations = _annotations(fn)
-    found = find_names(fn, entry.names)
-    captured.guards = Guards(fn, found)
+    seen = _see(fn, entry)
+    captured.guards = seen.guards
     captured.refusals = entry.refusals or _odd_globals(fn)
-    captured.blob = None if captured.refusals else _blob(captured, entry, found)
+    captured.blob = None if captured.refusals else _blob(captured, entry, seen)
     return captured
+
+
+class _Seen(NamedTuple):
+    """What a function found outside itself, with the functions that it may call, by id."""
+
+    found: dict[str, Found]
+    guards: Guards
+    callees: dict[int, Callee]
+    key: Hashable
+
+
+def _see(fn: FunctionType, entry: _Code, outer: tuple[int, ...] = ()) -> _Seen:
+    """Looks up the names of a function, and those of the functions among them that are user code."""
+    names = find_names(fn, entry.names)
+    dotted, attributes = find_dotted(names, entry.dotted)
+    found = {**names, **dotted}
+    callees: dict[int, Callee] = {}
+    keys: list[Hashable] = []
+    others: list[Guards] = []
+    for name, value in found.items():
+        target = value.value
+        key: Hashable = (value.origin, _value_key(target))
+        if type(target) is FunctionType and name in entry.called and _is_users(target, fn):
+            new = id(target) not in callees and id(target) not in (*outer, id(fn))
+            if new and len(outer) < _CALLS_MAX and len(callees) < _CALLEES_MAX:
+                other = _callee(target, (*outer, id(fn)))
+                callees.update(other.callees)
+                others.append(other.guards)
+                key = (value.origin, other.key)
+        keys.append(key)
+    guards = Guards(fn, names, attributes, tuple(others))
+    return _Seen(found, guards, callees, tuple(keys))
+
+
+def _is_users(target: FunctionType, fn: FunctionType) -> bool:
+    """Whether a function belongs to the code that calls it: libraries are not read, nor compiled."""
+    mine, its = (str(one.__module__).partition(".")[0] for one in (fn, target))
+    return mine == its or not target.__code__.co_filename.startswith(_libraries())
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    import sysconfig
+
+    paths = sysconfig.get_paths()
+    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return tuple(folder.rstrip("/") + "/" for folder in folders)
+
+
+def _callee(fn: FunctionType, outer: tuple[int, ...]) -> _Seen:
+    """A function that another one names: `callees` has itself too."""
+    code = fn.__code__
+    entry = _by_code.get(id(code))
+    if entry is None or entry.code() is not code:
+        entry = _read_code(code, fn.__globals__)
+    refusals = entry.refusals or _odd_globals(fn)
+    accepted = [one for one in refusals if (one.code, one.detail) != ("signature", "*args")]
+    refusal = (accepted[0].code, accepted[0].detail) if accepted else None
+    seen = _see(fn, entry, outer) if refusal is None else _Seen({}, Guards(fn, {}), {}, ())
+    mangle = partial(_mangle, entry.owner)
+    from sabot._encode import Callee
+
+    own = Callee(fn, entry.node, entry.locals, seen.found, mangle, refusal)
+    defaults = tuple(_value_key(value) for value in (fn.__defaults__ or ()))
+    kwdefaults = tuple((name, _value_key(value)) for name, value in (fn.__kwdefaults__ or {}).items())
+    key = ("function", id(code), defaults, kwdefaults, seen.key)
+    return _Seen(seen.found, seen.guards, {**seen.callees, id(fn): own}, key)
 
 
 def _capture_other(fn: object) -> Captured:
@@ -183,7 +257,7 @@ def _capture_other(fn: object) -> Captured:
 
 def _read_code(code: CodeType, module_globals: dict[str, object]) -> _Code:
     """Finds the node of a code object. What was found is kept; a missing source is looked for again the next time."""
-    from sabot._scope import own_names
+    from sabot._scope import dotted_names, inner_names, own_names
     from sabot._source import TooDeepError, sources_of
 
     entry = _Code(code)
@@ -199,9 +273,12 @@ def _read_code(code: CodeType, module_globals: dict[str, object]) -> _Code:
                 failure = ("source_mismatch", "")
             continue
         entry.node, entry.owner, entry.source = match.node, match.owner, source
-        bound, entry.names = own_names(match.node, partial(_mangle, match.owner))
+        mangle = partial(_mangle, match.owner)
+        bound, used = own_names(match.node, mangle)
         entry.locals = tuple(dict.fromkeys((*_given(code), *bound)))
-        entry.names = tuple(name for name in entry.names if name not in entry.locals)
+        used = dict.fromkeys((*used, *inner_names(match.node, mangle)))
+        entry.names = tuple(name for name in used if name not in entry.locals)
+        entry.dotted, entry.called = dotted_names(match.node)
         entry.refusals = _signature(code, match.node)
         _by_code[id(code)] = entry
         return entry
@@ -291,8 +368,8 @@ def _mangle(owner: str | None, name: str) -> str:
     return f"_{owner}{name}" if owner else name
 
 
-def _blob(captured: Captured, entry: _Code, found: Mapping[str, Found]) -> bytes:
-    from sabot._blob import Header, encode
+def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:
+    from sabot._encode import Header, encode
 
     assert captured.params is not None
     assert captured.node is not None
@@ -303,25 +380,24 @@ def _blob(captured: Captured, entry: _Code, found: Mapping[str, Found]) -> bytes
         tuple(
             _value_key(param.default) if param.has_default else None for param in captured.params
         ),
-        tuple((value.origin, _value_key(value.value)) for value in found.values()),
+        seen.key,
     )
     blob = entry.blobs.get(key)
     if blob is not None:
         return blob
-    slots = {name: slot for slot, name in enumerate(entry.locals)}
     places = _default_places(captured.node)
     header = Header(
         captured.name,
         captured.file,
         captured.first_line,
         annotation,
-        slots,
+        entry.locals,
         [
             (param.default, places[place]) if param.has_default else None
             for place, param in enumerate(captured.params)
         ],
     )
-    blob = encode(header, captured.node, found, captured.mangle)
+    blob = encode(header, captured.node, seen.found, captured.mangle, seen.callees)
     while len(entry.blobs) >= _BLOBS_MAX:
         del entry.blobs[next(iter(entry.blobs))]
     entry.blobs[key] = blob
@@ -332,7 +408,10 @@ def _value_key(value: object) -> Hashable:
     """Tells values apart as far as a blob does: scalars by value, all else by what the encoder asks about it."""
     if is_scalar(value):
         return scalar_key(value)
-    return id(type(value)), id(value) if type(value) in (BuiltinFunctionType, type) else 0
+    if type(value) is tuple and len(cast("tuple[object, ...]", value)) <= _TUPLE_MAX:
+        return "tuple", tuple(_value_key(item) for item in cast("tuple[object, ...]", value))
+    known = type(value) in (BuiltinFunctionType, type, FunctionType)
+    return id(type(value)), id(value) if known else 0
 
 
 def _default_places(node: FunctionNode) -> list[ast.expr | ast.arg]:

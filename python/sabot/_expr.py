@@ -83,7 +83,7 @@ def _captured(name: str) -> Any:
     """`lambda value: value` with the column's name as that of its parameter, which need not be an identifier."""
     import ast
 
-    from sabot._blob import Header, encode
+    from sabot._encode import Header, encode
     from sabot._capture import Captured, Param
 
     tree: Any = ast.parse("lambda value: value", mode="eval").body
@@ -94,7 +94,7 @@ def _captured(name: str) -> Any:
     captured.params = (Param(name, "positional", has_default=False, default=None),)
     captured.refusals, captured.annotations = (), {}
     captured.guards = captured.node = captured.owner = captured.source = None
-    header = Header("col", "", 1, 0, {name: 0}, [None])
+    header = Header("col", "", 1, 0, [name], [None])
     captured.blob = encode(header, tree, {}, str)
     return captured
 

@@ -194,6 +194,6 @@ def _refused_blob(
         parts.append(struct.pack("<B", param.has_default))
         if param.has_default:
             parts.append(unsupported())
-    parts.append(struct.pack("<I", 1))
+    parts.append(struct.pack("<II", 0, 1))
     parts.append(unsupported())
     return b"".join(parts)

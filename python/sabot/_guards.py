@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -75,13 +76,47 @@ def builtins_of(fn: FunctionType) -> dict[str, object]:
     return cast("dict[str, object]", space) if isinstance(space, dict) else {}
 
 
+class Attribute(NamedTuple):
+    """An attribute of a module that was read at capture."""
+
+    module: ModuleType
+    name: str
+    value: object
+
+
+def find_dotted(
+    found: Mapping[str, Found], dotted: tuple[str, ...]
+) -> tuple[dict[str, Found], tuple[Attribute, ...]]:
+    """What names like `math.pi` stand for: attributes of plain modules, read from their dictionaries."""
+    values: dict[str, Found] = {}
+    read: list[Attribute] = []
+    for text in dotted:
+        root, *names = text.split(".")
+        value = found[root].value if root in found else None
+        steps: list[Attribute] = []
+        for name in names:
+            if type(value) is not ModuleType:
+                break
+            inside = look_up(vars(value), name, _MISSING)
+            if inside is _MISSING:
+                break
+            steps.append(Attribute(value, name, inside))
+            value = inside
+        if len(steps) == len(names):
+            values[text] = Found("attribute", value)
+            read += steps
+    return values, tuple(read)
+
+
 class Guards:
     """The names that one function object reads outside itself, with the objects found at capture.
 
     `names` maps each name to what was found. `changed()` returns the name that leads elsewhere now, or None.
+    attributes: of modules, likewise. others: those of the functions that it calls.
     """
 
     __slots__ = (
+        "_attributes",
         "_builtins",
         "_cells",
         "_code",
@@ -91,11 +126,20 @@ class Guards:
         "_from_globals",
         "_gone",
         "_kwdefaults",
+        "_others",
         "names",
     )
 
-    def __init__(self, fn: FunctionType, names: Mapping[str, Found]) -> None:
+    def __init__(
+        self,
+        fn: FunctionType,
+        names: Mapping[str, Found],
+        attributes: tuple[Attribute, ...] = (),
+        others: tuple[Guards, ...] = (),
+    ) -> None:
         self.names = dict(names)
+        self._attributes = attributes
+        self._others = others
         self._fn = fn
         self._code = fn.__code__
         self._defaults = fn.__defaults__
@@ -148,6 +192,14 @@ class Guards:
                 return name
         for name in self._gone:
             if name in space or name in below:
+                return name
+        for module, name, value in self._attributes:
+            now = look_up(vars(module), name, _MISSING)
+            if now is not value and not _same(now, value):
+                return f"{module.__name__}.{name}"
+        for other in self._others:
+            name = other.changed()
+            if name is not None:
                 return name
         return None
 

@@ -7,6 +7,7 @@ the targets of comprehensions among the locals.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,6 +49,82 @@ def own_names(
         elif not isinstance(place, _SCOPES):
             stack.extend(reversed([*ast.iter_child_nodes(place)]))
     return tuple(name for name in bound if name not in outer), tuple(used)
+
+
+def inner_names(node: FunctionNode, mangle: Callable[[str], str]) -> tuple[str, ...]:
+    """Names that nested functions, lambdas and comprehensions of a function use and do not bind: locals of it, or of outside."""
+    free: dict[str, None] = {}
+    stack: list[tuple[ast.AST, frozenset[str]]] = [(place, frozenset()) for place in _body(node)]
+    while stack:
+        place, bound = stack.pop()
+        if isinstance(place, ast.Name):
+            if bound and place.id not in bound:
+                free[mangle(place.id)] = None
+        elif isinstance(place, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            args = place.args
+            stack += [(default, bound) for default in args.defaults]
+            stack += [(default, bound) for default in args.kw_defaults if default is not None]
+            every = [*args.posonlyargs, *args.args, *args.kwonlyargs]
+            every += [arg for arg in (args.vararg, args.kwarg) if arg is not None]
+            own, _ = own_names(place, str)
+            inside = bound | {arg.arg for arg in every} | set(own) | {""}
+            stack += [(inner, inside) for inner in _body(place)]
+        elif isinstance(place, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            targets = {
+                name.id
+                for generator in place.generators
+                for name in ast.walk(generator.target)
+                if isinstance(name, ast.Name)
+            }
+            inside = bound | targets | {""}
+            # The first iterable belongs to the scope around; counted as inside, it is looked up likewise.
+            stack += [(inner, inside) for inner in ast.iter_child_nodes(place)]
+            stack.append((place.generators[0].iter, bound | {""}))
+        elif not isinstance(place, ast.ClassDef):
+            stack += [(inner, bound) for inner in ast.iter_child_nodes(place)]
+    return tuple(free)
+
+
+def _body(node: FunctionNode) -> list[ast.AST]:
+    return [node.body] if isinstance(node, ast.Lambda) else [*node.body]
+
+
+def bindings(node: FunctionNode, mangle: Callable[[str], str]) -> Counter[str]:
+    """How often a function binds each name in its own scope; a parameter counts as once."""
+    counts: Counter[str] = Counter()
+    args = node.args
+    for arg in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]:
+        if arg is not None:
+            counts[mangle(arg.arg)] += 1
+    stack = _body(node)
+    while stack:
+        place = stack.pop()
+        counts.update(mangle(name) for name in _binds(place))
+        if not isinstance(place, _SCOPES):
+            stack.extend(ast.iter_child_nodes(place))
+    return counts
+
+
+def dotted_names(node: FunctionNode) -> tuple[tuple[str, ...], frozenset[str]]:
+    """All `a.b.c` that a function's text has, nested functions included, and those names, plain ones too, that it calls."""
+    found: dict[str, None] = {}
+    called: set[str] = set()
+    for top in _body(node):
+        for place in ast.walk(top):
+            text = _dotted(place)
+            if "." in text:
+                found[text] = None
+            if isinstance(place, ast.Call):
+                called.add(_dotted(place.func))
+    return tuple(found), frozenset(called)
+
+
+def _dotted(place: ast.AST) -> str:
+    names: list[str] = []
+    while isinstance(place, ast.Attribute):
+        names.append(place.attr)
+        place = place.value
+    return ".".join([place.id, *reversed(names)]) if isinstance(place, ast.Name) else ""
 
 
 def _binds(node: ast.AST) -> Iterator[str]:

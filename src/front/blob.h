@@ -1,6 +1,6 @@
 /* The syntax-tree blob: what the capture side hands to the compiler. Neutral: no Python objects, names already resolved.
  *
- * Little-endian bytes, one function:
+ * Little-endian bytes, one function with the functions that it calls:
  *
  *     u32 SB_BLOB_MAGIC, u32 SB_BLOB_VERSION
  *     str  name                      str = u32 size, UTF-8 bytes
@@ -9,7 +9,11 @@
  *     u8   annotation                SB_BLOB_ANN_*: the return annotation, as far as it is known
  *     u32  local_count, then per local: str name         parameters come first, in order
  *     u32  param_count, then per parameter: u8 has_default, and if 1: an expression node (CONST_* or UNSUPPORTED)
+ *     u32  function_count, then per called function: str name, u32 first, u32 count (its own locals), statement list
  *     body: a statement list         a lambda's body is one RETURN
+ *
+ * All functions share one table of locals, so that a nested one finds those of its enclosing function; a function calls only
+ * functions that stand before it in the table.
  *
  * A node: u8 kind, u32 line, u32 col, u32 end_line, u32 end_col, then its fields. Lines from 1; columns count UTF-8 bytes from 0,
  * as Python's ast has them. A list: u32 count, nodes. Depth is at most SB_BLOB_DEPTH_MAX; readers refuse more.
@@ -21,14 +25,21 @@
  *     UNARY u8 op, node                             BINARY u8 op, left, right
  *     BOOLOP u8 op (0 and, 1 or), list              COMPARE left, u32 count, count x (u8 op, node)
  *     IFEXP test, body, orelse                      CALL u8 builtin, list of arguments
+ *     TUPLE list                                    LIST list (one that nothing changes)
+ *     SUBSCRIPT value, index                        NAMED u32 slot, value (:=)
+ *     INLINE u32 function, u32 count, count x (u32 slot, node)     arguments in the order in which they are evaluated
+ *     BLOCK u32 first, u32 count, statement list, node    statements, then the value; the slots from first on are its own
+ *     COMPREHENSION u32 first, u32 count, target, iterable, node   a list, one item a turn
  *     UNSUPPORTED str code, str detail              code: one of SB_REFUSAL_LIST (ir/refusal.h) in lower case
  * Statements
- *     ASSIGN u32 count of targets (slots, left to right), slots u32..., value
+ *     ASSIGN u32 count of targets (left to right), targets, value
  *     AUGASSIGN u32 slot, u8 op, value              EXPR node           PASS
  *     IF test, list, list                           WHILE test, list, list(else)
- *     FOR u32 slot, iter expression, list, list(else)
+ *     FOR target, iter expression, list, list(else)
  *     RETURN u8 has_value [node]                    BREAK               CONTINUE
+ *     RAISE                                         DEL u32 count, slots u32...
  *     UNSUPPORTED (as above; stands for a whole statement)
+ * A target: u8 0, u32 slot, or u8 1, u32 count, that many targets to unpack into.
  *
  * A captured global, closure cell or default that holds an exact None, bool, int, float or str is written as that constant at the
  * place of its use. Memory: the reader borrows the bytes. Threads: none of its own. */
@@ -36,7 +47,7 @@
 #define SB_FRONT_BLOB_H
 
 #define SB_BLOB_MAGIC 0x31464253u /* "SBF1" */
-#define SB_BLOB_VERSION 1u
+#define SB_BLOB_VERSION 2u
 #define SB_BLOB_DEPTH_MAX 200
 
 /* X(NAME, number) - numbers are part of the format */
@@ -55,6 +66,13 @@
     X(IFEXP, 12)                                                                                   \
     X(CALL, 13)                                                                                    \
     X(UNSUPPORTED, 14)                                                                             \
+    X(TUPLE, 15)                                                                                   \
+    X(LIST, 16)                                                                                    \
+    X(SUBSCRIPT, 17)                                                                               \
+    X(NAMED, 18)                                                                                   \
+    X(INLINE, 19)                                                                                  \
+    X(BLOCK, 20)                                                                                   \
+    X(COMPREHENSION, 21)                                                                           \
     X(ASSIGN, 32)                                                                                  \
     X(AUGASSIGN, 33)                                                                               \
     X(EXPR, 34)                                                                                    \
@@ -64,7 +82,9 @@
     X(FOR, 38)                                                                                     \
     X(RETURN, 39)                                                                                  \
     X(BREAK, 40)                                                                                   \
-    X(CONTINUE, 41)
+    X(CONTINUE, 41)                                                                                \
+    X(RAISE, 42)                                                                                   \
+    X(DEL, 43)
 
 enum {
 #define X(name, number) SB_BLOB_##name = number,
@@ -100,7 +120,44 @@ enum {
     SB_BLOB_IN = 9,
     SB_BLOB_NOT_IN = 10
 };
-enum { SB_BLOB_RANGE = 1 }; /* builtins */
+/* Builtins: X(NAME, number, least arguments, most arguments). The SUM_ ones are the steps of sum(): a state of (total, correction);
+ * SUM_NEXT_PLAIN is that of CPython before 3.12. ISINSTANCE has the kinds as bits of a constant (SB_BLOB_KIND_*). */
+#define SB_BLOB_BUILTIN_LIST(X)                                                                    \
+    X(RANGE, 1, 1, 3)                                                                              \
+    X(ENUMERATE, 2, 1, 2)                                                                          \
+    X(ZIP, 3, 0, 255)                                                                              \
+    X(REVERSED, 4, 1, 1)                                                                           \
+    X(LEN, 5, 1, 1)                                                                                \
+    X(MIN, 6, 2, 255)                                                                              \
+    X(MAX, 7, 2, 255)                                                                              \
+    X(BOOL, 8, 0, 1)                                                                               \
+    X(FLOAT, 9, 0, 1)                                                                              \
+    X(ISINSTANCE, 10, 2, 2)                                                                        \
+    X(TUPLE_OF, 11, 0, 1)                                                                          \
+    X(LIST_OF, 12, 0, 1)                                                                           \
+    X(SORTED, 13, 1, 1)                                                                            \
+    X(SUM_BEGIN, 14, 1, 1)                                                                         \
+    X(SUM_NEXT, 15, 2, 2)                                                                          \
+    X(SUM_NEXT_PLAIN, 16, 2, 2)                                                                    \
+    X(SUM_END, 17, 1, 1)                                                                           \
+    X(DIVMOD, 18, 2, 2)                                                                            \
+    X(ISNAN, 19, 1, 1)                                                                             \
+    X(ISINF, 20, 1, 1)                                                                             \
+    X(ISFINITE, 21, 1, 1)
+
+enum {
+#define X(name, number, least, most) SB_BLOB_##name = number,
+    SB_BLOB_BUILTIN_LIST(X)
+#undef X
+};
+enum {
+    SB_BLOB_KIND_NONE = 1,
+    SB_BLOB_KIND_BOOL = 2,
+    SB_BLOB_KIND_INT = 4, /* not bool: callers set both */
+    SB_BLOB_KIND_FLOAT = 8,
+    SB_BLOB_KIND_TUPLE = 16,
+    SB_BLOB_KIND_LIST = 32
+};
 enum {
     SB_BLOB_ANN_MISSING = 0, /* no annotation */
     SB_BLOB_ANN_UNKNOWN = 1, /* one that names no column type Sabot knows */

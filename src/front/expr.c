@@ -9,10 +9,70 @@ static pyval lower_local(lowering *l, env *e, const sb_node *n)
 {
     pyval v = e->vars[n->slot];
     if (v.tags & OPAQUE_BIT) {
-        sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, l->tree.locals[n->slot], n);
+        if (v.why == OPAQUE_LENGTH) {
+            sb_refuse(l, SB_REFUSAL_TYPE, "a tuple or list whose length depends on the row", n);
+        } else {
+            sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, l->tree.locals[n->slot], n);
+        }
         return sb_pyval_never();
     }
     return sb_pyval_strip(l, v, TAG_UNBOUND, SB_REASON_RAISE);
+}
+
+/* --- what is evaluated only by some rows ---------------------------------------------------------------------------------- */
+
+static bool assigns(const sb_node *n)
+{
+    if (n == NULL) {
+        return false;
+    }
+    if (n->kind == SB_BLOB_NAMED || n->kind == SB_BLOB_BLOCK) {
+        return true;
+    }
+    bool found = assigns(n->a) || assigns(n->b) || assigns(n->c);
+    for (uint32_t k = 0; !found && k < n->list.count; k++) {
+        found = assigns(n->list.items[k]);
+    }
+    return found;
+}
+
+/* An IF of an expression: where a side assigns, each has locals of its own. */
+typedef struct choice {
+    sb_value cond, region;
+    bool copies;
+    env x, y;
+} choice;
+
+static env *choice_open(lowering *l, env *e, choice *c, sb_value cond, bool copies)
+{
+    c->cond = cond;
+    c->copies = copies;
+    if (copies) {
+        sb_env_copy(l, &c->x, e);
+        sb_env_copy(l, &c->y, e);
+    }
+    c->region = sb_irb_if(&l->b, cond);
+    return copies ? &c->x : e;
+}
+
+static env *choice_else(lowering *l, env *e, choice *c)
+{
+    sb_irb_else(&l->b, c->region);
+    return c->copies ? &c->y : e;
+}
+
+/* The value behind it. */
+static pyval choice_close(lowering *l, env *e, choice *c, const pyval *x, const pyval *y)
+{
+    bool dead = e->dead;
+    sb_irb_end_if(&l->b, c->region);
+    pyval r = sb_merge_value(l, c->cond, x, y);
+    if (c->copies) {
+        sb_env_merge(l, e, c->cond, &c->x, &c->y);
+        e->dead = dead;
+    }
+    sb_pyval_complete(l, &r);
+    return r;
 }
 
 /* test ? then : orelse, each side lowered only when it can be reached. */
@@ -23,14 +83,10 @@ static pyval lower_choice(lowering *l, env *e, sb_value cond, const sb_node *the
     if (sb_irb_is_const_b(&l->b, cond, &known)) {
         return sb_lower_expr(l, e, known ? then : orelse);
     }
-    sb_value region = sb_irb_if(&l->b, cond);
-    pyval x = sb_lower_expr(l, e, then);
-    sb_irb_else(&l->b, region);
-    pyval y = sb_lower_expr(l, e, orelse);
-    sb_irb_end_if(&l->b, region);
-    pyval r = sb_merge_value(l, cond, &x, &y);
-    sb_pyval_complete(l, &r);
-    return r;
+    choice c;
+    pyval x = sb_lower_expr(l, choice_open(l, e, &c, cond, assigns(then) || assigns(orelse)), then);
+    pyval y = sb_lower_expr(l, choice_else(l, e, &c), orelse);
+    return choice_close(l, e, &c, &x, &y);
 }
 
 /* `a and b`, `a or b` give an operand; three and more associate from the left. */
@@ -48,13 +104,12 @@ static pyval lower_boolop(lowering *l, env *e, const sb_node *n)
             v = sb_lower_expr(l, e, n->list.items[k]);
             continue;
         }
+        choice c;
         sb_value go_on = is_or ? sb_op1(l, SB_IR_NOT, truth) : truth;
-        sb_value region = sb_irb_if(&l->b, go_on);
-        pyval next = sb_lower_expr(l, e, n->list.items[k]);
-        sb_irb_else(&l->b, region);
-        sb_irb_end_if(&l->b, region);
-        v = sb_merge_value(l, go_on, &next, &v);
-        sb_pyval_complete(l, &v);
+        env *side = choice_open(l, e, &c, go_on, assigns(n->list.items[k]));
+        pyval next = sb_lower_expr(l, side, n->list.items[k]);
+        (void)choice_else(l, e, &c);
+        v = choice_close(l, e, &c, &next, &v);
     }
     return v;
 }
@@ -80,6 +135,21 @@ static sb_value lower_identity(lowering *l, const sb_node *n, const pyval *x, co
     }
 }
 
+static sb_value lower_membership(lowering *l, const sb_node *n, const pyval *x, const pyval *y,
+                                 bool *refused)
+{
+    if (y->tags != ITEMS_BIT) {
+        sb_refuse(l, SB_REFUSAL_OPERATOR, "in", n);
+        *refused = true;
+        return l->zero_b;
+    }
+    sb_value found = l->zero_b;
+    for (uint32_t k = 0; k < y->count; k++) {
+        found = sb_op2(l, SB_IR_OR, found, sb_item_equal(l, x, &y->items[k]));
+    }
+    return found;
+}
+
 static sb_value lower_comparison(lowering *l, const sb_node *n, uint8_t op, const pyval *x,
                                  const sb_node *right, const pyval *y, bool *refused)
 {
@@ -93,10 +163,9 @@ static sb_value lower_comparison(lowering *l, const sb_node *n, uint8_t op, cons
     case SB_BLOB_IS_NOT:
         return sb_op1(l, SB_IR_NOT, lower_identity(l, n, x, right, refused));
     case SB_BLOB_IN:
+        return lower_membership(l, n, x, y, refused);
     case SB_BLOB_NOT_IN:
-        sb_refuse(l, SB_REFUSAL_OPERATOR, op == SB_BLOB_IN ? "in" : "not in", n);
-        *refused = true;
-        return l->zero_b;
+        return sb_op1(l, SB_IR_NOT, lower_membership(l, n, x, y, refused));
     default:
         return sb_pyval_compare(l, op, *x, *y);
     }
@@ -113,6 +182,12 @@ static pyval lower_compare(lowering *l, env *e, const sb_node *n)
     if (n->list.count > CHAIN_MAX) {
         sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
         return sb_pyval_never();
+    }
+    for (uint32_t k = 1; k < n->list.count; k++) {
+        if (assigns(n->list.items[k])) {
+            sb_refuse(l, SB_REFUSAL_SYNTAX, "an assignment inside of a chained comparison", n);
+            return sb_pyval_never();
+        }
     }
     pyval x = sb_lower_expr(l, e, n->a);
     sb_value result = l->true_b;
@@ -183,6 +258,30 @@ static pyval lower_unary(lowering *l, env *e, const sb_node *n)
     }
 }
 
+static pyval lower_items(lowering *l, env *e, const sb_node *n)
+{
+    if (n->list.count > ITEMS_MAX) {
+        sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
+        return sb_pyval_never();
+    }
+    pyval *items = sb_items_new(l, n->list.count);
+    for (uint32_t k = 0; items != NULL && k < n->list.count; k++) {
+        items[k] = sb_lower_expr(l, e, n->list.items[k]);
+        if (items[k].tags == 0) {
+            return sb_pyval_never();
+        }
+    }
+    return items == NULL ? sb_pyval_never()
+                         : sb_pyval_items(items, n->list.count, n->kind == SB_BLOB_LIST);
+}
+
+static pyval lower_named(lowering *l, env *e, const sb_node *n)
+{
+    pyval v = sb_lower_expr(l, e, n->a);
+    e->vars[n->slot] = v;
+    return v;
+}
+
 pyval sb_lower_expr(lowering *l, env *e, const sb_node *n)
 {
     if (!sb_working(l)) {
@@ -219,8 +318,20 @@ pyval sb_lower_expr(lowering *l, env *e, const sb_node *n)
                               : lower_choice(l, e, sb_pyval_truth(l, &test), n->b, n->c);
     }
     case SB_BLOB_CALL:
-        sb_refuse(l, SB_REFUSAL_TYPE, "range outside of for", n);
-        return sb_pyval_never();
+        return sb_lower_call(l, e, n);
+    case SB_BLOB_TUPLE:
+    case SB_BLOB_LIST:
+        return lower_items(l, e, n);
+    case SB_BLOB_SUBSCRIPT:
+        return sb_lower_subscript(l, e, n);
+    case SB_BLOB_NAMED:
+        return lower_named(l, e, n);
+    case SB_BLOB_INLINE:
+        return sb_lower_inline(l, e, n);
+    case SB_BLOB_BLOCK:
+        return sb_lower_block_value(l, e, n);
+    case SB_BLOB_COMPREHENSION:
+        return sb_lower_comprehension(l, e, n);
     case SB_BLOB_UNSUPPORTED:
         sb_refuse(l, sb_refusal_code_of_name(n->text, n->text_size), n->detail, n);
         return sb_pyval_never();

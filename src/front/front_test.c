@@ -113,6 +113,7 @@ static void put_header(sb_buf *out, uint32_t statements)
     put_text(out, "s");
     put_u32(out, 1);
     put_u8(out, 0);
+    put_u32(out, 0); /* no called functions */
     put_u32(out, statements);
 }
 
@@ -189,6 +190,7 @@ static void put_loops(sb_buf *out, unsigned levels)
 {
     for (unsigned k = 0; k < levels; k++) {
         put_node(out, SB_BLOB_FOR, 2);
+        put_u8(out, 0);
         put_u32(out, 1);
         put_node(out, SB_BLOB_CALL, 2);
         put_u8(out, SB_BLOB_RANGE);

@@ -6,28 +6,20 @@
  *
  * Kinds: the tags of carried locals at the head of a turn are found by building the loop on trial, widening until nothing new
  * flows back. When a local changes its number kind in the first turn only (`total = 0`, then `total += x * j`), the first turn is
- * peeled, so that the loop itself carries bare registers. Results of trials are remembered per loop and entry kinds: nested loops
+ * peeled, so that the loop itself carries bare registers. Results of trials are remembered per loop and entry shapes: nested loops
  * would otherwise be tried again and again.
  *
  * Interface: sb_lower_loop. Memory: arena of the lowering. Threads: one. */
-#include <string.h>
 
 #include "front/lower_int.h"
 
 struct loop_memo {
     loop_memo *next;
     const sb_node *node;
-    const uint32_t *entry;  /* tags of all locals and the result at the loop's start */
-    const uint32_t *header; /* the same at the head of every turn */
+    const shape *entry;  /* of all locals and the result at the loop's start */
+    const shape *header; /* the same at the head of every turn */
     bool peel;
 };
-
-typedef struct counter { /* of a for loop; absent in while */
-    sb_value current;    /* value of this turn */
-    sb_value left;       /* turns left, this one included; unsigned */
-    sb_value step;
-    int64_t turns_max; /* 0: unknown */
-} counter;
 
 typedef struct loop_site {
     const sb_node *node;
@@ -37,41 +29,81 @@ typedef struct loop_site {
 
 /* --- what a body assigns ------------------------------------------------------------------------------------------------- */
 
+static void scan_target(loop_site *site, const sb_target *target)
+{
+    if (!target->unpacks) {
+        site->carried[target->slot] = true;
+    }
+    for (uint32_t k = 0; k < target->count; k++) {
+        scan_target(site, &target->items[k]);
+    }
+}
+
+static void scan_list(loop_site *site, const sb_node_list *list, bool own_loop);
+
+/* Assignment expressions. What a block or a comprehension has of its own is unbound again behind it. */
+static void scan_expression(loop_site *site, const sb_node *n)
+{
+    if (n == NULL) {
+        return;
+    }
+    if (n->kind == SB_BLOB_NAMED) {
+        site->carried[n->slot] = true;
+    }
+    scan_expression(site, n->a);
+    scan_expression(site, n->b);
+    scan_expression(site, n->c);
+    if (n->kind == SB_BLOB_BLOCK) {
+        scan_list(site, &n->list, false);
+    } else {
+        for (uint32_t k = 0; k < n->list.count; k++) {
+            scan_expression(site, n->list.items[k]);
+        }
+    }
+    if (n->kind == SB_BLOB_BLOCK || n->kind == SB_BLOB_COMPREHENSION) {
+        for (uint32_t k = 0; k < n->count; k++) {
+            site->carried[n->slot + k] = false;
+        }
+    }
+}
+
+static void scan_statement(loop_site *site, const sb_node *n, bool own_loop)
+{
+    switch (n->kind) {
+    case SB_BLOB_ASSIGN:
+    case SB_BLOB_FOR:
+        for (uint32_t t = 0; t < n->target_count; t++) {
+            scan_target(site, &n->targets[t]);
+        }
+        break;
+    case SB_BLOB_AUGASSIGN:
+        site->carried[n->slot] = true;
+        break;
+    case SB_BLOB_DEL:
+        for (uint32_t t = 0; t < n->target_count; t++) {
+            site->carried[n->slots[t]] = true;
+        }
+        break;
+    case SB_BLOB_RETURN:
+        site->has_return = true;
+        break;
+    case SB_BLOB_BREAK:
+        site->has_break = site->has_break || own_loop;
+        break;
+    default:
+        break;
+    }
+    scan_expression(site, n->a);
+    if (n->kind == SB_BLOB_IF || n->kind == SB_BLOB_FOR || n->kind == SB_BLOB_WHILE) {
+        scan_list(site, &n->list, own_loop && n->kind == SB_BLOB_IF);
+        scan_list(site, &n->orelse, own_loop);
+    }
+}
+
 static void scan_list(loop_site *site, const sb_node_list *list, bool own_loop)
 {
     for (uint32_t k = 0; k < list->count; k++) {
-        const sb_node *n = list->items[k];
-        switch (n->kind) {
-        case SB_BLOB_ASSIGN:
-            for (uint32_t t = 0; t < n->target_count; t++) {
-                site->carried[n->targets[t]] = true;
-            }
-            break;
-        case SB_BLOB_AUGASSIGN:
-            site->carried[n->slot] = true;
-            break;
-        case SB_BLOB_FOR:
-            site->carried[n->slot] = true;
-            scan_list(site, &n->list, false);
-            scan_list(site, &n->orelse, own_loop);
-            break;
-        case SB_BLOB_WHILE:
-            scan_list(site, &n->list, false);
-            scan_list(site, &n->orelse, own_loop);
-            break;
-        case SB_BLOB_IF:
-            scan_list(site, &n->list, own_loop);
-            scan_list(site, &n->orelse, own_loop);
-            break;
-        case SB_BLOB_RETURN:
-            site->has_return = true;
-            break;
-        case SB_BLOB_BREAK:
-            site->has_break = site->has_break || own_loop;
-            break;
-        default:
-            break;
-        }
+        scan_statement(site, list->items[k], own_loop);
     }
 }
 
@@ -87,17 +119,23 @@ static sb_value test_again(lowering *l, env *e, const sb_node *n, sb_value stop)
         pyval test = sb_lower_expr(l, e, n->a);
         return sb_pyval_truth(l, &test);
     }
+    env x;
+    env y;
+    sb_env_copy(l, &x, e);
+    sb_env_copy(l, &y, e);
     sb_value go_on = sb_op1(l, SB_IR_NOT, stop);
     sb_value region = sb_irb_if(&l->b, go_on);
-    pyval test = sb_lower_expr(l, e, n->a);
+    pyval test = sb_lower_expr(l, &x, n->a); /* it may assign */
     sb_value holds = sb_pyval_truth(l, &test);
     sb_irb_else(&l->b, region);
     sb_irb_end_if(&l->b, region);
-    return sb_merge_bool(l, go_on, holds, l->zero_b);
+    holds = sb_merge_bool(l, go_on, holds, l->zero_b);
+    sb_env_merge(l, e, go_on, &x, &y);
+    return holds;
 }
 
 /* Lowers the body once from the head state in *e; gives "another turn?" and leaves the end state in *e and *c. */
-static sb_value lower_turn(lowering *l, env *e, const loop_site *site, counter *c)
+static sb_value lower_turn(lowering *l, env *e, const loop_site *site, sb_counter *c)
 {
     const sb_node *n = site->node;
     e->returned = l->zero_b;
@@ -105,7 +143,7 @@ static sb_value lower_turn(lowering *l, env *e, const loop_site *site, counter *
     e->continued = l->zero_b;
     e->dead = false;
     if (n->kind == SB_BLOB_FOR) {
-        e->vars[n->slot] = sb_pyval_int(c->current);
+        sb_assign(l, e, &n->targets[0], sb_iter_item(l, c));
     }
     sb_lower_block(l, e, &n->list, 0);
     bool continued = true;
@@ -119,32 +157,56 @@ static sb_value lower_turn(lowering *l, env *e, const loop_site *site, counter *
     if (n->kind == SB_BLOB_WHILE) {
         return test_again(l, e, n, stop);
     }
-    c->current = sb_op2(l, SB_IR_IX_ADD, c->current, c->step);
-    c->left = sb_op2(l, SB_IR_IX_SUB, c->left, sb_irb_const_i(&l->b, 1));
+    sb_iter_advance(l, c);
     sb_value more = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, c->left, l->zero_i));
     return sb_op2(l, SB_IR_AND, sb_op1(l, SB_IR_NOT, stop), more);
 }
 
 /* --- the loop itself ------------------------------------------------------------------------------------------------------ */
 
-typedef struct arg_set { /* the ARGs of one carried value */
+typedef struct arg_set arg_set;
+struct arg_set { /* the ARGs of one carried value */
     sb_value is[TAG_COUNT];
     sb_value b, i, f;
-} arg_set;
+    arg_set *items;
+};
 
 static sb_value arg_or_none(lowering *l, bool wanted, sb_value init)
 {
     return wanted ? sb_irb_arg(&l->b, init) : 0;
 }
 
-/* ARGs for a value that has at most `tags` at the head of a turn. */
-static pyval open_args(lowering *l, const pyval *init, uint32_t tags, arg_set *args)
+static pyval open_args(lowering *l, const pyval *init, const shape *s, arg_set *args);
+
+static void open_items(lowering *l, const pyval *init, const shape *s, arg_set *args, pyval *head)
 {
+    static const pyval never = {0};
+    head->items = sb_items_new(l, s->count);
+    args->items = sb_arena_alloc_zero(&l->arena, sizeof(*args->items) * ((size_t)s->count + 1));
+    if (head->items == NULL || args->items == NULL) {
+        l->no_memory = true;
+        return;
+    }
+    head->count = s->count;
+    head->is_list = s->is_list;
+    for (uint32_t k = 0; k < s->count; k++) {
+        const pyval *from = init->tags & ITEMS_BIT ? &init->items[k] : &never;
+        head->items[k] = open_args(l, from, &s->items[k], &args->items[k]);
+    }
+}
+
+/* ARGs for a value that has at most this shape at the head of a turn. */
+static pyval open_args(lowering *l, const pyval *init, const shape *s, arg_set *args)
+{
+    uint32_t tags = s->tags;
     *args = (arg_set){0};
     args->b = arg_or_none(l, tags & BOOL_BIT, init->tags & BOOL_BIT ? init->b : l->zero_b);
     args->i = arg_or_none(l, tags & INT_BIT, init->tags & INT_BIT ? init->i : l->zero_i);
     args->f = arg_or_none(l, tags & FLOAT_BIT, init->tags & FLOAT_BIT ? init->f : l->zero_f);
-    pyval head = {.tags = tags, .b = args->b, .i = args->i, .f = args->f};
+    pyval head = {.tags = tags, .b = args->b, .i = args->i, .f = args->f, .why = s->why};
+    if (tags & ITEMS_BIT) {
+        open_items(l, init, s, args, &head);
+    }
     if (sb_tag_count(tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(tags);
         for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
@@ -157,8 +219,9 @@ static pyval open_args(lowering *l, const pyval *init, uint32_t tags, arg_set *a
     return head;
 }
 
-static void close_args(lowering *l, const arg_set *args, const pyval *next)
+static void close_args(lowering *l, const arg_set *args, const shape *s, const pyval *next)
 {
+    static const pyval never = {0};
     if (args->b != 0) {
         sb_irb_arg_next(&l->b, args->b, next->tags & BOOL_BIT ? next->b : l->zero_b);
     }
@@ -173,15 +236,28 @@ static void close_args(lowering *l, const arg_set *args, const pyval *next)
             sb_irb_arg_next(&l->b, args->is[tag], sb_pyval_is(l, next, tag));
         }
     }
+    for (uint32_t k = 0; args->items != NULL && k < s->count; k++) {
+        bool has = (next->tags & ITEMS_BIT) && k < next->count;
+        close_args(l, &args->items[k], &s->items[k], has ? &next->items[k] : &never);
+    }
 }
 
-/* The value after the loop: what the last turn gave, so of its kinds only. */
-static pyval result_of_args(lowering *l, const arg_set *args, uint32_t tags)
+/* The value after the loop: what the last turn gave, so of its kinds only, as far as the head has room for them. */
+static pyval result_of_args(lowering *l, const arg_set *args, const shape *head, const shape *out)
 {
-    pyval r = {.tags = tags};
+    uint32_t tags = head->tags & out->tags;
+    pyval r = {.tags = tags, .why = head->why};
     r.b = tags & BOOL_BIT ? sb_irb_result(&l->b, args->b) : 0;
     r.i = tags & INT_BIT ? sb_irb_result(&l->b, args->i) : 0;
     r.f = tags & FLOAT_BIT ? sb_irb_result(&l->b, args->f) : 0;
+    if ((tags & ITEMS_BIT) && head->count == out->count) {
+        r.items = sb_items_new(l, head->count);
+        r.count = r.items != NULL ? head->count : 0;
+        r.is_list = head->is_list;
+        for (uint32_t k = 0; k < r.count; k++) {
+            r.items[k] = result_of_args(l, &args->items[k], &head->items[k], &out->items[k]);
+        }
+    }
     if (sb_tag_count(tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(tags);
         for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
@@ -196,10 +272,59 @@ static sb_value flag_result(lowering *l, sb_value arg)
     return arg != 0 ? sb_irb_result(&l->b, arg) : l->zero_b;
 }
 
-/* Emits the loop with the given head tags; *out gets the tags that flow back. Afterwards *e is the state behind the loop. When out
- * has a tag that header lacks, what was built is wrong and must be rewound. */
-static void build_loop(lowering *l, env *e, const loop_site *site, counter c,
-                       const uint32_t *header, uint32_t *out)
+/* ARGs of a for loop's state. */
+typedef struct counter_args {
+    sb_value left, index;
+    sb_value currents[RANGES_MAX];
+} counter_args;
+
+static void open_counter(lowering *l, sb_counter *c, bool is_for, counter_args *args)
+{
+    *args = (counter_args){0};
+    if (!is_for) {
+        return;
+    }
+    args->left = c->left = sb_irb_arg(&l->b, c->left);
+    args->index = c->index = arg_or_none(l, c->index != 0, c->index);
+    for (uint32_t k = 0; k < c->range_count; k++) {
+        args->currents[k] = c->ranges[k].current = sb_irb_arg(&l->b, c->ranges[k].current);
+    }
+}
+
+static void close_counter(lowering *l, const sb_counter *c, const counter_args *args)
+{
+    sb_irb_arg_next(&l->b, args->left, c->left);
+    sb_irb_arg_next(&l->b, args->index, c->index);
+    for (uint32_t k = 0; k < c->range_count; k++) {
+        sb_irb_arg_next(&l->b, args->currents[k], c->ranges[k].current);
+    }
+}
+
+/* The turn inside of the loop: from the ARGs at its head to its end, where *out gets the shapes that flow back. */
+static sb_value build_turn(lowering *l, env *head, const loop_site *site, sb_counter *c,
+                           const shape *header, arg_set *args, shape *out)
+{
+    uint32_t locals = l->tree.local_count;
+    for (uint32_t slot = 0; slot < locals; slot++) {
+        sb_pyval_complete(l, &head->vars[slot]);
+    }
+    sb_pyval_complete(l, &head->result);
+    sb_value again = lower_turn(l, head, site, c);
+    for (uint32_t slot = 0; slot < locals; slot++) {
+        if (site->carried[slot]) {
+            sb_shape_of(l, &head->vars[slot], &out[slot]);
+            close_args(l, &args[slot], &header[slot], &head->vars[slot]);
+        }
+    }
+    sb_shape_of(l, &head->result, &out[locals]);
+    close_args(l, &args[locals], &header[locals], &head->result);
+    return again;
+}
+
+/* Emits the loop with the given head shapes; *out gets those that flow back. Afterwards *e is the state behind the loop. When out
+ * does not fit into header, what was built is wrong and must be rewound. */
+static void build_loop(lowering *l, env *e, const loop_site *site, sb_counter c,
+                       const shape *header, shape *out)
 {
     uint32_t locals = l->tree.local_count;
     arg_set *args = sb_arena_alloc_zero(&l->arena, sizeof(*args) * (locals + 1));
@@ -207,49 +332,35 @@ static void build_loop(lowering *l, env *e, const loop_site *site, counter c,
         l->no_memory = true;
         return;
     }
-    bool is_for = site->node->kind == SB_BLOB_FOR;
     env head;
+    counter_args counters;
     sb_env_copy(l, &head, e);
     sb_value loop = sb_irb_loop(&l->b, c.turns_max);
-    sb_value current_arg = arg_or_none(l, is_for, c.current);
-    sb_value left_arg = arg_or_none(l, is_for, c.left);
+    open_counter(l, &c, site->node->kind == SB_BLOB_FOR, &counters);
     sb_value returned_arg = arg_or_none(l, site->has_return, l->zero_b);
     sb_value broke_arg = arg_or_none(l, site->has_break, l->zero_b);
     for (uint32_t slot = 0; slot < locals; slot++) {
         if (site->carried[slot]) {
-            head.vars[slot] = open_args(l, &e->vars[slot], header[slot], &args[slot]);
+            head.vars[slot] = open_args(l, &e->vars[slot], &header[slot], &args[slot]);
         }
     }
     if (site->has_return) {
-        head.result = open_args(l, &e->result, header[locals], &args[locals]);
+        head.result = open_args(l, &e->result, &header[locals], &args[locals]);
     }
-    for (uint32_t slot = 0; slot < locals; slot++) {
-        sb_pyval_complete(l, &head.vars[slot]);
-    }
-    sb_pyval_complete(l, &head.result);
-    c.current = current_arg;
-    c.left = left_arg;
-    sb_value again = lower_turn(l, &head, site, &c);
-    sb_irb_arg_next(&l->b, current_arg, c.current);
-    sb_irb_arg_next(&l->b, left_arg, c.left);
+    sb_value again = build_turn(l, &head, site, &c, header, args, out);
+    close_counter(l, &c, &counters);
     sb_irb_arg_next(&l->b, returned_arg, head.returned);
     sb_irb_arg_next(&l->b, broke_arg, head.broke);
-    for (uint32_t slot = 0; slot < locals; slot++) {
-        out[slot] = head.vars[slot].tags;
-        close_args(l, &args[slot], &head.vars[slot]);
-    }
-    out[locals] = head.result.tags;
-    close_args(l, &args[locals], &head.result);
     sb_irb_end_loop(&l->b, loop, again);
     e->returned = flag_result(l, returned_arg);
     e->broke = flag_result(l, broke_arg);
     for (uint32_t slot = 0; slot < locals; slot++) {
         if (site->carried[slot]) {
-            e->vars[slot] = result_of_args(l, &args[slot], out[slot] & header[slot]);
+            e->vars[slot] = result_of_args(l, &args[slot], &header[slot], &out[slot]);
         }
     }
     if (site->has_return) {
-        e->result = result_of_args(l, &args[locals], out[locals] & header[locals]);
+        e->result = result_of_args(l, &args[locals], &header[locals], &out[locals]);
     }
     for (uint32_t slot = 0; slot < locals; slot++) {
         sb_pyval_complete(l, &e->vars[slot]);
@@ -259,41 +370,38 @@ static void build_loop(lowering *l, env *e, const loop_site *site, counter c,
 
 /* --- finding the kinds ------------------------------------------------------------------------------------------------------ */
 
-static uint32_t *tags_of(lowering *l, const env *e)
+static shape *shapes_of(lowering *l, const env *e)
 {
     uint32_t locals = l->tree.local_count;
-    uint32_t *tags = sb_arena_alloc_zero(&l->arena, sizeof(*tags) * (locals + 1));
-    if (tags == NULL) {
+    shape *shapes = sb_arena_alloc_zero(&l->arena, sizeof(*shapes) * (locals + 1));
+    if (shapes == NULL) {
         l->no_memory = true;
         return NULL;
     }
     for (uint32_t slot = 0; slot < locals; slot++) {
-        tags[slot] = e->vars[slot].tags;
+        sb_shape_of(l, &e->vars[slot], &shapes[slot]);
     }
-    tags[locals] = e->result.tags;
-    return tags;
+    sb_shape_of(l, &e->result, &shapes[locals]);
+    return shapes;
 }
 
-/* Adds to the head tags what flows back; false when it was all there. */
-static bool widen(const lowering *l, const loop_site *site, uint32_t *header, const uint32_t *out)
+/* Adds to the head shapes what flows back; false when it was all there. */
+static bool widen(lowering *l, const loop_site *site, shape *header, const shape *out)
 {
     uint32_t locals = l->tree.local_count;
     bool changed = false;
     for (uint32_t k = 0; k <= locals; k++) {
         bool carried = k < locals ? site->carried[k] : site->has_return;
-        if (carried && (out[k] & ~header[k]) != 0) {
-            header[k] |= out[k];
-            changed = true;
-        }
+        changed = (carried && sb_shape_widen(l, &header[k], &out[k])) || changed;
     }
     return changed;
 }
 
-/* Head tags when the loop starts in state *e: NULL when memory or the budget is out. Nothing stays built. */
-static uint32_t *find_header(lowering *l, const env *e, const loop_site *site, counter c)
+/* Head shapes when the loop starts in state *e: NULL when memory or the budget is out. Nothing stays built. */
+static shape *find_header(lowering *l, const env *e, const loop_site *site, sb_counter c)
 {
-    uint32_t *header = tags_of(l, e);
-    uint32_t *out = tags_of(l, e);
+    shape *header = shapes_of(l, e);
+    shape *out = shapes_of(l, e);
     bool changed = true;
     while (changed && header != NULL && out != NULL && sb_working(l) && !l->no_memory) {
         size_t mark = l->b.ir->insts.count;
@@ -307,30 +415,33 @@ static uint32_t *find_header(lowering *l, const env *e, const loop_site *site, c
 }
 
 /* Carried values that need a lane of tags to tell number kinds apart. */
-static unsigned mixed_count(const lowering *l, const uint32_t *header)
+static unsigned mixed_count(const lowering *l, const shape *header)
 {
     unsigned count = 0;
     for (uint32_t k = 0; k < l->tree.local_count; k++) {
-        count += sb_tag_count(header[k] & NUMERIC_BITS) > 1;
+        count += sb_shape_mixed(&header[k]);
     }
     return count;
 }
 
-static const loop_memo *find_memo(const lowering *l, const sb_node *node, const uint32_t *entry)
+static const loop_memo *find_memo(const lowering *l, const sb_node *node, const shape *entry)
 {
-    size_t size = sizeof(*entry) * (l->tree.local_count + 1);
     for (const loop_memo *m = l->memos; m != NULL; m = m->next) {
-        if (m->node == node && memcmp(m->entry, entry, size) == 0) {
+        bool same = m->node == node;
+        for (uint32_t k = 0; same && k <= l->tree.local_count; k++) {
+            same = sb_shape_same(&m->entry[k], &entry[k]);
+        }
+        if (same) {
             return m;
         }
     }
     return NULL;
 }
 
-/* Decides on head tags and peeling for a loop that starts in state *e. */
-static const loop_memo *study(lowering *l, const env *e, const loop_site *site, counter c)
+/* Decides on head shapes and peeling for a loop that starts in state *e. */
+static const loop_memo *study(lowering *l, const env *e, const loop_site *site, sb_counter c)
 {
-    uint32_t *entry = tags_of(l, e);
+    const shape *entry = shapes_of(l, e);
     if (entry == NULL) {
         return NULL;
     }
@@ -339,7 +450,7 @@ static const loop_memo *study(lowering *l, const env *e, const loop_site *site, 
         return known;
     }
     loop_memo *memo = sb_arena_alloc_zero(&l->arena, sizeof(*memo));
-    const uint32_t *plain = find_header(l, e, site, c);
+    const shape *plain = find_header(l, e, site, c);
     if (memo == NULL || plain == NULL) {
         l->no_memory = l->no_memory || memo == NULL;
         return NULL;
@@ -349,10 +460,10 @@ static const loop_memo *study(lowering *l, const env *e, const loop_site *site, 
         size_t mark = l->b.ir->insts.count;
         env first;
         sb_env_copy(l, &first, e);
-        counter rest = c;
+        sb_counter rest = c;
         (void)lower_turn(l, &first, site, &rest);
         first.result = e->result;
-        const uint32_t *peeled = find_header(l, &first, site, rest);
+        const shape *peeled = find_header(l, &first, site, rest);
         sb_irb_rewind(&l->b, mark);
         if (peeled != NULL && mixed_count(l, peeled) < mixed_count(l, plain)) {
             memo->header = peeled;
@@ -365,17 +476,17 @@ static const loop_memo *study(lowering *l, const env *e, const loop_site *site, 
 
 /* --- entering --------------------------------------------------------------------------------------------------------------- */
 
-/* Builds the loop for good. What was learnt in a trial may have hung on a constant that is none here, so head tags are widened until
+/* Builds the loop for good. What was learnt in a trial may have hung on a constant that is none here, so head shapes are widened until
  * they hold. */
-static void build_fitting(lowering *l, env *e, const loop_site *site, counter c,
-                          const uint32_t *learnt)
+static void build_fitting(lowering *l, env *e, const loop_site *site, sb_counter c,
+                          const shape *learnt)
 {
-    uint32_t *header = tags_of(l, e);
-    uint32_t *out = tags_of(l, e);
+    shape *header = shapes_of(l, e);
+    shape *out = shapes_of(l, e);
     if (header == NULL || out == NULL) {
         return;
     }
-    memcpy(header, learnt, sizeof(*header) * (l->tree.local_count + 1));
+    (void)widen(l, site, header, learnt);
     while (sb_working(l)) {
         size_t mark = l->b.ir->insts.count;
         env trial;
@@ -390,7 +501,7 @@ static void build_fitting(lowering *l, env *e, const loop_site *site, counter c,
 }
 
 /* For rows that take at least one turn. */
-static void lower_turns(lowering *l, env *e, const loop_site *site, counter c)
+static void lower_turns(lowering *l, env *e, const loop_site *site, sb_counter c)
 {
     const loop_memo *memo = study(l, e, site, c);
     if (memo == NULL) {
@@ -423,88 +534,15 @@ static void lower_turns(lowering *l, env *e, const loop_site *site, counter c)
     sb_env_merge(l, e, again, &x, &y);
 }
 
-static bool const_int(const lowering *l, sb_value v, int64_t *out)
-{
-    const sb_inst *inst = &l->b.ir->insts.items[v];
-    if (inst->op != SB_IR_CONST_I) {
-        return false;
-    }
-    *out = inst->imm.i;
-    return true;
-}
-
-/* Turns of range(start, stop, step) as an unsigned number; step is not 0. */
-static sb_value count_turns(lowering *l, sb_value start, sb_value stop, sb_value step)
-{
-    sb_value one = sb_irb_const_i(&l->b, 1);
-    sb_value up = sb_op2(l, SB_IR_PY_LT_I64, l->zero_i, step);
-    sb_value from = sb_irb_op(&l->b, SB_IR_SELECT, up, start, stop);
-    sb_value to = sb_irb_op(&l->b, SB_IR_SELECT, up, stop, start);
-    sb_value size =
-        sb_irb_op(&l->b, SB_IR_SELECT, up, step, sb_op2(l, SB_IR_IX_SUB, l->zero_i, step));
-    sb_value some = sb_op2(l, SB_IR_PY_LT_I64, from, to);
-    sb_value span = sb_op2(l, SB_IR_IX_SUB, to, from);
-    int64_t known = 0;
-    sb_value turns = span;
-    if (!const_int(l, size, &known) || known != 1) {
-        turns = sb_op2(l, SB_IR_IX_UDIV, sb_op2(l, SB_IR_IX_SUB, span, one), size);
-        turns = sb_op2(l, SB_IR_IX_ADD, turns, one);
-    }
-    return sb_irb_op(&l->b, SB_IR_SELECT, some, turns, l->zero_i);
-}
-
-/* Lowers range(...) of a for loop; false when no row gets past it. */
-static bool lower_range(lowering *l, env *e, const sb_node *n, counter *c)
-{
-    pyval args[3];
-    uint32_t count = n->list.count;
-    for (uint32_t k = 0; k < count && k < 3; k++) {
-        args[k] = sb_lower_expr(l, e, n->list.items[k]);
-    }
-    if (count < 1 || count > 3) {
-        sb_irb_leave_if(&l->b, l->true_b, SB_REASON_RAISE);
-        return false;
-    }
-    for (uint32_t k = 0; k < count; k++) {
-        args[k] = sb_pyval_number(l, args[k]);
-        args[k] = sb_pyval_strip(l, args[k], TAG_FLOAT, SB_REASON_TYPE_TAG);
-        if (args[k].tags == 0) {
-            return false;
-        }
-    }
-    sb_value start = count == 1 ? l->zero_i : args[0].i;
-    sb_value stop = count == 1 ? args[0].i : args[1].i;
-    c->step = count == 3 ? args[2].i : sb_irb_const_i(&l->b, 1);
-    sb_value no_step = sb_op2(l, SB_IR_PY_EQ_I64, c->step, l->zero_i);
-    bool known = false;
-    sb_irb_leave_if(&l->b, no_step, SB_REASON_RAISE);
-    if (sb_irb_is_const_b(&l->b, no_step, &known) && known) {
-        return false;
-    }
-    c->current = start;
-    c->left = count_turns(l, start, stop, c->step);
-    int64_t turns = 0;
-    c->turns_max = const_int(l, c->left, &turns) && turns > 0 ? turns : 0;
-    return true;
-}
-
 /* First test of the loop; false when no row gets past it. */
-static bool lower_head(lowering *l, env *e, const sb_node *n, counter *c, sb_value *enter)
+static bool lower_head(lowering *l, env *e, const sb_node *n, sb_counter *c, sb_value *enter)
 {
     if (n->kind == SB_BLOB_WHILE) {
         pyval test = sb_lower_expr(l, e, n->a);
         *enter = sb_pyval_truth(l, &test);
         return test.tags != 0;
     }
-    if (n->a->kind != SB_BLOB_CALL) {
-        if (n->a->kind == SB_BLOB_UNSUPPORTED) {
-            (void)sb_lower_expr(l, e, n->a); /* its own reason says more */
-        } else {
-            sb_refuse(l, SB_REFUSAL_SYNTAX, "for over something other than range", n->a);
-        }
-        return false;
-    }
-    if (!lower_range(l, e, n->a, c)) {
+    if (!sb_iter_open(l, e, n->a, c)) {
         return false;
     }
     *enter = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, c->left, l->zero_i));
@@ -531,9 +569,11 @@ void sb_lower_loop(lowering *l, env *e, const sb_node *n)
     }
     scan_list(&site, &n->list, true);
     if (n->kind == SB_BLOB_FOR) {
-        site.carried[n->slot] = true;
+        scan_target(&site, &n->targets[0]);
+    } else {
+        scan_expression(&site, n->a); /* the test stands in the loop */
     }
-    counter c = {0};
+    sb_counter c = {0};
     sb_value enter = l->zero_b;
     if (!lower_head(l, e, n, &c, &enter)) {
         e->dead = true;

@@ -98,7 +98,7 @@ static sb_status bind_column(lowering *l, uint32_t index, const sb_front_column 
     }
     out->param_count++;
     if (param->prim == SB_PRIM_VOID) {
-        *value = (pyval){.tags = OPAQUE_BIT};
+        *value = sb_pyval_opaque(OPAQUE_COLUMN);
         return SB_OK;
     }
     uint32_t input = (uint32_t)out->ir.inputs.count;
@@ -148,8 +148,7 @@ static sb_status bind_params(lowering *l, env *e, const sb_front_column *columns
 
 /* --- the result --------------------------------------------------------------------------------------------------------- */
 
-/* Rows that fall off the end return None. */
-static void finish_result(lowering *l, env *e)
+void sb_finish_result(lowering *l, env *e)
 {
     bool known = false;
     bool all_returned = sb_irb_is_const_b(&l->b, e->returned, &known) && known;
@@ -318,7 +317,12 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
         return status;
     }
     sb_lower_block(l, &e, &l->tree.body, 0);
-    finish_result(l, &e);
+    sb_finish_result(l, &e);
+    if (e.result.tags & (ITEMS_BIT | OPAQUE_BIT)) {
+        bool items = (e.result.tags & ITEMS_BIT) || e.result.why == OPAQUE_LENGTH;
+        add_refusal(l, SB_REFUSAL_TYPE, items ? "a tuple or list as the result" : "the result",
+                    (sb_refusal){.line = l->return_tags[items ? TAG_ITEMS : TAG_OPAQUE]});
+    }
     if (l->no_memory || l->b.no_memory) {
         return sb_error_no_memory(err, sizeof(pyval));
     }

@@ -1,7 +1,8 @@
 /* Private to the front: Python values while lowering, and the lowering context.
  *
  * A Python value is a set of tags (the kinds it can have) with one register per kind that has a payload. With one tag it is that bare
- * register; with more, `is[tag]` tells per row which kind it has. A value with no tags is *never*: no row gets that far.
+ * register; with more, `is[tag]` tells per row which kind it has. A value with no tags is *never*: no row gets that far. Tuples, and lists
+ * that nothing changes, are values by place: their length is the same in all rows, and their items are never shared with what is assigned.
  * The environment maps locals to values; control flow is data: `returned`, `broke`, `continued` say which rows are gone.
  *
  * Memory: values are plain; environments live in the arena of the lowering. Threads: one. */
@@ -12,22 +13,42 @@
 #include "front/front.h"
 #include "front/tree.h"
 
-enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_UNBOUND, TAG_OPAQUE, TAG_COUNT };
+enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_ITEMS, TAG_UNBOUND, TAG_OPAQUE, TAG_COUNT };
 #define TAG_BIT(tag) (1u << (tag))
 #define NONE_BIT TAG_BIT(TAG_NONE)
 #define BOOL_BIT TAG_BIT(TAG_BOOL)
 #define INT_BIT TAG_BIT(TAG_INT)
 #define FLOAT_BIT TAG_BIT(TAG_FLOAT)
+#define ITEMS_BIT TAG_BIT(TAG_ITEMS) /* a tuple or list */
 #define UNBOUND_BIT TAG_BIT(TAG_UNBOUND)
-#define OPAQUE_BIT                                                                                 \
-    TAG_BIT(TAG_OPAQUE) /* a column of a type that kernels do not know; any use is refused */
+#define OPAQUE_BIT TAG_BIT(TAG_OPAQUE) /* never with another tag; any use is refused, as `why` says */
 #define NUMERIC_BITS (BOOL_BIT | INT_BIT | FLOAT_BIT)
 
-typedef struct pyval {
+typedef enum opaque_why {
+    OPAQUE_COLUMN, /* a column of a type that kernels do not know */
+    OPAQUE_LENGTH, /* tuples or lists of different lengths meet here */
+} opaque_why;
+
+typedef struct pyval pyval;
+struct pyval {
     uint32_t tags;
     sb_value is[TAG_COUNT]; /* booleans; meaningful when more than one tag is set */
     sb_value b, i, f;       /* payloads; 0 where the tag is not set */
-} pyval;
+    uint32_t count;         /* ITEMS */
+    pyval *items;           /* ITEMS: in the arena, const once made */
+    bool is_list;           /* ITEMS */
+    uint8_t why;            /* OPAQUE: opaque_why */
+};
+
+/* Kinds without registers: what a value can be at one place. */
+typedef struct shape shape;
+struct shape {
+    uint32_t tags;
+    uint32_t count;
+    shape *items;
+    bool is_list;
+    uint8_t why;
+};
 
 typedef struct env {
     pyval *vars;  /* by local slot */
@@ -46,6 +67,7 @@ typedef struct lowering {
     bool no_memory;
     uint32_t work;  /* nodes lowered so far, trials included */
     uint32_t depth; /* of sb_lower_rest inside itself */
+    uint32_t inlined; /* calls of functions inside each other */
     SB_VEC(sb_refusal) refusals;
     loop_memo *memos;
     uint32_t return_tags[TAG_COUNT]; /* line of the first return of each kind, 0: none */
@@ -55,6 +77,8 @@ typedef struct lowering {
 #define INSTS_MAX 30000u
 #define REFUSALS_MAX 16u
 #define REST_DEPTH_MAX 200u /* each costs stack, here and in who walks the regions */
+#define INLINED_MAX 24u     /* likewise */
+#define ITEMS_MAX 256u      /* of one tuple or list */
 
 /* --- values (value.c) ----------------------------------------------------------------------------------------------- */
 pyval sb_pyval_never(void);
@@ -63,6 +87,10 @@ pyval sb_pyval_bool(sb_value b);
 pyval sb_pyval_int(sb_value i);
 pyval sb_pyval_float(sb_value f);
 pyval sb_pyval_unbound(void);
+pyval sb_pyval_opaque(opaque_why why);
+pyval sb_pyval_items(pyval *items, uint32_t count, bool is_list);
+/* Room for items, all never; NULL when memory is short. */
+pyval *sb_items_new(lowering *l, uint32_t count);
 bool sb_pyval_same(const pyval *x, const pyval *y);
 sb_value sb_pyval_is(lowering *l, const pyval *v, unsigned tag); /* boolean: has it this kind */
 /* Rows whose value has the tag leave; the result lacks it. */
@@ -74,6 +102,7 @@ sb_value sb_pyval_as_float(lowering *l, const pyval *v);         /* of a number:
 pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_ADD .. SB_BLOB_MOD */
 pyval sb_pyval_negate(lowering *l, pyval v);
 sb_value sb_pyval_compare(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_EQ .. SB_BLOB_GE */
+sb_value sb_item_equal(lowering *l, const pyval *x, const pyval *y);  /* as `in` and tuples compare */
 /* cond ? x : y without a region: all registers must be visible here. */
 pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y);
 sb_value sb_op1(lowering *l, sb_op_code op, sb_value x);
@@ -85,8 +114,51 @@ pyval sb_merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
 sb_value sb_merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y);
 void sb_pyval_complete(lowering *l, pyval *v); /* is[] of the lowest tag from the others */
 
+/* --- shapes (shape.c) ----------------------------------------------------------------------------------------------- */
+void sb_shape_of(lowering *l, const pyval *v, shape *out);
+bool sb_shape_same(const shape *x, const shape *y);
+bool sb_shape_widen(lowering *l, shape *to, const shape *from); /* true: *to has grown */
+unsigned sb_shape_mixed(const shape *s); /* values in it that need a lane of tags to tell number kinds apart */
+
+/* --- what a for loop goes through (iter.c) ---------------------------------------------------------------------------- */
+#define RANGES_MAX 8u
+
+typedef struct sb_range_state {
+    sb_value current; /* value of this turn */
+    sb_value step;
+} sb_range_state;
+
+typedef struct sb_source sb_source;
+
+typedef struct sb_counter {
+    const sb_source *source;
+    sb_value left;     /* turns left, this one included; unsigned */
+    int64_t turns_max; /* 0: unknown */
+    sb_value index;    /* turns done; 0: not needed */
+    uint32_t range_count;
+    sb_range_state ranges[RANGES_MAX];
+} sb_counter;
+
+/* Lowers the iterable; false when no row gets past it, or it was refused. */
+bool sb_iter_open(lowering *l, env *e, const sb_node *n, sb_counter *c);
+pyval sb_iter_item(lowering *l, const sb_counter *c); /* of this turn */
+void sb_iter_advance(lowering *l, sb_counter *c);     /* to the next turn */
+/* When it is known how many items there are: all of them; *count < 0 when not. */
+pyval *sb_iter_all(lowering *l, env *e, const sb_node *n, int64_t *count);
+
+/* --- calls (call.c) --------------------------------------------------------------------------------------------------- */
+pyval sb_lower_call(lowering *l, env *e, const sb_node *n);   /* of a builtin */
+pyval sb_lower_inline(lowering *l, env *e, const sb_node *n); /* of a user's function */
+pyval sb_lower_block_value(lowering *l, env *e, const sb_node *n);
+pyval sb_lower_comprehension(lowering *l, env *e, const sb_node *n);
+pyval sb_lower_subscript(lowering *l, env *e, const sb_node *n);
+/* Rows that fall off a function's end return None. */
+void sb_finish_result(lowering *l, env *e);
+
 /* --- expressions (expr.c), statements (stmt.c), loops (loop.c) -------------------------------------------------------------- */
 pyval sb_lower_expr(lowering *l, env *e, const sb_node *n);
+void sb_assign(lowering *l, env *e, const sb_target *target, pyval v);
+bool sb_const_int(const lowering *l, sb_value v, int64_t *out);
 void sb_lower_block(lowering *l, env *e, const sb_node_list *list, uint32_t from);
 /* The list from `from` on for the rows that are not `gone`; flags of gone rows are kept, the others start anew. `rejoin`: some gone
  * rows go on behind the list, as those that broke do behind a loop's else clause. */

@@ -104,7 +104,7 @@ static void lower_if(lowering *l, env *e, const sb_node *n)
 
 static void note_return(lowering *l, const pyval *v, const sb_node *n)
 {
-    for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
+    for (unsigned tag = 0; tag < TAG_COUNT && l->inlined == 0; tag++) {
         if ((v->tags & TAG_BIT(tag)) && l->return_tags[tag] == 0) {
             l->return_tags[tag] = n->line;
         }
@@ -119,20 +119,60 @@ static void lower_return(lowering *l, env *e, const sb_node *n)
     e->dead = true;
 }
 
-static void assign(env *e, uint32_t slot, pyval v)
+void sb_assign(lowering *l, env *e, const sb_target *target, pyval v)
 {
-    e->vars[slot] = v;
     if (v.tags == 0) {
         e->dead = true; /* no row gets past a value that never is */
     }
+    if (!target->unpacks) {
+        e->vars[target->slot] = v;
+        return;
+    }
+    if (!e->dead) {
+        /* What is no tuple, or one of another length, raises. */
+        uint32_t others = v.tags & ~ITEMS_BIT;
+        for (unsigned tag = 0; tag < TAG_COUNT && v.tags != 0; tag++) {
+            v = others & TAG_BIT(tag) ? sb_pyval_strip(l, v, tag, SB_REASON_RAISE) : v;
+        }
+        if ((v.tags & ITEMS_BIT) && v.count != target->count) {
+            sb_irb_leave_if(&l->b, l->true_b, SB_REASON_RAISE);
+            v.tags = 0;
+        }
+        e->dead = v.tags == 0;
+    }
+    for (uint32_t k = 0; k < target->count; k++) {
+        sb_assign(l, e, &target->items[k], e->dead ? sb_pyval_never() : v.items[k]);
+    }
+}
+
+static void assign(env *e, uint32_t slot, pyval v)
+{
+    e->vars[slot] = v;
+    e->dead = e->dead || v.tags == 0;
 }
 
 static void lower_assign(lowering *l, env *e, const sb_node *n)
 {
     pyval v = sb_lower_expr(l, e, n->a);
     for (uint32_t k = 0; k < n->target_count; k++) {
-        assign(e, n->targets[k], v);
+        sb_assign(l, e, &n->targets[k], v);
     }
+}
+
+static void lower_del(lowering *l, env *e, const sb_node *n)
+{
+    for (uint32_t k = 0; k < n->target_count; k++) {
+        pyval v = sb_pyval_strip(l, e->vars[n->slots[k]], TAG_UNBOUND, SB_REASON_RAISE);
+        e->dead = e->dead || v.tags == 0;
+        e->vars[n->slots[k]] = sb_pyval_unbound();
+    }
+}
+
+/* All rows that come here raise. */
+static void lower_raise(lowering *l, env *e)
+{
+    sb_irb_leave_if(&l->b, l->true_b, SB_REASON_RAISE);
+    e->dead = true;
 }
 
 static void lower_augassign(lowering *l, env *e, const sb_node *n)
@@ -181,6 +221,12 @@ static void lower_statement(lowering *l, env *e, const sb_node *n)
     case SB_BLOB_CONTINUE:
         e->continued = l->true_b;
         e->dead = true;
+        break;
+    case SB_BLOB_RAISE:
+        lower_raise(l, e);
+        break;
+    case SB_BLOB_DEL:
+        lower_del(l, e, n);
         break;
     default:
         sb_refuse(l, sb_refusal_code_of_name(n->text, n->text_size), n->detail, n);

@@ -14,6 +14,7 @@ typedef struct reader {
     sb_error *err;
     unsigned depth;
     uint32_t local_count;
+    uint32_t function_count; /* that may be called here */
 } reader;
 
 static void fail(reader *r, const char *what)
@@ -140,6 +141,109 @@ static void read_compare(reader *r, sb_node *n)
     }
 }
 
+/* Own locals of a block or comprehension. */
+static void read_range(reader *r, uint32_t *first, uint32_t *count)
+{
+    *first = read_u32(r);
+    *count = read_u32(r);
+    if (*first > r->local_count || *count > r->local_count - *first) {
+        fail(r, "no such locals");
+    }
+}
+
+static void read_target(reader *r, sb_target *target)
+{
+    target->unpacks = read_op(r, 0, 1) != 0;
+    if (!target->unpacks) {
+        target->slot = read_slot(r);
+        return;
+    }
+    if (++r->depth > SB_BLOB_DEPTH_MAX) {
+        fail(r, "it is nested too deeply");
+        return;
+    }
+    target->count = read_count(r);
+    target->items = allocate(r, target->count, sizeof(*target->items));
+    for (uint32_t i = 0; i < target->count && r->status == SB_OK; i++) {
+        read_target(r, &target->items[i]);
+    }
+    r->depth--;
+}
+
+static void read_targets(reader *r, sb_node *n, uint32_t count)
+{
+    n->target_count = count;
+    n->targets = allocate(r, count, sizeof(*n->targets));
+    for (uint32_t i = 0; i < count && r->status == SB_OK; i++) {
+        read_target(r, &n->targets[i]);
+    }
+}
+
+static void read_call(reader *r, sb_node *n)
+{
+    static const uint8_t limits[][2] = {
+#define X(name, number, least, most) [number] = {least, most},
+        SB_BLOB_BUILTIN_LIST(X)
+#undef X
+    };
+    n->op = read_op(r, SB_BLOB_RANGE, (uint8_t)(SB_COUNT_OF(limits) - 1));
+    read_list(r, &n->list, read_expression);
+    if (r->status == SB_OK &&
+        (n->list.count < limits[n->op][0] || n->list.count > limits[n->op][1])) {
+        fail(r, "a builtin with so many arguments");
+    }
+}
+
+static void read_inline(reader *r, sb_node *n)
+{
+    n->slot = read_u32(r);
+    if (n->slot >= r->function_count) {
+        fail(r, "no such function");
+    }
+    uint32_t count = read_count(r);
+    n->slots = allocate(r, count, sizeof(*n->slots));
+    n->list.items = allocate(r, count, sizeof(*n->list.items));
+    for (uint32_t i = 0; i < count && r->status == SB_OK; i++) {
+        n->slots[i] = read_slot(r);
+        n->list.items[i] = read_expression(r);
+        n->list.count = i + 1;
+    }
+}
+
+static void read_larger_fields(reader *r, sb_node *n)
+{
+    switch (n->kind) {
+    case SB_BLOB_TUPLE:
+    case SB_BLOB_LIST:
+        read_list(r, &n->list, read_expression);
+        break;
+    case SB_BLOB_SUBSCRIPT:
+        n->a = read_expression(r);
+        n->b = read_expression(r);
+        break;
+    case SB_BLOB_NAMED:
+        n->slot = read_slot(r);
+        n->a = read_expression(r);
+        break;
+    case SB_BLOB_INLINE:
+        read_inline(r, n);
+        break;
+    case SB_BLOB_BLOCK:
+        read_range(r, &n->slot, &n->count);
+        read_list(r, &n->list, read_statement);
+        n->a = read_expression(r);
+        break;
+    case SB_BLOB_COMPREHENSION:
+        read_range(r, &n->slot, &n->count);
+        read_targets(r, n, 1);
+        n->a = read_expression(r);
+        n->b = read_expression(r);
+        break;
+    default:
+        fail(r, "no such expression");
+    }
+}
+
 static void read_expression_fields(reader *r, sb_node *n)
 {
     switch (n->kind) {
@@ -186,33 +290,32 @@ static void read_expression_fields(reader *r, sb_node *n)
         n->c = read_expression(r);
         break;
     case SB_BLOB_CALL:
-        n->op = read_op(r, SB_BLOB_RANGE, SB_BLOB_RANGE);
-        read_list(r, &n->list, read_expression);
+        read_call(r, n);
         break;
     case SB_BLOB_UNSUPPORTED:
         n->text = read_text(r, &n->text_size);
         n->detail = read_text(r, NULL);
         break;
     default:
-        fail(r, "no such expression");
+        read_larger_fields(r, n);
     }
 }
 
-static void read_assign(reader *r, sb_node *n)
+static void read_del(reader *r, sb_node *n)
 {
     n->target_count = read_count(r);
-    n->targets = allocate(r, n->target_count, sizeof(*n->targets));
+    n->slots = allocate(r, n->target_count, sizeof(*n->slots));
     for (uint32_t i = 0; i < n->target_count && r->status == SB_OK; i++) {
-        n->targets[i] = read_slot(r);
+        n->slots[i] = read_slot(r);
     }
-    n->a = read_expression(r);
 }
 
 static void read_statement_fields(reader *r, sb_node *n)
 {
     switch (n->kind) {
     case SB_BLOB_ASSIGN:
-        read_assign(r, n);
+        read_targets(r, n, read_count(r));
+        n->a = read_expression(r);
         break;
     case SB_BLOB_AUGASSIGN:
         n->slot = read_slot(r);
@@ -229,7 +332,7 @@ static void read_statement_fields(reader *r, sb_node *n)
         read_list(r, &n->orelse, read_statement);
         break;
     case SB_BLOB_FOR:
-        n->slot = read_slot(r);
+        read_targets(r, n, 1);
         n->a = read_expression(r);
         read_list(r, &n->list, read_statement);
         read_list(r, &n->orelse, read_statement);
@@ -241,6 +344,10 @@ static void read_statement_fields(reader *r, sb_node *n)
     case SB_BLOB_PASS:
     case SB_BLOB_BREAK:
     case SB_BLOB_CONTINUE:
+    case SB_BLOB_RAISE:
+        break;
+    case SB_BLOB_DEL:
+        read_del(r, n);
         break;
     case SB_BLOB_UNSUPPORTED:
         read_expression_fields(r, n);
@@ -308,11 +415,26 @@ static void read_header(reader *r, sb_tree *tree)
     }
 }
 
+/* Each may call those before it. */
+static void read_functions(reader *r, sb_tree *tree)
+{
+    tree->function_count = read_count(r);
+    tree->functions = allocate(r, tree->function_count, sizeof(*tree->functions));
+    for (uint32_t i = 0; i < tree->function_count && r->status == SB_OK; i++) {
+        sb_tree_function *function = &tree->functions[i];
+        function->name = read_text(r, NULL);
+        read_range(r, &function->first, &function->count);
+        read_list(r, &function->body, read_statement);
+        r->function_count = i + 1;
+    }
+}
+
 sb_status sb_tree_read(const void *blob, size_t size, sb_arena *arena, sb_tree *out, sb_error *err)
 {
     reader r = {.at = blob, .end = (const uint8_t *)blob + size, .arena = arena, .err = err};
     *out = (sb_tree){0};
     read_header(&r, out);
+    read_functions(&r, out);
     read_list(&r, &out->body, read_statement);
     if (r.status == SB_OK && r.at != r.end) {
         fail(&r, "bytes after its end");

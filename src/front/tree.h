@@ -15,11 +15,21 @@ typedef struct sb_node_list {
     uint32_t count;
 } sb_node_list;
 
+/* What is assigned to: a local, or several targets that a tuple is unpacked into. */
+typedef struct sb_target sb_target;
+struct sb_target {
+    bool unpacks;
+    uint32_t slot;
+    uint32_t count;
+    sb_target *items;
+};
+
 /* Which fields a kind uses is written in front/blob.h, in the same order. */
 struct sb_node {
     uint8_t kind; /* SB_BLOB_<kind> */
     uint8_t op;   /* operator, builtin, or has_value */
-    uint32_t slot;
+    uint32_t slot;  /* also INLINE: the function; BLOCK, COMPREHENSION: the first own local */
+    uint32_t count; /* BLOCK, COMPREHENSION: own locals */
     uint32_t line, col, end_line, end_col;
     union {
         int64_t i;
@@ -31,14 +41,21 @@ struct sb_node {
     sb_node *a, *b, *c; /* operands, test, value, iterable */
     sb_node_list list;  /* operands, arguments, body */
     sb_node_list orelse;
-    uint8_t *ops;      /* COMPARE: one an item of list */
-    uint32_t *targets; /* ASSIGN */
+    uint8_t *ops;       /* COMPARE: one an item of list */
+    uint32_t *slots;    /* INLINE: one an item of list; DEL */
+    sb_target *targets; /* ASSIGN, FOR, COMPREHENSION */
     uint32_t target_count;
 };
 
 typedef struct sb_tree_param {
     sb_node *fallback; /* default; NULL: none */
 } sb_tree_param;
+
+typedef struct sb_tree_function { /* called by name from the body, or from functions behind it */
+    const char *name;
+    uint32_t first, count; /* its own locals */
+    sb_node_list body;
+} sb_tree_function;
 
 typedef struct sb_tree {
     const char *name;
@@ -49,6 +66,8 @@ typedef struct sb_tree {
     const char **locals;
     uint32_t param_count;
     sb_tree_param *params;
+    uint32_t function_count;
+    sb_tree_function *functions;
     sb_node_list body;
 } sb_tree;
 

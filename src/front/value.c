@@ -50,9 +50,42 @@ pyval sb_pyval_unbound(void)
     return (pyval){.tags = UNBOUND_BIT};
 }
 
+pyval sb_pyval_opaque(opaque_why why)
+{
+    return (pyval){.tags = OPAQUE_BIT, .why = (uint8_t)why};
+}
+
+pyval sb_pyval_items(pyval *items, uint32_t count, bool is_list)
+{
+    return (pyval){.tags = ITEMS_BIT, .items = items, .count = count, .is_list = is_list};
+}
+
+pyval *sb_items_new(lowering *l, uint32_t count)
+{
+    pyval *items = sb_arena_alloc_zero(&l->arena, sizeof(*items) * ((size_t)count + 1));
+    l->no_memory = l->no_memory || items == NULL;
+    return items;
+}
+
+static bool same_items(const pyval *x, const pyval *y)
+{
+    if (x->count != y->count || x->is_list != y->is_list) {
+        return false;
+    }
+    for (uint32_t k = 0; k < x->count && x->items != y->items; k++) {
+        if (!sb_pyval_same(&x->items[k], &y->items[k])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool sb_pyval_same(const pyval *x, const pyval *y)
 {
     if (x->tags != y->tags || x->b != y->b || x->i != y->i || x->f != y->f) {
+        return false;
+    }
+    if ((x->tags & ITEMS_BIT) && !same_items(x, y)) {
         return false;
     }
     if (sb_tag_count(x->tags) < 2) {
@@ -87,6 +120,9 @@ pyval sb_pyval_strip(lowering *l, pyval v, unsigned tag, sb_reason reason)
 /* The lowest tag's register from the others': merges and loop arguments carry all but that one. */
 void sb_pyval_complete(lowering *l, pyval *v)
 {
+    for (uint32_t k = 0; (v->tags & ITEMS_BIT) && k < v->count; k++) {
+        sb_pyval_complete(l, &v->items[k]);
+    }
     if (sb_tag_count(v->tags) < 2) {
         return;
     }
@@ -120,12 +156,51 @@ static sb_value payload(const pyval *v, unsigned tag, sb_value in_tag, sb_value 
     return v->tags & TAG_BIT(tag) ? in_tag : absent;
 }
 
+typedef pyval (*join_values)(lowering *l, sb_value cond, const pyval *x, const pyval *y);
+
+/* Items of r, which has those of x, of y or of both; lengths and kinds are known to fit. */
+static void join_items(lowering *l, sb_value cond, const pyval *x, const pyval *y, pyval *r,
+                       join_values join)
+{
+    static const pyval never = {0};
+    const pyval *like = x->tags & ITEMS_BIT ? x : y;
+    if (!(r->tags & ITEMS_BIT)) {
+        return;
+    }
+    r->count = like->count;
+    r->is_list = like->is_list;
+    r->items = sb_items_new(l, r->count);
+    for (uint32_t k = 0; r->items != NULL && k < r->count; k++) {
+        r->items[k] = join(l, cond, x->tags & ITEMS_BIT ? &x->items[k] : &never,
+                           y->tags & ITEMS_BIT ? &y->items[k] : &never);
+    }
+    r->count = r->items != NULL ? r->count : 0;
+}
+
+/* One that cannot be joined with the other, or is opaque itself. */
+static bool joins_to_opaque(const pyval *x, const pyval *y, pyval *r)
+{
+    if ((x->tags | y->tags) & OPAQUE_BIT) {
+        *r = x->tags & OPAQUE_BIT ? *x : *y;
+        return true;
+    }
+    if ((x->tags & y->tags & ITEMS_BIT) && (x->count != y->count || x->is_list != y->is_list)) {
+        *r = sb_pyval_opaque(OPAQUE_LENGTH);
+        return true;
+    }
+    return false;
+}
+
 pyval sb_merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
 {
+    pyval r = {.tags = x->tags | y->tags};
     if (sb_pyval_same(x, y)) {
         return *x;
     }
-    pyval r = {.tags = x->tags | y->tags};
+    if (joins_to_opaque(x, y, &r)) {
+        return r;
+    }
+    join_items(l, cond, x, y, &r, sb_merge_value);
     if (r.tags & BOOL_BIT) {
         r.b = sb_irb_merge(&l->b, payload(x, TAG_BOOL, x->b, l->zero_b),
                            payload(y, TAG_BOOL, y->b, l->zero_b));
@@ -156,10 +231,14 @@ static sb_value select_one(lowering *l, sb_value cond, sb_value x, sb_value y)
 
 pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y)
 {
+    pyval r = {.tags = x->tags | y->tags};
     if (sb_pyval_same(x, y)) {
         return *x;
     }
-    pyval r = {.tags = x->tags | y->tags};
+    if (joins_to_opaque(x, y, &r)) {
+        return r;
+    }
+    join_items(l, cond, x, y, &r, sb_pyval_select);
     uint32_t both = x->tags & y->tags;
     r.b = both & BOOL_BIT ? select_one(l, cond, x->b, y->b) : (x->tags & BOOL_BIT ? x->b : y->b);
     r.i = both & INT_BIT ? select_one(l, cond, x->i, y->i) : (x->tags & INT_BIT ? x->i : y->i);
@@ -190,6 +269,8 @@ static sb_value truth_of_tag(lowering *l, const pyval *v, unsigned tag)
         return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, v->i, l->zero_i));
     case TAG_FLOAT:
         return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, v->f, l->zero_f));
+    case TAG_ITEMS:
+        return v->count > 0 ? l->true_b : l->zero_b;
     default:
         return l->zero_b;
     }
@@ -212,6 +293,7 @@ sb_value sb_pyval_truth(lowering *l, const pyval *v)
 pyval sb_pyval_number(lowering *l, pyval v)
 {
     v = sb_pyval_strip(l, v, TAG_NONE, SB_REASON_NONE_OPERAND);
+    v = sb_pyval_strip(l, v, TAG_ITEMS, SB_REASON_RAISE);
     if (!(v.tags & BOOL_BIT)) {
         return v;
     }
@@ -271,9 +353,26 @@ static pyval arith_mixed(lowering *l, const arith_ops *ops, const pyval *x, cons
     return r;
 }
 
+static pyval concatenate(lowering *l, const pyval *x, const pyval *y)
+{
+    uint32_t count = x->count + y->count;
+    pyval *items = sb_items_new(l, count);
+    if (items == NULL) {
+        return sb_pyval_never();
+    }
+    for (uint32_t k = 0; k < count; k++) {
+        items[k] = k < x->count ? x->items[k] : y->items[k - x->count];
+    }
+    return sb_pyval_items(items, count, x->is_list);
+}
+
 pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y)
 {
     const arith_ops *ops = &arith_table[op];
+    if (op == SB_BLOB_ADD && x.tags == ITEMS_BIT && y.tags == ITEMS_BIT && x.is_list == y.is_list &&
+        x.count + y.count <= ITEMS_MAX) {
+        return concatenate(l, &x, &y);
+    }
     x = sb_pyval_number(l, x);
     y = sb_pyval_number(l, y);
     if (x.tags == 0 || y.tags == 0) {
@@ -347,20 +446,54 @@ static sb_value compare_numbers(lowering *l, uint8_t op, const pyval *x, const p
     return result;
 }
 
+/* Equality of items is by identity first, which for a NaN says more than its value: rows where both are NaN leave. */
+static sb_value equal_items(lowering *l, const pyval *x, const pyval *y)
+{
+    if (x->count != y->count || x->is_list != y->is_list) {
+        return l->zero_b;
+    }
+    sb_value result = l->true_b;
+    for (uint32_t k = 0; k < x->count; k++) {
+        result = sb_op2(l, SB_IR_AND, result, sb_item_equal(l, &x->items[k], &y->items[k]));
+    }
+    return result;
+}
+
+sb_value sb_item_equal(lowering *l, const pyval *x, const pyval *y)
+{
+    if ((x->tags & y->tags) & FLOAT_BIT) {
+        sb_value nan_x = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, x->f, x->f));
+        sb_value nan_y = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, y->f, y->f));
+        nan_x = sb_op2(l, SB_IR_AND, nan_x, sb_pyval_is(l, x, TAG_FLOAT));
+        nan_y = sb_op2(l, SB_IR_AND, nan_y, sb_pyval_is(l, y, TAG_FLOAT));
+        sb_irb_leave_if(&l->b, sb_op2(l, SB_IR_AND, nan_x, nan_y), SB_REASON_TYPE_TAG);
+    }
+    return sb_pyval_compare(l, SB_BLOB_EQ, *x, *y);
+}
+
 /* None equals None and nothing else; no row leaves. */
 static sb_value equal(lowering *l, pyval x, pyval y)
 {
+    sb_value both_items = l->zero_b;
+    if (x.tags & y.tags & ITEMS_BIT) {
+        both_items = sb_op2(l, SB_IR_AND, sb_pyval_is(l, &x, TAG_ITEMS), sb_pyval_is(l, &y, TAG_ITEMS));
+        both_items = sb_op2(l, SB_IR_AND, both_items, equal_items(l, &x, &y));
+    }
+    sb_value items_x = sb_pyval_is(l, &x, TAG_ITEMS);
+    sb_value items_y = sb_pyval_is(l, &y, TAG_ITEMS);
     sb_value none_x = sb_pyval_is(l, &x, TAG_NONE);
     sb_value none_y = sb_pyval_is(l, &y, TAG_NONE);
     sb_value both_none = sb_op2(l, SB_IR_AND, none_x, none_y);
-    sb_value neither = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_OR, none_x, none_y));
+    sb_value not_x = sb_op2(l, SB_IR_OR, none_x, items_x);
+    sb_value not_y = sb_op2(l, SB_IR_OR, none_y, items_y);
+    sb_value neither = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_OR, not_x, not_y));
     /* Kinds stay told apart by is[] even when None is taken out: rows with None are masked by `neither`. */
-    x.tags &= ~NONE_BIT;
-    y.tags &= ~NONE_BIT;
+    x.tags &= ~(NONE_BIT | ITEMS_BIT);
+    y.tags &= ~(NONE_BIT | ITEMS_BIT);
     x = sb_pyval_number(l, x);
     y = sb_pyval_number(l, y);
     sb_value numbers = sb_op2(l, SB_IR_AND, neither, compare_numbers(l, SB_BLOB_EQ, &x, &y));
-    return sb_op2(l, SB_IR_OR, both_none, numbers);
+    return sb_op2(l, SB_IR_OR, both_items, sb_op2(l, SB_IR_OR, both_none, numbers));
 }
 
 sb_value sb_pyval_compare(lowering *l, uint8_t op, pyval x, pyval y)

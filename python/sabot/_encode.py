@@ -1,0 +1,751 @@
+"""From a captured function's syntax tree to the blob (`_blob.py`): every name resolved, called functions included.
+
+What the format has no node for is written as UNSUPPORTED with a code of `src/ir/refusal.h`, at the smallest node that explains it, so
+a report can draw a caret. The encoder keeps a stack of its own instead of recursing, so deep trees end at DEPTH_MAX and not in a
+RecursionError; it recurses into called functions only, at most CALLS_MAX deep.
+
+A function that is called by name is written once, into the table of functions. Its locals are slots of the whole function. A function
+from elsewhere stands, in reports, where it is called: its own lines are of another text.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import struct
+import sys
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sabot._blob import BINARY, BOOLOP, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
+from sabot._guards import is_scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypeAlias
+
+    from sabot._guards import Found
+
+    FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+CALLS_MAX = 16  # functions called inside each other
+
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_BIGINT_BITS_MAX = 8192  # below Python's own limit on printing integers
+_TUPLE_MAX = 256  # values of a captured tuple
+_head = struct.Struct("<BIIII").pack
+u8 = struct.Struct("<B").pack
+u32 = struct.Struct("<I").pack
+_i64 = struct.Struct("<q").pack
+_f64 = struct.Struct("<d").pack
+
+# Builtins known by identity: those that reach outside the function, and those that only have no compiled form.
+_IMPURE = {
+    id(getattr(builtins, name)): name
+    for name in [
+        "print",
+        "open",
+        "input",
+        "exec",
+        "eval",
+        "compile",
+        "setattr",
+        "delattr",
+        "breakpoint",
+        "__import__",
+    ]
+}
+_PLAIN = {
+    id(getattr(builtins, name)): name
+    for name in [
+        "abs",
+        "all",
+        "any",
+        "ascii",
+        "bin",
+        "bool",
+        "bytes",
+        "chr",
+        "complex",
+        "dict",
+        "divmod",
+        "enumerate",
+        "filter",
+        "float",
+        "format",
+        "frozenset",
+        "hash",
+        "hex",
+        "int",
+        "isinstance",
+        "issubclass",
+        "iter",
+        "len",
+        "list",
+        "map",
+        "max",
+        "min",
+        "next",
+        "oct",
+        "ord",
+        "pow",
+        "range",
+        "repr",
+        "reversed",
+        "round",
+        "set",
+        "slice",
+        "sorted",
+        "str",
+        "sum",
+        "tuple",
+        "type",
+        "zip",
+    ]
+}
+
+# What each form of Python that has no node is called in a report.
+_FORMS = {
+    "AsyncFor": "async for",
+    "AsyncFunctionDef": "a nested function",
+    "AsyncWith": "async with",
+    "Assert": "assert",
+    "Attribute": "attribute access",
+    "Await": "await",
+    "ClassDef": "a nested class",
+    "Delete": "del",
+    "Dict": "a dict",
+    "DictComp": "a dict comprehension",
+    "FunctionDef": "a nested function",
+    "GeneratorExp": "a generator expression",
+    "Import": "import inside a function",
+    "ImportFrom": "import inside a function",
+    "JoinedStr": "an f-string",
+    "Lambda": "a lambda inside a function",
+    "List": "a list",
+    "ListComp": "a list comprehension",
+    "Match": "match",
+    "NamedExpr": "an assignment expression (:=)",
+    "Raise": "raise",
+    "Set": "a set",
+    "SetComp": "a set comprehension",
+    "Slice": "a slice",
+    "Starred": "unpacking with *",
+    "Subscript": "a subscript",
+    "Try": "try",
+    "TryStar": "try with except*",
+    "Tuple": "a tuple",
+    "TypeAlias": "a type alias",
+    "With": "with",
+    "Yield": "yield",
+    "YieldFrom": "yield from",
+}
+# Statements of many lines are shown by the word they begin with.
+_KEYWORDS = {
+    "AsyncFor": 5,
+    "AsyncFunctionDef": 5,
+    "AsyncWith": 5,
+    "ClassDef": 5,
+    "FunctionDef": 3,
+    "Match": 5,
+    "Try": 3,
+    "TryStar": 3,
+    "With": 4,
+}
+
+class Header(NamedTuple):
+    """What stands before the body; `defaults` has, for each parameter, None or (its default object, the node to point at)."""
+
+    name: str
+    file: str
+    first_line: int
+    annotation: int
+    locals: Sequence[str]
+    defaults: Sequence[tuple[object, ast.AST] | None]
+
+
+class Callee(NamedTuple):
+    """A function of the user that another calls: what is needed to write it, and why it cannot be compiled, if so."""
+
+    fn: FunctionType
+    node: FunctionNode | None
+    locals: tuple[str, ...]
+    found: Mapping[str, Found]
+    mangle: Callable[[str], str]
+    refusal: tuple[str, str] | None
+
+
+class Scope:
+    """The names of a function or of a comprehension, with their slots; others are looked for in the scope around it."""
+
+    __slots__ = ("names", "nested", "outer")
+
+    def __init__(self, names: dict[str, int], outer: Scope | None = None) -> None:
+        self.names = names
+        self.outer = outer
+        self.nested: dict[str, FunctionNode] = {}  # functions defined in it, by name
+
+    def slot(self, name: str) -> int | None:
+        """The slot of a name; None where it is no local here."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.outer
+        return None
+
+    def function(self, name: str) -> tuple[FunctionNode, Scope] | None:
+        """The function that a local name always stands for, with the scope it was defined in."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return (scope.nested[name], scope) if name in scope.nested else None
+            scope = scope.outer
+        return None
+
+
+class Inner(NamedTuple):
+    """A node to be written in another scope, or deeper in the tree than its part says."""
+
+    node: ast.AST
+    scope: Scope | None = None
+    levels: int = 0
+
+
+if TYPE_CHECKING:
+    Part: TypeAlias = bytes | ast.AST | Inner
+
+
+class Program:
+    """What all functions of one blob share: slots, and the table of called functions."""
+
+    def __init__(self, names: Iterable[str], callees: Mapping[int, Callee]) -> None:
+        self.slots = list(names)
+        self.callees = callees
+        self.functions: list[bytes] = []
+        self.numbers: dict[int, int] = {}  # by id of the node or the function
+        self.scopes: dict[int, Scope] = {}
+        self.failed: dict[int, tuple[str, str]] = {}
+        self.open: list[int] = []
+        self.refused: list[tuple[str, str]] = []
+
+    def add(self, key: int, name: str, first: int, count: int, body: Sequence[bytes]) -> None:
+        """Adds a function that was written, behind all that it calls."""
+        self.numbers[key] = len(self.functions)
+        self.functions.append(b"".join([text_of(name), u32(first), u32(count), *body]))
+
+    def new_slots(self, names: Sequence[str]) -> int:
+        """Adds slots that follow each other; gives the first."""
+        first = len(self.slots)
+        self.slots += names
+        return first
+
+
+def encode(
+    header: Header,
+    node: FunctionNode,
+    found: Mapping[str, Found],
+    mangle: Callable[[str], str],
+    callees: Mapping[int, Callee] | None = None,
+) -> bytes:
+    """The blob of a function.
+
+    Parameters:
+        found: every name that is not a local, and dotted names of modules.
+        mangle: gives names as the code object has them.
+        callees: by id, the functions among what was found.
+    """
+    program = Program(header.locals, callees or {})
+    encoder = Encoder(program, found, mangle)
+    scope = Scope({name: slot for slot, name in enumerate(header.locals)})
+    body = encoder.function(node, scope)
+    out = [u32(MAGIC), u32(VERSION), text_of(header.name), text_of(header.file)]
+    out += [u32(header.first_line), u8(header.annotation), u32(len(program.slots))]
+    out += [text_of(name) for name in program.slots]
+    out.append(u32(len(header.defaults)))
+    for default in header.defaults:
+        out.append(u8(default is not None))
+        if default is not None:
+            out += encoder.value(default[1], default[0])
+    out += [u32(len(program.functions)), *program.functions, *body]
+    return b"".join(out)
+
+
+def text_of(text: str) -> bytes:
+    """A string as the format has it."""
+    data = text.encode("utf-8", "backslashreplace")
+    return u32(len(data)) + data
+
+
+def _operator(table: dict[str, int], operator: ast.AST) -> bytes:
+    return u8(table[type(operator).__name__])
+
+
+def type_name(value: object) -> str:
+    """The name of a value's class, with its module; runs no code of the class."""
+    kind = type(value)
+    # Read through `type` itself: a metaclass may define names of its own.
+    name: str = type.__dict__["__qualname__"].__get__(kind)
+    module = type.__dict__["__dict__"].__get__(kind).get("__module__")
+    return f"{module}.{name}" if isinstance(module, str) and module != "builtins" else name
+
+
+def dotted(node: ast.AST) -> tuple[ast.Name | None, str]:
+    """The name at the root of `a.b.c` and the whole text of it; (None, "") for anything else."""
+    attributes: list[str] = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None, ""
+    return node, ".".join([node.id, *reversed(attributes)])
+
+
+def _form(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"attribute access .{node.attr}"
+    if isinstance(node, ast.Call):
+        return "a call of an expression"
+    name = type(node).__name__
+    return _FORMS.get(name, name.lower())
+
+
+class Encoder:
+    """Writes the nodes of one function. Each writer gives bytes and the nodes that follow them, in the order of the format.
+
+    place: where all nodes are said to stand; None: where they are.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        found: Mapping[str, Found],
+        mangle: Callable[[str], str],
+        place: ast.AST | None = None,
+    ) -> None:
+        self.program = program
+        self.found = found
+        self.mangle = mangle
+        self.place = place
+        self.scope = Scope({})
+
+    def function(self, node: FunctionNode, scope: Scope) -> list[bytes]:
+        """A function's body as a list of statements."""
+        before, self.scope = self.scope, scope
+        scope.nested.update(_nested_functions(node, self.mangle))
+        if isinstance(node, ast.Lambda):
+            out = [u32(1), self.at("RETURN", node.body), u8(1), *self.run([node.body], 2)]
+        else:
+            out = self.run(self._body(node.body), 1)
+        self.scope = before
+        return out
+
+    def _body(self, body: list[ast.stmt]) -> list[Part]:
+        parts: list[Part] = [u32(len(body)), *body]
+        match body[0]:
+            case ast.Expr(ast.Constant(value=str())):
+                parts[1] = self.at("PASS", body[0])
+            case _:
+                pass
+        return parts
+
+    def run(self, parts: Sequence[Part], depth: int) -> list[bytes]:
+        """Writes the parts in order, each node replaced by its own parts until only bytes are left."""
+        out: list[bytes] = []
+        outermost = self.scope
+        stack: list[tuple[Part, int, Scope]] = [(part, depth, outermost) for part in reversed(parts)]
+        while stack:
+            part, depth, scope = stack.pop()
+            if isinstance(part, bytes):
+                out.append(part)
+                continue
+            if isinstance(part, Inner):
+                scope, depth, part = part.scope or scope, depth + part.levels, part.node
+            self.scope = scope
+            write = _WRITERS.get(type(part))
+            if depth >= DEPTH_MAX and not isinstance(part, (ast.Constant, ast.Name)):
+                out += self.unsupported(part, "too_complex", f"nested more than {DEPTH_MAX} deep")
+            elif write is None:
+                out += self.refuse(part)
+            else:
+                stack.extend((inner, depth + 1, scope) for inner in reversed(write(self, part)))
+        self.scope = outermost
+        return out
+
+    def at(self, kind: str, node: ast.AST) -> bytes:
+        """The head of a node."""
+        node = self.place or node
+        assert isinstance(node, (ast.expr, ast.stmt, ast.arg))
+        width = _KEYWORDS.get(type(node).__name__)
+        if width is None:
+            end_line = node.end_lineno or node.lineno
+            end_col = node.end_col_offset or node.col_offset
+        else:
+            end_line, end_col = node.lineno, node.col_offset + width
+        return _head(NODES[kind], node.lineno, node.col_offset, end_line, end_col)
+
+    def unsupported(self, node: ast.AST, code: str, detail: str) -> list[bytes]:
+        """What has no node, and why."""
+        self.program.refused.append((code, detail))
+        return [self.at("UNSUPPORTED", node), text_of(code), text_of(detail)]
+
+    def value(self, node: ast.AST, value: object) -> list[bytes]:
+        """A constant object, at the place of `node`."""
+        if value is None:
+            return [self.at("CONST_NONE", node)]
+        if type(value) is bool:
+            return [self.at("CONST_BOOL", node), u8(value)]
+        if type(value) is int:
+            if _INT64_MIN <= value <= _INT64_MAX:
+                return [self.at("CONST_INT", node), _i64(value)]
+            if value.bit_length() <= _BIGINT_BITS_MAX:
+                return [self.at("CONST_BIGINT", node), text_of(str(value))]
+            return self.unsupported(node, "big_constant", f"{value.bit_length()} bits")
+        if type(value) is float:
+            return [self.at("CONST_FLOAT", node), _f64(value)]
+        if type(value) is str:
+            if any("\ud800" <= letter <= "\udfff" for letter in value):
+                return self.unsupported(node, "type", "str with lone surrogates")
+            return [self.at("CONST_STR", node), text_of(value)]
+        if type(value) is tuple and _is_plain_tuple(value):
+            out = [self.at("TUPLE", node), u32(len(value))]
+            for item in value:
+                out += self.value(node, item)
+            return out
+        return self.unsupported(node, "captured", type_name(value))
+
+    def local(self, node: ast.AST, slot: int) -> bytes:
+        """A local's value."""
+        return self.at("LOCAL", node) + u32(slot)
+
+    def assignment(self, node: ast.AST, slot: int, *value: Part) -> list[Part]:
+        """A statement that gives one local a value."""
+        return [self.at("ASSIGN", node), u32(1), u8(0), u32(slot), *value]
+
+    # Expressions
+
+    def constant(self, node: ast.Constant) -> Sequence[Part]:
+        if is_scalar(node.value):
+            return self.value(node, node.value)
+        return self.unsupported(node, "type", type(node.value).__name__)
+
+    def name(self, node: ast.Name) -> Sequence[Part]:
+        name = self.mangle(node.id)
+        slot = self.scope.slot(name)
+        if slot is not None:
+            if self.scope.function(name) is not None:
+                return self.unsupported(node, "type", "a function as a value")
+            return [self.local(node, slot)]
+        found = self.found[name]
+        if found.origin == "missing":
+            return self.unsupported(node, "unresolved", node.id)
+        return self.value(node, found.value)
+
+    def attribute(self, node: ast.Attribute) -> Sequence[Part]:
+        found = self.known(node)
+        if found is not None and (is_scalar(found.value) or type(found.value) is tuple):
+            return self.value(node, found.value)
+        return self.refuse(node)
+
+    def unary(self, node: ast.UnaryOp) -> Sequence[Part]:
+        match node:
+            case ast.UnaryOp(ast.USub(), ast.Constant(int(number))) if number == 2**63:
+                return self.value(node, -number)  # fits, though its digits alone do not
+            case _:
+                return [self.at("UNARY", node), _operator(UNARY, node.op), node.operand]
+
+    def binary(self, node: ast.BinOp) -> Sequence[Part]:
+        return [self.at("BINARY", node), _operator(BINARY, node.op), node.left, node.right]
+
+    def boolop(self, node: ast.BoolOp) -> Sequence[Part]:
+        values = [u32(len(node.values)), *node.values]
+        return [self.at("BOOLOP", node), _operator(BOOLOP, node.op), *values]
+
+    def compare(self, node: ast.Compare) -> Sequence[Part]:
+        parts: list[Part] = [self.at("COMPARE", node), node.left, u32(len(node.ops))]
+        for operator, operand in zip(node.ops, node.comparators, strict=True):
+            parts += [_operator(COMPARE, operator), operand]
+        return parts
+
+    def ifexp(self, node: ast.IfExp) -> Sequence[Part]:
+        return [self.at("IFEXP", node), node.test, node.body, node.orelse]
+
+    def items(self, node: ast.Tuple | ast.List) -> Sequence[Part]:
+        for item in node.elts:
+            if isinstance(item, ast.Starred):
+                return self.refuse(item)
+        kind = "TUPLE" if isinstance(node, ast.Tuple) else "LIST"
+        return [self.at(kind, node), u32(len(node.elts)), *node.elts]
+
+    def subscript(self, node: ast.Subscript) -> Sequence[Part]:
+        root, _ = dotted(node.value)
+        found = self.known(node.value)
+        local = root is not None and self.scope.slot(self.mangle(root.id)) is not None
+        is_tuple = found is not None and type(found.value) is tuple
+        inner = isinstance(node.value, (ast.Tuple, ast.List, ast.Subscript, ast.Call))
+        if isinstance(node.slice, ast.Slice) or not (local or is_tuple or inner):
+            return self.refuse(node)
+        return [self.at("SUBSCRIPT", node), node.value, node.slice]
+
+    def named(self, node: ast.NamedExpr) -> Sequence[Part]:
+        slot = self._slot(node.target)
+        if not isinstance(slot, int):
+            return slot
+        return [self.at("NAMED", node), u32(slot), node.value]
+
+    def comprehension(self, node: ast.ListComp) -> Sequence[Part]:
+        from sabot._calls import comprehension
+
+        return comprehension(self, node)
+
+    def call(self, node: ast.Call) -> Sequence[Part]:
+        from sabot._calls import call
+
+        return call(self, node)
+
+    # Statements
+
+    def assign(self, node: ast.Assign) -> Sequence[Part]:
+        if isinstance(node.value, ast.Lambda) and self._defines(node.targets[0]):
+            return self._definition(node, node.targets[0])
+        targets: list[bytes] = []
+        for target in node.targets:
+            written = self.target(target)
+            if isinstance(written, list):
+                return written
+            targets.append(written)
+        return [self.at("ASSIGN", node), u32(len(targets)), *targets, node.value]
+
+    def annassign(self, node: ast.AnnAssign) -> Sequence[Part]:
+        if node.value is None and isinstance(node.target, ast.Name):
+            return [self.at("PASS", node)]
+        slot = self._slot(node.target)
+        if not isinstance(slot, int):
+            return slot
+        assert node.value is not None
+        return self.assignment(node, slot, node.value)
+
+    def augassign(self, node: ast.AugAssign) -> Sequence[Part]:
+        slot = self._slot(node.target)
+        if not isinstance(slot, int):
+            return slot
+        return [self.at("AUGASSIGN", node), u32(slot), _operator(BINARY, node.op), node.value]
+
+    def expr(self, node: ast.Expr) -> Sequence[Part]:
+        if isinstance(node.value, ast.Constant) and not is_scalar(node.value.value):
+            return [self.at("PASS", node)]  # `...` and the like: Python drops it
+        return [self.at("EXPR", node), node.value]
+
+    def if_(self, node: ast.If) -> Sequence[Part]:
+        return [self.at("IF", node), node.test, *block(node.body), *block(node.orelse)]
+
+    def while_(self, node: ast.While) -> Sequence[Part]:
+        return [self.at("WHILE", node), node.test, *block(node.body), *block(node.orelse)]
+
+    def for_(self, node: ast.For) -> Sequence[Part]:
+        target = self.target(node.target)
+        if isinstance(target, list):
+            return target
+        return [self.at("FOR", node), target, node.iter, *block(node.body), *block(node.orelse)]
+
+    def return_(self, node: ast.Return) -> Sequence[Part]:
+        if node.value is None:
+            return [self.at("RETURN", node), u8(0)]
+        return [self.at("RETURN", node), u8(1), node.value]
+
+    def assert_(self, node: ast.Assert) -> Sequence[Part]:
+        if sys.flags.optimize:
+            return [self.at("PASS", node)]
+        passes = [u32(1), self.at("PASS", node)]
+        return [self.at("IF", node), node.test, *passes, u32(1), self.at("RAISE", node)]
+
+    def delete(self, node: ast.Delete) -> Sequence[Part]:
+        slots: list[bytes] = []
+        for target in node.targets:
+            slot = self._slot(target)
+            if not isinstance(slot, int):
+                return slot
+            slots.append(u32(slot))
+        return [self.at("DEL", node), u32(len(slots)), *slots]
+
+    def definition(self, node: ast.FunctionDef) -> Sequence[Part]:
+        name = ast.Name(node.name, ast.Store())
+        return self._definition(node, name) if self._defines(name) else self.refuse(node)
+
+    def bare(self, node: ast.AST) -> Sequence[Part]:
+        return [self.at(type(node).__name__.upper(), node)]
+
+    def outer(self, node: ast.Global | ast.Nonlocal) -> Sequence[Part]:
+        text = f"{type(node).__name__.lower()} {', '.join(node.names)}"
+        return self.unsupported(node, "impure", text)
+
+    def _defines(self, target: ast.AST) -> bool:
+        """Whether a target is the name of a function that calls of that name lead to."""
+        return isinstance(target, ast.Name) and self.mangle(target.id) in self.scope.nested
+
+    def _definition(self, node: ast.stmt, target: ast.AST) -> Sequence[Part]:
+        """The name of a nested function is bound: to a truth, which only says that it is."""
+        assert isinstance(target, ast.Name)
+        slot = self.scope.names[self.mangle(target.id)]
+        return self.assignment(node, slot, self.at("CONST_BOOL", node) + u8(1))
+
+    # What names stand for, and refusals
+
+    def known(self, node: ast.AST) -> Found | None:
+        """What a name outside the function, or a dotted one, stands for."""
+        root, text = dotted(node)
+        if root is None or self.scope.slot(self.mangle(root.id)) is not None:
+            return None
+        return self.found.get(text if isinstance(node, ast.Attribute) else self.mangle(root.id))
+
+    def target(self, target: ast.AST) -> bytes | list[bytes]:
+        """What is assigned to, as the format has it, or why it cannot be."""
+        if not isinstance(target, (ast.Tuple, ast.List)):
+            slot = self._slot(target)
+            return u8(0) + u32(slot) if isinstance(slot, int) else slot
+        out = [u8(1), u32(len(target.elts))]
+        for item in target.elts:
+            written = self.target(item)
+            if isinstance(written, list):
+                return written
+            out.append(written)
+        return b"".join(out)
+
+    def _slot(self, target: ast.AST) -> int | list[bytes]:
+        """The slot of an assignment's target, or why it has none."""
+        match target:
+            case ast.Name(name):
+                slot = self.scope.slot(self.mangle(name))
+                if slot is not None:
+                    return slot
+                return self.unsupported(
+                    target, "impure", f"assignment to {target.id}, which is not a local"
+                )
+            case ast.Attribute():
+                return self.unsupported(target, "impure", f"assignment to attribute .{target.attr}")
+            case ast.Subscript():
+                return self.unsupported(target, "impure", "assignment to an item")
+            case ast.Starred():
+                return self.unsupported(target, "syntax", "unpacking with *")
+            case _:
+                return self.unsupported(target, "syntax", _form(target))
+
+    def refuse(self, node: ast.AST) -> list[bytes]:
+        """An UNSUPPORTED node at the innermost place that explains why `node` has no form in a blob."""
+        while isinstance(node, (ast.Call, ast.Attribute, ast.Subscript)):
+            inner = node.func if isinstance(node, ast.Call) else node.value
+            root, text = dotted(inner)
+            if root is not None:
+                return self._refuse_named(node, root, text)
+            if type(inner) in _WRITERS and not isinstance(
+                inner, (ast.Call, ast.Attribute, ast.Subscript)
+            ):
+                break
+            node = inner
+        return self.unsupported(node, "syntax", _form(node))
+
+    def _refuse_named(
+        self, node: ast.Call | ast.Attribute | ast.Subscript, root: ast.Name, text: str
+    ) -> list[bytes]:
+        """The same for a call, an attribute or a subscript of a dotted name."""
+        found = self.known(root)
+        if found is not None and found.origin == "missing":
+            return self.unsupported(root, "unresolved", root.id)
+        if isinstance(node, ast.Call):
+            called = self.known(node.func)
+            known = id(called.value) if called is not None else None
+            if known in _IMPURE:
+                return self.unsupported(node, "impure", _IMPURE[known])
+            if known in _PLAIN:
+                return self.unsupported(node, "syntax", f"a call of {_PLAIN[known]}")
+            return self.unsupported(node, "unknown_call", text)
+        if (
+            found is not None
+            and not isinstance(found.value, ModuleType)
+            and not is_scalar(found.value)
+        ):
+            return self.unsupported(root, "captured", type_name(found.value))
+        if isinstance(node, ast.Attribute):
+            return self.unsupported(node, "syntax", f"attribute access {text}.{node.attr}")
+        return self.unsupported(node, "syntax", _form(node))
+
+
+def block(statements: Sequence[ast.stmt]) -> list[Part]:
+    """A list of statements."""
+    return [u32(len(statements)), *statements]
+
+
+def _is_plain_tuple(value: tuple[object, ...], depth: int = 0) -> bool:
+    return (
+        len(value) <= _TUPLE_MAX
+        and depth < 8
+        and all(
+            is_scalar(item) or (type(item) is tuple and _is_plain_tuple(item, depth + 1))
+            for item in value
+        )
+    )
+
+
+def is_constant(value: object) -> bool:
+    """Whether a captured value may stand in compiled code: a scalar, or a tuple of such."""
+    return is_scalar(value) or (type(value) is tuple and _is_plain_tuple(value))
+
+
+def _nested_functions(
+    node: FunctionNode, mangle: Callable[[str], str]
+) -> dict[str, FunctionNode]:
+    """Functions and lambdas that a function defines under names that it binds nowhere else."""
+    from sabot._scope import bindings
+
+    counts = bindings(node, mangle)
+    found: dict[str, FunctionNode] = {}
+    stack: list[ast.AST] = [] if isinstance(node, ast.Lambda) else [*node.body]
+    while stack:
+        place = stack.pop()
+        match place:
+            case ast.FunctionDef(name) if not place.decorator_list and counts[mangle(name)] == 1:
+                found[mangle(name)] = place
+            case ast.Assign([ast.Name(name)], ast.Lambda() as function) if counts[
+                mangle(name)
+            ] == 1:
+                found[mangle(name)] = function
+            case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
+                stack.extend(ast.iter_child_nodes(place))
+            case _:
+                pass
+    return found
+
+
+_WRITERS: dict[type[ast.AST], Callable[[Encoder, Any], Sequence[Part]]] = {
+    ast.AnnAssign: Encoder.annassign,
+    ast.Assert: Encoder.assert_,
+    ast.Assign: Encoder.assign,
+    ast.Attribute: Encoder.attribute,
+    ast.AugAssign: Encoder.augassign,
+    ast.BinOp: Encoder.binary,
+    ast.BoolOp: Encoder.boolop,
+    ast.Break: Encoder.bare,
+    ast.Call: Encoder.call,
+    ast.Compare: Encoder.compare,
+    ast.Constant: Encoder.constant,
+    ast.Continue: Encoder.bare,
+    ast.Delete: Encoder.delete,
+    ast.Expr: Encoder.expr,
+    ast.For: Encoder.for_,
+    ast.FunctionDef: Encoder.definition,
+    ast.Global: Encoder.outer,
+    ast.If: Encoder.if_,
+    ast.IfExp: Encoder.ifexp,
+    ast.List: Encoder.items,
+    ast.ListComp: Encoder.comprehension,
+    ast.Name: Encoder.name,
+    ast.NamedExpr: Encoder.named,
+    ast.Nonlocal: Encoder.outer,
+    ast.Pass: Encoder.bare,
+    ast.Raise: Encoder.bare,
+    ast.Return: Encoder.return_,
+    ast.Subscript: Encoder.subscript,
+    ast.Tuple: Encoder.items,
+    ast.UnaryOp: Encoder.unary,
+    ast.While: Encoder.while_,
+}

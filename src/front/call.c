@@ -1,0 +1,373 @@
+/* Calls: builtins on values, functions of the user lowered in place, blocks and comprehensions that stand for what builtins do with
+ * an iterable.
+ *
+ * A called function is lowered where it is called: its locals are slots of the whole function, unbound before and behind the call. Its
+ * returns are flags of its own, so control flow of the caller is not touched. Recursion cannot be written in a tree.
+ *
+ * Memory: none of its own. Threads: one. */
+#include "front/lower_int.h"
+
+static pyval never_raises(lowering *l)
+{
+    sb_irb_leave_if(&l->b, l->true_b, SB_REASON_RAISE);
+    return sb_pyval_never();
+}
+
+/* --- functions of the user -------------------------------------------------------------------------------------------- */
+
+static void unbind(env *e, uint32_t first, uint32_t count)
+{
+    for (uint32_t k = 0; k < count; k++) {
+        e->vars[first + k] = sb_pyval_unbound();
+    }
+}
+
+pyval sb_lower_inline(lowering *l, env *e, const sb_node *n)
+{
+    const sb_tree_function *function = &l->tree.functions[n->slot];
+    pyval *args = sb_items_new(l, n->list.count);
+    if (args == NULL) {
+        return sb_pyval_never();
+    }
+    for (uint32_t k = 0; k < n->list.count; k++) {
+        args[k] = sb_lower_expr(l, e, n->list.items[k]);
+        if (args[k].tags == 0) {
+            return sb_pyval_never();
+        }
+    }
+    if (l->inlined >= INLINED_MAX) {
+        sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
+        return sb_pyval_never();
+    }
+    env outer = *e;
+    e->returned = e->broke = e->continued = l->zero_b;
+    e->result = sb_pyval_never();
+    e->dead = false;
+    unbind(e, function->first, function->count);
+    for (uint32_t k = 0; k < n->list.count; k++) {
+        e->vars[n->slots[k]] = args[k];
+    }
+    l->inlined++;
+    sb_lower_block(l, e, &function->body, 0);
+    l->inlined--;
+    sb_finish_result(l, e);
+    pyval result = e->result;
+    unbind(e, function->first, function->count);
+    e->returned = outer.returned;
+    e->broke = outer.broke;
+    e->continued = outer.continued;
+    e->result = outer.result;
+    e->dead = outer.dead;
+    return result;
+}
+
+pyval sb_lower_block_value(lowering *l, env *e, const sb_node *n)
+{
+    bool dead = e->dead;
+    e->dead = false;
+    sb_lower_block(l, e, &n->list, 0);
+    pyval v = e->dead ? sb_pyval_never() : sb_lower_expr(l, e, n->a);
+    unbind(e, n->slot, n->count);
+    e->dead = dead;
+    return v;
+}
+
+pyval sb_lower_comprehension(lowering *l, env *e, const sb_node *n)
+{
+    int64_t count = 0;
+    pyval *items = sb_iter_all(l, e, n->a, &count);
+    bool dead = e->dead;
+    for (int64_t k = 0; k < count; k++) {
+        e->dead = false;
+        sb_assign(l, e, &n->targets[0], items[k]);
+        items[k] = e->dead ? sb_pyval_never() : sb_lower_expr(l, e, n->b);
+        if (items[k].tags == 0) {
+            count = -1;
+        }
+    }
+    unbind(e, n->slot, n->count);
+    e->dead = dead;
+    return count < 0 ? sb_pyval_never() : sb_pyval_items(items, (uint32_t)count, true);
+}
+
+/* --- items ------------------------------------------------------------------------------------------------------------ */
+
+/* One of them by a number that each row has for itself; numbers outside raise. */
+static pyval item_at(lowering *l, const pyval *v, sb_value index)
+{
+    int64_t known = 0;
+    int64_t count = v->count;
+    if (sb_const_int(l, index, &known)) {
+        known += known < 0 ? count : 0;
+        return known >= 0 && known < count ? v->items[known] : never_raises(l);
+    }
+    sb_value low = sb_op2(l, SB_IR_PY_LT_I64, index, sb_irb_const_i(&l->b, -count));
+    sb_value high = sb_op2(l, SB_IR_PY_LT_I64, sb_irb_const_i(&l->b, count - 1), index);
+    sb_irb_leave_if(&l->b, sb_op2(l, SB_IR_OR, low, high), SB_REASON_RAISE);
+    if (count == 0) {
+        return sb_pyval_never();
+    }
+    sb_value from_end = sb_op2(l, SB_IR_PY_LT_I64, index, l->zero_i);
+    sb_value moved = sb_op2(l, SB_IR_IX_ADD, index, sb_irb_const_i(&l->b, count));
+    sb_value at = sb_irb_op(&l->b, SB_IR_SELECT, from_end, moved, index);
+    pyval r = v->items[count - 1];
+    for (int64_t k = count - 1; k-- > 0;) {
+        sb_value here = sb_op2(l, SB_IR_PY_EQ_I64, at, sb_irb_const_i(&l->b, k));
+        r = sb_pyval_select(l, here, &v->items[k], &r);
+    }
+    return r;
+}
+
+pyval sb_lower_subscript(lowering *l, env *e, const sb_node *n)
+{
+    pyval v = sb_lower_expr(l, e, n->a);
+    pyval index = sb_lower_expr(l, e, n->b);
+    if (v.tags == 0 || index.tags == 0) {
+        return sb_pyval_never();
+    }
+    if (!(v.tags & ITEMS_BIT)) {
+        sb_refuse(l, SB_REFUSAL_SYNTAX, "a subscript", n);
+        return sb_pyval_never();
+    }
+    for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
+        v = tag != TAG_ITEMS ? sb_pyval_strip(l, v, tag, SB_REASON_RAISE) : v;
+    }
+    index = sb_pyval_number(l, index);
+    index = sb_pyval_strip(l, index, TAG_FLOAT, SB_REASON_RAISE);
+    return index.tags == 0 ? index : item_at(l, &v, index.i);
+}
+
+/* --- builtins --------------------------------------------------------------------------------------------------------- */
+
+/* The first that no later one beats. */
+static pyval extreme(lowering *l, const pyval *args, uint32_t count, bool largest)
+{
+    pyval best = args[0];
+    for (uint32_t k = 1; k < count; k++) {
+        sb_value beats = sb_pyval_compare(l, largest ? SB_BLOB_GT : SB_BLOB_LT, args[k], best);
+        best = sb_pyval_select(l, beats, &args[k], &best);
+    }
+    return best;
+}
+
+static pyval to_float(lowering *l, pyval v)
+{
+    v = sb_pyval_number(l, v);
+    return v.tags == 0 ? v : sb_pyval_float(sb_pyval_as_float(l, &v));
+}
+
+static pyval is_instance(lowering *l, const pyval *v, int64_t kinds)
+{
+    static const unsigned tags[] = {TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT};
+    sb_value result = l->zero_b;
+    for (unsigned k = 0; k < SB_COUNT_OF(tags); k++) {
+        if (kinds >> k & 1) {
+            result = sb_op2(l, SB_IR_OR, result, sb_pyval_is(l, v, tags[k]));
+        }
+    }
+    if (kinds & (v->is_list ? SB_BLOB_KIND_LIST : SB_BLOB_KIND_TUPLE)) {
+        result = sb_op2(l, SB_IR_OR, result, sb_pyval_is(l, v, TAG_ITEMS));
+    }
+    return sb_pyval_bool(result);
+}
+
+static sb_value nan_of(lowering *l, sb_value f)
+{
+    return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, f, f));
+}
+
+static pyval float_class(lowering *l, uint8_t op, pyval v)
+{
+    v = to_float(l, v);
+    if (v.tags == 0 || op == SB_BLOB_ISNAN) {
+        return v.tags == 0 ? v : sb_pyval_bool(nan_of(l, v.f));
+    }
+    /* x - x is zero for finite numbers only */
+    sb_value rest = sb_op2(l, SB_IR_PY_SUB_F64, v.f, v.f);
+    sb_value finite = sb_op2(l, SB_IR_PY_EQ_F64, rest, l->zero_f);
+    if (op == SB_BLOB_ISFINITE) {
+        return sb_pyval_bool(finite);
+    }
+    sb_value other = sb_op2(l, SB_IR_OR, finite, nan_of(l, v.f));
+    return sb_pyval_bool(sb_op1(l, SB_IR_NOT, other));
+}
+
+/* A list in ascending order: neighbours change places while the later is less, so equal ones keep theirs. */
+static pyval sorted_items(lowering *l, const pyval *v)
+{
+    pyval *items = sb_items_new(l, v->count);
+    for (uint32_t k = 0; items != NULL && k < v->count; k++) {
+        items[k] = v->items[k];
+        if (items[k].tags & FLOAT_BIT) { /* an order with NaN depends on the algorithm */
+            sb_value nan = sb_op2(l, SB_IR_AND, nan_of(l, items[k].f),
+                                  sb_pyval_is(l, &items[k], TAG_FLOAT));
+            sb_irb_leave_if(&l->b, nan, SB_REASON_TYPE_TAG);
+        }
+    }
+    for (uint32_t end = v->count; items != NULL && end > 1; end--) {
+        for (uint32_t k = 0; k + 1 < end; k++) {
+            sb_value less = sb_pyval_compare(l, SB_BLOB_LT, items[k + 1], items[k]);
+            pyval first = sb_pyval_select(l, less, &items[k + 1], &items[k]);
+            items[k + 1] = sb_pyval_select(l, less, &items[k], &items[k + 1]);
+            items[k] = first;
+        }
+    }
+    return items == NULL ? sb_pyval_never() : sb_pyval_items(items, v->count, true);
+}
+
+#define SORTED_MAX 12u
+
+static pyval items_call(lowering *l, env *e, const sb_node *n)
+{
+    int64_t count = 0;
+    pyval *items = NULL;
+    if (n->list.count > 0) {
+        items = sb_iter_all(l, e, n->list.items[0], &count);
+    }
+    if (count < 0) {
+        return sb_pyval_never();
+    }
+    pyval v = sb_pyval_items(items, (uint32_t)count, n->op != SB_BLOB_TUPLE_OF);
+    if (n->op == SB_BLOB_SORTED && v.count > SORTED_MAX) {
+        sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "sorted", n);
+        return sb_pyval_never();
+    }
+    return n->op == SB_BLOB_SORTED ? sorted_items(l, &v) : v;
+}
+
+/* --- sum -------------------------------------------------------------------------------------------------------------- */
+
+static pyval pair(lowering *l, pyval total, sb_value correction)
+{
+    pyval *items = sb_items_new(l, 2);
+    if (items == NULL) {
+        return sb_pyval_never();
+    }
+    items[0] = total;
+    items[1] = sb_pyval_float(correction);
+    return sb_pyval_items(items, 2, false);
+}
+
+static sb_value magnitude(lowering *l, sb_value f)
+{
+    sb_value below = sb_op2(l, SB_IR_PY_LT_F64, f, l->zero_f);
+    return sb_irb_op(&l->b, SB_IR_SELECT, below, sb_op1(l, SB_IR_PY_NEG_F64, f), f);
+}
+
+/* The error of total + x, by which of the two is larger (Neumaier's summation, as CPython 3.12 and later add floats). */
+static sb_value addition_error(lowering *l, sb_value total, sb_value x, sb_value sum)
+{
+    sb_value larger = sb_op2(l, SB_IR_PY_LE_F64, magnitude(l, x), magnitude(l, total));
+    sb_value big = sb_irb_op(&l->b, SB_IR_SELECT, larger, total, x);
+    sb_value small = sb_irb_op(&l->b, SB_IR_SELECT, larger, x, total);
+    return sb_op2(l, SB_IR_PY_ADD_F64, sb_op2(l, SB_IR_PY_SUB_F64, big, sum), small);
+}
+
+/* The total is an int until the first float; from then on it is a float with a correction for each float added. */
+static pyval sum_next(lowering *l, pyval total, sb_value correction, pyval x, bool plain)
+{
+    x = sb_pyval_number(l, x);
+    total = sb_pyval_number(l, total);
+    if (x.tags == 0 || total.tags == 0) {
+        return sb_pyval_never();
+    }
+    pyval sum = sb_pyval_arith(l, SB_BLOB_ADD, total, x);
+    if (plain || !(total.tags & FLOAT_BIT) || !(x.tags & FLOAT_BIT)) {
+        return pair(l, sum, correction);
+    }
+    sb_value both = sb_op2(l, SB_IR_AND, sb_pyval_is(l, &total, TAG_FLOAT),
+                           sb_pyval_is(l, &x, TAG_FLOAT));
+    sb_value error = addition_error(l, total.f, x.f, sum.f);
+    sb_value corrected = sb_op2(l, SB_IR_PY_ADD_F64, correction, error);
+    return pair(l, sum, sb_irb_op(&l->b, SB_IR_SELECT, both, corrected, correction));
+}
+
+static pyval sum_end(lowering *l, pyval total, sb_value correction)
+{
+    if (!(total.tags & FLOAT_BIT)) {
+        return total;
+    }
+    sb_value rest = sb_op2(l, SB_IR_PY_SUB_F64, correction, correction);
+    sb_value finite = sb_op2(l, SB_IR_PY_EQ_F64, rest, l->zero_f);
+    sb_value none = sb_op2(l, SB_IR_PY_EQ_F64, correction, l->zero_f);
+    sb_value counts = sb_op2(l, SB_IR_AND, finite, sb_op1(l, SB_IR_NOT, none));
+    sb_value fixed = sb_op2(l, SB_IR_PY_ADD_F64, total.f, correction);
+    total.f = sb_irb_op(&l->b, SB_IR_SELECT, counts, fixed, total.f);
+    return total;
+}
+
+static pyval sum_call(lowering *l, uint8_t op, const pyval *args)
+{
+    if (op == SB_BLOB_SUM_BEGIN) {
+        return pair(l, args[0], l->zero_f);
+    }
+    const pyval *state = &args[0];
+    if (state->tags != ITEMS_BIT || state->count != 2 || state->items[1].tags != FLOAT_BIT) {
+        return never_raises(l); /* no tree that the capture side writes */
+    }
+    if (op == SB_BLOB_SUM_END) {
+        return sum_end(l, state->items[0], state->items[1].f);
+    }
+    return sum_next(l, state->items[0], state->items[1].f, args[1], op == SB_BLOB_SUM_NEXT_PLAIN);
+}
+
+static pyval divmod(lowering *l, const pyval *args)
+{
+    pyval *items = sb_items_new(l, 2);
+    if (items == NULL) {
+        return sb_pyval_never();
+    }
+    items[0] = sb_pyval_arith(l, SB_BLOB_FLOORDIV, args[0], args[1]);
+    items[1] = sb_pyval_arith(l, SB_BLOB_MOD, args[0], args[1]);
+    bool never = items[0].tags == 0 || items[1].tags == 0;
+    return never ? sb_pyval_never() : sb_pyval_items(items, 2, false);
+}
+
+static pyval value_call(lowering *l, const sb_node *n, const pyval *args, uint32_t count)
+{
+    switch (n->op) {
+    case SB_BLOB_LEN:
+        return args[0].tags == ITEMS_BIT ? sb_pyval_int(sb_irb_const_i(&l->b, args[0].count))
+                                         : never_raises(l);
+    case SB_BLOB_MIN:
+    case SB_BLOB_MAX:
+        return extreme(l, args, count, n->op == SB_BLOB_MAX);
+    case SB_BLOB_BOOL:
+        return sb_pyval_bool(count == 0 ? l->zero_b : sb_pyval_truth(l, &args[0]));
+    case SB_BLOB_FLOAT:
+        return count == 0 ? sb_pyval_float(l->zero_f) : to_float(l, args[0]);
+    case SB_BLOB_ISINSTANCE: {
+        int64_t kinds = 0;
+        bool known = args[1].tags == INT_BIT && sb_const_int(l, args[1].i, &kinds);
+        return known ? is_instance(l, &args[0], kinds) : never_raises(l);
+    }
+    case SB_BLOB_DIVMOD:
+        return divmod(l, args);
+    case SB_BLOB_ISNAN:
+    case SB_BLOB_ISINF:
+    case SB_BLOB_ISFINITE:
+        return float_class(l, n->op, args[0]);
+    default:
+        return sum_call(l, n->op, args);
+    }
+}
+
+pyval sb_lower_call(lowering *l, env *e, const sb_node *n)
+{
+    if (n->op <= SB_BLOB_REVERSED) {
+        sb_refuse(l, SB_REFUSAL_TYPE, "an iterator outside of for", n);
+        return sb_pyval_never();
+    }
+    if (n->op == SB_BLOB_TUPLE_OF || n->op == SB_BLOB_LIST_OF || n->op == SB_BLOB_SORTED) {
+        return items_call(l, e, n);
+    }
+    uint32_t count = n->list.count;
+    pyval *args = sb_items_new(l, count);
+    for (uint32_t k = 0; args != NULL && k < count; k++) {
+        args[k] = sb_lower_expr(l, e, n->list.items[k]);
+        if (args[k].tags == 0) {
+            return sb_pyval_never();
+        }
+    }
+    return args == NULL ? sb_pyval_never() : value_call(l, n, args, count);
+}
