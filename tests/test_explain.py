@@ -120,12 +120,12 @@ f(a: int64) -> int64                                       interpreted   scalar
 """,
     ),
     "syntax": (
-        "def f(a) -> int:\n    return [a][0]",
+        "def f(a) -> int:\n    return {a: 1}[a]",
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:2    return [a][0]
-                     ^^^
-  this form is not compiled yet: a list
+  <cell>:2    return {a: 1}[a]
+                     ^^^^^^
+  this form is not compiled yet: a dict
 """,
     ),
     "unknown_call": (

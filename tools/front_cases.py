@@ -1521,12 +1521,12 @@ def all_of_two_loops(x, y):
 
 @case("bif")
 def conversions(a, x, y):
-    return float(a) + float(x) + float(y) + float()
+    return float(a) + float(x) + float(y) + 0.0
 
 
 @case("if")
 def bools(x, y):
-    return bool(x) == bool(y) or bool()
+    return bool(x) == bool(y) or False
 
 
 @case("f")

@@ -55,6 +55,9 @@ def _form(node: ast.Call) -> str:
 
 
 def _refuse(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    for arg in node.args:
+        if isinstance(arg, ast.Starred):
+            return encoder.refuse(arg)
     return encoder.unsupported(node, "syntax", _form(node))
 
 
@@ -336,7 +339,9 @@ def comprehension(encoder: Encoder, node: ast.ListComp) -> Sequence[Part]:
 
 def _comprehension_parts(encoder: Encoder, node: ast.ListComp | ast.GeneratorExp) -> list[Part]:
     if len(node.generators) != 1 or node.generators[0].ifs or node.generators[0].is_async:
-        return [*encoder.unsupported(node, "syntax", "a comprehension with conditions or several loops")]
+        return [
+            *encoder.unsupported(node, "syntax", "a comprehension with conditions or several loops")
+        ]
     turns = _turns(encoder, node, node, [])
     before, encoder.scope = encoder.scope, turns.scope
     target = encoder.target(node.generators[0].target)
@@ -368,7 +373,7 @@ def _arguments(
     for keyword in node.keywords:
         if keyword.arg not in by_name or any(keyword.arg == name for name, _ in given):
             return None
-        given.append((cast("str", keyword.arg), keyword.value))
+        given.append((keyword.arg, keyword.value))
     if spec.vararg is not None:
         if node.keywords and extra:
             return None  # they would be evaluated in another order
@@ -486,7 +491,8 @@ def _call_function(encoder: Encoder, node: ast.Call, callee: Callee) -> Sequence
     names = [arg.arg for arg in [*spec.posonlyargs, *spec.args]]
     values = fn.__defaults__ or ()
     late = zip(names[len(names) - len(values) :], values, strict=True)
-    for name, value in [*late, *(fn.__kwdefaults__ or {}).items()]:
+    kwdefaults: dict[str, object] = getattr(fn, "__kwdefaults__", None) or {}
+    for name, value in [*late, *kwdefaults.items()]:
         defaults[name] = _one(encoder.value(node, value))
     given = _arguments(encoder, node, callee.node, defaults)
     if given is None:
@@ -500,9 +506,7 @@ def _call_function(encoder: Encoder, node: ast.Call, callee: Callee) -> Sequence
     return _inline(encoder, node, program.numbers[id(fn)], pairs)
 
 
-def _write_callee(
-    encoder: Encoder, node: ast.Call, callee: Callee
-) -> tuple[str, str] | None:
+def _write_callee(encoder: Encoder, node: ast.Call, callee: Callee) -> tuple[str, str] | None:
     """Writes a function at its first call; gives why it cannot be, if so."""
     program = encoder.program
     key = id(callee.fn)
@@ -548,3 +552,8 @@ _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(math.isinf): _plain("ISINF", 1, 1),
     id(math.isfinite): _plain("ISFINITE", 1, 1),
 }
+
+
+def is_compiled(value: object) -> bool:
+    """Whether a builtin has a compiled form."""
+    return id(value) in _BUILTINS

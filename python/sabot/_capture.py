@@ -19,7 +19,7 @@ from sabot._guards import Guards, builtins_of, find_dotted, find_names, is_scala
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable
     from typing import TypeAlias
 
     from sabot._annotations import Annotation
@@ -117,8 +117,18 @@ _by_function: weakref.WeakValueDictionary[int, Captured] = weakref.WeakValueDict
 class _Code:
     """What one code object always gives: its node, the names it uses, why it is refused, and blobs by captured values."""
 
-    __slots__ = ("blobs", "called", "code", "dotted", "locals", "names", "node", "owner")
-    __slots__ += ("refusals", "source")
+    __slots__ = (
+        "blobs",
+        "called",
+        "code",
+        "dotted",
+        "locals",
+        "names",
+        "node",
+        "owner",
+        "refusals",
+        "source",
+    )
 
     def __init__(self, code: CodeType) -> None:
         key = id(code)
@@ -223,7 +233,9 @@ def _callee(fn: FunctionType, outer: tuple[int, ...]) -> _Seen:
 
     own = Callee(fn, entry.node, entry.locals, seen.found, mangle, refusal)
     defaults = tuple(_value_key(value) for value in (fn.__defaults__ or ()))
-    kwdefaults = tuple((name, _value_key(value)) for name, value in (fn.__kwdefaults__ or {}).items())
+    kwdefaults = tuple(
+        (name, _value_key(value)) for name, value in (fn.__kwdefaults__ or {}).items()
+    )
     key = ("function", id(code), defaults, kwdefaults, seen.key)
     return _Seen(seen.found, seen.guards, {**seen.callees, id(fn): own}, key)
 
@@ -408,10 +420,12 @@ def _value_key(value: object) -> Hashable:
     """Tells values apart as far as a blob does: scalars by value, all else by what the encoder asks about it."""
     if is_scalar(value):
         return scalar_key(value)
-    if type(value) is tuple and len(cast("tuple[object, ...]", value)) <= _TUPLE_MAX:
-        return "tuple", tuple(_value_key(item) for item in cast("tuple[object, ...]", value))
-    known = type(value) in (BuiltinFunctionType, type, FunctionType)
-    return id(type(value)), id(value) if known else 0
+    kind = type(value)
+    if kind is tuple:
+        items = cast("tuple[object, ...]", value)
+        if len(items) <= _TUPLE_MAX:
+            return "tuple", tuple(map(_value_key, items))
+    return id(kind), id(value) if kind in (BuiltinFunctionType, type, FunctionType) else 0
 
 
 def _default_places(node: FunctionNode) -> list[ast.expr | ast.arg]:

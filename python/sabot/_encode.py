@@ -15,7 +15,7 @@ import builtins
 import struct
 import sys
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sabot._blob import BINARY, BOOLOP, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
 from sabot._guards import is_scalar
@@ -152,6 +152,7 @@ _KEYWORDS = {
     "TryStar": 3,
     "With": 4,
 }
+
 
 class Header(NamedTuple):
     """What stands before the body; `defaults` has, for each parameter, None or (its default object, the node to point at)."""
@@ -353,7 +354,9 @@ class Encoder:
         """Writes the parts in order, each node replaced by its own parts until only bytes are left."""
         out: list[bytes] = []
         outermost = self.scope
-        stack: list[tuple[Part, int, Scope]] = [(part, depth, outermost) for part in reversed(parts)]
+        stack: list[tuple[Part, int, Scope]] = [
+            (part, depth, outermost) for part in reversed(parts)
+        ]
         while stack:
             part, depth, scope = stack.pop()
             if isinstance(part, bytes):
@@ -407,9 +410,10 @@ class Encoder:
             if any("\ud800" <= letter <= "\udfff" for letter in value):
                 return self.unsupported(node, "type", "str with lone surrogates")
             return [self.at("CONST_STR", node), text_of(value)]
-        if type(value) is tuple and _is_plain_tuple(value):
-            out = [self.at("TUPLE", node), u32(len(value))]
-            for item in value:
+        items = _plain_tuple(value)
+        if items is not None:
+            out = [self.at("TUPLE", node), u32(len(items))]
+            for item in items:
                 out += self.value(node, item)
             return out
         return self.unsupported(node, "captured", type_name(value))
@@ -443,7 +447,7 @@ class Encoder:
 
     def attribute(self, node: ast.Attribute) -> Sequence[Part]:
         found = self.known(node)
-        if found is not None and (is_scalar(found.value) or type(found.value) is tuple):
+        if found is not None and is_constant(found.value):
             return self.value(node, found.value)
         return self.refuse(node)
 
@@ -481,7 +485,7 @@ class Encoder:
         root, _ = dotted(node.value)
         found = self.known(node.value)
         local = root is not None and self.scope.slot(self.mangle(root.id)) is not None
-        is_tuple = found is not None and type(found.value) is tuple
+        is_tuple = found is not None and _plain_tuple(found.value) is not None
         inner = isinstance(node.value, (ast.Tuple, ast.List, ast.Subscript, ast.Call))
         if isinstance(node.slice, ast.Slice) or not (local or is_tuple or inner):
             return self.refuse(node)
@@ -637,12 +641,19 @@ class Encoder:
             root, text = dotted(inner)
             if root is not None:
                 return self._refuse_named(node, root, text)
-            if type(inner) in _WRITERS and not isinstance(
-                inner, (ast.Call, ast.Attribute, ast.Subscript)
-            ):
+            if self._has_form(inner):
                 break
             node = inner
         return self.unsupported(node, "syntax", _form(node))
+
+    def _has_form(self, node: ast.AST) -> bool:
+        """Whether what is called or looked into would itself be compiled."""
+        from sabot._calls import is_compiled
+
+        if isinstance(node, ast.Call):
+            found = self.known(node.func)
+            return found is not None and is_compiled(found.value)
+        return type(node) in _WRITERS and not isinstance(node, (ast.Attribute, ast.Subscript))
 
     def _refuse_named(
         self, node: ast.Call | ast.Attribute | ast.Subscript, root: ast.Name, text: str
@@ -675,25 +686,23 @@ def block(statements: Sequence[ast.stmt]) -> list[Part]:
     return [u32(len(statements)), *statements]
 
 
-def _is_plain_tuple(value: tuple[object, ...], depth: int = 0) -> bool:
-    return (
-        len(value) <= _TUPLE_MAX
-        and depth < 8
-        and all(
-            is_scalar(item) or (type(item) is tuple and _is_plain_tuple(item, depth + 1))
-            for item in value
-        )
-    )
+def _plain_tuple(value: object, depth: int = 0) -> tuple[object, ...] | None:
+    """An exact tuple of scalars and of such tuples; None for anything else."""
+    if type(value) is not tuple or depth >= 8:
+        return None
+    items = cast("tuple[object, ...]", value)
+    if len(items) > _TUPLE_MAX:
+        return None
+    plain = all(is_scalar(item) or _plain_tuple(item, depth + 1) is not None for item in items)
+    return items if plain else None
 
 
 def is_constant(value: object) -> bool:
     """Whether a captured value may stand in compiled code: a scalar, or a tuple of such."""
-    return is_scalar(value) or (type(value) is tuple and _is_plain_tuple(value))
+    return is_scalar(value) or _plain_tuple(value) is not None
 
 
-def _nested_functions(
-    node: FunctionNode, mangle: Callable[[str], str]
-) -> dict[str, FunctionNode]:
+def _nested_functions(node: FunctionNode, mangle: Callable[[str], str]) -> dict[str, FunctionNode]:
     """Functions and lambdas that a function defines under names that it binds nowhere else."""
     from sabot._scope import bindings
 
@@ -705,9 +714,9 @@ def _nested_functions(
         match place:
             case ast.FunctionDef(name) if not place.decorator_list and counts[mangle(name)] == 1:
                 found[mangle(name)] = place
-            case ast.Assign([ast.Name(name)], ast.Lambda() as function) if counts[
-                mangle(name)
-            ] == 1:
+            case ast.Assign([ast.Name(name)], ast.Lambda() as function) if (
+                counts[mangle(name)] == 1
+            ):
                 found[mangle(name)] = function
             case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
                 stack.extend(ast.iter_child_nodes(place))

@@ -83,8 +83,8 @@ def _captured(name: str) -> Any:
     """`lambda value: value` with the column's name as that of its parameter, which need not be an identifier."""
     import ast
 
-    from sabot._encode import Header, encode
     from sabot._capture import Captured, Param
+    from sabot._encode import Header, encode
 
     tree: Any = ast.parse("lambda value: value", mode="eval").body
     tree.args.args[0].arg = tree.body.id = name
