@@ -45,10 +45,14 @@ static sb_status text_new(sb_call *call, sb_error *err)
     return SB_OK;
 }
 
-static sb_status host_buffers(sb_call *call, const sb_chunk *chunk, sb_error *err)
+static sb_status host_buffers(sb_call *call, sb_chunk *chunk, sb_error *err)
 {
     if (call->args != NULL) {
         return SB_OK;
+    }
+    sb_status status = sb_chunk_number_rows(chunk, err);
+    if (status != SB_OK) {
+        return status;
     }
     size_t piece =
         (size_t)(call->host_count < SB_ASK_ROWS_MAX ? call->host_count : SB_ASK_ROWS_MAX);
