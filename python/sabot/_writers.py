@@ -111,7 +111,7 @@ def _codec(compression: str | None, known: Iterable[str]) -> Any:
     """The codec's name, checked; None: not compressed."""
     if compression is None:
         return None
-    name = compression.lower()
+    name = str(compression).lower()
     names = [*known]
     if name in ("none", "uncompressed"):
         return None
@@ -300,7 +300,8 @@ class CsvFormat:
     name = "CSV"
 
     def __init__(self, codec: Any, separator: str, header: bool) -> None:
-        if len(separator) != 1 or separator in '"\r\n' or ord(separator) > 127:
+        given: Any = separator
+        if not isinstance(given, str) or len(given) != 1 or given in '"\r\n' or ord(given) > 127:
             raise PlanError(f"separator={separator!r}: it is one ASCII character, not a quote")
         self._codec = codec
         self._separator = separator
