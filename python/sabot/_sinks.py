@@ -222,10 +222,10 @@ def _plan(
         raise PlanError(f"mode={mode!r} is not known{suggest(str(mode), _MODES)}")
     for name, value in zip(("roll_rows", "roll_bytes", "roll_seconds"), roll, strict=True):
         _positive(name, value)
-    keys = (by,) if isinstance(by, str) or by is None else by
-    if not isinstance(keys, (tuple, list)) or not all(isinstance(key, str) for key in keys):  # pyright: ignore
+    keys: Any = () if by is None else (by,) if isinstance(by, str) else by
+    if not isinstance(keys, (tuple, list)) or not all(isinstance(key, str) for key in keys):
         raise PlanError(f"partition_by={by!r}: it is a name of a column or a list of them")
-    keys = tuple(key for key in keys if key is not None)
+    keys = tuple(keys)
     if len(set(keys)) < len(keys):
         raise PlanError(f"partition_by={list(keys)}: a column is named twice")
     plan = Plan(format, _target(path), mode, keys, Roll(*roll), bounded)  # pyright: ignore
