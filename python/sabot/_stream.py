@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from sabot._chain import Step, begin, run_chain
+from sabot._batches import Source
+from sabot._chain import Step, TableSource, begin, run_chain
 from sabot._checks import check_names, check_rows, check_same, check_schema, known
 from sabot._derive import Derived
 from sabot._errors import PlanError, UnboundedError
@@ -18,10 +20,9 @@ from sabot._run import LastRun, RunContext
 from sabot._writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
-    from sabot._batches import Source
-    from sabot._chain import Chain, Operator, TableSource
+    from sabot._chain import Chain, Operator
     from sabot._derive import Transform
     from sabot._piece import Piece
     from sabot._pump import LoopOpener
@@ -45,6 +46,9 @@ class Stream(Reading, Writing):
         chain: Chain | None = None,
         pending: tuple[Operator, ...] = (),
     ) -> None:
+        if not isinstance(cast("object", source), TableSource | Source | Derived):
+            hint = "Stream.from_table(...), from_batches and so on make streams"
+            raise PlanError(f"Stream takes no {type(source).__name__}: {hint}")
         self._source = source
         self._pending = pending
         self._last: LastRun | None = None
@@ -155,7 +159,10 @@ class Stream(Reading, Writing):
             UnknownColumnError: a name is no column.
             PlanError: two columns would have one name, or the columns are not known before the run.
         """
-        renamed: dict[str, str] = {**(mapping or {}), **columns}
+        given: object = {} if mapping is None else mapping
+        if not isinstance(given, Mapping):
+            raise PlanError(f"rename takes a mapping of names, not {type(given).__name__}")
+        renamed: dict[str, str] = {**cast("Mapping[str, str]", given), **columns}
         if not renamed:
             raise PlanError('rename needs old="new"')
         check_names("rename", [*renamed, *renamed.values()], None)

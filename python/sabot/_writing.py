@@ -122,7 +122,8 @@ class Writing:
         known = [name for name in write.__kwdefaults__ if name != "bounded"]
         for name in options:
             if name not in known:
-                raise PlanError(f"{write.__name__}: no option {name!r}{suggest(name, known)}")
+                what = write.__name__.replace("write", "to")
+                raise PlanError(f"{what} has no option {name!r}{suggest(name, known)}")
         bounded = self._source.bounded is not False
         return write(iter(self), self.schema, path, bounded=bounded, **options)
 
