@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from sabot._batches import BatchIterator, Source
     from sabot._function import Scalar
     from sabot._lane import BatchBinding, Binding
-    from sabot._pump import Pumped
-    from sabot._run import RunContext
+    from sabot._run import RunContext, Stops
 
     Operator = Callable[["Chain"], "Chain"]
 
@@ -127,29 +126,32 @@ def _open(source: Source | Derived, context: RunContext) -> Generator[Piece] | _
     """Opens a source, now, and gives its pieces."""
     if isinstance(source, Derived):
         return source.open(context)
-    opened = source.open() if context.opener is None else context.opener.open(source)
-    return _Numbered(opened)
+    return _Numbered(source.open(drive=context.drive), context.stops)
 
 
 class _Numbered:
     """The batches of an opened source with their places in it."""
 
-    __slots__ = ("_batches", "_row")
+    __slots__ = ("_batches", "_row", "_stops")
 
-    def __init__(self, batches: BatchIterator | Pumped) -> None:
+    def __init__(self, batches: BatchIterator, stops: Stops) -> None:
         self._batches = batches
         self._row = 0
+        self._stops = stops
+        stops.add(batches.cut)
 
     def __iter__(self) -> _Numbered:
         return self
 
     def __next__(self) -> Piece:
+        self._stops.check()
         batch = next(self._batches)
         row = self._row
         self._row = row + batch.num_rows
         return Piece(batch, row)
 
     def close(self) -> None:
+        self._stops.remove(self._batches.cut)
         self._batches.close()
 
 
@@ -181,10 +183,14 @@ def run_chain(
                 chain = add(chain)
         _dump(chain)
         if not chain.ops:  # batches stay as the source cut them
-            yield from (Piece(batch) for batch in feed.reader if batch.num_rows)
+            for batch in feed.reader:
+                context.stops.check()
+                if batch.num_rows:
+                    yield Piece(batch)
             return
         changed = _changed(chain)
         run = _start(chain, feed.reader, changed)
+        context.stops.add(run.cancel)
         while (pair := run.next()) is not None:
             yield Piece(import_batch(pair))
     except Exception:
@@ -193,6 +199,7 @@ def run_chain(
     finally:
         try:
             if run is not None:
+                context.stops.remove(run.cancel)
                 context.reports.append(_finish(run, changed))
         finally:
             feed.close()

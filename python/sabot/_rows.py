@@ -21,7 +21,13 @@ _CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 class Items(Protocol):
-    """What one pass makes of the items of its iterable."""
+    """What one pass makes of the items of its iterable.
+
+    at_once: how many items may be waited for before any of them is looked at.
+    """
+
+    @property
+    def at_once(self) -> int: ...
 
     def feed(self, item: object) -> Iterable[pa.RecordBatch]:
         """The batches that are complete with another item."""
@@ -71,6 +77,8 @@ class BatchItems:
 
     __slots__ = ("_count", "_what")
 
+    at_once = 1
+
     def __init__(self, what: str) -> None:
         self._what = what
         self._count = 0
@@ -99,6 +107,10 @@ class DictItems:
         self._rows_max = rows_max
         self._rows: list[object] = []
         self._first = 0
+
+    @property
+    def at_once(self) -> int:
+        return self._rows_max
 
     def feed(self, item: object) -> tuple[pa.RecordBatch, ...]:
         self._rows.append(item)

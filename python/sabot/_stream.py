@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sabot._chain import Chain, Operator
     from sabot._derive import Transform
     from sabot._piece import Piece
-    from sabot._pump import LoopOpener
+    from sabot.operators import BaseOperator
 
 
 class Stream(Reading, Writing):
@@ -46,6 +47,9 @@ class Stream(Reading, Writing):
         chain: Chain | None = None,
         pending: tuple[Operator, ...] = (),
     ) -> None:
+        if not isinstance(cast("object", source), TableSource | Source | Derived):
+            hint = "Stream.from_table(...), from_batches and so on make streams"
+            raise PlanError(f"Stream takes no {type(source).__name__}: {hint}")
         if not isinstance(cast("object", source), TableSource | Source | Derived):
             hint = "Stream.from_table(...), from_batches and so on make streams"
             raise PlanError(f"Stream takes no {type(source).__name__}: {hint}")
@@ -249,6 +253,22 @@ class Stream(Reading, Writing):
         bounded = parents[-1]._source.bounded
         return Stream(Derived("UNION", schema, bounded, parents, _derive.union))
 
+    def apply(self, op: BaseOperator) -> Stream:
+        """Gives each batch to the `process_batch` of an operator object, in order; None emits nothing.
+
+        What the object keeps between batches it also keeps from one run to the next.
+
+        Parameters:
+            op: without a source; its `get_schema()` is that of the result, None leaves it to the first batch.
+
+        Raises:
+            PlanError: no operator, or one with a source.
+        """
+        from sabot.operators._base import stage
+
+        text, schema, transform = stage(op, self.schema)
+        return self._derived(text, transform, schema)
+
     def _derived(
         self,
         text: str,
@@ -319,7 +339,7 @@ class Stream(Reading, Writing):
 
     def __iter__(self) -> Generator[pa.RecordBatch]:
         """Runs the stream and gives its batches in order."""
-        return self._run(None)
+        return self._run(RunContext())
 
     def __aiter__(self) -> AsyncGenerator[pa.RecordBatch]:
         """Runs the stream on a thread of its own and gives its batches to the running event loop, at most two ahead.
@@ -330,8 +350,7 @@ class Stream(Reading, Writing):
 
         return run_async(self._run)
 
-    def _run(self, opener: LoopOpener | None) -> Generator[pa.RecordBatch]:
-        context = RunContext(opener)
+    def _run(self, context: RunContext) -> Generator[pa.RecordBatch]:
         try:
             with closing(self.pieces(context)) as pieces:
                 for piece in pieces:
