@@ -114,7 +114,7 @@ def flat_map(
     def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
         for number, piece in enumerate(inputs[0]):
             try:
-                for batch in _made(fn(piece.batch), name, schema):
+                for batch in made_batches(fn(piece.batch), name, schema):
                     yield Piece(batch)
             except Exception as error:
                 error.add_note(f"in FLAT_MAP {name}(batch): batch {number}")
@@ -123,7 +123,7 @@ def flat_map(
     return transform
 
 
-def _made(made: object, name: str, schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
+def made_batches(made: object, name: str, schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
     """The batches of what a flat_map function returned; a generator is closed with them."""
     from sabot._lane import batch_of
 

@@ -175,7 +175,7 @@ def call_batch(
     try:
         result = binding.function(batch)
         return (
-            _mask_of(result, batch)
+            mask_of(result, batch)
             if binding.is_filter
             else batch_of(result, binding.place.name, binding.schema)
         )
@@ -185,7 +185,7 @@ def call_batch(
         return None
 
 
-def _mask_of(result: Any, batch: pa.RecordBatch) -> Any:
+def mask_of(result: Any, batch: pa.RecordBatch) -> Any:
     mask: Any = result
     if isinstance(result, pa.ChunkedArray):
         chunked: Any = cast("Any", result)
