@@ -40,7 +40,7 @@ class Items(Protocol):
 
 def is_batch(item: object) -> bool:
     """Whether `batches_of` takes an object."""
-    return (
+    return not isinstance(item, type) and (
         isinstance(item, pa.RecordBatch | pa.Table)
         or hasattr(item, "__arrow_c_array__")
         or hasattr(item, "__arrow_c_stream__")
@@ -62,6 +62,10 @@ def batches_of(item: Any) -> Iterator[pa.RecordBatch]:
             else:
                 reader = pa.RecordBatchReader.from_stream(item)
                 schema, pieces = reader.schema, iter(reader)
+        except ValueError as error:
+            if not isinstance(error, pa.ArrowException) and "PyCapsule" not in str(error):
+                raise
+            raise DataError(f"{class_of(item)} holds no table: {error}") from error
         except pa.ArrowException as error:
             raise DataError(f"{class_of(item)} holds no table: {error}") from error
     empty = True

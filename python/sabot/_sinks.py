@@ -19,6 +19,7 @@ Threads: `roll_seconds` uses one thread more, so that a file is finished on time
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -279,6 +280,8 @@ def _target(path: Target) -> Any:
     if callable(getattr(path, "write", None)):
         if getattr(path, "closed", False) is True:
             raise StateError(f"the file object {path!r} is closed")
+        if isinstance(path, io.TextIOBase):
+            raise PlanError(f"{path!r} is open for text; a sink writes bytes, as to io.BytesIO()")
         return path
     raise PlanError(f"a sink is a path, a URL or a file open for writing, not {path!r}")
 

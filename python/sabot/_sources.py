@@ -86,7 +86,11 @@ class IterableSource(Source):
         conform = Conformer(self.text, self.schema, self._declared)
         choose = Chooser(columns, self.text)
         if isinstance(found, Iterable):
-            iterator = iter(found)
+            try:
+                iterator = iter(found)
+            except TypeError as error:  # such as an array without dimensions
+                text = f"{self.text} gave {describe(found)}, which is no iterable"
+                raise DataError(f"{text}: {error}") from error
             pieces = _pieces(iterator, items, conform, choose)
             return BatchIterator(pieces, conform, getattr(iterator, "close", None))
         driven = (drive or iterate_on_loop)(lambda: Gathered(found, items.at_once))

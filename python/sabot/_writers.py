@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pyarrow as pa
 import pyarrow.compute
@@ -228,7 +228,7 @@ class _ParquetOut:
 
 def text_codec(compression: str | None, path: str | None) -> Any:
     """The codec of a text file; "infer" tells it from the file's name."""
-    if compression != "infer":
+    if not isinstance(compression, str) or compression != "infer":
         return _codec(compression, ("gzip", "bz2", "zstd", "lz4", "brotli"))
     for end, name in _CODEC_OF_NAME.items():
         if path is not None and path.endswith(end):
@@ -303,6 +303,8 @@ class CsvFormat:
         given: Any = separator
         if not isinstance(given, str) or len(given) != 1 or given in '"\r\n' or ord(given) > 127:
             raise PlanError(f"separator={separator!r}: it is one ASCII character, not a quote")
+        if not isinstance(cast("object", header), bool):
+            raise PlanError(f"include_header={header!r}: it is True or False")
         self._codec = codec
         self._separator = separator
         self._header = header
@@ -680,7 +682,7 @@ class IpcFormat:
 
     def __init__(self, compression: str | None, layout: str) -> None:
         self._codec = _codec(compression, ("lz4", "zstd"))
-        if layout not in ("file", "stream"):
+        if not isinstance(cast("object", layout), str) or layout not in ("file", "stream"):
             raise PlanError(f'format={layout!r}: it is "file" or "stream"')
         self._file = layout == "file"
         self.extension = ".arrow" if self._file else ".arrows"
