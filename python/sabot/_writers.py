@@ -301,7 +301,7 @@ class CsvFormat:
 
     def __init__(self, codec: Any, separator: str, header: bool) -> None:
         given: Any = separator
-        if not isinstance(given, str) or len(given) != 1 or given in '"\r\n' or ord(given) > 127:
+        if not isinstance(given, str) or len(given) != 1 or given in '"\r\n\0' or ord(given) > 127:
             raise PlanError(f"separator={separator!r}: it is one ASCII character, not a quote")
         if not isinstance(cast("object", header), bool):
             raise PlanError(f"include_header={header!r}: it is True or False")
