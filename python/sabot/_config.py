@@ -33,7 +33,7 @@ _UNSET = object()
 def _check(name: str, value: object) -> Value:
     setting = _SETTINGS[name]
     if setting.choices:
-        if value not in setting.choices:
+        if not isinstance(value, str) or value not in setting.choices:
             choices = ", ".join(map(repr, setting.choices))
             raise PlanError(f"{name}={value!r}: it is one of {choices}")
         return str(value)

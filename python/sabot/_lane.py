@@ -191,7 +191,7 @@ def mask_of(result: Any, batch: pa.RecordBatch) -> Any:
         chunked: Any = cast("Any", result)
         mask = chunked.combine_chunks()
     elif not isinstance(result, pa.Array):
-        if not hasattr(result, "__array__"):
+        if not hasattr(result, "__array__") or isinstance(result, type):
             raise DataError(
                 f"the filter function returned {type(result).__name__}, not a Boolean array"
             )

@@ -631,9 +631,12 @@ class _JsonOut:
             if error is None:
                 raise
             raise error from None
-        # The bytes of a text column without nulls lie one after the other: they are the lines.
-        lines: Any = _joined([*parts, "}\n"])
-        self._out.sink.write(lines.buffers()[2])
+        if parts:
+            # The bytes of a text column without nulls lie one after the other: they are the lines.
+            lines: Any = _joined([*parts, "}\n"])
+            self._out.sink.write(lines.buffers()[2])
+        else:
+            self._out.sink.write(b"{}\n" * batch.num_rows)
         self._row += batch.num_rows
 
     def _not_finite(self, columns: list[list[Any]]) -> DataError | None:

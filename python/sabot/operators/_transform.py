@@ -243,7 +243,7 @@ class UnionOperator(BaseOperator):
 
     def __init__(self, *sources: object, schema: pa.Schema | None = None) -> None:
         super().__init__(None, schema)
-        if not sources or None in sources:
+        if not sources or any(source is None for source in sources):
             raise PlanError("UnionOperator needs the sources that it joins")
         check_schema(schema)
         self._upstreams = tuple(self._reads(source) for source in sources)
