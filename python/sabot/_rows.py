@@ -285,8 +285,8 @@ def check_size(batch_size: object, optional: bool = True) -> None:
     """Refuses what is no number of rows."""
     if batch_size is None and optional:
         return
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise PlanError(f"batch_size={batch_size!r}: it is a whole number from 1 on")
+    if type(batch_size) is bool or not isinstance(batch_size, int) or not 1 <= batch_size < 2**63:
+        raise PlanError(f"batch_size={batch_size!r}: it is a whole number from 1 to 2**63-1")
 
 
 def check_schema(schema: object) -> None:
