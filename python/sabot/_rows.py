@@ -286,7 +286,7 @@ def check_size(batch_size: object, optional: bool = True) -> None:
     if batch_size is None and optional:
         return
     if type(batch_size) is bool or not isinstance(batch_size, int) or not 1 <= batch_size < 2**63:
-        raise PlanError(f"batch_size={batch_size!r}: it is a whole number from 1 to 2**63-1")
+        raise PlanError(f"batch_size={batch_size!r}: it is a whole number from 1 on, below 2**63")
 
 
 def check_schema(schema: object) -> None:
