@@ -126,8 +126,8 @@ def test_rename():
         stream.rename()
     with pytest.raises(sb.PlanError, match="rename takes names of columns"):
         stream.rename(a=3)
-    with pytest.raises(sb.PlanError, match="rename: the columns are not known before the run"):
-        stream.map(lambda batch: batch).rename(a="b")
+    renamed = stream.map(lambda batch: batch).rename(a="b")
+    assert renamed.collect() == TABLE.rename_columns(["b", "t"])
 
 
 def test_rename_keeps_what_a_schema_says():

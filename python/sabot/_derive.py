@@ -52,6 +52,11 @@ class Derived(NamedTuple):
                     yield piece._replace(batch=conform(piece.batch))
 
 
+def passed(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
+    """One input as it is: what follows is bound to the schema of its first batch."""
+    return inputs[0]
+
+
 def limit(rows: int) -> Transform:
     """The first rows; what comes after is not asked for."""
 

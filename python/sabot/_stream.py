@@ -29,6 +29,18 @@ if TYPE_CHECKING:
     from sabot.operators import BaseOperator
 
 
+class _Map:
+    """Adds a map that has no schema: only its first batch tells the columns."""
+
+    __slots__ = ("_add",)
+
+    def __init__(self, add: Operator) -> None:
+        self._add = add
+
+    def __call__(self, chain: Chain) -> Chain:
+        return self._add(chain)
+
+
 class Stream(Reading, Writing):
     """A lazy chain of operators over record batches. Building one runs nothing; `collect()` and iteration do.
 
@@ -116,7 +128,7 @@ class Stream(Reading, Writing):
             assert not isinstance(bound, Scalar)
             return chain.then(chain.plan.batch(bound.place.name, schema, False), batch=bound)
 
-        return self._then(add)
+        return self._then(add if schema is not None else _Map(add))
 
     def select(self, *columns: str | Column) -> Stream:
         """Keeps the named columns, in this order.
@@ -152,8 +164,14 @@ class Stream(Reading, Writing):
         return self._then(add)
 
     def _then(self, add: Callable[[Chain], Chain]) -> Stream:
+        """Adds an operator; after a map whose columns only its first batch tells, one that is bound to these."""
+        maps = isinstance(add, _Map)
         if self._chain is None:
+            if not maps and self._pending and isinstance(self._pending[-1], _Map):
+                return self._after_first_batch()._then(add)
             return Stream(self._source, None, (*self._pending, add))
+        if not maps and self._chain.schema is None:
+            return self._after_first_batch()._then(add)
         return Stream(self._source, add(self._chain))
 
     def rename(self, mapping: Mapping[str, str] | None = None, /, **columns: str) -> Stream:
@@ -268,6 +286,11 @@ class Stream(Reading, Writing):
 
         text, schema, transform = stage(op, self.schema)
         return self._derived(text, transform, schema)
+
+    def _after_first_batch(self) -> Stream:
+        from sabot import _derive
+
+        return self._derived("BATCHES", _derive.passed, None)
 
     def _derived(
         self,

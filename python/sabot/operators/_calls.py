@@ -89,6 +89,21 @@ class _Runs:
             held[0] = ()
 
 
+def rows_where(batch: pa.RecordBatch, mask: Any) -> pa.RecordBatch:
+    """The rows of a batch for which a mask is true; the batch itself where it is true for all."""
+    if mask.true_count == batch.num_rows:
+        return batch
+    try:
+        return batch.filter(mask)
+    except pa.ArrowNotImplementedError:  # a type such as string_view, whose rows the engine takes
+        name = "mask"
+        while name in batch.schema.names:
+            name += "_"
+        wide = cast("Any", batch.append_column(name, mask))
+        kept = list(Stream.from_batches([wide]).filter(cast("Any", Column(name))))
+        return together(kept, wide.slice(0, 0)).select(list(range(batch.num_columns)))
+
+
 def together(batches: list[pa.RecordBatch], empty: pa.RecordBatch | None) -> Any:
     """Their rows in one batch; `empty` where there are none."""
     if len(batches) == 1:

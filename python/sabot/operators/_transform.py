@@ -10,7 +10,7 @@ from sabot._derive import made_batches
 from sabot._errors import PlanError
 from sabot._lane import batch_of, mask_of
 from sabot.operators._base import BaseOperator, check_batch
-from sabot.operators._calls import Calls, together
+from sabot.operators._calls import Calls, rows_where, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -108,8 +108,7 @@ class FilterOperator(BaseOperator):
         if runs is not None:
             kept = together(runs(batch), batch.slice(0, 0))
         else:
-            mask = mask_of(self._fn(batch), batch)
-            kept = batch if mask.true_count == batch.num_rows else batch.filter(mask)
+            kept = rows_where(batch, mask_of(self._fn(batch), batch))
         return batch_of(kept, self.get_operator_name(), self._schema)
 
     def get_schema(self) -> pa.Schema | None:
