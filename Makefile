@@ -3,7 +3,7 @@ SETUP = @python3 tools/setup.py
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate bench fmt tidy cover docs wheel
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate bench bench-operators fmt tidy cover docs wheel
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
@@ -46,6 +46,10 @@ mutate:       ## one seeded error after another: the fuzzer must find each
 bench:        ## benchmarks beside their peers; answers are checked first
 	$(SETUP) bench
 	@PYTHONPATH=build-release/lib $(PY) bench/spine.py
+
+bench-operators: ## the same for operators: throughput, what a batch costs, filter by mask, memory
+	$(SETUP) bench
+	@PYTHONPATH=build-release/lib $(PY) bench/operators.py
 
 fmt:          ## format C and Python
 	$(SETUP) fmt

@@ -194,6 +194,7 @@ typedef struct sabot_run_options {
     /* Each batch of the source is checked in full before anything reads it: text, decimals, times, null counts, and every offset.
      * Without it, what a kernel reads is checked before it reads it. */
     bool validate;
+    bool number_rows; /* BATCH events tell the rows in the source of all their rows, not of the first alone */
 } sabot_run_options;
 
 typedef enum sabot_event_kind {
@@ -219,12 +220,13 @@ typedef struct sabot_event {
     const struct ArrowArray *const *args;
     const struct ArrowSchema *const *arg_schemas;
     /* Rows to compute (batch events: rows of `array`), their ascending indices in args, to which the caller adds
-     * args[i]->offset (NULL: 0 .. row_count - 1), and their rows in the source (NULL: source_row + index). */
+     * args[i]->offset (NULL: 0 .. row_count - 1), and their rows in the source (NULL: source_row + index; of a BATCH only with
+     * number_rows, borrowed until the next one). */
     int64_t row_count;
     const int32_t *rows;
     const int64_t *source_rows;
     /* "l" "g" "b": the host fills values[i] (int64_t, double, uint8_t) and valid[i] (0 null, 1 value) for the i-th row to
-     * compute; "n": valid alone; any other: it replies with a column. */
+     * compute; "n": valid alone; any other: it replies with a column. For every format valid[i] == 2 drops the row; valid is zeroed. */
     const char *result_format;
     void *values;
     uint8_t *valid;
@@ -244,7 +246,8 @@ SABOT_API sabot_status sabot_run_next(sabot_run *run, sabot_event *event, sabot_
 SABOT_API sabot_status sabot_run_reply_rows(sabot_run *run, int64_t done_count,
                                             struct ArrowArray *column, const char *message,
                                             sabot_error *err);
-/* array+schema: the result (struct array; for a filter a boolean array), taken. NULL array: it failed with message. */
+/* array+schema: the result (struct array; for a filter a boolean array), taken. NULL array: it failed with message; without a message
+ * the batch is dropped. */
 SABOT_API sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array,
                                              struct ArrowSchema *schema, const char *message,
                                              sabot_error *err);

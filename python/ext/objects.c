@@ -348,13 +348,11 @@ static PyObject *project(ext_plan *self, PyObject *columns_arg, PyObject *names_
     const char **names = NULL;
     sabot_error err;
     PyObject *columns_fast = PySequence_Fast(columns_arg, "columns is no sequence");
-    PyObject *names_fast = PySequence_Fast(names_arg, "names is no sequence");
-    if (columns_fast == NULL || names_fast == NULL) {
-        goto out;
-    }
-    columns = names_of(columns_fast);
-    names = names_of(names_fast);
-    if (columns == NULL || names == NULL) {
+    PyObject *names_fast =
+        columns_fast != NULL ? PySequence_Fast(names_arg, "names is no sequence") : NULL;
+    columns = names_fast != NULL ? names_of(columns_fast) : NULL;
+    names = columns != NULL ? names_of(names_fast) : NULL;
+    if (names == NULL) {
         goto out;
     }
     Py_ssize_t count = PySequence_Fast_GET_SIZE(columns_fast);

@@ -1,6 +1,6 @@
 /* Run: drives one run of a plan. The thread that calls next() is the run's lane: it answers what the engine asks of Python.
  *
- *     run = Run(plan, stream, functions, batch_functions, threads, morsel_rows, tier, interpret)
+ *     run = Run(plan, stream, functions, batch_functions, threads, morsel_rows, tier, interpret, number_rows)
  *     while (pair := run.next()) is not None: schema_capsule, array_capsule = pair
  *     run.report()
  *
@@ -14,6 +14,7 @@ typedef struct ext_run {
     PyObject *functions;       /* tuple of bindings, in plan order */
     PyObject *batch_functions; /* dict: operator index -> callable */
     PyObject *failures;        /* list of (operator, function index, source row, seq, exception) */
+    PyObject *rows;            /* of the batch that was given last: int or bytes; NULL before */
     bool busy;
 } ext_run;
 
@@ -59,9 +60,8 @@ static int start(ext_run *self, ext_state *state, PyObject *stream_source,
 
 static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"plan",    "stream",      "functions", "batch_functions",
-                            "threads", "morsel_rows", "tier",      "interpret",
-                            NULL};
+    static char *names[] = {"plan",        "stream", "functions", "batch_functions", "threads",
+                            "morsel_rows", "tier",   "interpret", "number_rows",     NULL};
     ext_state *state = ext_state_of_type(type);
     PyObject *plan = NULL;
     PyObject *stream = NULL;
@@ -71,9 +71,11 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int threads = 0;
     long long morsel_rows = 0;
     int tier = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiO:Run", names, state->plan_type,
+    int number_rows = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiO|p:Run", names, state->plan_type,
                                      &plan, &stream, &PyTuple_Type, &functions, &PyDict_Type,
-                                     &batch_functions, &threads, &morsel_rows, &tier, &interpret)) {
+                                     &batch_functions, &threads, &morsel_rows, &tier, &interpret,
+                                     &number_rows)) {
         return NULL;
     }
     Py_ssize_t flag_count = 0;
@@ -91,7 +93,8 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                      .morsel_rows = morsel_rows,
                                      .tier = (sabot_tier)tier,
                                      .interpret = flags,
-                                     .interpret_count = (int32_t)flag_count};
+                                     .interpret_count = (int32_t)flag_count,
+                                     .number_rows = number_rows != 0};
         if (self->failures == NULL || start(self, state, stream, &options) < 0) {
             Py_CLEAR(self);
         }
@@ -108,6 +111,7 @@ static int run_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->functions);
     Py_VISIT(self->batch_functions);
     Py_VISIT(self->failures);
+    Py_VISIT(self->rows);
     return 0;
 }
 
@@ -117,6 +121,7 @@ static int run_clear(PyObject *object)
     Py_CLEAR(self->functions);
     Py_CLEAR(self->batch_functions);
     Py_CLEAR(self->failures);
+    Py_CLEAR(self->rows);
     return 0;
 }
 
@@ -182,6 +187,16 @@ static PyObject *pair_of(struct ArrowSchema *schema, struct ArrowArray *array)
     return pair;
 }
 
+/* The rows in the source of a batch's rows: the first, which the others follow (-1: not known), or all as int64 bytes. */
+static PyObject *rows_of(const sabot_event *event)
+{
+    if (event->source_rows == NULL) {
+        return PyLong_FromLongLong((long long)event->source_row);
+    }
+    return PyBytes_FromStringAndSize((const char *)event->source_rows,
+                                     (Py_ssize_t)(event->row_count * (int64_t)sizeof(int64_t)));
+}
+
 static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
 {
     struct ArrowArray array = {0};
@@ -189,21 +204,23 @@ static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
     sabot_error err;
     int result = -1;
     PyObject *pair = pair_of(&event->schema, &event->array);
+    PyObject *rows = rows_of(event);
     PyObject *made = NULL;
-    if (pair != NULL) {
+    if (pair != NULL && rows != NULL) {
         made = ext_call_helper(state, "call_batch",
-                               Py_BuildValue("(OiLLOO)", self->batch_functions, (int)event->op,
-                                             (long long)event->seq, (long long)event->source_row,
-                                             pair, self->failures));
-        Py_DECREF(pair);
+                               Py_BuildValue("(OiLOOO)", self->batch_functions, (int)event->op,
+                                             (long long)event->seq, rows, pair, self->failures));
     }
+    Py_XDECREF(pair);
+    Py_XDECREF(rows);
     if (made == NULL) {
         return -1;
     }
     bool failed = made == Py_None;
-    if (failed || ext_array_take(made, &array, &schema) == 0) {
+    bool none = failed || made == Py_False; /* False: the batch is dropped */
+    if (none || ext_array_take(made, &array, &schema) == 0) {
         sabot_status status =
-            sabot_run_reply_batch(self->run, failed ? NULL : &array, failed ? NULL : &schema,
+            sabot_run_reply_batch(self->run, none ? NULL : &array, none ? NULL : &schema,
                                   failed ? "a batch function failed" : NULL, &err);
         result = status == SABOT_OK ? 0 : -1;
         if (status != SABOT_OK) {
@@ -235,7 +252,8 @@ static int step(ext_run *self, ext_state *state, PyObject **result)
     switch (event.kind) {
     case SABOT_EVENT_BATCH:
         *result = pair_of(&event.schema, &event.array);
-        if (*result != NULL && PyErr_CheckSignals() < 0) {
+        Py_XSETREF(self->rows, rows_of(&event));
+        if (*result != NULL && (self->rows == NULL || PyErr_CheckSignals() < 0)) {
             Py_CLEAR(*result);
         }
         return *result != NULL ? 1 : -1;
@@ -276,6 +294,13 @@ static PyObject *run_next(PyObject *object, PyObject *unused)
     return result;
 }
 
+static PyObject *run_rows(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    PyObject *rows = ((ext_run *)object)->rows;
+    return Py_NewRef(rows != NULL ? rows : Py_None);
+}
+
 static PyObject *run_cancel(PyObject *object, PyObject *unused)
 {
     (void)unused;
@@ -309,6 +334,10 @@ static PyObject *run_report(PyObject *object, PyObject *unused)
 
 static PyMethodDef run_methods[] = {
     {"next", run_next, METH_NOARGS, "The next batch as (schema, array) capsules; None at the end."},
+    {"rows", run_rows, METH_NOARGS,
+     "With number_rows, the source's rows of the batch that next() gave last: the first as int "
+     "(-1: not known), or all as "
+     "int64 bytes."},
     {"cancel", run_cancel, METH_NOARGS, "Makes next() fail soon; from any thread."},
     {"close", run_close, METH_NOARGS, "Cancels and gives everything back; again is fine."},
     {"report", run_report, METH_NOARGS, "Counters of this run, as JSON text."},
@@ -317,7 +346,8 @@ static PyMethodDef run_methods[] = {
 
 static PyType_Slot run_slots[] = {
     {Py_tp_doc,
-     "Run(plan, stream, functions, batch_functions, threads, morsel_rows, tier, interpret)"},
+     "Run(plan, stream, functions, batch_functions, threads, morsel_rows, tier, interpret, "
+     "number_rows)"},
     {Py_tp_new, (void *)run_new},
     {Py_tp_dealloc, (void *)run_dealloc},
     {Py_tp_traverse, (void *)run_traverse},

@@ -12,14 +12,14 @@ from __future__ import annotations
 import weakref
 from functools import cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sabot._annotations import blob_annotation, resolve
 from sabot._guards import Guards, builtins_of, find_dotted, find_names, is_scalar, scalar_key
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
     from typing import TypeAlias
 
     from sabot._annotations import Annotation
@@ -380,9 +380,19 @@ def _mangle(owner: str | None, name: str) -> str:
     return f"_{owner}{name}" if owner else name
 
 
-def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:
-    from sabot._encode import Header, encode
+def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | None:
+    """The blob of the function with a first line that returns None where one of these parameters is; None: it has no blob."""
+    if captured.blob is None or not params:
+        return captured.blob
+    from sabot._nulls import guarded
 
+    fn: Any = captured.fn
+    entry = _by_code[id(fn.__code__)]
+    assert captured.node is not None
+    return _encoded(captured, entry, _see(fn, entry), guarded(captured.node, params))
+
+
+def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:
     assert captured.params is not None
     assert captured.node is not None
     annotation = blob_annotation(captured.annotations.get("return"))
@@ -397,23 +407,31 @@ def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:
     blob = entry.blobs.get(key)
     if blob is not None:
         return blob
+    blob = _encoded(captured, entry, seen, captured.node)
+    while len(entry.blobs) >= _BLOBS_MAX:
+        del entry.blobs[next(iter(entry.blobs))]
+    entry.blobs[key] = blob
+    return blob
+
+
+def _encoded(captured: Captured, entry: _Code, seen: _Seen, node: FunctionNode) -> bytes:
+    from sabot._encode import Header, encode
+
+    assert captured.params is not None
+    assert captured.node is not None
     places = _default_places(captured.node)
     header = Header(
         captured.name,
         captured.file,
         captured.first_line,
-        annotation,
+        blob_annotation(captured.annotations.get("return")),
         entry.locals,
         [
             (param.default, places[place]) if param.has_default else None
             for place, param in enumerate(captured.params)
         ],
     )
-    blob = encode(header, captured.node, seen.found, captured.mangle, seen.callees)
-    while len(entry.blobs) >= _BLOBS_MAX:
-        del entry.blobs[next(iter(entry.blobs))]
-    entry.blobs[key] = blob
-    return blob
+    return encode(header, node, seen.found, captured.mangle, seen.callees)
 
 
 def _value_key(value: object) -> Hashable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import lru_cache
 from itertools import chain as chained
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,17 +20,19 @@ from sabot._derive import Derived
 from sabot._engine import session
 from sabot._errors import PlanError, SabotError, StateError, suggest
 from sabot._guards import tracing_active
-from sabot._lane import import_batch
-from sabot._piece import Piece
+from sabot._lane import import_batch, recording
+from sabot._piece import Piece, Places
+from sabot._stage import metered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from sabot._batches import BatchIterator, Source
+    from sabot._errorlog import StageLog
     from sabot._function import Scalar
     from sabot._lane import BatchBinding, Binding
-    from sabot._pump import Pumped
-    from sabot._run import RunContext
+    from sabot._run import RunContext, Stops
+    from sabot._stage import Stage
 
     Operator = Callable[["Chain"], "Chain"]
 
@@ -77,8 +80,12 @@ class TableSource(NamedTuple):
     bounded = True
 
     @property
+    def rows(self) -> int:
+        return self.table.num_rows
+
+    @property
     def text(self) -> str:
-        return f"TABLE {self.table.num_rows} rows"
+        return f"TABLE {self.rows} rows"
 
     @property
     def schema(self) -> pa.Schema:
@@ -88,16 +95,28 @@ class TableSource(NamedTuple):
 class _Feed:
     """One pass over a source as the engine reads it: a reader, what failed in the source, and how to close it."""
 
-    def __init__(self, source: TableSource | Source | Derived, context: RunContext) -> None:
+    def __init__(
+        self, source: TableSource | Source | Derived, context: RunContext, stage: Stage
+    ) -> None:
+        self._stage = stage
         self.failure: BaseException | None = None
         self.reader: pa.RecordBatchReader | None = None
         self._pieces: Generator[Piece] | _Numbered | None = None
+        # What several streams give has no one source, so it counts as one.
+        direct = not isinstance(source, Derived) or len(source.parents) > 1
+        self.places = Places(direct, int(_config.get("threads")) or os.cpu_count() or 1)
         if isinstance(source, TableSource):
-            self.reader = source.table.to_reader(max_chunksize=source.batch_size)
-            return
-        self._pieces = _open(source, context)
+            reader = source.table.to_reader(max_chunksize=source.batch_size)
+            if context.watch is None and not context.sized:
+                self.reader = reader
+                return
+            total = max(1, source.rows)
+            stage.share = lambda: stage.read.rows / total
+            self._pieces = (Piece(batch) for batch in reader)
+        else:
+            self._pieces = _open(source, context, stage)
         schema = source.schema
-        pieces: Iterator[Piece] = self._pieces
+        pieces: Iterator[Piece] = metered(self._pieces, stage.read, context.sized)
         if schema is None:
             first = next(pieces, None)
             if first is None:
@@ -110,6 +129,7 @@ class _Feed:
         # The reader would keep only the text of an exception.
         try:
             for piece in pieces:
+                self.places.add(piece)
                 yield piece.batch
         except BaseException as error:
             self.failure = error
@@ -121,35 +141,48 @@ class _Feed:
                 self._pieces.close()
         finally:
             self.reader = None  # it holds this object, unseen by the collector
+            if self._stage.share is not None:
+                self._stage.share = _all_of_it
 
 
-def _open(source: Source | Derived, context: RunContext) -> Generator[Piece] | _Numbered:
+def _all_of_it() -> float:
+    return 1.0
+
+
+def _open(
+    source: Source | Derived, context: RunContext, stage: Stage
+) -> Generator[Piece] | _Numbered:
     """Opens a source, now, and gives its pieces."""
     if isinstance(source, Derived):
-        return source.open(context)
-    opened = source.open() if context.opener is None else context.opener.open(source)
-    return _Numbered(opened)
+        return source.open(context, stage)
+    batches = source.open(drive=context.drive)
+    stage.share = lambda: batches.progress
+    return _Numbered(batches, context.stops)
 
 
 class _Numbered:
     """The batches of an opened source with their places in it."""
 
-    __slots__ = ("_batches", "_row")
+    __slots__ = ("_batches", "_row", "_stops")
 
-    def __init__(self, batches: BatchIterator | Pumped) -> None:
+    def __init__(self, batches: BatchIterator, stops: Stops) -> None:
         self._batches = batches
         self._row = 0
+        self._stops = stops
+        stops.add(batches.cut)
 
     def __iter__(self) -> _Numbered:
         return self
 
     def __next__(self) -> Piece:
+        self._stops.check()
         batch = next(self._batches)
         row = self._row
         self._row = row + batch.num_rows
         return Piece(batch, row)
 
     def close(self) -> None:
+        self._stops.remove(self._batches.cut)
         self._batches.close()
 
 
@@ -160,6 +193,7 @@ def begin(source: TableSource | Source | Derived, schema: pa.Schema) -> Chain:
 
 def run_chain(
     context: RunContext,
+    stage: Stage,
     source: TableSource | Source | Derived,
     chain: Chain | None,
     pending: Sequence[Operator],
@@ -167,11 +201,14 @@ def run_chain(
     """One pass over a source through the operators of a chain.
 
     Parameters:
+        stage: what it counts.
         chain: None where only the source's first batch tells its schema; the operators are `pending` then.
     """
-    feed = _Feed(source, context)
+    feed = _Feed(source, context, stage)
     run: _core.Run | None = None
     changed: dict[int, str] = {}
+    owner = chain if chain is not None else pending
+    log = context.errors.stage(source, owner, feed.places.source_row)
     try:
         if feed.reader is None:
             return
@@ -179,21 +216,36 @@ def run_chain(
             chain = begin(source, feed.reader.schema)
             for add in pending:
                 chain = add(chain)
+            stage.chain = chain
         _dump(chain)
         if not chain.ops:  # batches stay as the source cut them
-            yield from (Piece(batch) for batch in feed.reader if batch.num_rows)
+            row = 0
+            for batch in feed.reader:
+                context.stops.check()
+                if batch.num_rows:
+                    yield feed.places.piece(batch, row)
+                row += batch.num_rows
             return
         changed = _changed(chain)
-        run = _start(chain, feed.reader, changed)
+        numbered = stage is not context.root  # nobody asks for rows behind the last stage
+        functions = [step.binding for step in chain.steps]
+        if context.watch is not None:
+            functions = _counted(chain, changed, stage)
+        run = stage.run = _start(chain, feed.reader, functions, changed, log, numbered)
+        context.stops.add(run.cancel)
         while (pair := run.next()) is not None:
-            yield Piece(import_batch(pair))
+            batch = import_batch(pair)
+            yield feed.places.piece(batch, run.rows()) if numbered else Piece(batch)
     except Exception:
         if feed.failure is None:
             raise
     finally:
         try:
             if run is not None:
-                context.reports.append(_finish(run, changed))
+                context.stops.remove(run.cancel)
+                stage.run = None
+                stage.report = _finish(run, changed, log)
+                context.reports.append(stage.report)
         finally:
             feed.close()
     if feed.failure is not None:
@@ -214,25 +266,53 @@ def _changed(chain: Chain) -> dict[int, str]:
     return changed
 
 
-def _start(chain: Chain, reader: pa.RecordBatchReader, changed: dict[int, str]) -> _core.Run:
+def _counted(chain: Chain, changed: dict[int, str], stage: Stage) -> list[Binding]:
+    """The functions, of which those that CPython runs count their calls, without a frame of their own in tracebacks."""
+    functions: list[Binding] = []
+    calls: dict[int, Callable[[], int]] = {}
+    for index, step in enumerate(chain.steps):
+        binding = step.binding
+        if index in changed or not step.scalar.core.compiled:
+            counting = lru_cache(maxsize=0)(binding.function)
+            binding = binding._replace(function=counting)
+            calls[index] = _calls_of(counting)
+        functions.append(binding)
+    stage.calls = calls
+    return functions
+
+
+def _calls_of(counting: Any) -> Callable[[], int]:
+    return lambda: counting.cache_info().misses
+
+
+def _start(
+    chain: Chain,
+    reader: pa.RecordBatchReader,
+    functions: Sequence[Binding],
+    changed: dict[int, str],
+    log: StageLog,
+    number_rows: bool,
+) -> _core.Run:
     return _core.Run(
         chain.plan,
         reader,
-        tuple(step.binding for step in chain.steps),
-        dict(chain.batches),
+        tuple(recording(binding, log) for binding in functions),
+        {op: recording(binding, log) for op, binding in chain.batches.items()},
         int(_config.get("threads")),
         int(_config.get("morsel_rows")),
         _TIERS[str(_config.get("tier"))],
         [index in changed for index in range(len(chain.steps))],
+        number_rows,
     )
 
 
-def _finish(run: _core.Run, changed: dict[int, str]) -> dict[str, Any]:
+def _finish(run: _core.Run, changed: dict[int, str], log: StageLog) -> dict[str, Any]:
     try:
         report: dict[str, Any] = json.loads(run.report())
     except StateError:
         report = {"functions": []}
     for index, function in enumerate(report["functions"]):
+        function["rows_failed"] = log.rows_failed(index)
         if index in changed:
             function["interpreted"] = changed[index]
     run.close()

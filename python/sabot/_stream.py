@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from sabot._chain import Step, begin, run_chain
+from sabot._batches import Source
+from sabot._chain import Step, TableSource, begin, run_chain
 from sabot._checks import check_names, check_rows, check_same, check_schema, known
 from sabot._derive import Derived
-from sabot._errors import PlanError, UnboundedError
+from sabot._errors import PlanError
 from sabot._expr import Column, as_filter, name_of, project, with_references
 from sabot._function import Scalar, bind
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
+from sabot._stage import Stage, metered
 from sabot._writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
-    from sabot._batches import Source
-    from sabot._chain import Chain, Operator, TableSource
+    from sabot._chain import Chain, Operator
     from sabot._derive import Transform
     from sabot._piece import Piece
-    from sabot._pump import LoopOpener
+    from sabot._profile import Profile
+    from sabot.operators import BaseOperator
+
+
+class _Map:
+    """Adds a map that has no schema: only its first batch tells the columns."""
+
+    __slots__ = ("_add",)
+
+    def __init__(self, add: Operator) -> None:
+        self._add = add
+
+    def __call__(self, chain: Chain) -> Chain:
+        return self._add(chain)
 
 
 class Stream(Reading, Writing):
@@ -45,6 +61,12 @@ class Stream(Reading, Writing):
         chain: Chain | None = None,
         pending: tuple[Operator, ...] = (),
     ) -> None:
+        if not isinstance(cast("object", source), TableSource | Source | Derived):
+            hint = "Stream.from_table(...), from_batches and so on make streams"
+            raise PlanError(f"Stream takes no {type(source).__name__}: {hint}")
+        if not isinstance(cast("object", source), TableSource | Source | Derived):
+            hint = "Stream.from_table(...), from_batches and so on make streams"
+            raise PlanError(f"Stream takes no {type(source).__name__}: {hint}")
         self._source = source
         self._pending = pending
         self._last: LastRun | None = None
@@ -108,7 +130,7 @@ class Stream(Reading, Writing):
             assert not isinstance(bound, Scalar)
             return chain.then(chain.plan.batch(bound.place.name, schema, False), batch=bound)
 
-        return self._then(add)
+        return self._then(add if schema is not None else _Map(add))
 
     def select(self, *columns: str | Column) -> Stream:
         """Keeps the named columns, in this order.
@@ -144,8 +166,14 @@ class Stream(Reading, Writing):
         return self._then(add)
 
     def _then(self, add: Callable[[Chain], Chain]) -> Stream:
+        """Adds an operator; after a map whose columns only its first batch tells, one that is bound to these."""
+        maps = isinstance(add, _Map)
         if self._chain is None:
+            if not maps and self._pending and isinstance(self._pending[-1], _Map):
+                return self._after_first_batch()._then(add)
             return Stream(self._source, None, (*self._pending, add))
+        if not maps and self._chain.schema is None:
+            return self._after_first_batch()._then(add)
         return Stream(self._source, add(self._chain))
 
     def rename(self, mapping: Mapping[str, str] | None = None, /, **columns: str) -> Stream:
@@ -155,7 +183,10 @@ class Stream(Reading, Writing):
             UnknownColumnError: a name is no column.
             PlanError: two columns would have one name, or the columns are not known before the run.
         """
-        renamed: dict[str, str] = {**(mapping or {}), **columns}
+        given: object = {} if mapping is None else mapping
+        if not isinstance(given, Mapping):
+            raise PlanError(f"rename takes a mapping of names, not {type(given).__name__}")
+        renamed: dict[str, str] = {**cast("Mapping[str, str]", given), **columns}
         if not renamed:
             raise PlanError('rename needs old="new"')
         check_names("rename", [*renamed, *renamed.values()], None)
@@ -178,7 +209,8 @@ class Stream(Reading, Writing):
         from sabot import _derive
 
         check_rows("limit", n, 0)
-        return self._derived(f"LIMIT {n}", _derive.limit(n), self.schema, bounded=True)
+        limit = self._derived(f"LIMIT {n}", _derive.limit(n), self.schema, bounded=True)
+        return Stream(cast("Derived", limit._source)._replace(rows_max=n))
 
     take = limit
     head = limit
@@ -214,33 +246,60 @@ class Stream(Reading, Writing):
         given = cast("object", fn)
         if not callable(given):
             raise PlanError(f"flat_map takes a function, not {type(given).__name__}")
-        name = str(getattr(fn, "__name__", type(fn).__name__))
-        return self._derived(f"FLAT_MAP {name}(batch)", _derive.flat_map(fn, name, schema), schema)
+        bound = bind(fn, self.schema, "flat_map", schema)
+        assert not isinstance(bound, Scalar)
+        return self._derived(bound.place.text, _derive.flat_map(bound, self), schema)
 
     def union(self, *streams: Stream) -> Stream:
-        """The rows of this stream, then those of the others, in the order of the arguments.
+        """The rows of this stream and those of the others.
+
+        Where all of them are bounded they follow each other, in the order of the arguments. Where one is not (a generator, say,
+        of which nobody said that it ends), the batches of all come as they arrive, those of each in its order: every input then
+        runs, with its functions, on a thread of its own, an async source on the event loop that consumes. An error of one
+        comes behind what was there before it, and ends all.
+
+        Parameters:
+            streams: with the columns of this one, in its order and of its types.
 
         Raises:
-            PlanError: schemas that differ, showing how.
-            UnboundedError: a stream that is not bounded, but for the last.
+            PlanError: schemas that differ, showing how; where the first batch must tell one, a SchemaError when it arrives.
         """
-        from sabot import _derive
+        from sabot import _merge
 
         parents = (self, *streams)
-        for stream in cast("tuple[object, ...]", streams):
+        schema: pa.Schema | None = None
+        for stream in cast("tuple[object, ...]", parents):
             if not isinstance(stream, Stream):
                 raise PlanError(f"union takes streams, not {type(stream).__name__}")
-        for stream in parents[:-1]:
-            if not stream.is_bounded():
-                raise UnboundedError(
-                    "union reads its inputs one after the other, so all but the last must have an end, and "
-                    f"{stream._source.text} is not known to have one; limit(n) gives one, bounded=True says so"
-                )
-        schema = known(self.schema, "union")
-        for stream in streams:
-            check_same(schema, known(stream.schema, "union"))
-        bounded = parents[-1]._source.bounded
-        return Stream(Derived("UNION", schema, bounded, parents, _derive.union))
+            if schema is None:
+                schema = stream.schema
+            elif stream.schema is not None:
+                check_same(schema, stream.schema)
+        ends = [stream._source.bounded for stream in parents]
+        bounded = False if False in ends else None if None in ends else True
+        text = f"UNION {'in order' if bounded else 'as they arrive'}"
+        return Stream(_merge.Union(text, schema, bounded, parents, _merge.union(schema)))
+
+    def apply(self, op: BaseOperator) -> Stream:
+        """Gives each batch to the `process_batch` of an operator object, in order; None emits nothing.
+
+        What the object keeps between batches it also keeps from one run to the next.
+
+        Parameters:
+            op: without a source; its `get_schema()` is that of the result, None leaves it to the first batch.
+
+        Raises:
+            PlanError: no operator, or one with a source.
+        """
+        from sabot.operators._base import stage
+
+        text, schema, transform = stage(op, self.schema)
+        return self._derived(text, transform, schema)
+
+    def _after_first_batch(self) -> Stream:
+        from sabot import _derive
+
+        return self._derived("BATCHES", _derive.passed, None)
 
     def _derived(
         self,
@@ -306,13 +365,25 @@ class Stream(Reading, Writing):
         from sabot import _outputs
 
         self._need_end("describe")
-        return _outputs.describe(iter(self), self.schema)
+        return _outputs.describe(self._batches(), self.schema)
+
+    def profile(self) -> Profile:
+        """Runs the stream to its end, drops the rows, and tells what each operator did; printing it shows a table.
+
+        Raises:
+            As collect() does.
+        """
+        self._need_end("profile")
+        context = RunContext(shared=False, sized=True)
+        for _ in self._run(context):
+            pass
+        return LastRun(context).profile
 
     # --- running
 
     def __iter__(self) -> Generator[pa.RecordBatch]:
         """Runs the stream and gives its batches in order."""
-        return self._run(None)
+        return self._run(RunContext())
 
     def __aiter__(self) -> AsyncGenerator[pa.RecordBatch]:
         """Runs the stream on a thread of its own and gives its batches to the running event loop, at most two ahead.
@@ -323,13 +394,18 @@ class Stream(Reading, Writing):
 
         return run_async(self._run)
 
-    def _run(self, opener: LoopOpener | None) -> Generator[pa.RecordBatch]:
-        context = RunContext(opener)
+    def _batches(self) -> Generator[pa.RecordBatch]:
+        """The same for a sink, which takes them all."""
+        return self._run(RunContext(shared=False))
+
+    def _run(self, context: RunContext) -> Generator[pa.RecordBatch]:
+        root = self.stage()
+        context.begin(root)
         try:
-            with closing(self.pieces(context)) as pieces:
-                for piece in pieces:
-                    yield piece.batch
+            with context.errors, closing(self.pieces(context, root)) as pieces:
+                yield from context.batches(pieces)
         finally:
+            context.end()
             self._last = LastRun(context)
 
     @property
@@ -338,9 +414,25 @@ class Stream(Reading, Writing):
         source = self._source
         return source.origin if isinstance(source, Derived) else source.text
 
-    def pieces(self, context: RunContext) -> Generator[Piece]:
+    @property
+    def root(self) -> object:
+        """That source itself."""
+        source = self._source
+        return source.root if isinstance(source, Derived) else source
+
+    def stage(self) -> Stage:
+        """What a run of the stream counts."""
+        source = self._source
+        if isinstance(source, Derived):
+            inputs = [parent.stage() for parent in source.parents]
+            return Stage(source.text, self._chain, inputs, rows_max=source.rows_max)
+        return Stage(source.text, self._chain, rows_total=source.rows)
+
+    def pieces(self, context: RunContext, stage: Stage) -> Generator[Piece]:
         """The stream as a stage of a run, which may be that of another stream."""
-        return run_chain(context, self._source, self._chain, self._pending)
+        run = run_chain(context, stage, self._source, self._chain, self._pending)
+        with closing(run):
+            yield from metered(run, stage.given, context.sized)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result for anything that reads Arrow streams; the stream runs as it is read."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from sabot._errors import UnboundedError
+from sabot._errors import PlanError, UnboundedError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -29,7 +29,7 @@ class Writing:
 
         @property
         def schema(self) -> pa.Schema | None: ...
-        def __iter__(self) -> Generator[pa.RecordBatch]: ...
+        def _batches(self) -> Generator[pa.RecordBatch]: ...
 
     def collect(self) -> pa.Table:
         """Runs the stream and gives everything as one table.
@@ -41,7 +41,7 @@ class Writing:
         """
         self._need_end("collect")
         schema = self.schema
-        batches = list(self)
+        batches = list(self._batches())
         if schema is None:
             schema = batches[0].schema if batches else pa.schema([])
         return pa.Table.from_batches(batches, schema=schema)
@@ -51,13 +51,13 @@ class Writing:
     def count(self) -> int:
         """Runs the stream and gives the number of rows."""
         self._need_end("count")
-        return sum(batch.num_rows for batch in self)
+        return sum(batch.num_rows for batch in self._batches())
 
     def foreach(self, fn: Callable[[pa.RecordBatch], object]) -> None:
         """Runs the stream and calls a function with each batch."""
         from sabot import _outputs
 
-        _outputs.foreach(iter(self), fn)
+        _outputs.foreach(self._batches(), fn)
 
     def records(self) -> Records:
         """The rows as dicts, for `for` and for `async for`."""
@@ -98,28 +98,34 @@ class Writing:
         """
         from sabot import _sinks
 
-        return _sinks.write_parquet(iter(self), self.schema, path, **self._ending(), **options)
+        return self._write(_sinks.write_parquet, path, options)
 
     def to_csv(self, path: Any, **options: Any) -> WriteResult:
         """Runs the stream into a CSV file; options: mode, compression, separator, include_header and those of `to_parquet`."""
         from sabot import _sinks
 
-        return _sinks.write_csv(iter(self), self.schema, path, **self._ending(), **options)
+        return self._write(_sinks.write_csv, path, options)
 
     def to_json(self, path: Any, **options: Any) -> WriteResult:
         """Runs the stream into a file of one JSON object a line; options: mode, compression and those of `to_parquet`."""
         from sabot import _sinks
 
-        return _sinks.write_json(iter(self), self.schema, path, **self._ending(), **options)
+        return self._write(_sinks.write_json, path, options)
 
     def to_ipc(self, path: Any, **options: Any) -> WriteResult:
         """Runs the stream into an Arrow IPC file; options: mode, compression and those of `to_parquet`."""
         from sabot import _sinks
 
-        return _sinks.write_ipc(iter(self), self.schema, path, **self._ending(), **options)
+        return self._write(_sinks.write_ipc, path, options)
 
-    def _ending(self) -> dict[str, bool]:
-        return {"bounded": self._source.bounded is not False}
+    def _write(self, write: Any, path: Any, options: dict[str, Any]) -> WriteResult:
+        known = [name for name in write.__kwdefaults__ if name != "bounded"]
+        for name in options:
+            if name not in known:
+                what = write.__name__.replace("write", "to")
+                raise PlanError(f"{what} has no option {name!r}{suggest(name, known)}")
+        bounded = self._source.bounded is not False
+        return write(self._batches(), self.schema, path, bounded=bounded, **options)
 
     def _need_end(self, what: str) -> None:
         if self._source.bounded is False:

@@ -39,6 +39,7 @@ sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
             .interpret = options->interpret,
             .interpret_count = options->interpret_count,
             .validate = options->validate,
+            .number_rows = options->number_rows,
         };
     }
     sb_run *run = NULL;
@@ -101,6 +102,7 @@ static sb_status event_give(sb_run *run, const sb_event *got, sabot_event *event
         made.source_row = sb_chunk_source_row(got->chunk, 0);
         made.row_count = got->chunk->rows;
         status = chunk_give(got->chunk, &made, err);
+        made.source_rows = sb_run_keep_rows(run, got->chunk);
         sb_chunk_free(got->chunk);
         break;
     case SB_EVENT_ASK:

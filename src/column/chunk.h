@@ -23,8 +23,13 @@ struct sb_chunk {
         active; /* owned bitmap of the rows that count, padded to 64 bytes, zero behind `rows`; NULL: all */
     int64_t active_count; /* rows when active is NULL */
     sb_seq seq;
-    int64_t source_row;   /* of row 0; -1: not known, a batch function made these rows */
-    int64_t *source_rows; /* owned, of each row; NULL: source_row + index */
+    int64_t
+        source_row; /* of bit 0 of source_mask, else of row 0; -1: not known, a batch function made these rows */
+    uint8_t *
+        source_mask; /* owned bitmap like `active`: rows of the source that these are; NULL: they follow source_row */
+    int64_t source_span; /* bits of source_mask */
+    int64_t *
+        source_rows; /* owned, of each row; NULL without source_mask or before sb_chunk_number_rows */
 };
 
 /* Control messages travel in the same channel as chunks, behind the chunk they follow. */
@@ -62,12 +67,9 @@ sb_status sb_chunk_truncate(sb_chunk *chunk, int64_t rows, sb_error *err);
 void sb_chunk_restrict(sb_chunk *chunk, uint8_t *mask);
 /* Drops the rows that are not active. */
 sb_status sb_chunk_compact(sb_chunk *chunk, sb_error *err);
+/* Where a row is in the source, -1 if not known; steps through the mask where the rows have no numbers. */
 int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row);
-
-/* Bytes of a bitmap as `active` is described. */
-static inline size_t sb_mask_size(int64_t rows)
-{
-    return (sb_bitmap_size(rows) + 63) & ~(size_t)63;
-}
+/* Gives the rows numbers, if they do not follow one another in the source: for who asks for many. */
+sb_status sb_chunk_number_rows(sb_chunk *chunk, sb_error *err);
 
 #endif

@@ -59,15 +59,15 @@ typedef struct sb_ask {
     const int32_t *rows;        /* which rows of the args, ascending; NULL: all row_count of them */
     const int64_t *source_rows; /* of each of them; NULL: source_row + index */
     void *values;               /* int64_t, double or uint8_t per row; the host writes */
-    uint8_t *valid;             /* a byte per row; the host writes */
+    uint8_t *valid;             /* a byte per row, zeroed; the host writes 0, 1 or SB_ROW_DROPPED */
 } sb_ask;
 
 typedef struct sb_answer {
     int64_t done_count; /* rows computed; less than asked: the next one failed with message */
     struct ArrowArray
         *column; /* rows of a text function: done_count values; moved out of by who uses it */
-    struct ArrowArray
-        *array; /* batch function: its result, moved out of; NULL: it failed with message */
+    struct ArrowArray *
+        array; /* batch function: its result, moved out of; NULL: it failed with message, or, without one, the batch is dropped */
     const struct ArrowSchema *schema;
     const char *message; /* borrow; NULL: no words */
 } sb_answer;

@@ -22,6 +22,7 @@ static sb_status ops_open(sb_run *run, sb_error *err)
 {
     const sb_plan *node = run->plan;
     run->last_in_order = -1;
+    bool works = false; /* an operator looks at rows: others have nothing to gain from pieces */
     run->cut = true;
     run->all_light = true;
     for (int32_t i = run->op_count - 1; i >= 0; i--, node = node->input) {
@@ -34,6 +35,7 @@ static sb_status ops_open(sb_run *run, sb_error *err)
         }
         run->cut = run->cut && (op->caps & SB_OP_BATCH_SENSITIVE) == 0;
         run->all_light = run->all_light && (op->caps & SB_OP_LIGHT) != 0;
+        works = works || (op->caps & SB_OP_CAN_FAIL) != 0;
         if (op->vt->open_shared != NULL) {
             sb_status status = op->vt->open_shared(op, &run->shared[i], err);
             if (status != SB_OK) {
@@ -41,6 +43,7 @@ static sb_status ops_open(sb_run *run, sb_error *err)
             }
         }
     }
+    run->cut = run->cut && works;
     return SB_OK;
 }
 
@@ -91,6 +94,7 @@ static sb_status options_set(sb_run *run, const sb_run_options *options, sb_erro
     run->morsel_rows = rows != 0 ? rows : SB_MORSEL_ROWS;
     run->tier = options->tier;
     run->validate = options->validate;
+    run->number_rows = options->number_rows;
     run->op_count = run->plan->op_index + 1;
     return SB_OK;
 }
@@ -197,6 +201,7 @@ void sb_run_free(sb_run *run)
     sb_cond_free(run->lane_cond);
     sb_cond_free(run->work_cond);
     sb_mutex_free(run->lock);
+    sb_mem_free(run->given_rows);
     sb_mem_free(run->workers);
     sb_mem_free(run->counts);
     sb_mem_free(run->interpret);
@@ -314,6 +319,10 @@ static sb_status give(sb_run *run, sb_task *task, sb_event *event, bool *given, 
     }
     /* An empty batch says nothing, unless it is the first to tell what the columns are. */
     if (chunk != NULL && (chunk->rows > 0 || (run->plan->schema == NULL && !run->delivered))) {
+        if (run->number_rows && sb_chunk_number_rows(chunk, err) != SB_OK) {
+            sb_chunk_free(chunk);
+            return SB_NO_MEMORY;
+        }
         *event = (sb_event){.kind = SB_EVENT_BATCH, .op = -1, .seq = chunk->seq, .chunk = chunk};
         run->held = token;
         run->delivered = true;
@@ -494,6 +503,14 @@ sb_status sb_run_answer(sb_run *run, const sb_answer *answer, sb_error *err)
 const sb_ask *sb_run_asked(const sb_run *run)
 {
     return run->asked != NULL ? &run->asked->work.ask : NULL;
+}
+
+const int64_t *sb_run_keep_rows(sb_run *run, sb_chunk *chunk)
+{
+    sb_mem_free(run->given_rows);
+    run->given_rows = chunk->source_rows;
+    chunk->source_rows = NULL;
+    return run->given_rows;
 }
 
 const sb_token *sb_run_failure(const sb_run *run)

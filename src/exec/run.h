@@ -28,7 +28,8 @@ typedef struct sb_run_options {
     sb_tier tier;
     const bool *interpret; /* by function index; borrow for the call; NULL: none */
     int32_t interpret_count;
-    bool validate; /* every batch of the source in full, before anything reads it */
+    bool validate;    /* every batch of the source in full, before anything reads it */
+    bool number_rows; /* batches are given out with their source_rows */
 } sb_run_options;
 
 typedef enum sb_event_kind {
@@ -56,6 +57,8 @@ sb_status sb_run_next(sb_run *run, sb_event *event, sb_error *err);
 sb_status sb_run_answer(sb_run *run, const sb_answer *answer, sb_error *err);
 /* What the host was asked last and has not answered; NULL: nothing. */
 const sb_ask *sb_run_asked(const sb_run *run);
+/* Moves the rows' numbers out of a chunk that the run gave, if it has any; borrow until this is called again. */
+const int64_t *sb_run_keep_rows(sb_run *run, sb_chunk *chunk);
 /* Where the error that sb_run_next returned came from; kind NONE before. */
 const sb_token *sb_run_failure(const sb_run *run);
 void sb_run_cancel(sb_run *run);

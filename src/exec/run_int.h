@@ -59,9 +59,9 @@ struct sb_run {
     int32_t last_in_order; /* last operator that asks in order; -1: none */
     int32_t threads;
     int64_t morsel_rows;
-    int64_t flight_max; /* tasks between cut and handed out */
-    bool cut;           /* batches may be cut */
-    bool validate;      /* see sb_run_options */
+    int64_t flight_max;         /* tasks between cut and handed out */
+    bool cut;                   /* batches may be cut */
+    bool validate, number_rows; /* see sb_run_options */
     bool all_light;
     bool has_loop; /* some native function may run for long without end */
     sb_tier tier;
@@ -78,6 +78,8 @@ struct sb_run {
     bool over;       /* END or the error was given */
     bool delivered;  /* some batch was given out */
     bool inline_run; /* no workers: the lane does their steps */
+    int64_t *
+        given_rows; /* owned: source rows of the chunk that was given out last; NULL: they follow its first */
     sb_token ending; /* what the source ended with: comes after the last task */
     sb_context lane;
     sb_context *workers;

@@ -48,6 +48,9 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
         return SB_OK;
     }
     sb_status status = sb_chunk_compact(work->chunk, err);
+    if (status == SB_OK) {
+        status = sb_chunk_number_rows(work->chunk, err);
+    }
     if (status != SB_OK) {
         return status;
     }
@@ -57,6 +60,7 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
         .chunk = work->chunk,
         .function_index = -1,
         .source_row = sb_chunk_source_row(work->chunk, 0),
+        .source_rows = work->chunk->source_rows,
         .row_count = work->chunk->rows,
     };
     *result = SB_PUSH_BLOCKED;
@@ -165,6 +169,12 @@ out:
 static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_answer *given,
                         sb_push *result, sb_error *err)
 {
+    if (given->array == NULL && given->message == NULL) {
+        sb_chunk_free(work->chunk);
+        work->chunk = NULL;
+        *result = SB_PUSH_NEED_INPUT;
+        return SB_OK;
+    }
     if (given->array == NULL) {
         work->token = (sb_token){
             .kind = SB_TOKEN_ERROR,
@@ -173,8 +183,7 @@ static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_a
             .op = op->node->op_index,
             .function_index = -1,
         };
-        (void)sb_error_set(&work->token.error, SB_USER, "%s",
-                           given->message != NULL ? given->message : "user code failed");
+        (void)sb_error_set(&work->token.error, SB_USER, "%s", given->message);
         sb_chunk_free(work->chunk);
         work->chunk = NULL;
         *result = SB_PUSH_NEED_INPUT;
