@@ -88,7 +88,22 @@ static inline int64_t sign_if(bool condition)
       leaves |= sign_if(!sb_rt_fits_double(x)), LEAVE_ROW(sb_rt_py_exact_float_i64(x, &z)))        \
     X(PY_NEG_I64, int64_t, int64_t, z = sb_rt_ix_sub(0, x);                                        \
       leaves |= x & z, LEAVE_ROW(sb_rt_py_neg_i64(x, &z)))                                         \
-    X(PY_NEG_F64, double, double, z = -x, z = sb_rt_py_neg_f64(x))
+    X(PY_NEG_F64, double, double, z = -x, z = sb_rt_py_neg_f64(x))                                 \
+    X(PY_INVERT_I64, int64_t, int64_t, z = ~x, z = sb_rt_py_invert_i64(x))                         \
+    X(PY_ABS_I64, int64_t, int64_t, z = x < 0 ? sb_rt_ix_sub(0, x) : x;                            \
+      leaves |= z, LEAVE_ROW(sb_rt_py_abs_i64(x, &z)))                                             \
+    X(PY_ABS_F64, double, double, z = fabs(x), z = sb_rt_py_abs_f64(x))                            \
+    X(FLOOR_F64, double, double, z = floor(x), z = sb_rt_floor_f64(x))                             \
+    X(CEIL_F64, double, double, z = ceil(x), z = sb_rt_ceil_f64(x))                                \
+    X(RINT_F64, double, double, z = rint(x), z = sb_rt_rint_f64(x))                                \
+    X(PY_INT_F64, int64_t, double, DENSE_UNARY(sb_rt_py_int_f64),                                  \
+      LEAVE_ROW(sb_rt_py_int_f64(x, &z)))                                                          \
+    X(MATH_SQRT, double, double, z = sqrt(x);                                                      \
+      leaves |= sign_if(x < 0.0), LEAVE_ROW(sb_rt_math_sqrt(x, &z)))                               \
+    SB_RT_MATH1_LIST(MATH1, X)
+#define MATH1(X, NAME, name)                                                                       \
+    X(MATH_##NAME, double, double, DENSE_UNARY(sb_rt_math_##name),                                 \
+      LEAVE_ROW(sb_rt_math_##name(x, &z)))
 
 /* Two operands */
 #define BINARY_LIST(X)                                                                             \
@@ -130,12 +145,30 @@ static inline int64_t sign_if(bool condition)
     X(PY_GE_I64_F64, uint8_t, int64_t, double, MIXED(>=, ge), z = sb_rt_py_ge_i64_f64(x, y))       \
     X(IX_ADD, int64_t, int64_t, int64_t, z = sb_rt_ix_add(x, y), z = sb_rt_ix_add(x, y))           \
     X(IX_SUB, int64_t, int64_t, int64_t, z = sb_rt_ix_sub(x, y), z = sb_rt_ix_sub(x, y))           \
-    X(IX_UDIV, int64_t, int64_t, int64_t, z = sb_rt_ix_udiv(x, y), z = sb_rt_ix_udiv(x, y))
+    X(IX_UDIV, int64_t, int64_t, int64_t, z = sb_rt_ix_udiv(x, y), z = sb_rt_ix_udiv(x, y))        \
+    X(PY_AND_I64, int64_t, int64_t, int64_t, z = x & y, z = sb_rt_py_and_i64(x, y))                \
+    X(PY_OR_I64, int64_t, int64_t, int64_t, z = x | y, z = sb_rt_py_or_i64(x, y))                  \
+    X(PY_XOR_I64, int64_t, int64_t, int64_t, z = x ^ y, z = sb_rt_py_xor_i64(x, y))                \
+    X(PY_LSHIFT_I64, int64_t, int64_t, int64_t, DENSE_CALL(sb_rt_py_lshift_i64),                   \
+      LEAVE_ROW(sb_rt_py_lshift_i64(x, y, &z)))                                                    \
+    X(PY_RSHIFT_I64, int64_t, int64_t, int64_t, DENSE_CALL(sb_rt_py_rshift_i64),                   \
+      LEAVE_ROW(sb_rt_py_rshift_i64(x, y, &z)))                                                    \
+    SB_RT_MATH2_LIST(MATH2, X)                                                                     \
+    SB_RT_SLOW_LIST(OTHER, X)
+#define MATH2(X, NAME, name)                                                                       \
+    X(MATH_##NAME, double, double, double, DENSE_CALL(sb_rt_math_##name),                          \
+      LEAVE_ROW(sb_rt_math_##name(x, y, &z)))
+#define OTHER(X, NAME, name, to, ta, tb, reason)                                                   \
+    X(NAME, to, ta, tb, DENSE_CALL(sb_rt_##name), LEAVE_ROW(sb_rt_##name(x, y, &z)))
 
 /* Where the primitive itself is the loop's body. */
 #define DENSE_CALL(primitive)                                                                      \
     z = 0;                                                                                         \
     leaves |= sign_if(primitive(x, y, &z) != SB_REASON_NONE)
+
+#define DENSE_UNARY(primitive)                                                                     \
+    z = 0;                                                                                         \
+    leaves |= sign_if(primitive(x, &z) != SB_REASON_NONE)
 
 /* Ints that are doubles compare as doubles; that is nearly every row. */
 #define MIXED(operator, name)                                                                      \

@@ -94,6 +94,32 @@ static sb_reason eval_number(uint8_t op, sb_testkit_scalar a, sb_testkit_scalar 
         PLAIN_2(IX_ADD, ix_add, i, i, i)
         PLAIN_2(IX_SUB, ix_sub, i, i, i)
         PLAIN_2(IX_UDIV, ix_udiv, i, i, i)
+        PLAIN_1(PY_INVERT_I64, py_invert_i64, i, i)
+        PLAIN_1(PY_ABS_F64, py_abs_f64, f, f)
+        PLAIN_1(FLOOR_F64, floor_f64, f, f)
+        PLAIN_1(CEIL_F64, ceil_f64, f, f)
+        PLAIN_1(RINT_F64, rint_f64, f, f)
+        PLAIN_2(PY_AND_I64, py_and_i64, i, i, i)
+        PLAIN_2(PY_OR_I64, py_or_i64, i, i, i)
+        PLAIN_2(PY_XOR_I64, py_xor_i64, i, i, i)
+        LEAVING_1(PY_ABS_I64, py_abs_i64, i, i)
+        LEAVING_1(PY_INT_F64, py_int_f64, f, i)
+        LEAVING_2(PY_LSHIFT_I64, py_lshift_i64, i, i)
+        LEAVING_2(PY_RSHIFT_I64, py_rshift_i64, i, i)
+        LEAVING_2(PY_POW_I64, py_pow_i64, i, i)
+        LEAVING_2(PY_ROUND_N_I64, py_round_n_i64, i, i)
+        LEAVING_2(MATH_GCD_I64, math_gcd_i64, i, i)
+        LEAVING_2(MATH_ISQRT_I64, math_isqrt_i64, i, i)
+        LEAVING_2(PY_POW_F64, py_pow_f64, f, f)
+        LEAVING_1(MATH_SQRT, math_sqrt, f, f)
+    case SB_IR_PY_ROUND_N_F64:
+        return sb_rt_py_round_n_f64(a.f, b.i, &out->f);
+#define E_(X, NAME, name) LEAVING_1(MATH_##NAME, math_##name, f, f)
+        SB_RT_MATH1_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name) LEAVING_2(MATH_##NAME, math_##name, f, f)
+        SB_RT_MATH2_LIST(E_, )
+#undef E_
     default:
         SB_ASSERT(false && "an op that the oracle does not know");
         return SB_REASON_NONE;

@@ -110,6 +110,30 @@ static bool fold_int(sb_irb *b, sb_op_code op, int64_t x, int64_t y, sb_value *o
     case SB_IR_IX_UDIV:
         r = sb_rt_ix_udiv(x, y);
         break;
+    case SB_IR_PY_POW_I64:
+        reason = sb_rt_py_pow_i64(x, y, &r);
+        break;
+    case SB_IR_PY_LSHIFT_I64:
+        reason = sb_rt_py_lshift_i64(x, y, &r);
+        break;
+    case SB_IR_PY_RSHIFT_I64:
+        reason = sb_rt_py_rshift_i64(x, y, &r);
+        break;
+    case SB_IR_PY_AND_I64:
+        r = sb_rt_py_and_i64(x, y);
+        break;
+    case SB_IR_PY_OR_I64:
+        r = sb_rt_py_or_i64(x, y);
+        break;
+    case SB_IR_PY_XOR_I64:
+        r = sb_rt_py_xor_i64(x, y);
+        break;
+    case SB_IR_PY_INVERT_I64:
+        r = sb_rt_py_invert_i64(x);
+        break;
+    case SB_IR_PY_ABS_I64:
+        reason = sb_rt_py_abs_i64(x, &r);
+        break;
     default:
         return false;
     }
@@ -145,6 +169,15 @@ static bool fold_float(sb_irb *b, sb_op_code op, double x, double y, sb_value *o
         break;
     case SB_IR_PY_MOD_F64:
         reason = sb_rt_py_mod_f64(x, y, &r);
+        break;
+    case SB_IR_PY_ABS_F64:
+        r = sb_rt_py_abs_f64(x);
+        break;
+    case SB_IR_PY_POW_F64:
+        reason = sb_rt_py_pow_f64(x, y, &r);
+        break;
+    case SB_IR_MATH_SQRT:
+        reason = sb_rt_math_sqrt(x, &r);
         break;
     default:
         return false;

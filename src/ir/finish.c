@@ -203,6 +203,25 @@ static uint32_t reasons_of(const sb_inst *inst)
     case SB_IR_PY_FLOORDIV_F64:
     case SB_IR_PY_MOD_F64:
         return BIT(DIV_ZERO);
+    case SB_IR_PY_ABS_I64:
+        return BIT(OVERFLOW);
+    case SB_IR_PY_LSHIFT_I64:
+    case SB_IR_PY_INT_F64:
+        return BIT(OVERFLOW) | BIT(RAISE);
+    case SB_IR_PY_RSHIFT_I64:
+    case SB_IR_MATH_SQRT:
+        return BIT(RAISE);
+#define E_(X, NAME, name)                                                                          \
+    case SB_IR_MATH_##NAME:                                                                        \
+        return BIT(RAISE);
+        SB_RT_MATH1_LIST(E_, )
+        SB_RT_MATH2_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name, to, ta, tb, reason)                                                      \
+    case SB_IR_##NAME:                                                                             \
+        return BIT(reason);
+        SB_RT_SLOW_LIST(E_, )
+#undef E_
     case SB_IR_LEAVE_IF:
         return 1u << inst->reason;
     default:
@@ -221,10 +240,24 @@ static uint32_t cost_of(const sb_inst *inst)
     case SB_IR_PY_FLOORDIV_F64:
     case SB_IR_PY_MOD_F64:
         return 20;
+#define E_(X, NAME, name)                                                                           \
+    case SB_IR_MATH_##NAME:                                                                        \
+        return 30;
+        SB_RT_MATH1_LIST(E_, )
+        SB_RT_MATH2_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name, to, ta, tb, reason)                                                                           \
+    case SB_IR_##NAME:                                                                             \
+        return 30;
+        SB_RT_SLOW_LIST(E_, )
+#undef E_
     case SB_IR_PY_TRUEDIV_I64:
     case SB_IR_PY_TRUEDIV_F64:
+    case SB_IR_MATH_SQRT:
         return 4;
     case SB_IR_PY_MUL_I64:
+    case SB_IR_PY_LSHIFT_I64:
+    case SB_IR_PY_INT_F64:
         return 3;
     case SB_IR_PY_ADD_I64:
     case SB_IR_PY_SUB_I64:

@@ -12,9 +12,16 @@
 #ifndef SB_IR_OPS_H
 #define SB_IR_OPS_H
 
+#include "rt/slow.h"
+
 #define SB_OP_LEAVES 1u
 #define SB_OP_STRUCT 2u
 #define SB_OP_RAISES 4u
+
+#define SB_OP_MATH1(X, NAME, name)                                                                 \
+    X(MATH_##NAME, "math_" #name, 'f', "f", SB_OP_LEAVES | SB_OP_RAISES)
+#define SB_OP_MATH2(X, NAME, name)                                                                 \
+    X(MATH_##NAME, "math_" #name, 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)
 
 #define SB_OP_LIST(X)                                                                              \
     X(NOP, "nop", 'v', "", 0)                                                                      \
@@ -43,6 +50,17 @@
     X(PY_MOD_I64, "py_mod_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                            \
     X(PY_TRUEDIV_I64, "py_truediv_i64", 'f', "ii",                                                 \
       SB_OP_LEAVES | SB_OP_RAISES) /* beyond 2**53: bigint */                                      \
+    X(PY_AND_I64, "py_and_i64", 'i', "ii", 0)                                                      \
+    X(PY_OR_I64, "py_or_i64", 'i', "ii", 0)                                                        \
+    X(PY_XOR_I64, "py_xor_i64", 'i', "ii", 0)                                                      \
+    X(PY_INVERT_I64, "py_invert_i64", 'i', "i", 0)                                                 \
+    X(PY_LSHIFT_I64, "py_lshift_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                      \
+    X(PY_RSHIFT_I64, "py_rshift_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                      \
+    X(PY_ABS_I64, "py_abs_i64", 'i', "i", SB_OP_LEAVES)                                            \
+    X(PY_POW_I64, "py_pow_i64", 'i', "ii", SB_OP_LEAVES) /* b >= 0 */                              \
+    X(PY_ROUND_N_I64, "py_round_n_i64", 'i', "ii", SB_OP_LEAVES)                                   \
+    X(MATH_GCD_I64, "math_gcd_i64", 'i', "ii", SB_OP_LEAVES)                                       \
+    X(MATH_ISQRT_I64, "math_isqrt_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES) /* b: not read */  \
     /* doubles */                                                                                  \
     X(PY_ADD_F64, "py_add_f64", 'f', "ff", 0)                                                      \
     X(PY_SUB_F64, "py_sub_f64", 'f', "ff", 0)                                                      \
@@ -51,6 +69,16 @@
     X(PY_TRUEDIV_F64, "py_truediv_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                    \
     X(PY_FLOORDIV_F64, "py_floordiv_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                  \
     X(PY_MOD_F64, "py_mod_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                            \
+    X(PY_ABS_F64, "py_abs_f64", 'f', "f", 0)                                                       \
+    X(FLOOR_F64, "floor_f64", 'f', "f", 0)                                                         \
+    X(CEIL_F64, "ceil_f64", 'f', "f", 0)                                                           \
+    X(RINT_F64, "rint_f64", 'f', "f", 0) /* half to even */                                        \
+    X(PY_INT_F64, "py_int_f64", 'i', "f", SB_OP_LEAVES | SB_OP_RAISES)                             \
+    X(PY_POW_F64, "py_pow_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                            \
+    X(PY_ROUND_N_F64, "py_round_n_f64", 'f', "fi", SB_OP_LEAVES | SB_OP_RAISES)                    \
+    X(MATH_SQRT, "math_sqrt", 'f', "f", SB_OP_LEAVES | SB_OP_RAISES)                               \
+    SB_RT_MATH1_LIST(SB_OP_MATH1, X)                                                               \
+    SB_RT_MATH2_LIST(SB_OP_MATH2, X)                                                               \
     /* comparisons; int with float is exact */                                                     \
     X(PY_EQ_I64, "py_eq_i64", 'b', "ii", 0)                                                        \
     X(PY_LT_I64, "py_lt_i64", 'b', "ii", 0)                                                        \

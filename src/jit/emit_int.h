@@ -5,6 +5,7 @@
  * emit_region.c  lane masks, checks, if and loop
  * emit_op.c      one lane form per op
  * emit_div.c     division and modulo
+ * emit_math.c    bit operations, shifts, conversions to int, what rt computes
  *
  * Values. An sb_ev is a temporary or a constant, scalar or one per lane (vec). A value that is the same in all lanes stays a
  * scalar and is spread where a vector needs it. With one lane everything is scalar.
@@ -98,7 +99,7 @@ typedef struct sb_emitter {
     uint32_t lanes_slot;
     uint32_t alive_slot;  /* careful: lanes of the block that have not left */
     uint32_t reason_slot; /* careful: reason by lane, i8 */
-    uint32_t spill[3];    /* allocas + 1 for calls through rt, 0: none yet */
+    uint32_t spill[4];    /* allocas + 1 for calls through rt, 0: none yet */
     bool checks;          /* a check was emitted */
 } sb_emitter;
 
@@ -156,8 +157,10 @@ void sb_emit_end_if(sb_emitter *e);               /* and its MERGEs */
 void sb_emit_loop(sb_emitter *e, sb_value i);     /* and its ARGs */
 void sb_emit_end_loop(sb_emitter *e, sb_value i); /* and its RESULTs */
 
-/* --- emit_op.c, emit_div.c ---------------------------------------------------------------------------------------- */
+/* --- emit_op.c, emit_div.c, emit_math.c ---------------------------------------------------------------------------------------- */
 sb_ev sb_emit_op(sb_emitter *e, const sb_inst *inst);
+/* The op's value; false: it is none of those in emit_math.c. */
+bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *out);
 sb_ev sb_emit_div_i64(sb_emitter *e, const sb_inst *inst);
 sb_ev sb_emit_div_f64(sb_emitter *e, const sb_inst *inst);
 sb_ev sb_emit_to_double(sb_emitter *e, sb_ev a); /* rounded once */

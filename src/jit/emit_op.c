@@ -410,6 +410,10 @@ sb_ev sb_emit_op(sb_emitter *e, const sb_inst *inst)
     default:
         break;
     }
+    sb_ev made;
+    if (sb_emit_math(e, inst, a, b, &made)) {
+        return made;
+    }
     if ((sb_op_infos[inst->op].flags & SB_OP_LEAVES) != 0) {
         return emit_leaving(e, inst, a, b);
     }

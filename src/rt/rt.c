@@ -39,6 +39,48 @@ LANES(py_mod_i64, int64_t)
 LANES(py_floordiv_i64, int64_t)
 #undef LANES
 
+/* One loop a primitive. */
+#define SLOW(text, to, ta, tb, call)                                                               \
+    static void text##_slow(void *out, int64_t *bad, const void *pa, const void *pb, int64_t n)    \
+    {                                                                                              \
+        to *o = out;                                                                               \
+        const ta *a = pa;                                                                          \
+        const tb *b = pb;                                                                          \
+        (void)b;                                                                                   \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            to result = 0;                                                                         \
+            bad[i] = call == SB_REASON_NONE ? 0 : -1;                                              \
+            o[i] = result;                                                                         \
+        }                                                                                          \
+    }
+#define E_(X, NAME, name) SLOW(math_##name, double, double, double, sb_rt_math_##name(a[i], &result))
+SB_RT_MATH1_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name)                                                                          \
+    SLOW(math_##name, double, double, double, sb_rt_math_##name(a[i], b[i], &result))
+SB_RT_MATH2_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name, to, ta, tb, reason)                                                      \
+    SLOW(name, to, ta, tb, sb_rt_##name(a[i], b[i], &result))
+SB_RT_SLOW_LIST(E_, )
+#undef E_
+
+static void slow_lanes(int64_t number, void *out, int64_t *bad, const void *a, const void *b,
+                       int64_t n)
+{
+    static void (*const table[SB_RT_SLOW_COUNT])(void *, int64_t *, const void *, const void *,
+                                                 int64_t) = {
+#define E_(X, NAME, name) [SB_RT_SLOW_MATH_##NAME] = math_##name##_slow,
+        SB_RT_MATH1_LIST(E_, ) SB_RT_MATH2_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name, to, ta, tb, reason) [SB_RT_SLOW_##NAME] = name##_slow,
+            SB_RT_SLOW_LIST(E_, )
+#undef E_
+    };
+    SB_ASSERT(number >= 0 && number < SB_RT_SLOW_COUNT && n >= 0);
+    table[number](out, bad, a, b, n);
+}
+
 #define ONES_8 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
 #define ONES_64 ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8
 static const uint8_t all_ones[SB_RT_ALL_ONES_SIZE] = {ONES_64, ONES_64, ONES_64, ONES_64, ONES_64};
@@ -52,4 +94,5 @@ const sb_rt_table sb_rt_table_default = {
     .py_floordiv_f64 = py_floordiv_f64_lanes,
     .py_mod_i64 = py_mod_i64_lanes,
     .py_floordiv_i64 = py_floordiv_i64_lanes,
+    .slow = slow_lanes,
 };

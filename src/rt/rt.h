@@ -16,6 +16,7 @@
 
 #include "base/compiler.h"
 #include "rt/reason.h"
+#include "rt/slow.h"
 
 #define SB_RT_EXACT_INT_MAX INT64_C(9007199254740992) /* 2**53: every smaller int is a double */
 #define SB_RT_TWO_63 9223372036854775808.0
@@ -135,6 +136,156 @@ static inline sb_reason sb_rt_py_truediv_i64(int64_t a, int64_t b, double *out)
     return SB_REASON_NONE;
 }
 
+/* Negative counts raise; those of 64 and more are no shift of C. */
+static inline sb_reason sb_rt_py_lshift_i64(int64_t a, int64_t b, int64_t *out)
+{
+    if (b < 0) {
+        return SB_REASON_RAISE;
+    }
+    if (a == 0) {
+        *out = 0;
+        return SB_REASON_NONE;
+    }
+    if (b > 62) {
+        if (a == -1 && b == 63) {
+            *out = INT64_MIN;
+            return SB_REASON_NONE;
+        }
+        return SB_REASON_OVERFLOW;
+    }
+    int64_t result = (int64_t)((uint64_t)a << b);
+    if (result >> b != a) {
+        return SB_REASON_OVERFLOW;
+    }
+    *out = result;
+    return SB_REASON_NONE;
+}
+
+static inline sb_reason sb_rt_py_rshift_i64(int64_t a, int64_t b, int64_t *out)
+{
+    if (b < 0) {
+        return SB_REASON_RAISE;
+    }
+    *out = a >> (b > 63 ? 63 : b);
+    return SB_REASON_NONE;
+}
+
+static inline int64_t sb_rt_py_and_i64(int64_t a, int64_t b)
+{
+    return a & b;
+}
+
+static inline int64_t sb_rt_py_or_i64(int64_t a, int64_t b)
+{
+    return a | b;
+}
+
+static inline int64_t sb_rt_py_xor_i64(int64_t a, int64_t b)
+{
+    return a ^ b;
+}
+
+static inline int64_t sb_rt_py_invert_i64(int64_t a)
+{
+    return ~a;
+}
+
+static inline sb_reason sb_rt_py_abs_i64(int64_t a, int64_t *out)
+{
+    if (a >= 0) {
+        *out = a;
+        return SB_REASON_NONE;
+    }
+    return sb_rt_py_neg_i64(a, out);
+}
+
+/* b is not negative: Python's answer is no int then, and the front asks for floats. */
+static inline sb_reason sb_rt_py_pow_i64(int64_t a, int64_t b, int64_t *out)
+{
+    int64_t result = 1;
+    if (b < 0) {
+        return SB_REASON_OVERFLOW;
+    }
+    if (a == 0 || a == 1 || a == -1) {
+        *out = b == 0 ? 1 : (a == -1 && (b & 1) == 0 ? 1 : a);
+        return SB_REASON_NONE;
+    }
+    if (b > 63) {
+        return SB_REASON_OVERFLOW;
+    }
+    for (; b > 0; b--) { /* at most 63 turns, and most bases end it sooner */
+        if (sb_mul_overflow_i64(result, a, &result)) {
+            return SB_REASON_OVERFLOW;
+        }
+    }
+    *out = result;
+    return SB_REASON_NONE;
+}
+
+/* round(a, b): to tens and hundreds when b is negative, ties to the even digit. */
+static inline sb_reason sb_rt_py_round_n_i64(int64_t a, int64_t b, int64_t *out)
+{
+    if (b >= 0) {
+        *out = a;
+        return SB_REASON_NONE;
+    }
+    if (b < -19) {
+        *out = 0;
+        return SB_REASON_NONE;
+    }
+    uint64_t unit = 1;
+    for (int64_t k = b; k < 0; k++) {
+        unit *= 10;
+    }
+    uint64_t size = a < 0 ? 0 - (uint64_t)a : (uint64_t)a;
+    uint64_t rest = size % unit;
+    uint64_t whole = size - rest;
+    bool up = rest > unit - rest || (rest == unit - rest && (whole / unit & 1) != 0);
+    if (up) {
+        whole += unit; /* below 2**64: with the largest unit, whole was 0 */
+    }
+    if (whole > (uint64_t)INT64_MAX) {
+        return SB_REASON_OVERFLOW;
+    }
+    *out = a < 0 ? -(int64_t)whole : (int64_t)whole;
+    return SB_REASON_NONE;
+}
+
+static inline sb_reason sb_rt_math_gcd_i64(int64_t a, int64_t b, int64_t *out)
+{
+    uint64_t x = a < 0 ? 0 - (uint64_t)a : (uint64_t)a;
+    uint64_t y = b < 0 ? 0 - (uint64_t)b : (uint64_t)b;
+    while (y != 0) {
+        uint64_t rest = x % y;
+        x = y;
+        y = rest;
+    }
+    if (x > (uint64_t)INT64_MAX) {
+        return SB_REASON_OVERFLOW;
+    }
+    *out = (int64_t)x;
+    return SB_REASON_NONE;
+}
+
+/* The second operand is not read. */
+static inline sb_reason sb_rt_math_isqrt_i64(int64_t a, int64_t b, int64_t *out)
+{
+    (void)b;
+    if (a < 0) {
+        return SB_REASON_RAISE;
+    }
+    uint64_t root = (uint64_t)sqrt((double)a); /* off by one at most */
+    root = root > 3037000499u ? 3037000499u : root;
+    while (root * root > (uint64_t)a) {
+        root--;
+    }
+    while (root < 3037000499u && (root + 1) * (root + 1) <= (uint64_t)a) {
+        root++;
+    }
+    *out = (int64_t)root;
+    return SB_REASON_NONE;
+}
+
 /* --- doubles ----------------------------------------------------------------------------------------------------- */
 
 static inline double sb_rt_py_add_f64(double a, double b)
@@ -203,6 +354,137 @@ static inline sb_reason sb_rt_py_floordiv_f64(double a, double b, double *out)
         whole += 1.0;
     }
     *out = whole;
+    return SB_REASON_NONE;
+}
+
+static inline double sb_rt_py_abs_f64(double a)
+{
+    return fabs(a);
+}
+
+static inline double sb_rt_floor_f64(double a)
+{
+    return floor(a);
+}
+
+static inline double sb_rt_ceil_f64(double a)
+{
+    return ceil(a);
+}
+
+/* To the nearest integer, ties to even. */
+static inline double sb_rt_rint_f64(double a)
+{
+    return rint(a);
+}
+
+/* int(a) */
+static inline sb_reason sb_rt_py_int_f64(double a, int64_t *out)
+{
+    if (!(a - a == 0.0)) {
+        return SB_REASON_RAISE;
+    }
+    if (!(a >= -SB_RT_TWO_63 && a < SB_RT_TWO_63)) {
+        return SB_REASON_OVERFLOW;
+    }
+    *out = (int64_t)a;
+    return SB_REASON_NONE;
+}
+
+/* What math.* makes of a result r of libm: a NaN that no operand explains, and an infinity from finite ones, are errors. */
+static inline sb_reason sb_rt_math_result(double r, double a, double b, double *out)
+{
+    if (r != r ? a == a && b == b : !(r - r == 0.0) && a - a == 0.0 && b - b == 0.0) {
+        return SB_REASON_RAISE;
+    }
+    *out = r;
+    return SB_REASON_NONE;
+}
+
+static inline sb_reason sb_rt_math_sqrt(double a, double *out)
+{
+    return sb_rt_math_result(sqrt(a), a, a, out);
+}
+
+#define E_(X, NAME, name)                                                                          \
+    static inline sb_reason sb_rt_math_##name(double a, double *out)                               \
+    {                                                                                              \
+        return sb_rt_math_result(name(a), a, a, out);                                              \
+    }
+SB_RT_MATH1_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name)                                                                          \
+    static inline sb_reason sb_rt_math_##name(double a, double b, double *out)                     \
+    {                                                                                              \
+        return sb_rt_math_result(name(a, b), a, b, out);                                           \
+    }
+SB_RT_MATH2_LIST(E_, )
+#undef E_
+
+/* a ** b. libm answers for the magnitude of a; a negative base with a broken exponent is a complex number in Python. */
+static inline sb_reason sb_rt_py_pow_f64(double a, double b, double *out)
+{
+    const bool finite = a - a == 0.0 && b - b == 0.0;
+    if (!finite || b == 0.0) {
+        *out = pow(a, b); /* C99 defines these as Python does */
+        return SB_REASON_NONE;
+    }
+    const bool whole = floor(b) == b;
+    const bool odd = whole && fmod(fabs(b), 2.0) == 1.0;
+    if (a == 0.0) {
+        if (b < 0.0) {
+            return SB_REASON_RAISE;
+        }
+        *out = odd ? a : 0.0;
+        return SB_REASON_NONE;
+    }
+    if (a < 0.0 && !whole) {
+        return SB_REASON_RAISE;
+    }
+    const double size = fabs(a);
+    const double result = size == 1.0 ? 1.0 : pow(size, b);
+    if (!(result - result == 0.0)) {
+        return SB_REASON_RAISE;
+    }
+    *out = a < 0.0 && odd ? -result : result;
+    return SB_REASON_NONE;
+}
+
+/* round(a, b), correct in decimal: 2.675 is a little less than that, so it gives 2.67. With p the rounded product of a and 10**b and e
+ * its exact error, p + e is the number whose nearest integer is wanted; only at a tie of p does e decide. The quotient of that integer
+ * by 10**b is rounded once, as reading the digits would be. Leaves where p needs more than 52 bits. */
+static inline sb_reason sb_rt_py_round_n_f64(double a, int64_t b, double *out)
+{
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    const double limit = 4503599627370496.0; /* 2**52 */
+    if (!(a - a == 0.0) || b > 323 || a == 0.0 || (b >= 0 && fabs(a) >= limit)) {
+        *out = a;
+        return SB_REASON_NONE;
+    }
+    if (b < -308) {
+        *out = 0.0 * a;
+        return SB_REASON_NONE;
+    }
+    if (b > 22 || b < -22 || fabs(a) >= limit) {
+        return SB_REASON_BIGINT;
+    }
+    const double unit = powers[b < 0 ? -b : b];
+    const double p = b < 0 ? a / unit : a * unit;
+    if (fabs(p) >= limit) {
+        return SB_REASON_BIGINT;
+    }
+    /* Of the quotient only the error's sign is wanted, which is that of what is left of a. */
+    const double e = b < 0 ? fma(-p, unit, a) : fma(a, unit, -p);
+    double whole = rint(p);
+    const double rest = p - whole;
+    if (rest == 0.5 && e > 0.0) {
+        whole += 1.0;
+    } else if (rest == -0.5 && e < 0.0) {
+        whole -= 1.0;
+    }
+    *out = b < 0 ? whole * unit : whole / unit;
     return SB_REASON_NONE;
 }
 

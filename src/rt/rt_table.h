@@ -5,8 +5,9 @@
 #define SB_RT_RT_TABLE_H
 
 #include "base/compiler.h"
+#include "rt/slow.h"
 
-#define SB_RT_ABI 1
+#define SB_RT_ABI 2
 #define SB_RT_ALL_ONES_SIZE 320 /* bytes: validity of a whole vector plus padding */
 
 typedef struct sb_rt_table {
@@ -16,6 +17,8 @@ typedef struct sb_rt_table {
     void (*py_floordiv_f64)(double *out, const double *a, const double *b, int64_t n);    /* 24 */
     void (*py_mod_i64)(int64_t *out, const int64_t *a, const int64_t *b, int64_t n);      /* 32 */
     void (*py_floordiv_i64)(int64_t *out, const int64_t *a, const int64_t *b, int64_t n); /* 40 */
+    /* 48: any primitive of rt/slow.h, by its number; bad[k] is negative where the row leaves. Operands are 8 bytes a lane. */
+    void (*slow)(int64_t number, void *out, int64_t *bad, const void *a, const void *b, int64_t n);
 } sb_rt_table;
 
 extern const sb_rt_table sb_rt_table_default;

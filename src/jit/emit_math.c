@@ -1,0 +1,162 @@
+/* Lane forms of bit operations, shifts, conversions to int, and of everything in rt/slow.h.
+ *
+ * What has a good instruction is spelled out; square roots, floors and magnitudes are exact on every machine, so LLVM's own may stand
+ * for them. The rest calls the table of rt once a block of lanes; lanes that must leave come back as negative words. Lanes outside of the
+ * mask are computed as well: no primitive traps, whatever they hold.
+ *
+ * Memory, threads: those of the emitter. */
+#include "jit/emit_int.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "rt/rt_table.h"
+
+#define TWO_63 9223372036854775808.0
+
+static sb_ev left_shift(sb_emitter *e, sb_ev a, sb_ev b)
+{
+    sb_emit_check(e, sb_eb_cmp(e, "icmp slt", b, sb_ev_int(0)), SB_REASON_RAISE);
+    const sb_ev count = sb_eb_bin(e, "and", b, sb_ev_int(63));
+    const sb_ev r = sb_eb_bin(e, "shl", a, count);
+    const sb_ev lost = sb_eb_cmp(e, "icmp ne", sb_eb_bin(e, "ashr", r, count), a);
+    const sb_ev far = sb_eb_cmp(e, "icmp ugt", b, sb_ev_int(63));
+    const sb_ev some = sb_eb_cmp(e, "icmp ne", a, sb_ev_int(0));
+    sb_emit_check(e, sb_eb_or(e, lost, sb_eb_and(e, far, some)), SB_REASON_OVERFLOW);
+    return r;
+}
+
+static sb_ev right_shift(sb_emitter *e, sb_ev a, sb_ev b)
+{
+    sb_emit_check(e, sb_eb_cmp(e, "icmp slt", b, sb_ev_int(0)), SB_REASON_RAISE);
+    const sb_ev far = sb_eb_cmp(e, "icmp ugt", b, sb_ev_int(63));
+    return sb_eb_bin(e, "ashr", a, sb_eb_select(e, far, sb_ev_int(63), b));
+}
+
+static sb_ev magnitude(sb_emitter *e, sb_ev a)
+{
+    const sb_ev below = sb_eb_cmp(e, "icmp slt", a, sb_ev_int(0));
+    const sb_ev r = sb_eb_select(e, below, sb_eb_bin(e, "sub", sb_ev_int(0), a), a);
+    sb_emit_check_sign(e, r, SB_REASON_OVERFLOW); /* only INT64_MIN stays negative */
+    return r;
+}
+
+static sb_ev to_int(sb_emitter *e, sb_ev a)
+{
+    const sb_ev rest = sb_eb_bin(e, "fsub", a, a);
+    sb_emit_check(e, sb_eb_cmp(e, "fcmp une", rest, sb_ev_double(0.0)), SB_REASON_RAISE);
+    const sb_ev low = sb_eb_cmp(e, "fcmp oge", a, sb_ev_double(-TWO_63));
+    const sb_ev high = sb_eb_cmp(e, "fcmp olt", a, sb_ev_double(TWO_63));
+    const sb_ev fits = sb_eb_and(e, low, high);
+    sb_emit_check(e, sb_eb_not(e, fits), SB_REASON_OVERFLOW);
+    return sb_eb_cast(e, "fptosi", sb_eb_select(e, fits, a, sb_ev_double(0.0)), SB_PRIM_I64);
+}
+
+static sb_ev root(sb_emitter *e, sb_ev a)
+{
+    sb_emit_check(e, sb_eb_cmp(e, "fcmp olt", a, sb_ev_double(0.0)), SB_REASON_RAISE);
+    return sb_eb_intrinsic(e, "sqrt", a);
+}
+
+/* --- through the table ------------------------------------------------------------------------------------------------ */
+
+typedef struct slow_op {
+    int64_t number; /* in sb_rt_table.slow */
+    sb_reason reason;
+} slow_op;
+
+static slow_op slow_of(uint8_t op)
+{
+    switch (op) {
+#define E_(X, NAME, name)                                                                           \
+    case SB_IR_MATH_##NAME:                                                                        \
+        return (slow_op){SB_RT_SLOW_MATH_##NAME, SB_REASON_RAISE};
+        SB_RT_MATH1_LIST(E_, )
+        SB_RT_MATH2_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name, to, ta, tb, reason_)                                                     \
+    case SB_IR_##NAME:                                                                             \
+        return (slow_op){SB_RT_SLOW_##NAME, SB_REASON_##reason_};
+        SB_RT_SLOW_LIST(E_, )
+#undef E_
+    default:
+        return (slow_op){-1, SB_REASON_NONE};
+    }
+}
+
+static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, slow_op slow, sb_ev a, sb_ev b)
+{
+    if (a.vec || b.vec) {
+        a = sb_eb_widen(e, a);
+        b = sb_eb_widen(e, b);
+    }
+    const uint32_t in_a = sb_emit_spill(e, 0, a);
+    const uint32_t in_b = sb_emit_spill(e, 1, b);
+    const uint32_t result = sb_emit_spill(e, 2, (sb_ev){.kind = EV_NONE});
+    const uint32_t bad = sb_emit_spill(e, 3, (sb_ev){.kind = EV_NONE});
+    const uint32_t at = e->temps++;
+    const uint32_t function = e->temps++;
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = getelementptr i8, ptr %%rt, i64 %zu\n", at,
+                  offsetof(sb_rt_table, slow));
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = load ptr, ptr %%t%" PRIu32 ", align 8\n", function,
+                  at);
+    sb_buf_printf(e->out,
+                  "  call void %%t%" PRIu32 "(i64 %" PRId64 ", ptr %%t%" PRIu32 ", ptr %%t%" PRIu32
+                  ", ptr %%t%" PRIu32 ", ptr %%t%" PRIu32 ", i64 %" PRIu32 ")\n",
+                  function, slow.number, result, bad, in_a, in_b, a.vec ? e->lanes : 1);
+    const sb_ev words = sb_eb_load(e, bad, SB_PRIM_I64, a.vec);
+    sb_emit_check_sign(e, words, slow.reason);
+    return sb_eb_load(e, result, inst->prim, a.vec);
+}
+
+bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *out)
+{
+    switch (inst->op) {
+    case SB_IR_PY_AND_I64:
+        *out = sb_eb_bin(e, "and", a, b);
+        return true;
+    case SB_IR_PY_OR_I64:
+        *out = sb_eb_bin(e, "or", a, b);
+        return true;
+    case SB_IR_PY_XOR_I64:
+        *out = sb_eb_bin(e, "xor", a, b);
+        return true;
+    case SB_IR_PY_INVERT_I64:
+        *out = sb_eb_bin(e, "xor", a, sb_ev_int(-1));
+        return true;
+    case SB_IR_PY_LSHIFT_I64:
+        *out = left_shift(e, a, b);
+        return true;
+    case SB_IR_PY_RSHIFT_I64:
+        *out = right_shift(e, a, b);
+        return true;
+    case SB_IR_PY_ABS_I64:
+        *out = magnitude(e, a);
+        return true;
+    case SB_IR_PY_ABS_F64:
+        *out = sb_eb_intrinsic(e, "fabs", a);
+        return true;
+    case SB_IR_FLOOR_F64:
+        *out = sb_eb_intrinsic(e, "floor", a);
+        return true;
+    case SB_IR_CEIL_F64:
+        *out = sb_eb_intrinsic(e, "ceil", a);
+        return true;
+    case SB_IR_RINT_F64:
+        *out = sb_eb_intrinsic(e, "roundeven", a);
+        return true;
+    case SB_IR_PY_INT_F64:
+        *out = to_int(e, a);
+        return true;
+    case SB_IR_MATH_SQRT:
+        *out = root(e, a);
+        return true;
+    default: {
+        const slow_op slow = slow_of(inst->op);
+        if (slow.number >= 0) {
+            *out = call_slow(e, inst, slow, a, sb_op_infos[inst->op].operand_count > 1 ? b : a);
+        }
+        return slow.number >= 0;
+    }
+    }
+}
