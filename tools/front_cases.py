@@ -6,6 +6,8 @@ result is the format of the column where the kinds that CPython's answers have d
 """
 # ruff: noqa: E711, E712, PLR1714, PLR0133, SIM, RET, B007, F841, PLR5501, PLW2901, E731, C901, PLR0911, PLR0912, PLR0915, F821, B018, A001
 
+import math
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -1677,3 +1679,187 @@ def captured_tuples(x):
     for a, b in WEIGHTS:
         r = r * a + b
     return r
+
+
+# --- powers, bits, rounding, math
+
+
+@case("ii", small=True, may_leave=True)
+def powers(x, y):
+    return x**2 + y**3 - 2**x
+
+
+@case("ii", small=True, may_leave=True, result="g")
+def power_of_row(x, y):
+    return x**y
+
+
+@case("fi", may_leave=True)
+def power_of_float(x, y):
+    return x**2 + x ** (y - 3)
+
+
+@case("ff", may_leave=True)
+def power_of_floats(x, y):
+    return x**y
+
+
+@case("bif", small=True, may_leave=True, result="g")
+def power_of_kinds(c, x, y):
+    base = x if c else y
+    return base**2
+
+
+@case("ii", may_leave=True)
+def bits(x, y):
+    return (x & y) | (x ^ 5) & ~y
+
+
+@case("bb")
+def bits_of_bools(x, y):
+    return (x & y) ^ (x | True)
+
+
+@case("bi", may_leave=True)
+def bits_of_kinds(x, y):
+    return (x & y) + (y | x)
+
+
+@case("ii", small=True, may_leave=True)
+def shifts(x, y):
+    return (x << y) - (x >> y) + (1 << 62 >> x)
+
+
+@case("ii", small=True, may_leave=True)
+def shift_far(x, y):
+    return x >> (y + 60)
+
+
+@case("if", may_leave=True)
+def absolute(x, y):
+    return abs(x) + abs(y) + abs(x - y)
+
+
+@case("bif")
+def absolute_of_kinds(c, x, y):
+    v = x if c else y
+    return abs(v) + 0.0
+
+
+@case("f", may_leave=True)
+def whole_number(x):
+    return int(x)
+
+
+@case("bif", may_leave=True)
+def whole_number_of_kinds(c, x, y):
+    return int(x if c else y) + int(c) + 0
+
+
+@case("f", may_leave=True)
+def rounded(x):
+    return round(x) + round(x, None)
+
+
+@case("ff", may_leave=True)
+def rounded_to_digits(x, y):
+    return round(x * 1.005, 2) + round(y, ndigits=1) - round(x, -1)
+
+
+@case("fi", small=True, may_leave=True)
+def rounded_by_row(x, n):
+    return round(x, n)
+
+
+@case("ii", small=True, may_leave=True)
+def rounded_ints(x, n):
+    return round(x, n - 5) + round(x)
+
+
+@case("f", may_leave=True)
+def floors(x):
+    return math.floor(x) * 100 + math.ceil(x) * 10 + math.trunc(x)
+
+
+@case("i")
+def floors_of_ints(x):
+    return math.floor(x) + math.ceil(x) + math.trunc(x)
+
+
+@case("f", may_leave=True)
+def roots(x):
+    return math.sqrt(x) + math.sqrt(x * x)
+
+
+@case("ff", may_leave=True)
+def trigonometry(x, y):
+    return math.sin(x) * math.cos(y) + math.tan(x) - math.atan2(y, x) + math.atan(y)
+
+
+@case("f", may_leave=True)
+def arcs(x):
+    return math.asin(x) + math.acos(x)
+
+
+@case("ff", may_leave=True)
+def exponentials(x, y):
+    return math.exp(x) + math.expm1(y) - math.exp2(x) + math.cosh(y) - math.sinh(x) + math.tanh(y)
+
+
+@case("fi", may_leave=True)
+def logarithms(x, y):
+    return math.log(x) + math.log2(y) + math.log10(x) + math.log1p(y)
+
+
+@case("ff", may_leave=True)
+def logarithm_to_a_base(x, y):
+    return math.log(x, y)
+
+
+@case("ff", may_leave=True)
+def libm_of_two(x, y):
+    return math.fmod(x, y) + math.copysign(x, y) + math.remainder(x, y) + math.pow(x, y)
+
+
+@case("ff")
+def more_libm(x, y):
+    return math.erf(x) + math.erfc(y) + math.cbrt(x) + math.nextafter(x, y)
+
+
+@case("f", may_leave=True)
+def area_functions(x):
+    return math.asinh(x) + (math.acosh(x) if x >= 1 else math.atanh(x))
+
+
+@case("ii", may_leave=True)
+def number_theory(x, y):
+    return math.gcd(x, y, 12) + math.isqrt(x) + math.gcd()
+
+
+@case("if")
+def classes_of_floats(x, y):
+    return math.isnan(y) or math.isinf(y) and not math.isfinite(x)
+
+
+@case("f")
+def angles(x):
+    return math.degrees(x) + math.radians(x) + math.fabs(x) * math.pi - math.tau + math.e
+
+
+@case("f")
+def infinities(x):
+    return min(max(x, -math.inf), math.inf)
+
+
+@case("ii", may_leave=True)
+def operators_by_name(x, y):
+    z = operator.add(x, y) * operator.neg(x) - operator.floordiv(x, y)
+    return z if operator.lt(x, y) else operator.xor(x, y)
+
+
+@case("ff", may_leave=True)
+def haversine(lat, lon):
+    p = math.radians(lat - 40.5)
+    q = math.radians(lon + 73.25)
+    a = math.sin(p / 2) ** 2 + math.cos(math.radians(lat)) * 0.76 * math.sin(q / 2) ** 2
+    return 2 * 6371.0 * math.asin(math.sqrt(a))

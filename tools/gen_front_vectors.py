@@ -87,6 +87,8 @@ def stored(result: Scalar | Exception, fmt: str) -> str:
     """The outcome as a column of that type holds it."""
     if isinstance(result, Exception):
         return "!"
+    if type(result) is complex:
+        return "!"
     if fmt == "g" and type(result) is int:
         return word(float(result)) if abs(result) <= EXACT else "!"
     if type(result) is int and not -(2**63) <= result < 2**63:

@@ -101,6 +101,50 @@ BUILTINS = {
     "ISNAN": 19,
     "ISINF": 20,
     "ISFINITE": 21,
+    "ABS": 22,
+    "INT": 23,
+    "ROUND": 24,
+    "FLOOR": 25,
+    "CEIL": 26,
+    "TRUNC": 27,
+    "FABS": 28,
+    "SQRT": 29,
+    "GCD": 30,
+    "ISQRT": 31,
+    "DEGREES": 32,
+    "RADIANS": 33,
+    "INT_INDEX": 34,
+}
+# By libm, with the number of their arguments.
+MATH = {
+    "acos": (64, 1),
+    "acosh": (65, 1),
+    "asin": (66, 1),
+    "asinh": (67, 1),
+    "atan": (68, 1),
+    "atanh": (69, 1),
+    "cbrt": (70, 1),
+    "cos": (71, 1),
+    "cosh": (72, 1),
+    "erf": (73, 1),
+    "erfc": (74, 1),
+    "exp": (75, 1),
+    "exp2": (76, 1),
+    "expm1": (77, 1),
+    "log": (78, 1),
+    "log10": (79, 1),
+    "log1p": (80, 1),
+    "log2": (81, 1),
+    "sin": (82, 1),
+    "sinh": (83, 1),
+    "tan": (84, 1),
+    "tanh": (85, 1),
+    "atan2": (86, 2),
+    "copysign": (87, 2),
+    "fmod": (88, 2),
+    "nextafter": (89, 2),
+    "pow": (90, 2),
+    "remainder": (91, 2),
 }
 KINDS = {"NONE": 1, "BOOL": 2, "INT": 4, "FLOAT": 8, "TUPLE": 16, "LIST": 32}
 ANNOTATIONS = {"missing": 0, "unknown": 1, "int": 2, "float": 3, "bool": 4, "str": 5, "None": 6}
@@ -203,6 +247,11 @@ class _Reader:
         self._lines.append("  " * indent + f"{kind}{''.join(f' {text}' for text in own)}  @{place}")
         return [(field, count, indent + 1) for field, count in below]
 
+    def _called(self) -> str:
+        number = self._u8()
+        numbers = {first: f"math.{name}" for name, (first, _) in MATH.items()}
+        return numbers.get(number) or _key(BUILTINS, number).lower()
+
     def _target(self) -> str:
         if not self._u8():
             return str(self._u32())
@@ -234,7 +283,7 @@ class _Reader:
             case "IFEXP":
                 return [], [("", 3)]
             case "CALL":
-                return [_key(BUILTINS, self._u8()).lower()], [("list", 0)]
+                return [self._called()], [("list", 0)]
             case "TUPLE" | "LIST":
                 return [], [("list", 0)]
             case "SUBSCRIPT":

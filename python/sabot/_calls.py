@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from sabot._blob import BUILTINS, COMPARE, KINDS, UNARY
+from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
 from sabot._encode import CALLS_MAX, Encoder, Inner, Scope, u8, u32
 from sabot._guards import is_scalar
 
@@ -530,6 +531,92 @@ def _write_callee(encoder: Encoder, node: ast.Call, callee: Callee) -> tuple[str
     return None
 
 
+def _round(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    args = list(node.args)
+    for keyword in node.keywords:
+        if keyword.arg != "ndigits" or len(args) != 1:
+            return _refuse(encoder, node)
+        args.append(keyword.value)
+    if _has_stars(node) or not 1 <= len(args) <= 2:
+        return _refuse(encoder, node)
+    return _builtin(encoder, node, "ROUND", *args)
+
+
+def _power(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    if node.keywords or _has_stars(node) or len(node.args) != 2:
+        return _refuse(encoder, node)
+    return [encoder.at("BINARY", node), u8(BINARY["Pow"]), *node.args]
+
+
+def _libm(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
+    number, count = MATH[name]
+
+    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+        if node.keywords or _has_stars(node) or len(node.args) != count:
+            return _refuse(encoder, node)
+        return [encoder.at("CALL", node), u8(number), u32(count), *node.args]
+
+    return write
+
+
+def _logarithm(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    """math.log(x), and of a base: the quotient of two logarithms."""
+    if node.keywords or _has_stars(node) or not 1 <= len(node.args) <= 2:
+        return _refuse(encoder, node)
+    number, _ = MATH["log"]
+    parts: list[Part] = []
+    if len(node.args) == 2:
+        parts = [encoder.at("BINARY", node), u8(BINARY["Div"])]
+    for arg in node.args:
+        parts += [encoder.at("CALL", node), u8(number), u32(1), Inner(arg, None, 1)]
+    return parts
+
+
+_OPERATORS = {
+    "add": "Add",
+    "sub": "Sub",
+    "mul": "Mult",
+    "truediv": "Div",
+    "floordiv": "FloorDiv",
+    "mod": "Mod",
+    "pow": "Pow",
+    "lshift": "LShift",
+    "rshift": "RShift",
+    "and_": "BitAnd",
+    "or_": "BitOr",
+    "xor": "BitXor",
+}
+_COMPARISONS = {"eq": "Eq", "ne": "NotEq", "lt": "Lt", "le": "LtE", "gt": "Gt", "ge": "GtE"}
+
+
+def _binary(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
+    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+        if node.keywords or _has_stars(node) or len(node.args) != 2:
+            return _refuse(encoder, node)
+        return [encoder.at("BINARY", node), u8(BINARY[kind]), *node.args]
+
+    return write
+
+
+def _comparison(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
+    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+        if node.keywords or _has_stars(node) or len(node.args) != 2:
+            return _refuse(encoder, node)
+        left, right = node.args
+        return [encoder.at("COMPARE", node), left, u32(1), u8(COMPARE[kind]), right]
+
+    return write
+
+
+def _unary(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
+    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+        if node.keywords or _has_stars(node) or len(node.args) != 1:
+            return _refuse(encoder, node)
+        return [encoder.at("UNARY", node), u8(UNARY[kind]), *node.args]
+
+    return write
+
+
 _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(range): _plain("RANGE", 1, 3),
     id(enumerate): _enumerate,
@@ -551,7 +638,33 @@ _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(math.isnan): _plain("ISNAN", 1, 1),
     id(math.isinf): _plain("ISINF", 1, 1),
     id(math.isfinite): _plain("ISFINITE", 1, 1),
+    id(abs): _plain("ABS", 1, 1),
+    id(operator.abs): _plain("ABS", 1, 1),
+    id(int): _plain("INT", 0, 1),
+    id(round): _round,
+    id(pow): _power,
+    id(operator.index): _plain("INT_INDEX", 1, 1),
+    id(math.floor): _plain("FLOOR", 1, 1),
+    id(math.ceil): _plain("CEIL", 1, 1),
+    id(math.trunc): _plain("TRUNC", 1, 1),
+    id(math.fabs): _plain("FABS", 1, 1),
+    id(math.sqrt): _plain("SQRT", 1, 1),
+    id(math.gcd): _plain("GCD", 0, 255),
+    id(math.isqrt): _plain("ISQRT", 1, 1),
+    id(math.degrees): _plain("DEGREES", 1, 1),
+    id(math.radians): _plain("RADIANS", 1, 1),
+    id(math.log): _logarithm,
+    **{id(getattr(operator, name)): _binary(kind) for name, kind in _OPERATORS.items()},
+    **{id(getattr(operator, name)): _comparison(kind) for name, kind in _COMPARISONS.items()},
+    id(operator.neg): _unary("USub"),
+    id(operator.pos): _unary("UAdd"),
+    id(operator.not_): _unary("Not"),
+    id(operator.invert): _unary("Invert"),
+    id(operator.truth): _plain("BOOL", 1, 1),
 }
+_BUILTINS.update(
+    (id(getattr(math, name)), _libm(name)) for name in MATH if name != "log" and hasattr(math, name)
+)
 
 
 def is_compiled(value: object) -> bool:

@@ -143,13 +143,58 @@ enum {
     X(DIVMOD, 18, 2, 2)                                                                            \
     X(ISNAN, 19, 1, 1)                                                                             \
     X(ISINF, 20, 1, 1)                                                                             \
-    X(ISFINITE, 21, 1, 1)
+    X(ISFINITE, 21, 1, 1)                                                                          \
+    X(ABS, 22, 1, 1)                                                                               \
+    X(INT, 23, 0, 1)                                                                               \
+    X(ROUND, 24, 1, 2)                                                                             \
+    X(FLOOR, 25, 1, 1)                                                                             \
+    X(CEIL, 26, 1, 1)                                                                              \
+    X(TRUNC, 27, 1, 1)                                                                             \
+    X(FABS, 28, 1, 1)                                                                              \
+    X(SQRT, 29, 1, 1)                                                                              \
+    X(GCD, 30, 0, 255)                                                                             \
+    X(ISQRT, 31, 1, 1)                                                                             \
+    X(DEGREES, 32, 1, 1)                                                                           \
+    X(RADIANS, 33, 1, 1)                                                                           \
+    X(INT_INDEX, 34, 1, 1) /* operator.index */
+
+/* Of math, by libm: X(NAME, number, arguments); numbers from SB_BLOB_MATH_FIRST on. */
+#define SB_BLOB_MATH_FIRST 64
 
 enum {
 #define X(name, number, least, most) SB_BLOB_##name = number,
     SB_BLOB_BUILTIN_LIST(X)
 #undef X
 };
+#define SB_BLOB_MATH_LIST(X)                                                                       \
+    X(ACOS, 64, 1)                                                                                 \
+    X(ACOSH, 65, 1)                                                                                \
+    X(ASIN, 66, 1)                                                                                 \
+    X(ASINH, 67, 1)                                                                                \
+    X(ATAN, 68, 1)                                                                                 \
+    X(ATANH, 69, 1)                                                                                \
+    X(CBRT, 70, 1)                                                                                 \
+    X(COS, 71, 1)                                                                                  \
+    X(COSH, 72, 1)                                                                                 \
+    X(ERF, 73, 1)                                                                                  \
+    X(ERFC, 74, 1)                                                                                 \
+    X(EXP, 75, 1)                                                                                  \
+    X(EXP2, 76, 1)                                                                                 \
+    X(EXPM1, 77, 1)                                                                                \
+    X(LOG, 78, 1)                                                                                  \
+    X(LOG10, 79, 1)                                                                                \
+    X(LOG1P, 80, 1)                                                                                \
+    X(LOG2, 81, 1)                                                                                 \
+    X(SIN, 82, 1)                                                                                  \
+    X(SINH, 83, 1)                                                                                 \
+    X(TAN, 84, 1)                                                                                  \
+    X(TANH, 85, 1)                                                                                 \
+    X(ATAN2, 86, 2)                                                                                \
+    X(COPYSIGN, 87, 2)                                                                             \
+    X(FMOD, 88, 2)                                                                                 \
+    X(NEXTAFTER, 89, 2)                                                                            \
+    X(POW, 90, 2)                                                                                  \
+    X(REMAINDER, 91, 2)
 enum {
     SB_BLOB_KIND_NONE = 1,
     SB_BLOB_KIND_BOOL = 2,

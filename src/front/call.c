@@ -325,6 +325,9 @@ static pyval divmod(lowering *l, const pyval *args)
 
 static pyval value_call(lowering *l, const sb_node *n, const pyval *args, uint32_t count)
 {
+    if (n->op >= SB_BLOB_ABS) {
+        return sb_lower_math(l, n, args, count);
+    }
     switch (n->op) {
     case SB_BLOB_LEN:
         return args[0].tags == ITEMS_BIT ? sb_pyval_int(sb_irb_const_i(&l->b, args[0].count))

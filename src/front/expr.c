@@ -220,23 +220,21 @@ static pyval lower_compare(lowering *l, env *e, const sb_node *n)
     return never && n->list.count == 1 ? sb_pyval_never() : sb_pyval_bool(result);
 }
 
-static const char *const binary_names[] = {
-    [SB_BLOB_POW] = "**",  [SB_BLOB_LSHIFT] = "<<", [SB_BLOB_RSHIFT] = ">>", [SB_BLOB_BITAND] = "&",
-    [SB_BLOB_BITOR] = "|", [SB_BLOB_BITXOR] = "^",  [SB_BLOB_MATMUL] = "@",
-};
-
 static pyval lower_binary(lowering *l, env *e, const sb_node *n)
 {
     pyval x = sb_lower_expr(l, e, n->a);
     pyval y = sb_lower_expr(l, e, n->b);
-    if (n->op > SB_BLOB_MOD) {
-        sb_refuse(l, SB_REFUSAL_OPERATOR, binary_names[n->op], n);
+    if (n->op == SB_BLOB_MATMUL) {
+        sb_refuse(l, SB_REFUSAL_OPERATOR, "@", n);
         return sb_pyval_never();
     }
     if (x.tags == 0 || y.tags == 0) {
         return sb_pyval_never();
     }
-    return sb_pyval_arith(l, n->op, x, y);
+    if (n->op == SB_BLOB_POW) {
+        return sb_pyval_power(l, x, y);
+    }
+    return n->op < SB_BLOB_POW ? sb_pyval_arith(l, n->op, x, y) : sb_pyval_bits(l, n->op, x, y);
 }
 
 static pyval lower_unary(lowering *l, env *e, const sb_node *n)
@@ -253,8 +251,7 @@ static pyval lower_unary(lowering *l, env *e, const sb_node *n)
     case SB_BLOB_NOT:
         return sb_pyval_bool(sb_op1(l, SB_IR_NOT, sb_pyval_truth(l, &v)));
     default:
-        sb_refuse(l, SB_REFUSAL_OPERATOR, "~", n);
-        return sb_pyval_never();
+        return sb_pyval_invert(l, v);
     }
 }
 

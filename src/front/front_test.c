@@ -263,7 +263,7 @@ static void test_refusals(void **state)
     put_node(&blob, SB_BLOB_RETURN, 8);
     put_u8(&blob, 1);
     put_node(&blob, SB_BLOB_BINARY, 9);
-    put_u8(&blob, SB_BLOB_POW);
+    put_u8(&blob, SB_BLOB_MATMUL);
     put_local(&blob, 0);
     put_local(&blob, 0);
     assert_int_equal(lower_blob(&blob, "l", &lowered, &err), SB_OK);
@@ -274,7 +274,7 @@ static void test_refusals(void **state)
     assert_string_equal(lowered.refusals[0].detail, "global y");
     assert_int_equal(lowered.refusals[1].code, SB_REFUSAL_OPERATOR);
     assert_int_equal(lowered.refusals[1].line, 9);
-    assert_string_equal(lowered.refusals[1].detail, "**");
+    assert_string_equal(lowered.refusals[1].detail, "@");
     sb_lowered_release(&lowered);
     put_header(&blob, 1); /* a column that kernels do not know; the annotation tells the type */
     put_return(&blob);

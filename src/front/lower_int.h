@@ -152,6 +152,11 @@ pyval sb_lower_inline(lowering *l, env *e, const sb_node *n); /* of a user's fun
 pyval sb_lower_block_value(lowering *l, env *e, const sb_node *n);
 pyval sb_lower_comprehension(lowering *l, env *e, const sb_node *n);
 pyval sb_lower_subscript(lowering *l, env *e, const sb_node *n);
+/* math.c: builtins from SB_BLOB_ABS on, and powers. */
+pyval sb_lower_math(lowering *l, const sb_node *n, const pyval *args, uint32_t count);
+pyval sb_pyval_power(lowering *l, pyval x, pyval y);
+pyval sb_pyval_bits(lowering *l, uint8_t op, pyval x, pyval y); /* << >> & | ^ */
+pyval sb_pyval_invert(lowering *l, pyval v);
 /* Rows that fall off a function's end return None. */
 void sb_finish_result(lowering *l, env *e);
 

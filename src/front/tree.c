@@ -185,9 +185,15 @@ static void read_call(reader *r, sb_node *n)
 #define X(name, number, least, most) [number] = {least, most},
         SB_BLOB_BUILTIN_LIST(X)
 #undef X
+#define X(name, number, count) [number] = {count, count},
+            SB_BLOB_MATH_LIST(X)
+#undef X
     };
     n->op = read_op(r, SB_BLOB_RANGE, (uint8_t)(SB_COUNT_OF(limits) - 1));
     read_list(r, &n->list, read_expression);
+    if (r->status == SB_OK && n->op > SB_BLOB_INT_INDEX && n->op < SB_BLOB_MATH_FIRST) {
+        fail(r, "no such builtin");
+    }
     if (r->status == SB_OK &&
         (n->list.count < limits[n->op][0] || n->list.count > limits[n->op][1])) {
         fail(r, "a builtin with so many arguments");
