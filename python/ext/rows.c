@@ -225,25 +225,6 @@ static int store(const row_call *call, int64_t position, PyObject *value)
 
 /* --- failures ----------------------------------------------------------------------------------------------------------- */
 
-static PyObject *take_exception(void)
-{
-#if PY_VERSION_HEX >= 0x030c0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type = NULL;
-    PyObject *value = NULL;
-    PyObject *traceback = NULL;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback != NULL) {
-        (void)PyException_SetTraceback(value, traceback);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value;
-#endif
-}
-
 static PyObject *args_tuple(const row_call *call, int32_t count)
 {
     PyObject *tuple = PyTuple_New(count);
@@ -288,7 +269,7 @@ static int fail_row(const row_call *call, int64_t position, int32_t made)
     if (!PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
-    return keep_failure(call, take_exception(), position, made);
+    return keep_failure(call, ext_take_exception(), position, made);
 }
 
 /* After a call: 0 the row is done, 1 it failed (kept), -1 the run must end. */

@@ -1,7 +1,7 @@
 """A chain of the engine's operators over one source, and one run of it.
 
 `Chain` binds operators to a schema. `run_chain` is a stage of a run: it opens the source, gives it to the engine and takes out what
-comes, batch by batch. What a source raises is kept beside the engine, which would keep only its text, and raised as it was.
+comes, batch by batch, with the rows of the source. A table is read by the engine itself; for the pieces of any other source it asks.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from sabot._derive import Derived
 from sabot._engine import session
 from sabot._errors import PlanError, SabotError, StateError, suggest
 from sabot._guards import tracing_active
-from sabot._lane import import_batch
-from sabot._piece import Piece
+from sabot._piece import Piece, arrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -85,44 +84,6 @@ class TableSource(NamedTuple):
         return self.table.schema
 
 
-class _Feed:
-    """One pass over a source as the engine reads it: a reader, what failed in the source, and how to close it."""
-
-    def __init__(self, source: TableSource | Source | Derived, context: RunContext) -> None:
-        self.failure: BaseException | None = None
-        self.reader: pa.RecordBatchReader | None = None
-        self._pieces: Generator[Piece] | _Numbered | None = None
-        if isinstance(source, TableSource):
-            self.reader = source.table.to_reader(max_chunksize=source.batch_size)
-            return
-        self._pieces = _open(source, context)
-        schema = source.schema
-        pieces: Iterator[Piece] = self._pieces
-        if schema is None:
-            first = next(pieces, None)
-            if first is None:
-                return
-            schema = first.batch.schema
-            pieces = chained([first], pieces)
-        self.reader = pa.RecordBatchReader.from_batches(schema, self._read(pieces))
-
-    def _read(self, pieces: Iterator[Piece]) -> Generator[pa.RecordBatch]:
-        # The reader would keep only the text of an exception.
-        try:
-            for piece in pieces:
-                yield piece.batch
-        except BaseException as error:
-            self.failure = error
-            raise
-
-    def close(self) -> None:
-        try:
-            if self._pieces is not None:
-                self._pieces.close()
-        finally:
-            self.reader = None  # it holds this object, unseen by the collector
-
-
 def _open(source: Source | Derived, context: RunContext) -> Generator[Piece] | _Numbered:
     """Opens a source, now, and gives its pieces."""
     if isinstance(source, Derived):
@@ -136,7 +97,7 @@ class _Numbered:
 
     __slots__ = ("_batches", "_row")
 
-    def __init__(self, batches: BatchIterator | Pumped) -> None:
+    def __init__(self, batches: BatchIterator | Pumped | pa.RecordBatchReader) -> None:
         self._batches = batches
         self._row = 0
 
@@ -158,46 +119,73 @@ def begin(source: TableSource | Source | Derived, schema: pa.Schema) -> Chain:
     return Chain(_core.Plan(session(), source.text, schema))
 
 
+def operators_before(source: TableSource | Source | Derived) -> int:
+    """How many operators of a stream stand before one that reads this source."""
+    if not isinstance(source, Derived):
+        return 0
+    return 1 + sum(parent.operator_count for parent in source.parents)
+
+
 def run_chain(
     context: RunContext,
     source: TableSource | Source | Derived,
     chain: Chain | None,
     pending: Sequence[Operator],
+    rows: bool = True,
 ) -> Generator[Piece]:
     """One pass over a source through the operators of a chain.
 
     Parameters:
         chain: None where only the source's first batch tells its schema; the operators are `pending` then.
+        rows: whether somebody wants to know each piece's rows where they do not follow each other.
     """
-    feed = _Feed(source, context)
-    run: _core.Run | None = None
-    changed: dict[int, str] = {}
+    if isinstance(source, TableSource):
+        assert chain is not None
+        reader = source.table.to_reader(max_chunksize=source.batch_size)
+        yield from _run(context, source, reader, chain, rows)
+        return
+    opened = _open(source, context)
     try:
-        if feed.reader is None:
-            return
+        pieces: Iterator[Piece] = opened
         if chain is None:
-            chain = begin(source, feed.reader.schema)
+            first = next(pieces, None)
+            if first is None:
+                return
+            chain = begin(source, first.batch.schema)
             for add in pending:
                 chain = add(chain)
-        _dump(chain)
-        if not chain.ops:  # batches stay as the source cut them
-            yield from (Piece(batch) for batch in feed.reader if batch.num_rows)
-            return
-        changed = _changed(chain)
-        run = _start(chain, feed.reader, changed)
-        while (pair := run.next()) is not None:
-            yield Piece(import_batch(pair))
-    except Exception:
-        if feed.failure is None:
-            raise
+            pieces = chained([first], pieces)
+        yield from _run(context, source, pieces, chain, rows)
     finally:
-        try:
-            if run is not None:
-                context.reports.append(_finish(run, changed))
-        finally:
-            feed.close()
-    if feed.failure is not None:
-        raise feed.failure  # outside of the handler: its own cause and context stay
+        opened.close()
+
+
+def _run(
+    context: RunContext,
+    source: TableSource | Source | Derived,
+    feed: pa.RecordBatchReader | Iterator[Piece],
+    chain: Chain,
+    rows: bool,
+) -> Generator[Piece]:
+    _dump(chain)
+    if not chain.ops:  # batches stay as the source cut them
+        pieces = _Numbered(feed) if isinstance(feed, pa.RecordBatchReader) else feed
+        yield from (piece for piece in pieces if piece.batch.num_rows)
+        return
+    changed = _changed(chain)
+    run = _start(chain, feed, changed, operators_before(source), rows)
+    try:
+        while (made := run.next()) is not None:
+            yield _piece(*made)
+    finally:
+        context.reports.append(_finish(run, changed))
+
+
+def _piece(batch: pa.RecordBatch, row: int, rows: bytes | None) -> Piece:
+    if rows is None:
+        return Piece(batch, row)
+    buffers = [None, arrow.py_buffer(rows)]
+    return Piece(batch, row, arrow.Array.from_buffers(arrow.int64(), batch.num_rows, buffers))
 
 
 def _changed(chain: Chain) -> dict[int, str]:
@@ -214,16 +202,25 @@ def _changed(chain: Chain) -> dict[int, str]:
     return changed
 
 
-def _start(chain: Chain, reader: pa.RecordBatchReader, changed: dict[int, str]) -> _core.Run:
+def _start(
+    chain: Chain,
+    feed: pa.RecordBatchReader | Iterator[Piece],
+    changed: dict[int, str],
+    first_operator: int,
+    rows: bool,
+) -> _core.Run:
     return _core.Run(
         chain.plan,
-        reader,
+        feed,
         tuple(step.binding for step in chain.steps),
         dict(chain.batches),
         int(_config.get("threads")),
         int(_config.get("morsel_rows")),
         _TIERS[str(_config.get("tier"))],
         [index in changed for index in range(len(chain.steps))],
+        chain.ops,
+        first_operator,
+        rows,
     )
 
 

@@ -18,7 +18,7 @@ from sabot._errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 _TYPES = {
     "l": pa.int64(),
@@ -78,11 +78,6 @@ class BatchBinding(NamedTuple):
     place: Place
     schema: pa.Schema | None
     is_filter: bool
-
-
-def import_batch(pair: tuple[object, object]) -> pa.RecordBatch:
-    """A RecordBatch from its two capsules, without a copy."""
-    return pa.RecordBatch._import_from_c_capsule(*pair)  # pyright: ignore
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:
@@ -153,35 +148,39 @@ def find_failure(
 ) -> BaseException:
     """The exception of the failure that the engine names as the run's first."""
     for failure in failures:
-        if failure[:2] == (op, function_index) and (
-            failure.source_row == source_row if function_index >= 0 else failure.seq == seq
+        if (
+            failure[:2] == (op, function_index)
+            and failure.seq == seq
+            and (function_index < 0 or failure.source_row == source_row)
         ):
             return failure.error
     return SabotError(message)
 
 
+def rows_buffer(rows: Any) -> tuple[object, int, int]:
+    """The memory of an int64 array without nulls, at which of its values the array begins, and how many it has."""
+    return rows.buffers()[1], rows.offset, len(rows)
+
+
 def call_batch(
-    functions: Mapping[int, BatchBinding],
+    binding: BatchBinding,
+    batch: pa.RecordBatch,
     op: int,
     seq: int,
-    source_row: int,
-    pair: tuple[object, object],
+    first_row: int,
+    last_row: int,
     failures: list[Failure],
-) -> Any:
+) -> pa.RecordBatch | pa.Array[Any] | None:
     """Runs a batch function; None when it failed (the failure is kept)."""
-    binding = functions[op]
-    batch = import_batch(pair)
-    rows = f"rows {source_row} to {source_row + batch.num_rows - 1}" if source_row >= 0 else "rows"
     try:
         result = binding.function(batch)
-        return (
-            _mask_of(result, batch)
-            if binding.is_filter
-            else batch_of(result, binding.place.name, binding.schema)
-        )
+        if binding.is_filter:
+            return _mask_of(result, batch)
+        return batch_of(result, binding.place.name, binding.schema)
     except Exception as error:
+        rows = f"rows {first_row} to {last_row}" if first_row >= 0 and last_row >= 0 else "rows"
         error.add_note(f"in {binding.place.text}: operator {op}, batch {seq}, {rows}")
-        failures.append(Failure(op, -1, source_row, seq, error))
+        failures.append(Failure(op, -1, first_row, seq, error))
         return None
 
 

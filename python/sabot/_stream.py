@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from sabot._chain import Step, begin, run_chain
+from sabot._chain import Step, begin, operators_before, run_chain
 from sabot._checks import check_names, check_rows, check_same, check_schema, known
 from sabot._derive import Derived
 from sabot._errors import PlanError, UnboundedError
@@ -336,7 +336,7 @@ class Stream(Reading, Writing):
     def _run(self, opener: LoopOpener | None) -> Generator[pa.RecordBatch]:
         context = RunContext(opener)
         try:
-            with closing(self.pieces(context)) as pieces:
+            with closing(self.pieces(context, rows=False)) as pieces:
                 for piece in pieces:
                     yield piece.batch
         finally:
@@ -348,9 +348,15 @@ class Stream(Reading, Writing):
         source = self._source
         return source.origin if isinstance(source, Derived) else source.text
 
-    def pieces(self, context: RunContext) -> Generator[Piece]:
-        """The stream as a stage of a run, which may be that of another stream."""
-        return run_chain(context, self._source, self._chain, self._pending)
+    @property
+    def operator_count(self) -> int:
+        """How many operators it has, those of the streams that it reads counted in."""
+        own = self._chain.ops if self._chain is not None else len(self._pending)
+        return own + operators_before(self._source)
+
+    def pieces(self, context: RunContext, rows: bool = True) -> Generator[Piece]:
+        """The stream as a stage of a run, which may be that of another stream; rows: whether their numbers are wanted."""
+        return run_chain(context, self._source, self._chain, self._pending, rows)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result for anything that reads Arrow streams; the stream runs as it is read."""

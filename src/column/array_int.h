@@ -9,6 +9,7 @@
 struct sb_owner {
     _Atomic int64_t refs;
     struct ArrowArray imported; /* release NULL: the memory is in blocks */
+    sb_host host;               /* release NULL: none */
     void *blocks[3];            /* from sb_mem_alloc_aligned */
     int64_t block_count;
     sb_owner **parents; /* owned array of owned references: others' memory that is shared */

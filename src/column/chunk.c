@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "column/array_int.h"
 
 static void columns_drop(sb_array **columns, int64_t count)
 {
@@ -49,6 +50,7 @@ void sb_chunk_free(sb_chunk *chunk)
         return;
     }
     columns_drop(chunk->columns, chunk->schema->child_count);
+    sb_owner_drop(chunk->host);
     sb_type_drop(chunk->schema);
     sb_mem_free_aligned(chunk->active);
     sb_mem_free(chunk->source_rows);
@@ -82,9 +84,66 @@ out:
     return status;
 }
 
+/* --- objects of the host's ---------------------------------------------------------------------------------------- */
+
+sb_status sb_chunk_hold(sb_chunk *chunk, sb_host *host, sb_release_queue *queue, sb_error *err)
+{
+    SB_ASSERT(chunk->active == NULL && host->release != NULL);
+    sb_owner *owner = sb_owner_new(queue);
+    if (owner == NULL) {
+        return sb_error_no_memory(err, sizeof *owner);
+    }
+    owner->host = *host;
+    host->release = NULL;
+    sb_owner_drop(chunk->host);
+    chunk->host = owner;
+    return SB_OK;
+}
+
+sb_status sb_chunk_new_host(sb_type *schema, int64_t rows, sb_host *host, sb_release_queue *queue,
+                            sb_chunk **out, sb_error *err)
+{
+    sb_chunk *chunk = sb_mem_alloc_zero(sizeof *chunk);
+    if (chunk == NULL) {
+        return sb_error_no_memory(err, sizeof *chunk);
+    }
+    chunk->schema = sb_type_retain(schema);
+    chunk->rows = rows;
+    chunk->active_count = rows;
+    sb_status status = sb_chunk_hold(chunk, host, queue, err);
+    if (status != SB_OK) {
+        sb_chunk_free(chunk);
+        return status;
+    }
+    *out = chunk;
+    return SB_OK;
+}
+
+void *sb_chunk_host(const sb_chunk *chunk)
+{
+    return chunk->host != NULL ? chunk->host->host.object : NULL;
+}
+
+void sb_chunk_fill(sb_chunk *chunk, sb_chunk *data)
+{
+    SB_ASSERT(chunk->columns == NULL && data->rows == chunk->rows && data->active == NULL);
+    chunk->columns = data->columns;
+    data->columns = NULL;
+    sb_chunk_free(data);
+}
+
+/* What the host keeps is no longer what the chunk holds. */
+static void host_forget(sb_chunk *chunk)
+{
+    sb_owner_drop(chunk->host);
+    chunk->host = NULL;
+}
+
+/* --- export, slices, changes --------------------------------------------------------------------------------------- */
+
 sb_status sb_chunk_export(const sb_chunk *chunk, struct ArrowArray *out, sb_error *err)
 {
-    SB_ASSERT(chunk->active == NULL);
+    SB_ASSERT(chunk->active == NULL && chunk->columns != NULL);
     int64_t count = chunk->schema->child_count;
     sb_array_parts parts = {
         .length = chunk->rows,
@@ -128,7 +187,7 @@ static sb_status columns_slice(const sb_chunk *chunk, int64_t start, int64_t len
 sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, sb_chunk **out,
                          sb_error *err)
 {
-    SB_ASSERT(chunk->active == NULL && chunk->source_rows == NULL);
+    SB_ASSERT(chunk->active == NULL && chunk->columns != NULL);
     sb_chunk *part = sb_mem_alloc_zero(sizeof *part);
     if (part == NULL) {
         return sb_error_no_memory(err, sizeof *part);
@@ -142,13 +201,20 @@ sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, s
     part->rows = length;
     part->active_count = length;
     part->seq = chunk->seq;
-    part->source_row = chunk->source_row < 0 ? -1 : chunk->source_row + start;
+    const int64_t *rows = chunk->source_rows;
+    status = sb_chunk_set_source(part, rows == NULL ? sb_chunk_source_row(chunk, start) : -1,
+                                 rows != NULL ? rows + start : NULL, err);
+    if (status != SB_OK) {
+        sb_chunk_free(part);
+        return status;
+    }
     *out = part;
     return SB_OK;
 }
 
 void sb_chunk_set_columns(sb_chunk *chunk, sb_type *schema, sb_array **columns)
 {
+    host_forget(chunk);
     columns_drop(chunk->columns, chunk->schema->child_count);
     sb_type_drop(chunk->schema);
     chunk->columns = columns;
@@ -163,6 +229,7 @@ sb_status sb_chunk_truncate(sb_chunk *chunk, int64_t rows, sb_error *err)
     if (status != SB_OK) {
         return status;
     }
+    host_forget(chunk);
     columns_drop(chunk->columns, chunk->schema->child_count);
     chunk->columns = columns;
     if (chunk->active != NULL) {
@@ -188,7 +255,26 @@ void sb_chunk_restrict(sb_chunk *chunk, uint8_t *mask)
     if (chunk->active_count == chunk->rows) {
         sb_mem_free_aligned(mask);
         chunk->active = NULL;
+    } else {
+        host_forget(chunk);
     }
+}
+
+sb_status sb_chunk_set_source(sb_chunk *chunk, int64_t row, const int64_t *rows, sb_error *err)
+{
+    int64_t *copy = NULL;
+    if (rows != NULL && chunk->rows > 0) {
+        size_t size = (size_t)chunk->rows * sizeof(int64_t);
+        copy = sb_mem_alloc(size);
+        if (copy == NULL) {
+            return sb_error_no_memory(err, size);
+        }
+        memcpy(copy, rows, size);
+    }
+    sb_mem_free(chunk->source_rows);
+    chunk->source_rows = copy;
+    chunk->source_row = copy != NULL ? copy[0] : row;
+    return SB_OK;
 }
 
 int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row)
@@ -202,7 +288,7 @@ int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row)
 static sb_status source_rows_take(const sb_chunk *chunk, int64_t **out, sb_error *err)
 {
     *out = NULL;
-    if (chunk->source_row < 0) {
+    if (chunk->source_row < 0 && chunk->source_rows == NULL) {
         return SB_OK;
     }
     size_t size = (size_t)chunk->active_count * sizeof(int64_t);
