@@ -3,7 +3,7 @@ SETUP = @python3 tools/setup.py
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate bench fmt tidy cover docs wheel
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate bench bench-operators fmt tidy cover docs wheel
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
@@ -47,6 +47,10 @@ bench:        ## benchmarks beside their peers; answers are checked first
 	$(SETUP) bench
 	@PYTHONPATH=build-release/lib $(PY) bench/spine.py
 
+bench-operators: ## the same for operators: throughput, what a batch costs, filter by mask, memory
+	$(SETUP) bench
+	@PYTHONPATH=build-release/lib $(PY) bench/operators.py
+
 fmt:          ## format C and Python
 	$(SETUP) fmt
 	@$(PY) tools/fmt.py
@@ -55,7 +59,7 @@ tidy:         ## house rules, formatter, linters
 	$(SETUP) tidy
 	@$(PY) tools/run_tests.py --only style
 
-cover:        ## line coverage of C and Python
+cover:        ## what the tests run: branches of C, lines of Python; too few is a failure
 	$(SETUP) cover
 	@$(PY) tools/cover.py
 

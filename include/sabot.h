@@ -158,6 +158,10 @@ SABOT_API sabot_status sabot_plan_filter(sabot_plan *plan, sabot_function *funct
                                          sabot_plan **out, sabot_error *err);
 SABOT_API sabot_status sabot_plan_select(sabot_plan *plan, int32_t count, const char *const *names,
                                          sabot_plan **out, sabot_error *err);
+/* A select that names its columns anew, and may take one more than once. SABOT_INVALID: two of one name. */
+SABOT_API sabot_status sabot_plan_project(sabot_plan *plan, int32_t count,
+                                          const char *const *columns, const char *const *names,
+                                          sabot_plan **out, sabot_error *err);
 /* A batch function run by the host on the lane (event CALL_BATCH). label is for reports. schema: its declared output, or NULL: the
  * node is deferred, whatever schema its first batch has. After a deferred node only batch operators can follow. is_filter: the function
  * gives a Boolean array, rows where it is true are kept, the schema stays (schema must be NULL). */
@@ -193,6 +197,8 @@ typedef struct sabot_run_options {
     /* BATCH and CALL_BATCH events bring a schema only where it is another than that of the last event of the same kind and operator;
      * else it is zeroed. For hosts that keep what they made of it. */
     bool schema_once;
+    bool
+        number_rows; /* BATCH events tell the rows in the source of all their rows, not of the first alone */
 } sabot_run_options;
 
 typedef enum sabot_event_kind {
@@ -225,13 +231,13 @@ typedef struct sabot_event {
     const struct ArrowArray *const *args;
     const struct ArrowSchema *const *arg_schemas;
     /* Rows to compute (batch events: rows of the batch), their ascending indices in args, to which the caller adds
-     * args[i]->offset (NULL: 0 .. row_count - 1), and their rows in the source (NULL: source_row + index, where that is known). Of
-     * BATCH, source_rows is borrowed until the next call of sabot_run_next. */
+     * args[i]->offset (NULL: 0 .. row_count - 1), and their rows in the source, -1 where one is not known (NULL: source_row + index; of
+     * a BATCH only with number_rows, borrowed until the next one). */
     int64_t row_count;
     const int32_t *rows;
     const int64_t *source_rows;
     /* "l" "g" "b": the host fills values[i] (int64_t, double, uint8_t) and valid[i] (0 null, 1 value) for the i-th row to
-     * compute; "n": valid alone; any other: it replies with a column. */
+     * compute; "n": valid alone; any other: it replies with a column. For every format valid[i] == 2 drops the row; valid is zeroed. */
     const char *result_format;
     void *values;
     uint8_t *valid;
@@ -278,7 +284,8 @@ SABOT_API sabot_status sabot_run_reply_pull(sabot_run *run, sabot_batch *batch, 
 /* Answers CALL_BATCH, as sabot_run_reply_batch does, for hosts that keep their objects. An unchanged batch needs no array, unless
  * data is wanted that the engine has not; an object given with it stands for the batch from here on. */
 SABOT_API sabot_status sabot_run_reply_object(sabot_run *run, sabot_batch *batch, sabot_error *err);
-/* array+schema: the result (struct array; for a filter a boolean array), taken. NULL array: it failed with message. */
+/* array+schema: the result (struct array; for a filter a boolean array), taken. NULL array: it failed with message; without a message
+ * the batch is dropped. */
 SABOT_API sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array,
                                              struct ArrowSchema *schema, const char *message,
                                              sabot_error *err);

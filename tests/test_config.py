@@ -12,15 +12,22 @@ from sabot import Stream
 
 pytestmark = pytest.mark.api
 
-DEFAULTS = {"compile": "auto", "morsel_rows": 0, "threads": 0, "tier": "auto"}
+DEFAULTS = {
+    "compile": "auto",
+    "dead_letter": "",
+    "morsel_rows": 0,
+    "progress": True,
+    "threads": 0,
+    "tier": "auto",
+}
 
 
 def test_defaults():
     assert dict(sb.config()) == DEFAULTS
-    assert len(sb.config()) == 4
+    assert len(sb.config()) == len(DEFAULTS)
     assert {sb.config().source(name) for name in sb.config()} == {"default"}
     assert repr(sb.config()) == (
-        "compile      'auto'  default\nmorsel_rows  0       default\nthreads      0       default\ntier         'auto'  default"
+        "compile      'auto'  default\ndead_letter  ''      default\nmorsel_rows  0       default\nprogress     True    default\nthreads      0       default\ntier         'auto'  default"
     )
 
 
@@ -56,6 +63,9 @@ def test_a_call_lasts():
         ({"threads": 257}, "threads=257: it is a whole number from 0 to 256"),
         ({"threads": 10**5000}, "threads=a large number: it is"),
         ({"morsel_rows": 10**30}, "morsel_rows=1000"),
+        ({"dead_letter": 3}, "dead_letter=3: it is the path of a local file"),
+        ({"dead_letter": b"x"}, "dead_letter=b'x': it is the path of a local file"),
+        ({"dead_letter": "s3://a/b"}, "dead_letter='s3://a/b': it is the path of a local file"),
         ({"tier": "fast"}, "tier='fast': it is one of 'auto', 'interpreter', 'native'"),
         ({"compile": "on"}, "compile='on': it is one of 'auto', 'off'"),
         ({"compile": ["off"]}, r"compile=\['off'\]: it is one of"),

@@ -23,6 +23,7 @@ TREE = {
     "MissingLibraryError": ("PlanError", "ImportError"),
     "TargetExistsError": ("PlanError", "FileExistsError"),
     "TypeMismatchError": ("PlanError",),
+    "CompileError": ("SabotError", "TypeError"),
     "DataError": ("SabotError", "ValueError"),
     "SchemaError": ("DataError",),
     "CastError": ("DataError",),

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sabot import Stream
 from sabot import _errors as errors
 from sabot import _sources as sources
 
@@ -75,7 +76,7 @@ def read(source, columns=None):
 
 def read_async(source):
     async def main():
-        return [batch async for batch in source.open_async()]
+        return [batch async for batch in Stream(source)]
 
     return [tuple(row.values()) for batch in asyncio.run(main()) for row in batch.to_pylist()]
 
@@ -99,7 +100,7 @@ def test_a_path(format, tmp_path):
     for where in (str(path), path):
         source = make(where)
         assert source.schema.equals(TABLE.schema)
-        assert (source.bounded, source.replayable, source.is_async) == (True, True, False)
+        assert (source.bounded, source.replayable) == (True, True)
         assert source.text == f"{word} {path}"
         assert read(source) == read(source) == read_async(source) == ROWS
     assert make(path).rows == (5 if format == "parquet" else None)
@@ -667,7 +668,7 @@ def test_a_pass_that_is_left_closes_its_file(format, tmp_path):
     assert str(path) not in open_files()
 
     async def main():
-        batches = make(path, batch_size=1).open_async()
+        batches = aiter(Stream(make(path, batch_size=1)))
         await anext(batches)
         await batches.aclose()
 

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 import weakref
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -18,7 +19,9 @@ from support import SLACK
 
 from sabot import _errors as errors
 from sabot import _sources as sources
+from sabot._bridge import OnLoop
 from sabot._conform import Conformer, widens
+from sabot._pump import run_async
 
 pytestmark = pytest.mark.api
 
@@ -44,9 +47,20 @@ def read(source, columns=None):
     return rows_of(found)
 
 
+def open_async(source, columns=None):
+    """A pass for the running loop, as a stream has it."""
+
+    def run(context):
+        batches = source.open(columns, context.drive)
+        context.stops.add(batches.cut)
+        return batches
+
+    return run_async(run)
+
+
 def read_async(source, columns=None):
     async def main():
-        batches = source.open_async(columns)
+        batches = open_async(source, columns)
         try:
             return [batch async for batch in batches]
         finally:
@@ -144,16 +158,15 @@ def reader():
 
 
 TABLE = pa.table(BATCH)
-# name: (make a source, schema known, bounded, replayable, is_async, text)
+# name: (make a source, schema known, bounded, replayable, text)
 KINDS = {
-    "table": (lambda: sources.from_table(TABLE), True, True, True, False, "TABLE 3 rows"),
-    "batch": (lambda: sources.from_table(BATCH), True, True, True, False, "TABLE 3 rows"),
+    "table": (lambda: sources.from_table(TABLE), True, True, True, "TABLE 3 rows"),
+    "batch": (lambda: sources.from_table(BATCH), True, True, True, "TABLE 3 rows"),
     "list": (
         lambda: sources.from_batches([BATCH]),
         True,
         True,
         True,
-        False,
         "BATCHES list of 1",
     ),
     "tuple": (
@@ -161,7 +174,6 @@ KINDS = {
         True,
         True,
         True,
-        False,
         "BATCHES list of 1",
     ),
     "foreign list": (
@@ -169,7 +181,6 @@ KINDS = {
         False,
         True,
         True,
-        False,
         "BATCHES list of 1",
     ),
     "unbounded list": (
@@ -177,14 +188,12 @@ KINDS = {
         True,
         False,
         True,
-        False,
         "BATCHES list of 1",
     ),
     "generator": (
         lambda: sources.from_batches(b for b in [BATCH]),
         False,
         None,
-        False,
         False,
         "BATCHES generator <genexpr>",
     ),
@@ -193,7 +202,6 @@ KINDS = {
         True,
         True,
         False,
-        False,
         "BATCHES generator <genexpr>",
     ),
     "iterable": (
@@ -201,14 +209,12 @@ KINDS = {
         False,
         None,
         True,
-        False,
         "BATCHES dict values",
     ),
     "reader": (
         lambda: sources.from_batches(reader()),
         True,
         True,
-        False,
         False,
         "BATCHES RecordBatchReader",
     ),
@@ -217,7 +223,6 @@ KINDS = {
         False,
         None,
         True,
-        None,
         "BATCHES <lambda>()",
     ),
     "async generator": (
@@ -225,14 +230,12 @@ KINDS = {
         False,
         None,
         False,
-        True,
         "BATCHES async generator agen",
     ),
     "async function": (
         lambda: sources.from_batches_unbounded(agen),
         False,
         False,
-        True,
         True,
         "BATCHES agen()",
     ),
@@ -241,16 +244,14 @@ KINDS = {
         False,
         None,
         True,
-        None,
         "BATCHES <lambda>()",
     ),
-    "arrow table": (lambda: sources.from_arrow(TABLE), True, True, True, False, "ARROW 3 rows"),
-    "arrow batch": (lambda: sources.from_arrow(BATCH), True, True, True, False, "ARROW 3 rows"),
+    "arrow table": (lambda: sources.from_arrow(TABLE), True, True, True, "ARROW 3 rows"),
+    "arrow batch": (lambda: sources.from_arrow(BATCH), True, True, True, "ARROW 3 rows"),
     "arrow reader": (
         lambda: sources.from_arrow(reader()),
         True,
         True,
-        False,
         False,
         "ARROW RecordBatchReader",
     ),
@@ -259,7 +260,6 @@ KINDS = {
         False,
         True,
         True,
-        False,
         "ARROW Offers",
     ),
     "arrow schema": (
@@ -267,7 +267,6 @@ KINDS = {
         True,
         True,
         True,
-        False,
         "ARROW OffersSchema",
     ),
     "arrow array": (
@@ -275,7 +274,6 @@ KINDS = {
         False,
         True,
         True,
-        False,
         "ARROW OffersArray",
     ),
     "dicts": (
@@ -283,14 +281,12 @@ KINDS = {
         True,
         True,
         True,
-        False,
         "DICTS 3 rows",
     ),
     "dict generator": (
         lambda: sources.from_dicts(iter(BATCH.to_pylist())),
         False,
         None,
-        False,
         False,
         "DICTS list iterator",
     ),
@@ -299,7 +295,6 @@ KINDS = {
         False,
         None,
         True,
-        None,
         "DICTS <lambda>()",
     ),
 }
@@ -308,12 +303,12 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reads", [read, read_async])
 def test_every_kind_of_source(kind, reads):
-    make, known, bounded, replayable, is_async, text = KINDS[kind]
+    make, known, bounded, replayable, text = KINDS[kind]
     source = make()
     assert (source.schema is not None) == known
     if known:
         assert source.schema.equals(SCHEMA)
-    assert (source.bounded, source.replayable, source.is_async) == (bounded, replayable, is_async)
+    assert (source.bounded, source.replayable) == (bounded, replayable)
     assert (source.text, repr(source)) == (text, f"<{text}>")
     assert reads(source) == ROWS
     if replayable:
@@ -676,7 +671,7 @@ def test_a_source_awaited_is_closed_once(how, is_async):
     inner = given.inner if is_async else given
 
     async def consume():
-        batches = sources.from_batches(given).open_async()
+        batches = open_async(sources.from_batches(given))
         count = 0
         try:
             async for _ in batches:
@@ -716,7 +711,7 @@ def test_cancelling_while_waiting_for_an_async_source():
     given = AsyncClosing([BATCH] * 2, wait_at=1)
 
     async def main():
-        batches = sources.from_batches(given).open_async()
+        batches = open_async(sources.from_batches(given))
         await anext(batches)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(batches), 0.02)
@@ -739,7 +734,7 @@ def test_the_loop_runs_on_while_a_plain_source_blocks():
             ended.append(threading.current_thread().name)
 
     async def main():
-        batches = sources.from_batches(blocks).open_async()
+        batches = open_async(sources.from_batches(blocks))
         await anext(batches)
         waiting = asyncio.ensure_future(anext(batches))
         worst = 0.0
@@ -766,10 +761,10 @@ def test_the_loop_runs_on_while_a_plain_source_blocks():
     assert ended == ["sabot-reader"]
 
 
-@pytest.mark.parametrize("in_memory", [True, False])
-def test_other_tasks_run_while_a_source_is_read_to_its_end(in_memory):
+@pytest.mark.parametrize("in_list", [True, False])
+def test_other_tasks_run_while_a_source_is_read_to_its_end(in_list):
     batches = [BATCH] * 2000
-    source = sources.from_batches(batches if in_memory else iter(batches))
+    source = sources.from_batches(batches if in_list else iter(batches))
     turns = 0
 
     async def other():
@@ -781,12 +776,11 @@ def test_other_tasks_run_while_a_source_is_read_to_its_end(in_memory):
     async def main():
         task = asyncio.create_task(other())
         count = 0
-        async for _ in source.open_async():
+        async for _ in open_async(source):
             count += 1
         task.cancel()
         return count
 
-    assert source.in_memory == in_memory
     assert asyncio.run(main()) == 2000
     assert turns >= 1000
 
@@ -815,7 +809,7 @@ def test_errors_of_closing_cross_the_bridges(kind, plain, how):
         batches.close()
 
     async def read_awaiting():
-        batches = source.open_async()
+        batches = open_async(source)
         await anext(batches)
         if how != "close":
             async for _ in batches:
@@ -858,7 +852,7 @@ def test_an_awaited_source_that_is_dropped_ends_by_itself():
     given = Closing([BATCH] * 100)
 
     async def main():
-        await anext(sources.from_batches(given).open_async())
+        await anext(open_async(sources.from_batches(given)))
 
     asyncio.run(main())
     gc.collect()
@@ -880,7 +874,7 @@ def test_the_loop_may_end_before_the_thread_that_reads():
             ended.set()
 
     async def main():
-        batches = sources.from_batches(blocks).open_async()
+        batches = open_async(sources.from_batches(blocks))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(batches), 0.01)
 
@@ -896,7 +890,8 @@ def test_a_pass_that_was_never_begun_is_closed_too(plain):
         source = sources.from_batches(items)
 
         async def main():
-            await source.open_async().aclose()
+            drive = partial(OnLoop, loop=asyncio.get_running_loop())
+            await asyncio.to_thread(lambda: source.open(drive=drive).close())
 
         source.open().close() if plain else asyncio.run(main())
         assert len((items if isinstance(items, Closing) else items.inner).closed) == 1

@@ -670,16 +670,23 @@ def test_a_scalar_function_in_map_says_with_columns():
         Stream.from_table(TABLE).map(example)
 
 
-def test_after_a_map_without_schema_scalar_functions_need_one():
-    s = Stream.from_table(TABLE).map(lambda batch: batch)
-    for later in (lambda: s.with_columns(y=lambda a, b: a), lambda: s.filter(lambda a, b: a > 0)):
-        with pytest.raises(sb.PlanError, match="schema="):
-            later()
+def test_after_a_map_without_schema_operators_bind_with_its_first_batch():
+    s = Stream.from_table(TABLE, 2).map(lambda batch: batch)
     assert s.filter(lambda batch: pc.greater(batch["a"], 0)).collect()["a"].to_pylist() == [
         1,
         3,
         2**62,
     ]
+    later = (
+        s.filter(lambda a: a < 9).with_columns(y=lambda a: -a).map(lambda batch: batch).drop("b")
+    )
+    assert later.schema is None
+    assert later.select("y", "a").collect().to_pydict() == {"y": [-1, 2, -3], "a": [1, -2, 3]}
+    for wrong in (s.with_columns(y=lambda a, c: a), s.filter(lambda c, a: a), s.select("c")):
+        with pytest.raises(sb.UnknownColumnError, match="'c'"):
+            wrong.collect()
+    nothing = s.filter(lambda batch: pc.less(batch["a"], -9)).map(lambda batch: batch)
+    assert nothing.select("whatever").collect() == pa.table({})
 
 
 def test_map_may_change_its_schema_only_before_the_first_batch():

@@ -91,10 +91,10 @@ CONFIGS: dict[str, Config] = {
     ),
     "cover": Config(
         "build-cover",
-        "clang-19",
-        ("-Djit=disabled", "-Doptimization=0", "-Dc_args=-fprofile-instr-generate -fcoverage-mapping",
-         "-Dc_link_args=-fprofile-instr-generate"),
-        "line coverage",
+        "gcc",
+        ("-Djit=disabled", "-Doptimization=0", "-Db_coverage=true", "-Db_ndebug=true", "-Dfaults=true",
+         "-Dc_args=-fprofile-update=atomic"),
+        "coverage",
     ),
 }  # fmt: skip
 
@@ -110,7 +110,7 @@ PURPOSES: dict[str, tuple[bool, tuple[str, ...]]] = {
     "bench": (False, ("release",)),
     "fmt": (True, ()),
     "tidy": (True, ("main",)),
-    "cover": (True, ("main", "cover")),
+    "cover": (True, ("main",)),
     "docs": (False, ("main",)),
     "wheel": (False, ()),
 }

@@ -339,23 +339,52 @@ static PyObject *plan_filter(PyObject *object, PyObject *function)
     return plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
 }
 
-static PyObject *plan_select(PyObject *object, PyObject *names_arg)
+/* select(columns) or, with new names, project(columns, names). */
+static PyObject *project(ext_plan *self, PyObject *columns_arg, PyObject *names_arg)
 {
-    ext_plan *self = (ext_plan *)object;
     sabot_plan *plan = NULL;
+    PyObject *result = NULL;
+    const char **columns = NULL;
+    const char **names = NULL;
     sabot_error err;
-    PyObject *fast = PySequence_Fast(names_arg, "names is no sequence");
-    const char **names = fast != NULL ? names_of(fast) : NULL;
+    PyObject *columns_fast = PySequence_Fast(columns_arg, "columns is no sequence");
+    PyObject *names_fast =
+        columns_fast != NULL ? PySequence_Fast(names_arg, "names is no sequence") : NULL;
+    columns = names_fast != NULL ? names_of(columns_fast) : NULL;
+    names = columns != NULL ? names_of(names_fast) : NULL;
     if (names == NULL) {
-        Py_XDECREF(fast);
-        return NULL;
+        goto out;
+    }
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(columns_fast);
+    if (PySequence_Fast_GET_SIZE(names_fast) != count) {
+        PyErr_SetString(PyExc_ValueError, "columns and names differ in length");
+        goto out;
     }
     sabot_status status =
-        sabot_plan_select(self->plan, (int32_t)PySequence_Fast_GET_SIZE(fast), names, &plan, &err);
+        sabot_plan_project(self->plan, (int32_t)count, columns, names, &plan, &err);
+    result = status == SABOT_OK ? plan_wrap(Py_TYPE(self), (PyObject *)self->owner, plan)
+                                : ext_raise(ext_state_of_type(Py_TYPE(self)), &err);
+out:
+    PyMem_Free((void *)columns);
     PyMem_Free((void *)names);
-    Py_DECREF(fast);
-    return status == SABOT_OK ? plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan)
-                              : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+    Py_XDECREF(columns_fast);
+    Py_XDECREF(names_fast);
+    return result;
+}
+
+static PyObject *plan_select(PyObject *object, PyObject *names)
+{
+    return project((ext_plan *)object, names, names);
+}
+
+static PyObject *plan_project(PyObject *object, PyObject *args)
+{
+    PyObject *columns = NULL;
+    PyObject *names = NULL;
+    if (!PyArg_ParseTuple(args, "OO:project", &columns, &names)) {
+        return NULL;
+    }
+    return project((ext_plan *)object, columns, names);
 }
 
 static PyObject *plan_batch(PyObject *object, PyObject *args)
@@ -416,6 +445,7 @@ static PyMethodDef plan_methods[] = {
     {"with_columns", plan_with_columns, METH_VARARGS, "with_columns(names, functions) -> Plan"},
     {"filter", plan_filter, METH_O, "filter(function) -> Plan"},
     {"select", plan_select, METH_O, "select(names) -> Plan"},
+    {"project", plan_project, METH_VARARGS, "project(columns, names) -> Plan"},
     {"batch", plan_batch, METH_VARARGS, "batch(label, schema or None, is_filter) -> Plan"},
     {"schema", plan_schema, METH_NOARGS, "Its schema as a capsule; None when deferred."},
     {"explain", plan_explain, METH_NOARGS, "The operator tree as text."},

@@ -4,13 +4,18 @@
  * A result must be of the column's kind exactly (True is no int, 1.5 is no int; an int goes into a double only within
  * 2**53): anything else is a failure of that row, as is an exception, or a value that Python cannot hold. A filter takes
  * the truth of any result.
- * Interrupts are not the function's failure: they end the run.
+ * What becomes of a failed row says the binding's on_error: it ends the run, or it is recorded and its result is null, or the row
+ * is dropped. Interrupts are not the function's failure: they end the run.
  *
  * Threads: the lane, holding the lock. Memory: argument columns are borrowed from the event until it is answered. */
 #include "ext.h"
 
 #define EXACT_DOUBLE_MAX (1LL << 53)
 #define ARGS_MAX 64 /* arguments kept on the stack; more are on the heap */
+
+/* sabot._lane.Binding.on_error. */
+enum { ON_ERROR_RAISE = 0, ON_ERROR_NULL = 1, ON_ERROR_SKIP = 2 };
+enum { VALID_NULL = 0, VALID_DROP = 2 };
 
 typedef struct arg_column {
     const struct ArrowArray *array;
@@ -30,6 +35,8 @@ typedef struct row_call {
     PyObject **args;   /* one more in front, for vectorcall's offset */
     PyObject *results; /* list, when the column is built by pyarrow */
     bool truth;        /* of a filter: only whether a result is true is wanted */
+    bool skip_nulls;   /* a null argument gives null without a call */
+    long on_error;
 } row_call;
 
 /* --- arguments ---------------------------------------------------------------------------------------------------------- */
@@ -244,21 +251,47 @@ static int64_t source_row_of(const row_call *call, int64_t position)
     return event->source_row < 0 ? -1 : event->source_row + row;
 }
 
-/* Keeps an exception (stolen) as the failure of one row, with its place and the `made` values that there are. 1, or -1: end the run. */
+/* Gives a row that was not computed, or failed, its place in the answer. 0, or -1: end the run. */
+static int store_none(const row_call *call, int64_t position, uint8_t valid)
+{
+    call->event->valid[position] = valid;
+    return call->results != NULL ? PyList_Append(call->results, Py_None) : 0;
+}
+
+/* Hands a failure's exception, place and values (all borrowed) to the run's log of failed rows. */
+static int record_failure(const row_call *call, PyObject *error, int64_t position, PyObject *values)
+{
+    const sabot_event *event = call->event;
+    PyObject *done = ext_call_helper(
+        call->state, "record_row",
+        Py_BuildValue("(OOiiLLO)", error, call->binding, (int)event->op, (int)event->function_index,
+                      (long long)event->seq, (long long)source_row_of(call, position), values));
+    Py_XDECREF(done);
+    if (done == NULL) {
+        return -1;
+    }
+    return store_none(call, position, call->on_error == ON_ERROR_SKIP ? VALID_DROP : VALID_NULL);
+}
+
+/* Keeps an exception (stolen) as the failure of one row, with its place and the `made` values that there are. 1: the run ends there;
+ * 0: it is recorded, and the row is done; -1: end the run at once. */
 static int keep_failure(const row_call *call, PyObject *error, int64_t position, int32_t made)
 {
     const sabot_event *event = call->event;
     PyObject *values = args_tuple(call, made);
     PyObject *entry = NULL;
-    if (values != NULL && error != NULL) {
+    int result = -1;
+    if (values != NULL && error != NULL && call->on_error != ON_ERROR_RAISE) {
+        result = record_failure(call, error, position, values);
+    } else if (values != NULL && error != NULL) {
         entry = ext_call_helper(call->state, "annotate",
                                 Py_BuildValue("(OOiiLLO)", error, call->binding, (int)event->op,
                                               (int)event->function_index, (long long)event->seq,
                                               (long long)source_row_of(call, position), values));
+        result = entry != NULL && PyList_Append(call->failures, entry) == 0 ? 1 : -1;
     }
     Py_XDECREF(values);
     Py_XDECREF(error);
-    int result = entry != NULL && PyList_Append(call->failures, entry) == 0 ? 1 : -1;
     Py_XDECREF(entry);
     return result;
 }
@@ -291,6 +324,17 @@ static int finish_row(const row_call *call, PyObject *value, int64_t position)
 
 /* --- the call ------------------------------------------------------------------------------------------------------------ */
 
+static bool skips(const row_call *call)
+{
+    for (int32_t k = 0; call->skip_nulls && k < call->event->arg_count; k++) {
+        if (call->args[k + 1] == Py_None) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* 0: the row is done; 1: it failed, and the run ends there; -1: end the run at once. */
 static int call_row(const row_call *call, int64_t position)
 {
     const sabot_event *event = call->event;
@@ -303,7 +347,9 @@ static int call_row(const row_call *call, int64_t position)
             break;
         }
     }
-    if (made == event->arg_count) {
+    if (made == event->arg_count && skips(call)) {
+        result = store_none(call, position, VALID_NULL);
+    } else if (made == event->arg_count) {
         PyObject *value = PyObject_Vectorcall(
             call->callable, call->args + 1,
             (size_t)call->positional_count | PY_VECTORCALL_ARGUMENTS_OFFSET, call->keywords);
@@ -351,10 +397,15 @@ static int open_call(row_call *call)
     PyObject *count = PyTuple_GetItem(call->binding, 1);
     PyObject *keywords = PyTuple_GetItem(call->binding, 2);
     PyObject *truth = PyTuple_GetItem(call->binding, 4);
-    if (call->callable == NULL || count == NULL || keywords == NULL || truth == NULL) {
+    PyObject *on_error = PyTuple_GetItem(call->binding, 5);
+    PyObject *skip_nulls = PyTuple_GetItem(call->binding, 6);
+    if (call->callable == NULL || count == NULL || keywords == NULL || truth == NULL ||
+        on_error == NULL || skip_nulls == NULL) {
         return -1;
     }
     call->truth = truth == Py_True;
+    call->skip_nulls = skip_nulls == Py_True;
+    call->on_error = PyLong_AsLong(on_error);
     call->positional_count = PyLong_AsSsize_t(count);
     call->keywords = keywords != Py_None ? keywords : NULL;
     if (strchr("lgbn", event->result_format[0]) == NULL) {

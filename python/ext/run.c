@@ -1,7 +1,7 @@
 /* Run: drives one run of a plan. The thread that calls next() is the run's lane: it answers what the engine asks of Python.
  *
  *     run = Run(plan, source, functions, batch_functions, threads, morsel_rows, tier, interpret, ...)
- *     while (made := run.next()) is not None: batch, row, rows = made
+ *     while (made := run.next()) is not None: batch, rows = made
  *     run.report()
  *
  * Batches that Python made travel as the objects that they are (ext_held) until an operator of the engine changes them; only where
@@ -36,7 +36,6 @@ struct ext_run {
     PyObject *known; /* list of schemas of each operator's batch function; None: not known yet */
     ext_held *dropped;
     int first_operator; /* operators of the stream before this run's */
-    bool rows_wanted;
     bool busy;
 };
 
@@ -110,9 +109,9 @@ static int start(ext_run *self, ext_state *state, PyObject *source, Py_ssize_t o
 
 static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"plan",      "source",         "functions", "batch_functions",
-                            "threads",   "morsel_rows",    "tier",      "interpret",
-                            "operators", "first_operator", "rows",      NULL};
+    static char *names[] = {"plan",      "source",         "functions",   "batch_functions",
+                            "threads",   "morsel_rows",    "tier",        "interpret",
+                            "operators", "first_operator", "number_rows", NULL};
     ext_state *state = ext_state_of_type(type);
     PyObject *plan = NULL;
     PyObject *source = NULL;
@@ -124,11 +123,11 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int tier = 0;
     int operators = 0;
     int first_operator = 0;
-    int rows = 1;
+    int number_rows = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiOi|ip:Run", names, state->plan_type,
                                      &plan, &source, &PyTuple_Type, &functions, &PyDict_Type,
                                      &batch_functions, &threads, &morsel_rows, &tier, &interpret,
-                                     &operators, &first_operator, &rows)) {
+                                     &operators, &first_operator, &number_rows)) {
         return NULL;
     }
     Py_ssize_t flag_count = 0;
@@ -142,12 +141,12 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->functions = Py_NewRef(functions);
         self->batch_functions = Py_NewRef(batch_functions);
         self->first_operator = first_operator;
-        self->rows_wanted = rows != 0;
         sabot_run_options options = {.threads = threads,
                                      .morsel_rows = morsel_rows,
                                      .tier = (sabot_tier)tier,
                                      .interpret = flags,
                                      .interpret_count = (int32_t)flag_count,
+                                     .number_rows = number_rows != 0,
                                      .schema_once = true};
         if (start(self, state, source, operators, &options) < 0) {
             Py_CLEAR(self);
@@ -287,14 +286,6 @@ static PyObject *batch_of(ext_run *self, ext_state *state, sabot_event *event, P
     return ext_import_batch(state, &event->array, PyList_GET_ITEM(self->given, at));
 }
 
-static int64_t last_row(const sabot_event *event)
-{
-    if (event->source_rows != NULL) {
-        return event->source_rows[event->row_count - 1];
-    }
-    return event->source_row < 0 ? -1 : event->source_row + event->row_count - 1;
-}
-
 /* Is a schema the known one, metadata and all? -1: exception. */
 static int schema_is(ext_state *state, PyObject *schema, PyObject *known)
 {
@@ -365,14 +356,28 @@ static int reply_fill(ext_run *self, ext_state *state, const sabot_event *event,
     return 0;
 }
 
+/* The rows in the source of a batch's rows: the first, which the others follow (-1: not known), or all as int64 bytes. */
+static PyObject *rows_of(const sabot_event *event)
+{
+    if (event->source_rows == NULL) {
+        return PyLong_FromLongLong((long long)event->source_row);
+    }
+    return PyBytes_FromStringAndSize((const char *)event->source_rows,
+                                     (Py_ssize_t)(event->row_count * (int64_t)sizeof(int64_t)));
+}
+
 static PyObject *call_batch(ext_run *self, ext_state *state, const sabot_event *event,
                             PyObject *binding, PyObject *given)
 {
-    return ext_call_helper(state, "call_batch",
-                           Py_BuildValue("(OOiLLLO)", binding, given,
-                                         (int)event->op + self->first_operator,
-                                         (long long)event->seq, (long long)event->source_row,
-                                         (long long)last_row(event), self->failures));
+    PyObject *rows = rows_of(event);
+    PyObject *made =
+        rows != NULL ? ext_call_helper(state, "call_batch",
+                                       Py_BuildValue("(OOiLOO)", binding, given,
+                                                     (int)event->op + self->first_operator,
+                                                     (long long)event->seq, rows, self->failures))
+                     : NULL;
+    Py_XDECREF(rows);
+    return made;
 }
 
 /* The binding of an operator's batch function, borrowed; at its first call the schema that was declared becomes the known one. */
@@ -395,14 +400,18 @@ static PyObject *binding_of(ext_run *self, int32_t op, bool *is_filter)
     return binding;
 }
 
+/* batch NULL: there is none, since the function failed; failed: that ends the run. */
 static int reply_batch(ext_run *self, ext_state *state, sabot_batch *batch, bool failed)
 {
     sabot_error err;
     sabot_status status =
-        failed ? sabot_run_reply_batch(self->run, NULL, NULL, "a batch function failed", &err)
-               : sabot_run_reply_object(self->run, batch, &err);
+        batch == NULL ? sabot_run_reply_batch(self->run, NULL, NULL,
+                                              failed ? "a batch function failed" : NULL, &err)
+                      : sabot_run_reply_object(self->run, batch, &err);
     if (status != SABOT_OK) {
-        batch_release(batch);
+        if (batch != NULL) {
+            batch_release(batch);
+        }
         (void)raise_run(state, &err);
         return -1;
     }
@@ -418,12 +427,12 @@ static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
     PyObject *made = given != NULL ? call_batch(self, state, event, binding, given) : NULL;
     int result = -1;
     if (made != NULL) {
-        bool failed = made == Py_None;
-        result = failed      ? 0
+        bool none = made == Py_None || made == Py_False; /* it failed; or it did and is dropped */
+        result = none        ? 0
                  : is_filter ? ext_export(state, made, &batch.array, NULL)
                              : reply_fill(self, state, event, given, made, &batch);
         if (result == 0) {
-            result = reply_batch(self, state, &batch, failed);
+            result = reply_batch(self, state, none ? NULL : &batch, made == Py_None);
         } else {
             batch_release(&batch);
         }
@@ -436,7 +445,7 @@ static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
 /* --- the source ------------------------------------------------------------------------------------------------------------ */
 
 /* The row numbers of a piece, an int64 array; *view holds their memory. NULL: exception. */
-static const int64_t *rows_of(ext_state *state, PyObject *rows, int64_t count, Py_buffer *view)
+static const int64_t *piece_rows(ext_state *state, PyObject *rows, int64_t count, Py_buffer *view)
 {
     PyObject *pair = ext_call_helper(state, "rows_buffer", Py_BuildValue("(O)", rows));
     const int64_t *values = NULL;
@@ -470,7 +479,7 @@ static int piece_fill(ext_run *self, ext_state *state, const sabot_event *event,
         return -1;
     }
     if (rows != Py_None && batch->row_count > 0) {
-        batch->source_rows = rows_of(state, rows, batch->row_count, view);
+        batch->source_rows = piece_rows(state, rows, batch->row_count, view);
         if (batch->source_rows == NULL) {
             return -1;
         }
@@ -510,25 +519,13 @@ static int answer_pull(ext_run *self, ext_state *state, const sabot_event *event
     return result;
 }
 
-/* A result as (batch, row, rows): rows are bytes of int64 where the rows of the source do not follow each other, else None. */
+/* A result as (batch, rows): rows as rows_of gives them. */
 static PyObject *give(ext_run *self, ext_state *state, sabot_event *event)
 {
     PyObject *batch = batch_of(self, state, event, 0);
-    PyObject *row = batch != NULL ? PyLong_FromLongLong(event->source_row) : NULL;
-    PyObject *rows = NULL;
-    PyObject *made = NULL;
-    if (row != NULL && event->source_rows != NULL && self->rows_wanted) {
-        rows =
-            PyBytes_FromStringAndSize((const char *)event->source_rows,
-                                      (Py_ssize_t)event->row_count * (Py_ssize_t)sizeof(int64_t));
-    } else if (row != NULL) {
-        rows = Py_NewRef(Py_None);
-    }
-    if (rows != NULL) {
-        made = PyTuple_Pack(3, batch, row, rows);
-    }
+    PyObject *rows = batch != NULL ? rows_of(event) : NULL;
+    PyObject *made = rows != NULL ? PyTuple_Pack(2, batch, rows) : NULL;
     Py_XDECREF(rows);
-    Py_XDECREF(row);
     Py_XDECREF(batch);
     return made;
 }
@@ -632,7 +629,9 @@ static PyObject *run_report(PyObject *object, PyObject *unused)
 }
 
 static PyMethodDef run_methods[] = {
-    {"next", run_next, METH_NOARGS, "The next batch as (batch, row, rows); None at the end."},
+    {"next", run_next, METH_NOARGS,
+     "The next batch as (batch, rows); None at the end. rows: of the source, with number_rows; the "
+     "first as int, which the others follow (-1: not known), or all as int64 bytes."},
     {"cancel", run_cancel, METH_NOARGS, "Makes next() fail soon; from any thread."},
     {"close", run_close, METH_NOARGS, "Cancels and gives everything back; again is fine."},
     {"report", run_report, METH_NOARGS, "Counters of this run, as JSON text."},
@@ -641,8 +640,7 @@ static PyMethodDef run_methods[] = {
 
 static PyType_Slot run_slots[] = {
     {Py_tp_doc, "Run(plan, source, functions, batch_functions, threads, morsel_rows, tier, "
-                "interpret, operators, "
-                "first_operator=0, rows=True)"},
+                "interpret, operators, first_operator=0, number_rows=False)"},
     {Py_tp_new, (void *)run_new},
     {Py_tp_dealloc, (void *)run_dealloc},
     {Py_tp_traverse, (void *)run_traverse},

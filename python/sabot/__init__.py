@@ -18,6 +18,7 @@ from sabot._errors import (
     UnboundedError,
     UnknownColumnError,
 )
+from sabot._expr import col
 from sabot._report import Reason, Report, explain
 from sabot._results import WriteResult
 from sabot._run import LastRun
@@ -46,6 +47,7 @@ __all__ = [
     "UnknownColumnError",
     "WriteResult",
     "__version__",
+    "col",
     "config",
     "explain",
     "udf",

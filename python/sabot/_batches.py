@@ -1,8 +1,8 @@
-"""What every source of batches has in common: `Source`, one pass over it (`BatchIterator`, `AsyncBatches`), and sources in memory.
+"""What every source of batches has in common: `Source`, one pass over it (`BatchIterator`), and sources in memory.
 
 A `Source` is only a description: nothing of the user runs before open(). A pass is open until it is closed, ends or fails, and its
-resources are released then, once. Every pass gives non-empty record batches of one schema, both to plain code (`open`) and to
-an event loop (`open_async`), whichever of the two the source itself is made for.
+resources are released then, once. Every pass gives non-empty record batches of one schema to plain code; an async iterable runs
+on the event loop that the caller of open() names.
 """
 
 from __future__ import annotations
@@ -12,12 +12,24 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
-from sabot._bridge import DirectReader, ReaderThread
 from sabot._conform import Conformer, column_names, positions, project
 from sabot._errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterable, Callable, Iterator, Sequence
+    from typing import Any, Protocol, TypeVar
+
+    T = TypeVar("T", covariant=True)
+
+    class Driven(Protocol[T]):
+        """Plain iteration over an async iterable; cut() ends a wait for it from any thread."""
+
+        def __iter__(self) -> Iterator[T]: ...
+        def __next__(self) -> T: ...
+        def close(self) -> None: ...
+        def cut(self) -> None: ...
+
+    Drive = Callable[[Callable[[], AsyncIterable[Any]]], Driven[Any]]
 
 
 class Progress:
@@ -32,7 +44,7 @@ class Progress:
 class BatchIterator:
     """One pass over a source, for plain code. It closes itself when it ends or fails; `schema` is None until it is known."""
 
-    __slots__ = ("_batches", "_close", "_conform", "_progress")
+    __slots__ = ("_batches", "_close", "_conform", "_cut", "_progress")
 
     def __init__(
         self,
@@ -40,8 +52,10 @@ class BatchIterator:
         conform: Conformer,
         close: Callable[[], object] | None = None,
         progress: Progress | None = None,
+        cut: Callable[[], object] | None = None,
     ) -> None:
         self._progress = progress
+        self._cut = cut
         self._batches: Iterator[pa.RecordBatch] | None = batches
         self._conform = conform
         self._close = close
@@ -88,45 +102,16 @@ class BatchIterator:
             if close is not None:
                 close()
 
+    def cut(self) -> None:
+        """From any thread: ends a wait for an async iterable, by CancelledError. Who reads still closes the pass."""
+        if self._cut is not None:
+            self._cut()
+
     def __enter__(self) -> BatchIterator:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-class AsyncBatches:
-    """One pass over a source, for an event loop. Whoever takes it calls aclose(), once it has enough or was cancelled."""
-
-    __slots__ = ("_batches",)
-
-    def __init__(self, batches: AsyncIterator[pa.RecordBatch]) -> None:
-        self._batches: AsyncIterator[pa.RecordBatch] | None = batches
-
-    def __aiter__(self) -> AsyncBatches:
-        return self
-
-    async def __anext__(self) -> pa.RecordBatch:
-        if self._batches is None:
-            raise StopAsyncIteration
-        try:
-            return await anext(self._batches)
-        except StopAsyncIteration:
-            await self.aclose()
-            raise
-        except BaseException as error:
-            try:
-                await self.aclose()
-            except Exception as second:
-                error.add_note(f"closing the source failed too: {type(second).__name__}: {second}")
-            raise
-
-    async def aclose(self) -> None:
-        """Releases what the pass holds. Calling it again does nothing."""
-        batches, self._batches = self._batches, None
-        close = getattr(batches, "aclose", None)
-        if close is not None:
-            await close()
 
 
 class Source:
@@ -136,8 +121,6 @@ class Source:
     bounded: True where it has an end; False where it was said to have none; None where nothing is known, which counts as
         unbounded, though it can simply be run to its end.
     replayable: whether it can be opened again; another open() of one that cannot raises StateError.
-    is_async: whether its batches come from an async iterable; None where only opening it tells.
-    in_memory: no step of a pass takes longer than it takes to slice a batch.
     rows: how many there are in all, where that is known without reading them.
     text: what explain() shows.
     """
@@ -145,8 +128,6 @@ class Source:
     schema: pa.Schema | None = None
     bounded: bool | None = True
     replayable: bool = True
-    is_async: bool | None = False
-    in_memory: bool = False
     rows: int | None = None
 
     def __init__(self, text: str) -> None:
@@ -154,11 +135,14 @@ class Source:
         self._opened = False
         self._lock = threading.Lock()
 
-    def open(self, columns: Sequence[str] | None = None) -> BatchIterator:
-        """Begins a pass, for plain code.
+    def open(
+        self, columns: Sequence[str] | None = None, drive: Drive | None = None
+    ) -> BatchIterator:
+        """Begins a pass.
 
         Parameters:
             columns: names of the columns wanted, in the order wanted; None for all of them.
+            drive: iterates over what an async source has; None: on an event loop of its own.
 
         Raises:
             StateError: it was opened before, and can be read only once.
@@ -167,18 +151,8 @@ class Source:
         self._begin(columns)
         return self._open(columns)
 
-    def open_async(self, columns: Sequence[str] | None = None) -> AsyncBatches:
-        """Begins a pass, for the running event loop, which never waits for this source. Raises as open() does."""
-        self._begin(columns)
-        return self._open_async(columns)
-
     def _open(self, columns: Sequence[str] | None) -> BatchIterator:
         raise NotImplementedError
-
-    def _open_async(self, columns: Sequence[str] | None) -> AsyncBatches:
-        if self.in_memory:
-            return AsyncBatches(DirectReader(self._open(columns)))
-        return AsyncBatches(ReaderThread(lambda: self._open(columns)))
 
     def _begin(self, columns: Sequence[str] | None) -> None:
         column_names(columns)
@@ -221,7 +195,6 @@ class MemorySource(Source):
         self._pieces = batches
         self._batch_size = batch_size
         self._declared = declared
-        self.in_memory = all(piece.schema.equals(schema) for piece in batches)
 
     def _open(self, columns: Sequence[str] | None) -> BatchIterator:
         conform = Conformer(self.text, self.schema, self._declared)

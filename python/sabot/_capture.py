@@ -12,14 +12,14 @@ from __future__ import annotations
 import weakref
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sabot._annotations import blob_annotation, resolve
 from sabot._guards import Guards, builtins_of, find_names, is_scalar, scalar_key
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
     from typing import TypeAlias
 
     from sabot._annotations import Annotation
@@ -291,9 +291,20 @@ def _mangle(owner: str | None, name: str) -> str:
     return f"_{owner}{name}" if owner else name
 
 
-def _blob(captured: Captured, entry: _Code, found: Mapping[str, Found]) -> bytes:
-    from sabot._blob import Header, encode
+def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | None:
+    """The blob of the function with a first line that returns None where one of these parameters is; None: it has no blob."""
+    if captured.blob is None or not params:
+        return captured.blob
+    from sabot._nulls import guarded
 
+    fn: Any = captured.fn
+    entry = _by_code[id(fn.__code__)]
+    found = find_names(fn, entry.names)
+    assert captured.node is not None
+    return _encoded(captured, entry, found, guarded(captured.node, params))
+
+
+def _blob(captured: Captured, entry: _Code, found: Mapping[str, Found]) -> bytes:
     assert captured.params is not None
     assert captured.node is not None
     annotation = blob_annotation(captured.annotations.get("return"))
@@ -308,6 +319,21 @@ def _blob(captured: Captured, entry: _Code, found: Mapping[str, Found]) -> bytes
     blob = entry.blobs.get(key)
     if blob is not None:
         return blob
+    blob = _encoded(captured, entry, found, captured.node)
+    while len(entry.blobs) >= _BLOBS_MAX:
+        del entry.blobs[next(iter(entry.blobs))]
+    entry.blobs[key] = blob
+    return blob
+
+
+def _encoded(
+    captured: Captured, entry: _Code, found: Mapping[str, Found], node: FunctionNode
+) -> bytes:
+    from sabot._blob import Header, encode
+
+    assert captured.params is not None
+    assert captured.node is not None
+    annotation = blob_annotation(captured.annotations.get("return"))
     slots = {name: slot for slot, name in enumerate(entry.locals)}
     places = _default_places(captured.node)
     header = Header(
@@ -321,11 +347,7 @@ def _blob(captured: Captured, entry: _Code, found: Mapping[str, Found]) -> bytes
             for place, param in enumerate(captured.params)
         ],
     )
-    blob = encode(header, captured.node, found, captured.mangle)
-    while len(entry.blobs) >= _BLOBS_MAX:
-        del entry.blobs[next(iter(entry.blobs))]
-    entry.blobs[key] = blob
-    return blob
+    return encode(header, node, found, captured.mangle)
 
 
 def _value_key(value: object) -> Hashable:

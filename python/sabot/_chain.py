@@ -22,13 +22,12 @@ from sabot._guards import tracing_active
 from sabot._piece import Piece, arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from sabot._batches import BatchIterator, Source
     from sabot._function import Scalar
     from sabot._lane import BatchBinding, Binding
-    from sabot._pump import Pumped
-    from sabot._run import RunContext
+    from sabot._run import RunContext, Stops
 
     Operator = Callable[["Chain"], "Chain"]
 
@@ -88,29 +87,32 @@ def _open(source: Source | Derived, context: RunContext) -> Generator[Piece] | _
     """Opens a source, now, and gives its pieces."""
     if isinstance(source, Derived):
         return source.open(context)
-    opened = source.open() if context.opener is None else context.opener.open(source)
-    return _Numbered(opened)
+    return _Numbered(source.open(drive=context.drive), context.stops)
 
 
 class _Numbered:
     """The batches of an opened source with their places in it."""
 
-    __slots__ = ("_batches", "_row")
+    __slots__ = ("_batches", "_row", "_stops")
 
-    def __init__(self, batches: BatchIterator | Pumped | pa.RecordBatchReader) -> None:
+    def __init__(self, batches: BatchIterator, stops: Stops) -> None:
         self._batches = batches
         self._row = 0
+        self._stops = stops
+        stops.add(batches.cut)
 
     def __iter__(self) -> _Numbered:
         return self
 
     def __next__(self) -> Piece:
+        self._stops.check()
         batch = next(self._batches)
         row = self._row
         self._row = row + batch.num_rows
         return Piece(batch, row)
 
     def close(self) -> None:
+        self._stops.remove(self._batches.cut)
         self._batches.close()
 
 
@@ -169,23 +171,36 @@ def _run(
 ) -> Generator[Piece]:
     _dump(chain)
     if not chain.ops:  # batches stay as the source cut them
-        pieces = _Numbered(feed) if isinstance(feed, pa.RecordBatchReader) else feed
-        yield from (piece for piece in pieces if piece.batch.num_rows)
+        for piece in _numbered(feed) if isinstance(feed, pa.RecordBatchReader) else feed:
+            context.stops.check()
+            if piece.batch.num_rows:
+                yield piece
         return
     changed = _changed(chain)
     run = _start(chain, feed, changed, operators_before(source), rows)
+    context.stops.add(run.cancel)
     try:
         while (made := run.next()) is not None:
-            yield _piece(*made)
+            yield _piece(*made) if rows else Piece(made[0])
     finally:
+        context.stops.remove(run.cancel)
         context.reports.append(_finish(run, changed))
 
 
-def _piece(batch: pa.RecordBatch, row: int, rows: bytes | None) -> Piece:
-    if rows is None:
-        return Piece(batch, row)
+def _numbered(batches: Iterable[pa.RecordBatch]) -> Generator[Piece]:
+    row = 0
+    for batch in batches:
+        yield Piece(batch, row)
+        row += batch.num_rows
+
+
+def _piece(batch: pa.RecordBatch, rows: int | bytes) -> Piece:
+    """rows: as the engine gives them: the first, which the others follow, or all of them."""
+    if isinstance(rows, int):
+        return Piece(batch, rows)
     buffers = [None, arrow.py_buffer(rows)]
-    return Piece(batch, row, arrow.Array.from_buffers(arrow.int64(), batch.num_rows, buffers))
+    numbers = arrow.Array.from_buffers(arrow.int64(), batch.num_rows, buffers)
+    return Piece(batch, numbers[0].as_py(), numbers)
 
 
 def _changed(chain: Chain) -> dict[int, str]:

@@ -22,8 +22,9 @@ def check_rows(what: str, rows: object, least: int) -> None:
         raise PlanError(f"{what}({rows!r}): it takes a whole number from {least} on")
 
 
-def check_names(what: str, names: Iterable[object], schema: pa.Schema | None) -> None:
+def check_names(what: str, names: Iterable[object], schema: pa.Schema | None) -> list[str]:
     """Refuses what is no name of a column; of a schema that is not known, only what is no name at all."""
+    checked: list[str] = []
     for name in names:
         if not isinstance(name, str):
             raise PlanError(
@@ -31,6 +32,8 @@ def check_names(what: str, names: Iterable[object], schema: pa.Schema | None) ->
             )
         if schema is not None and name not in schema.names:
             raise UnknownColumnError(f"there is no column {name!r}{suggest(name, schema.names)}")
+        checked.append(name)
+    return checked
 
 
 def check_same(first: pa.Schema, other: pa.Schema) -> None:

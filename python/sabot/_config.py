@@ -5,41 +5,65 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from sabot._errors import PlanError, suggest
 
-Value = int | str
+Value = bool | int | str
 
 
 class _Setting(NamedTuple):
     default: Value
-    choices: tuple[str, ...]  # of a text; empty for a number
+    choices: tuple[str, ...]  # of a text; empty for a number, for yes or no, or for a path
     most: int
     doc: str
 
 
 _SETTINGS: dict[str, _Setting] = {
     "compile": _Setting("auto", ("auto", "off"), 0, "whether functions are compiled"),
+    "dead_letter": _Setting("", (), 0, "Parquet file for rows that failed; '': none"),
     "morsel_rows": _Setting(0, (), 2**24, "rows a worker takes at a time; 0: the engine's choice"),
+    "progress": _Setting(True, (), 1, "whether a terminal or a notebook shows how far a run is"),
     "threads": _Setting(0, (), 256, "native worker threads; 0: one a processor"),
     "tier": _Setting(
         "auto", ("auto", "interpreter", "native"), 0, "which code runs a compiled function"
     ),
 }
 _UNSET = object()
+_TRUTHS = {"1": True, "true": True, "0": False, "false": False}
 
 
 def _check(name: str, value: object) -> Value:
     setting = _SETTINGS[name]
     if setting.choices:
-        if value not in setting.choices:
+        if not isinstance(value, str) or value not in setting.choices:
             choices = ", ".join(map(repr, setting.choices))
             raise PlanError(f"{name}={value!r}: it is one of {choices}")
         return str(value)
+    if isinstance(setting.default, str):
+        return "" if value == "" else check_path(name, value)
+    if isinstance(setting.default, bool):
+        if not isinstance(value, bool):
+            raise PlanError(f"{name}={_cut(value)}: it is True or False")
+        return value
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= setting.most:
         raise PlanError(f"{name}={_cut(value)}: it is a whole number from 0 to {setting.most}")
     return value
+
+
+def check_path(name: str, value: object) -> str:
+    """A local file's path, absolute, with links resolved.
+
+    Raises:
+        PlanError: it is none.
+    """
+    text: object = None
+    if isinstance(value, (str, os.PathLike)):
+        text = os.fspath(cast("os.PathLike[str]", value))
+    if not isinstance(text, str) or not text or "://" in text or "\0" in text:
+        shown = _cut(cast("object", value))
+        raise PlanError(f"{name}={shown}: it is the path of a local file")
+    return os.path.realpath(text)
 
 
 def _cut(value: object) -> str:
@@ -56,7 +80,11 @@ def _from_environment(name: str) -> tuple[Value, str] | None:
     if text is None or text == "":
         return None
     value: object = text
-    if not _SETTINGS[name].choices:
+    if isinstance(_SETTINGS[name].default, bool):
+        if text.lower() not in _TRUTHS:
+            raise PlanError(f"{variable}={_cut(text)}: it is 1 or 0")
+        value = _TRUTHS[text.lower()]
+    elif isinstance(_SETTINGS[name].default, int):
         try:
             value = int(text)
         except ValueError:
@@ -126,7 +154,9 @@ class Config(Mapping[str, Value]):
 def config(
     *,
     compile: Literal["auto", "off"] | None = None,
+    dead_letter: str | os.PathLike[str] | None = None,
     morsel_rows: int | None = None,
+    progress: bool | None = None,
     threads: int | None = None,
     tier: Literal["auto", "interpreter", "native"] | None = None,
     **unknown: object,
@@ -137,7 +167,10 @@ def config(
 
     Parameters:
         compile: "auto" compiles what can be compiled, "off" interprets everything. Results are the same.
+        dead_letter: a Parquet file for all rows that functions with `on_error="null"` or `"skip"` fail at, for those that name
+            no file themselves; "" for none. Each run writes it anew.
         morsel_rows: rows a worker takes at a time; 0 leaves it to the engine.
+        progress: whether a terminal or a notebook shows how far a run is, once it is a second old.
         threads: native worker threads; 0 means one a processor.
         tier: "interpreter" runs compiled functions in the engine's own interpreter, "native" waits for native code,
             "auto" starts with the first and goes over to the second.
@@ -152,7 +185,14 @@ def config(
     """
     for name in unknown:
         raise PlanError(f"there is no setting {name!r}{suggest(name, _SETTINGS)}")
-    given = {"compile": compile, "morsel_rows": morsel_rows, "threads": threads, "tier": tier}
+    given = {
+        "compile": compile,
+        "dead_letter": dead_letter,
+        "morsel_rows": morsel_rows,
+        "progress": progress,
+        "threads": threads,
+        "tier": tier,
+    }
     checked = {name: _check(name, value) for name, value in given.items() if value is not None}
     with _lock:
         before: dict[str, Value | object] = {name: _set.get(name, _UNSET) for name in checked}

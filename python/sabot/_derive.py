@@ -52,6 +52,11 @@ class Derived(NamedTuple):
                     yield piece._replace(batch=conform(piece.batch))
 
 
+def passed(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
+    """One input as it is: what follows is bound to the schema of its first batch."""
+    return inputs[0]
+
+
 def limit(rows: int) -> Transform:
     """The first rows; what comes after is not asked for."""
 
@@ -100,17 +105,6 @@ def rebatch(rows: int) -> Transform:
     return transform
 
 
-def rename(names: Sequence[str]) -> Transform:
-    """The same columns under other names."""
-    wanted = list(names)
-
-    def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
-        for piece in inputs[0]:
-            yield piece._replace(batch=piece.batch.rename_columns(wanted))
-
-    return transform
-
-
 def union(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
     """One input after the other."""
     for pieces in inputs:
@@ -125,7 +119,7 @@ def flat_map(
     def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
         for number, piece in enumerate(inputs[0]):
             try:
-                for batch in _made(fn(piece.batch), name, schema):
+                for batch in made_batches(fn(piece.batch), name, schema):
                     yield Piece(batch)
             except Exception as error:
                 error.add_note(f"in FLAT_MAP {name}(batch): batch {number}")
@@ -134,7 +128,7 @@ def flat_map(
     return transform
 
 
-def _made(made: object, name: str, schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
+def made_batches(made: object, name: str, schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
     """The batches of what a flat_map function returned; a generator is closed with them."""
     from sabot._lane import batch_of
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sabot._report import Report
+
 
 class SabotError(Exception):
     """Base of all errors that Sabot raises itself. A user function's own exceptions keep their type."""
@@ -41,6 +43,17 @@ class TypeMismatchError(PlanError):
     """Types do not fit each other, or a function's returns have no common type."""
 
 
+class CompileError(SabotError, TypeError):
+    """A function that must be compiled cannot be. `report`: the `Report` that says why."""
+
+    def __init__(self, name: str, report: Report) -> None:
+        super().__init__(name, report)
+        self.report = report
+
+    def __str__(self) -> str:
+        return f'compile="require", but {self.args[0]} cannot be compiled:\n{self.report}'
+
+
 class DataError(SabotError, ValueError):
     """What arrived does not fit what was planned."""
 
@@ -59,6 +72,10 @@ class IntegerOverflowError(CastError, OverflowError):
 
 class ResourceError(SabotError, MemoryError):
     """Memory, or another limit, ran out."""
+
+
+class WorkerError(SabotError, RuntimeError):
+    """A worker process died, and so did the one that took its place."""
 
 
 class StateError(SabotError, RuntimeError):

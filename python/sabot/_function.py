@@ -12,21 +12,27 @@ import pyarrow as pa
 
 from sabot import _config, _core
 from sabot._annotations import Annotation, blob_annotation
-from sabot._capture import Captured, Refusal, capture
+from sabot._capture import Captured, Refusal, capture, null_skipping_blob
 from sabot._engine import session
-from sabot._errors import PlanError, TypeMismatchError, UnknownColumnError
+from sabot._errors import CompileError, PlanError, TypeMismatchError, UnknownColumnError
 from sabot._kinds import kind_of
-from sabot._lane import BatchBinding, Binding, Place
+from sabot._lane import ON_ERROR, BatchBinding, Binding, Place
+from sabot._udf import FORMATS, Options, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CACHE_MAX = 256
-_BLOB_BOOL = blob_annotation(Annotation(bool, optional=False, known=True))
+_PLAIN = Options()
+_RESULTS: dict[str, type] = {"l": int, "g": float, "b": bool, "u": str, "n": type(None)}
+_BLOB_RESULTS = {
+    format: blob_annotation(Annotation(kind, optional=False, known=True))
+    for format, kind in _RESULTS.items()
+}
 
 
 class Scalar(NamedTuple):
-    """A scalar function of the plan; `told`: the type of its result is known."""
+    """A scalar function of the plan; `told`: the type of its result is known, `options`: what its `udf` says."""
 
     captured: Captured
     core: _core.Function
@@ -34,6 +40,7 @@ class Scalar(NamedTuple):
     keywords: tuple[str, ...] | None
     kind_rule: str
     told: bool
+    options: Options = Options()
 
     def binding(self, operator: str, *, truth: bool = False) -> Binding:
         """What the engine needs to call it; `operator` begins the text of its place, `truth` is for a filter."""
@@ -41,7 +48,17 @@ class Scalar(NamedTuple):
         name = self.captured.name
         place = Place(f"{operator}{name}({', '.join(columns)})", name, columns)
         function: Any = self.captured.fn
-        return Binding(function, self.positional_count, self.keywords, place, truth)
+        options = self.options
+        return Binding(
+            function,
+            self.positional_count,
+            self.keywords,
+            place,
+            truth,
+            ON_ERROR.index(options.on_error),
+            options.nulls == "skip",
+            options.dead_letter,
+        )
 
 
 def bind(
@@ -54,11 +71,14 @@ def bind(
 
     operator: the method it was given to, or "explain", which takes every kind and results of any type.
     """
+    given: Any = fn
+    fn, options = unwrap(given)
     if not callable(fn):
         raise PlanError(f"{operator} takes a function, not {type(fn).__name__}")
     captured = capture(fn)
     kind_operator = "filter" if operator == "explain" else operator
-    kind = kind_of(captured, schema.names if schema is not None else (), kind_operator)
+    names = schema.names if schema is not None else ()
+    kind = kind_of(captured, names, kind_operator, options.kind)
     if kind.error is not None:
         if schema is None and kind.row in ("unknown_column", "untold_column"):
             raise PlanError(_too_early(captured, operator))
@@ -67,7 +87,7 @@ def bind(
             raise UnknownColumnError(kind.error)
         raise PlanError(kind.error)
     if kind.kind == "scalar":
-        return bind_scalar(captured, schema, operator, kind.rule)
+        return bind_scalar(captured, schema, operator, kind.rule, options)
     if kind.kind != "batch":
         raise PlanError(f"{captured.name}: {kind.kind} functions are not there yet ({kind.rule})")
     if operator == "with_columns":
@@ -76,8 +96,49 @@ def bind(
             "values. Name its parameters after columns, or use map"
         )
     name = captured.name
+    check_batch_options(name, operator, options)
     place = Place(f"{operator.upper()} {name}(batch)", name, ())
-    return BatchBinding(fn, place, declared, operator == "filter")
+    bound = BatchBinding(
+        fn,
+        place,
+        declared,
+        operator == "filter",
+        ON_ERROR.index(options.on_error),
+        options.dead_letter,
+    )
+    if options.compile == "require" and operator != "explain":
+        raise _not_compiled(captured, bound, schema)
+    return bound
+
+
+def check_batch_options(name: str, operator: str, options: Options) -> None:
+    """Refuses options of `udf` that a batch function cannot have.
+
+    Raises:
+        PlanError: one of them.
+    """
+    if options.on_error == "null" and operator in ("map", "flat_map"):
+        raise PlanError(
+            f'{operator}({name}): on_error="null" makes a result null, and a batch function that fails has none, nor '
+            'is it known how many rows it would have given; use on_error="skip", which drops the rows of its batch'
+        )
+    if options.nulls == "skip":
+        raise PlanError(
+            f'{operator}({name}): nulls="skip" is for scalar functions; a batch has rows with nulls and without'
+        )
+    if options.returns is not None:
+        raise PlanError(
+            f"{operator}({name}): returns= is for scalar functions; a batch function's result is told by schema="
+        )
+
+
+def _not_compiled(
+    captured: Captured, bound: Scalar | BatchBinding, schema: pa.Schema | None
+) -> CompileError:
+    from sabot._report import Report
+
+    columns = schema if schema is not None else pa.schema([])
+    return CompileError(captured.name, Report(captured, bound, columns))
 
 
 def _too_early(captured: Captured, operator: str) -> str:
@@ -87,7 +148,13 @@ def _too_early(captured: Captured, operator: str) -> str:
     )
 
 
-def bind_scalar(captured: Captured, schema: pa.Schema | None, operator: str, rule: str) -> Scalar:
+def bind_scalar(
+    captured: Captured,
+    schema: pa.Schema | None,
+    operator: str,
+    rule: str,
+    options: Options = _PLAIN,
+) -> Scalar:
     """Binds a scalar function to columns by its parameters' names."""
     if operator == "map":
         raise PlanError(
@@ -102,7 +169,7 @@ def bind_scalar(captured: Captured, schema: pa.Schema | None, operator: str, rul
             raise PlanError(
                 f"{captured.name}: there is more than one column {param.name!r}; rename"
             )
-    core, told = _typed(captured, schema, operator)
+    core, told = _typed(captured, schema, operator, options)
     bound = [index for index, _ in core.params]
     positional = 0
     while (
@@ -112,44 +179,76 @@ def bind_scalar(captured: Captured, schema: pa.Schema | None, operator: str, rul
     ):
         positional += 1
     keywords = tuple(params[index].name for index in bound[positional:])
-    return Scalar(captured, core, positional, keywords or None, rule, told)
+    scalar = Scalar(captured, core, positional, keywords or None, rule, told, options)
+    if options.compile == "require" and not core.compiled and operator != "explain":
+        raise _not_compiled(captured, scalar, schema)
+    return scalar
 
 
-def _typed(captured: Captured, schema: pa.Schema, operator: str) -> tuple[_core.Function, bool]:
+def _typed(
+    captured: Captured, schema: pa.Schema, operator: str, options: Options
+) -> tuple[_core.Function, bool]:
     """The function, and whether the type of its result could be told. A filter wants the truth of any result."""
-    blob = captured.blob if captured.blob is not None else _refused_blob(captured)
+    core, told = _inferred(captured, schema, operator, options)
+    returns = options.returns
+    if told and returns is not None and core.result_format != FORMATS[returns]:
+        inferred = next(type_ for type_, format in FORMATS.items() if format == core.result_format)
+        raise TypeMismatchError(
+            f"{captured.name} gives {inferred}, but returns= says {returns}; leave returns= out, or change the function"
+        )
+    return core, told
+
+
+def _inferred(
+    captured: Captured, schema: pa.Schema, operator: str, options: Options
+) -> tuple[_core.Function, bool]:
+    off = options.compile == "off"
+    blob = _blob_of(captured, schema, options)
     try:
-        core = _core_function(blob, schema)
+        core = _core_function(blob, schema, off)
         if operator != "filter" or core.compiled or core.result_format in ("l", "g", "b"):
             return core, True
     except TypeMismatchError as error:
         if operator != "filter" or "return" in captured.annotations:
             raise
         refusal = Refusal("type", str(error).partition(": ")[2], 0, 0, 0, 0)
-        return _core_function(_refused_blob(captured, refusal, bool), schema), False
+        return _core_function(_refused_blob(captured, refusal, bool), schema, off), False
     except UnknownColumnError:
         raise
     except PlanError:
+        if options.returns is not None and operator != "filter":
+            number = _BLOB_RESULTS[FORMATS[options.returns]]
+            return _core_function(_annotated(blob, number), schema, off), True
         if operator not in ("filter", "explain"):
             raise
-    return _core_function(_as_truth(blob), schema), False
+    return _core_function(_annotated(blob, _BLOB_RESULTS["b"]), schema, off), False
 
 
-def _as_truth(blob: bytes) -> bytes:
-    """The blob with `-> bool` as its annotation, which stands behind magic, version, name, file and line."""
+def _blob_of(captured: Captured, schema: pa.Schema, options: Options) -> bytes:
+    if captured.blob is None:
+        return _refused_blob(captured)
+    if options.nulls != "skip":
+        return captured.blob
+    params = captured.params or ()
+    bound = [index for index, param in enumerate(params) if param.name in schema.names]
+    return null_skipping_blob(captured, bound) or captured.blob
+
+
+def _annotated(blob: bytes, number: int) -> bytes:
+    """The blob with another return annotation, which stands behind magic, version, name, file and line."""
     place = 8
     for _ in range(2):
         place += 4 + int.from_bytes(blob[place : place + 4], "little")
     place += 4
-    return blob[:place] + bytes([_BLOB_BOOL]) + blob[place + 1 :]
+    return blob[:place] + bytes([number]) + blob[place + 1 :]
 
 
 _cache: OrderedDict[tuple[object, ...], _core.Function] = OrderedDict()
 
 
-def _core_function(blob: bytes, schema: pa.Schema) -> _core.Function:
+def _core_function(blob: bytes, schema: pa.Schema, off: bool) -> _core.Function:
     """Typed once for one text and one set of columns: a repeat shares the native code and the counters."""
-    compile_off = _config.get("compile") == "off"
+    compile_off = off or _config.get("compile") == "off"
     key = (
         os.getpid(),
         blob,

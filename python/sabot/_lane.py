@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
+from sabot import _config
+from sabot._errorlog import cut, pairs_text, row_text, text_of
 from sabot._errors import (
     CastError,
     DataError,
@@ -18,7 +20,10 @@ from sabot._errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from sabot._deadletter import DeadLetter
+    from sabot._errorlog import StageLog
 
 _TYPES = {
     "l": pa.int64(),
@@ -27,7 +32,7 @@ _TYPES = {
     "u": pa.string(),
     "n": pa.null(),
 }
-_VALUES_MAX = 200  # characters of a row's values in a note
+ON_ERROR = ("raise", "null", "skip")  # by the numbers that the extension knows
 
 error_of_status = by_status
 
@@ -51,7 +56,8 @@ class Place(NamedTuple):
 class Binding(NamedTuple):
     """How the engine calls a function: positional arguments first, then those with names.
 
-    `truth`: it is a filter's, so only whether a result is true is wanted.
+    `truth`: it is a filter's, so only whether a result is true is wanted. `on_error`: what a failed row does, by ON_ERROR. `skip_nulls`:
+    a null argument gives null without a call. `path`, `log`, `dead_letter`: where failed rows are recorded; the last two of one run.
     """
 
     function: Callable[..., object]
@@ -59,16 +65,23 @@ class Binding(NamedTuple):
     keywords: tuple[str, ...] | None
     place: Place
     truth: bool
+    on_error: int = 0
+    skip_nulls: bool = False
+    path: str | None = None
+    log: StageLog | None = None
+    dead_letter: DeadLetter | None = None
 
 
 class Failure(NamedTuple):
-    """A failed row or batch, kept until the engine knows which failure is the run's first."""
+    """A failed row or batch, kept until the engine knows which failure is the run's first. `last_row`: of the batch."""
 
     op: int
     function_index: int
     source_row: int
     seq: int
     error: BaseException
+    log: StageLog | None = None
+    last_row: int = -1
 
 
 class BatchBinding(NamedTuple):
@@ -78,6 +91,10 @@ class BatchBinding(NamedTuple):
     place: Place
     schema: pa.Schema | None
     is_filter: bool
+    on_error: int = 0
+    path: str | None = None
+    log: StageLog | None = None
+    dead_letter: DeadLetter | None = None
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:
@@ -109,20 +126,13 @@ def result_error(value: object, binding: Binding, format: str) -> CastError:
     """Why a function's result does not go into its column."""
     name, wanted = binding.place.name, _TYPES[format]
     kind = type(value).__name__
-    shown = _cut(_text_of(value))
+    shown = cut(text_of(value))
     if isinstance(value, int) and not isinstance(value, bool) and format in "lg":
         limit = "64 bits" if format == "l" else "a double exactly (beyond 2**53)"
         return IntegerOverflowError(f"{name} returned {shown}, which does not fit {limit}")
     if isinstance(value, str) and format == "u":
         return CastError(f"{name} returned {shown}, which UTF-8 cannot hold")
     return CastError(f"{name} returned {kind} {shown}, but its column is {wanted}")
-
-
-def _text_of(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception:
-        return f"(an object of class {type(value).__name__}, whose repr fails)"
 
 
 def annotate(
@@ -136,11 +146,61 @@ def annotate(
 ) -> Failure:
     """Adds the place and the row's values to an exception."""
     place = binding.place
-    pairs = zip(place.columns, values, strict=False)  # fewer where a value could not be made
-    shown = _cut(", ".join(f"{name}={_text_of(value)}" for name, value in pairs))
+    shown = pairs_text(place.columns, values)
     row = f"row {source_row}" if source_row >= 0 else "a row"
     error.add_note(f"in {place.text}: operator {op}, batch {seq}, {row}: {shown}")
-    return Failure(op, function_index, source_row, seq, error)
+    return Failure(op, function_index, source_row, seq, error, binding.log, source_row)
+
+
+def record_row(
+    error: BaseException,
+    binding: Binding,
+    op: int,
+    function_index: int,
+    seq: int,
+    source_row: int,
+    values: tuple[object, ...],
+) -> None:
+    """Records a failed row that does not end the run."""
+    assert binding.log is not None
+    columns = binding.place.columns
+    binding.log.add(
+        error,
+        binding.place.text,
+        lambda: pairs_text(columns, values),
+        (op, function_index, seq, source_row),
+        binding.dead_letter,
+    )
+
+
+def recording(binding: Any, log: StageLog) -> Any:
+    """A binding, of rows or of batches, as one run uses it.
+
+    Raises:
+        OSError: its dead letter cannot be written.
+    """
+    path = (binding.path or _config.get("dead_letter")) if binding.on_error else None
+    return binding._replace(log=log, dead_letter=log.log.dead_letter(str(path)) if path else None)
+
+
+def record_batch(
+    error: BaseException,
+    binding: BatchBinding,
+    op: int,
+    seq: int,
+    rows: Sequence[int],
+    batch: pa.RecordBatch,
+) -> None:
+    """Records every row of a failed batch that does not end the run."""
+    assert binding.log is not None
+    for index, row in enumerate(rows):
+        binding.log.add(
+            error,
+            binding.place.text,
+            lambda index=index: row_text(batch, index),
+            (op, -1, seq, row),
+            binding.dead_letter,
+        )
 
 
 def find_failure(
@@ -153,6 +213,8 @@ def find_failure(
             and failure.seq == seq
             and (function_index < 0 or failure.source_row == source_row)
         ):
+            if failure.log is not None:
+                failure.log.end_at(seq, failure.last_row)
             return failure.error
     return SabotError(message)
 
@@ -167,30 +229,41 @@ def call_batch(
     batch: pa.RecordBatch,
     op: int,
     seq: int,
-    first_row: int,
-    last_row: int,
+    source_rows: int | bytes,
     failures: list[Failure],
-) -> pa.RecordBatch | pa.Array[Any] | None:
-    """Runs a batch function; None when it failed (the failure is kept)."""
+) -> Any:
+    """Runs a batch function; None when it failed (the failure is kept), False to drop the batch (its rows are recorded)."""
     try:
         result = binding.function(batch)
         if binding.is_filter:
-            return _mask_of(result, batch)
+            return mask_of(result, batch)
         return batch_of(result, binding.place.name, binding.schema)
     except Exception as error:
-        rows = f"rows {first_row} to {last_row}" if first_row >= 0 and last_row >= 0 else "rows"
+        numbers = row_numbers(source_rows, batch.num_rows)
+        if binding.on_error:
+            record_batch(error, binding, op, seq, numbers, batch)
+            return False
+        first, last = (numbers[0], numbers[-1]) if len(numbers) else (-1, -1)
+        rows = f"rows {first} to {last}" if first >= 0 and last >= 0 else "rows"
         error.add_note(f"in {binding.place.text}: operator {op}, batch {seq}, {rows}")
-        failures.append(Failure(op, -1, first_row, seq, error))
+        failures.append(Failure(op, -1, first, seq, error, binding.log, last))
         return None
 
 
-def _mask_of(result: Any, batch: pa.RecordBatch) -> Any:
+def row_numbers(rows: int | bytes, count: int) -> Sequence[int]:
+    """The source's rows of a batch's rows: from the first, or from all of them as int64; -1 where they are not known."""
+    if isinstance(rows, bytes):
+        return memoryview(rows).cast("q")
+    return range(rows, rows + count) if rows >= 0 else [-1] * count
+
+
+def mask_of(result: Any, batch: pa.RecordBatch) -> Any:
     mask: Any = result
     if isinstance(result, pa.ChunkedArray):
         chunked: Any = cast("Any", result)
         mask = chunked.combine_chunks()
     elif not isinstance(result, pa.Array):
-        if not hasattr(result, "__array__"):
+        if not hasattr(result, "__array__") or isinstance(result, type):
             raise DataError(
                 f"the filter function returned {type(result).__name__}, not a Boolean array"
             )
@@ -242,7 +315,3 @@ def _fit(batch: pa.RecordBatch, wanted: pa.Schema, name: str) -> pa.RecordBatch:
                 f"{name} returned column {column!r} as {found}, declared is {declared}"
             )
     return batch.cast(wanted)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _VALUES_MAX else text[: _VALUES_MAX - 1] + "…"

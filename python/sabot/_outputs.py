@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute
 
-from sabot._errors import DataError, SchemaError, TypeMismatchError
+from sabot._errors import DataError, PlanError, SchemaError, TypeMismatchError
 from sabot._optional import need
 from sabot._writers import json_array, plain_array
 
@@ -180,6 +180,8 @@ def _close(iterator: Any) -> None:
 
 def foreach(batches: Iterable[pa.RecordBatch], fn: Callable[[pa.RecordBatch], object]) -> None:
     """Calls a function with each batch, in order."""
+    if not callable(fn):
+        raise PlanError(f"foreach takes a function, not {type(fn).__name__}")
     iterator = iter(batches)
     try:
         for batch in iterator:

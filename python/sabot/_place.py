@@ -180,12 +180,14 @@ def _parent(target: str) -> str:
 class NewFile:
     """A file that is written beside its place. `commit` puts it there, `abandon` removes it; one of them ends it.
 
-    `sink` is where to write. `replace=False`: the place must be free, before and at the end.
+    `sink` is where to write. `replace=False`: the place must be free, before and at the end. `mode`: the file's permissions; None:
+    those of the file that it replaces, or what the process gives new files.
     """
 
-    def __init__(self, target: str, *, replace: bool) -> None:
+    def __init__(self, target: str, *, replace: bool, mode: int | None = None) -> None:
         self.target = target
         self._replace = replace
+        self._mode = mode
         folder = _parent(target)
         self._before = _identity(target)
         if self._before is not None and not replace:
@@ -204,7 +206,8 @@ class NewFile:
         while True:
             path = _beside(folder, os.path.basename(self.target), TEMP)
             try:
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                mode = 0o666 if self._mode is None else self._mode
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             except OSError as error:
                 raise type(error)(error.errno, error.strerror, self.target) from None
             _lock(fd)
@@ -225,7 +228,7 @@ class NewFile:
         if unchanged and _identity(self.target) != self._before:
             raise StateError(f"{self.target!r} was changed by another while it was appended to")
         if self._replace:
-            if self._before is not None:
+            if self._before is not None and self._mode is None:
                 os.fchmod(self._fd, stat.S_IMODE(os.stat(self.target).st_mode))
             os.replace(self._path, self.target)
         else:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from sabot._capture import capture
 from sabot._errors import PlanError
 from sabot._function import Scalar, bind
+from sabot._udf import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -200,7 +201,7 @@ def explain(fn: Callable[..., object], schema: pa.Schema | Mapping[str, pa.DataT
     >>> sb.explain(lambda a, b: a * b, {"a": pa.int64(), "b": pa.float64()}).mode
     'compiled'
     """
-    return Report(capture(fn), bind(fn, columns := _columns(schema), "explain"), columns)
+    return Report(capture(unwrap(fn)[0]), bind(fn, columns := _columns(schema), "explain"), columns)
 
 
 def _columns(schema: object) -> pa.Schema:

@@ -21,7 +21,13 @@ _CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 class Items(Protocol):
-    """What one pass makes of the items of its iterable."""
+    """What one pass makes of the items of its iterable.
+
+    at_once: how many items may be waited for before any of them is looked at.
+    """
+
+    @property
+    def at_once(self) -> int: ...
 
     def feed(self, item: object) -> Iterable[pa.RecordBatch]:
         """The batches that are complete with another item."""
@@ -34,7 +40,7 @@ class Items(Protocol):
 
 def is_batch(item: object) -> bool:
     """Whether `batches_of` takes an object."""
-    return (
+    return not isinstance(item, type) and (
         isinstance(item, pa.RecordBatch | pa.Table)
         or hasattr(item, "__arrow_c_array__")
         or hasattr(item, "__arrow_c_stream__")
@@ -56,6 +62,10 @@ def batches_of(item: Any) -> Iterator[pa.RecordBatch]:
             else:
                 reader = pa.RecordBatchReader.from_stream(item)
                 schema, pieces = reader.schema, iter(reader)
+        except ValueError as error:
+            if not isinstance(error, pa.ArrowException) and "PyCapsule" not in str(error):
+                raise
+            raise DataError(f"{class_of(item)} holds no table: {error}") from error
         except pa.ArrowException as error:
             raise DataError(f"{class_of(item)} holds no table: {error}") from error
     empty = True
@@ -70,6 +80,8 @@ class BatchItems:
     """Items that are batches."""
 
     __slots__ = ("_count", "_what")
+
+    at_once = 1
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -99,6 +111,10 @@ class DictItems:
         self._rows_max = rows_max
         self._rows: list[object] = []
         self._first = 0
+
+    @property
+    def at_once(self) -> int:
+        return self._rows_max
 
     def feed(self, item: object) -> tuple[pa.RecordBatch, ...]:
         self._rows.append(item)
@@ -269,8 +285,8 @@ def check_size(batch_size: object, optional: bool = True) -> None:
     """Refuses what is no number of rows."""
     if batch_size is None and optional:
         return
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise PlanError(f"batch_size={batch_size!r}: it is a whole number from 1 on")
+    if type(batch_size) is bool or not isinstance(batch_size, int) or not 1 <= batch_size < 2**63:
+        raise PlanError(f"batch_size={batch_size!r}: it is a whole number from 1 on, below 2**63")
 
 
 def check_schema(schema: object) -> None:

@@ -19,6 +19,7 @@ Threads: `roll_seconds` uses one thread more, so that a file is finished on time
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -26,7 +27,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from sabot._errors import DataError, PlanError, SchemaError, suggest
+from sabot._errors import DataError, PlanError, SchemaError, StateError, suggest
 from sabot._folders import Folder, Plan, Roll
 from sabot._optional import need
 from sabot._place import NewFile, exists_error, sweep
@@ -218,11 +219,14 @@ def _plan(
     bounded: bool,
     roll: tuple[int | None, int | None, float | None],
 ) -> Plan:
-    if mode not in _MODES:
+    if not isinstance(mode, str) or mode not in _MODES:  # pyright: ignore
         raise PlanError(f"mode={mode!r} is not known{suggest(str(mode), _MODES)}")
     for name, value in zip(("roll_rows", "roll_bytes", "roll_seconds"), roll, strict=True):
         _positive(name, value)
-    keys = (by,) if isinstance(by, str) else tuple(by or ())
+    keys: Any = () if by is None else (by,) if isinstance(by, str) else by
+    if not isinstance(keys, (tuple, list)) or not all(isinstance(key, str) for key in keys):
+        raise PlanError(f"partition_by={by!r}: it is a name of a column or a list of them")
+    keys = tuple(keys)
     if len(set(keys)) < len(keys):
         raise PlanError(f"partition_by={list(keys)}: a column is named twice")
     plan = Plan(format, _target(path), mode, keys, Roll(*roll), bounded)  # pyright: ignore
@@ -261,6 +265,12 @@ def _target(path: Target) -> Any:
             raise PlanError(f"the path is {path!r}, not text")
         if not text:
             raise PlanError("the path is empty")
+        try:
+            usable = b"\0" not in os.fsencode(text)
+        except UnicodeEncodeError:
+            usable = False
+        if not usable:
+            raise PlanError(f"no file can have the name {text!r}")
         if text.startswith("file://"):
             text = unquote(urlsplit(text).path)
         if "://" in text:
@@ -268,6 +278,10 @@ def _target(path: Target) -> Any:
         end = "/" if text.endswith("/") else ""
         return os.path.realpath(text).rstrip("/") + end
     if callable(getattr(path, "write", None)):
+        if getattr(path, "closed", False) is True:
+            raise StateError(f"the file object {path!r} is closed")
+        if isinstance(path, io.TextIOBase):
+            raise PlanError(f"{path!r} is open for text; a sink writes bytes, as to io.BytesIO()")
         return path
     raise PlanError(f"a sink is a path, a URL or a file open for writing, not {path!r}")
 

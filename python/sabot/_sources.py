@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import inspect
 import io
-from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from sabot._batches import AsyncBatches, BatchIterator, Chooser, MemorySource, Source
-from sabot._bridge import LoopThread, ReaderThread, close_async, iterate_on_loop
+from sabot._batches import BatchIterator, Chooser, MemorySource, Source
+from sabot._bridge import Gathered, OnLoop, iterate_on_loop
 from sabot._conform import Conformer
 from sabot._errors import DataError, PlanError, TypeMismatchError
 from sabot._files import from_csv, from_ipc, from_json, from_parquet
@@ -32,10 +32,10 @@ from sabot._rows import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sabot._batches import Drive
     from sabot._rows import Items
 
 __all__ = [
-    "AsyncBatches",
     "BatchIterator",
     "Source",
     "from_arrow",
@@ -68,31 +68,34 @@ class IterableSource(Source):
         schema: pa.Schema | None,
         bounded: bool | None,
         replayable: bool,
-        is_async: bool | None,
         declared: bool = True,
     ) -> None:
         super().__init__(text)
         self.schema = schema
         self.bounded = bounded
         self.replayable = replayable
-        self.is_async = is_async
         self._get = get
         self._items = items
         self._declared = declared
 
-    def _open(self, columns: Sequence[str] | None) -> BatchIterator:
-        return self._pass(self._found(), columns)
-
-    def _open_async(self, columns: Sequence[str] | None) -> AsyncBatches:
-        if self.is_async is False:
-            return AsyncBatches(ReaderThread(lambda: self._open(columns)))
-        found = self._found()
-        if isinstance(found, AsyncIterable) and not isinstance(found, Iterable):
-            conform = Conformer(self.text, self.schema, self._declared)
-            choose = Chooser(columns, self.text)
-            pieces = _AsyncPieces(aiter(found), self._items(), conform, choose)
-            return AsyncBatches(pieces)
-        return AsyncBatches(ReaderThread(lambda: self._pass(found, columns)))
+    def open(
+        self, columns: Sequence[str] | None = None, drive: Drive | None = None
+    ) -> BatchIterator:
+        self._begin(columns)
+        found, items = self._found(), self._items()
+        conform = Conformer(self.text, self.schema, self._declared)
+        choose = Chooser(columns, self.text)
+        if isinstance(found, Iterable):
+            try:
+                iterator = iter(found)
+            except TypeError as error:  # such as an array without dimensions
+                text = f"{self.text} gave {describe(found)}, which is no iterable"
+                raise DataError(f"{text}: {error}") from error
+            pieces = _pieces(iterator, items, conform, choose)
+            return BatchIterator(pieces, conform, getattr(iterator, "close", None))
+        driven = (drive or iterate_on_loop)(lambda: Gathered(found, items.at_once))
+        pieces = _pieces(chain.from_iterable(driven), items, conform, choose)
+        return BatchIterator(pieces, conform, driven.close, cut=driven.cut)
 
     def _found(self) -> Iterable[object] | AsyncIterable[object]:
         found = self._get()
@@ -105,19 +108,6 @@ class IterableSource(Source):
                 "it does not return them"
             )
         raise DataError(f"{self.text} gave {describe(found)}, which is no iterable of batches")
-
-    def _pass(
-        self, found: Iterable[object] | AsyncIterable[object], columns: Sequence[str] | None
-    ) -> BatchIterator:
-        iterator: Iterator[object]
-        if isinstance(found, Iterable):
-            iterator = iter(found)
-        else:
-            iterator = iterate_on_loop(lambda: found)
-        conform = Conformer(self.text, self.schema, self._declared)
-        choose = Chooser(columns, self.text)
-        pieces = _pieces(iterator, self._items(), conform, choose)
-        return BatchIterator(pieces, conform, getattr(iterator, "close", None))
 
 
 def _pieces(
@@ -132,46 +122,7 @@ def _pieces(
         yield choose(conform(batch))
 
 
-class _AsyncPieces:
-    """The batches of an async iterator; closing it closes that, whether it was begun or not."""
-
-    __slots__ = ("_choose", "_conform", "_items", "_iterator", "_ready")
-
-    def __init__(
-        self, iterator: AsyncIterator[object], items: Items, conform: Conformer, choose: Chooser
-    ) -> None:
-        self._iterator: AsyncIterator[object] | None = iterator
-        self._items = items
-        self._conform = conform
-        self._choose = choose
-        self._ready: deque[pa.RecordBatch] = deque()
-
-    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
-        return self
-
-    async def __anext__(self) -> pa.RecordBatch:
-        while not self._ready:
-            if self._iterator is None:
-                raise StopAsyncIteration
-            try:
-                item = await anext(self._iterator)
-            except StopAsyncIteration:
-                batches = self._items.finish()
-                await self.aclose()
-            else:
-                batches = self._items.feed(item)
-            for batch in batches:
-                batch = self._conform(batch)
-                if batch.num_rows:
-                    self._ready.append(self._choose(batch))
-        return self._ready.popleft()
-
-    async def aclose(self) -> None:
-        iterator, self._iterator = self._iterator, None
-        await close_async(iterator)
-
-
-def iterate_sync(source: AsyncIterable[Any]) -> LoopThread[Any]:
+def iterate_sync(source: AsyncIterable[Any]) -> OnLoop[Any]:
     """Plain iteration over an async iterable, which runs on an event loop of its own in a helper thread.
 
     Parameters:
@@ -351,7 +302,6 @@ def from_polars(df: object) -> Source:
             empty.schema,
             bounded=True,
             replayable=True,
-            is_async=False,
         )
     hint = "; .to_frame() makes one" if kind == "Series" else ""
     raise PlanError(f"from_polars takes a polars DataFrame or LazyFrame, not {class_of(df)}{hint}")
@@ -383,7 +333,6 @@ def _from_list(items: list[object], schema: pa.Schema | None, bounded: bool | No
         schema,
         bounded is not False,
         replayable=True,
-        is_async=False,
     )
 
 
@@ -403,7 +352,6 @@ def _arrow_source(obj: Any, schema: pa.Schema | None, bounded: bool, word: str) 
         schema or known,
         bounded,
         replayable,
-        is_async=False,
         declared=schema is not None,
     )
 
@@ -430,12 +378,10 @@ def _iterable_source(
     replayable = True
     name = getattr(source, "__name__", None)
     if isinstance(source, Iterable) and not isinstance(source, str | bytes | Mapping):
-        is_async, replayable = False, not hasattr(source, "__next__")
+        replayable = not hasattr(source, "__next__")
     elif isinstance(source, AsyncIterable):
-        is_async, replayable = True, not hasattr(source, "__anext__")
+        replayable = not hasattr(source, "__anext__")
     elif callable(source) and not isinstance(source, type):
-        is_async = True if inspect.isasyncgenfunction(source) else None
-        is_async = False if inspect.isgeneratorfunction(source) else is_async
         name = f"{name or type(source).__name__}()"
     else:
         raise PlanError(
@@ -453,7 +399,6 @@ def _iterable_source(
         schema,
         bounded,
         replayable,
-        is_async,
         declared=schema is not None,
     )
 

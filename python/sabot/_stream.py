@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from sabot._chain import Step, begin, operators_before, run_chain
+from sabot._batches import Source
+from sabot._chain import Step, TableSource, begin, operators_before, run_chain
 from sabot._checks import check_names, check_rows, check_same, check_schema, known
 from sabot._derive import Derived
 from sabot._errors import PlanError, UnboundedError
+from sabot._expr import Column, as_filter, name_of, project, with_references
 from sabot._function import Scalar, bind
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
@@ -19,11 +22,22 @@ from sabot._writing import Writing
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
-    from sabot._batches import Source
-    from sabot._chain import Chain, Operator, TableSource
+    from sabot._chain import Chain, Operator
     from sabot._derive import Transform
     from sabot._piece import Piece
-    from sabot._pump import LoopOpener
+    from sabot.operators import BaseOperator
+
+
+class _Map:
+    """Adds a map that has no schema: only its first batch tells the columns."""
+
+    __slots__ = ("_add",)
+
+    def __init__(self, add: Operator) -> None:
+        self._add = add
+
+    def __call__(self, chain: Chain) -> Chain:
+        return self._add(chain)
 
 
 class Stream(Reading, Writing):
@@ -44,6 +58,12 @@ class Stream(Reading, Writing):
         chain: Chain | None = None,
         pending: tuple[Operator, ...] = (),
     ) -> None:
+        if not isinstance(cast("object", source), TableSource | Source | Derived):
+            hint = "Stream.from_table(...), from_batches and so on make streams"
+            raise PlanError(f"Stream takes no {type(source).__name__}: {hint}")
+        if not isinstance(cast("object", source), TableSource | Source | Derived):
+            hint = "Stream.from_table(...), from_batches and so on make streams"
+            raise PlanError(f"Stream takes no {type(source).__name__}: {hint}")
         self._source = source
         self._pending = pending
         self._last: LastRun | None = None
@@ -53,12 +73,12 @@ class Stream(Reading, Writing):
 
     # --- operators in the engine
 
-    def with_columns(self, **columns: Callable[..., object]) -> Stream:
-        """Adds columns, or replaces those of the same name, each computed by a scalar function.
+    def with_columns(self, **columns: Callable[..., object] | Column) -> Stream:
+        """Adds columns, or replaces those of the same name, each computed by a scalar function or taken from another.
 
         Parameters:
             columns: name=function; the function's parameters are names of columns, null arrives as None, it gives one
-                value a row.
+                value a row. Or name=col("other"). All of them see the columns that come in.
 
         Raises:
             UnknownColumnError: a parameter is no column and has no default.
@@ -67,33 +87,23 @@ class Stream(Reading, Writing):
         """
         if not columns:
             raise PlanError("with_columns needs name=function")
+        if any(isinstance(given, Column) for given in columns.values()):
+            return self._then(with_references(columns, _with_functions))
+        return self._then(lambda chain: _with_functions(chain, columns))
 
-        def add(chain: Chain) -> Chain:
-            schema = chain.schema
-            scalars: list[Scalar] = []
-            for fn in columns.values():
-                bound = bind(fn, schema, "with_columns")
-                assert isinstance(bound, Scalar)
-                scalars.append(bound)
-            plan = chain.plan.with_columns(list(columns), [scalar.core for scalar in scalars])
-            steps = tuple(
-                Step(scalar, scalar.binding(f"WITH {name} = "))
-                for name, scalar in zip(columns, scalars, strict=True)
-            )
-            return chain.then(plan, steps=steps)
-
-        return self._then(add)
-
-    def filter(self, fn: Callable[..., object]) -> Stream:
+    def filter(self, fn: Callable[..., object] | Column) -> Stream:
         """Keeps the rows for which a function is true; None and null drop the row.
 
         Parameters:
             fn: a scalar function (parameters are column names), of which the truth of its result counts, or a batch
-                function that gives a Boolean array of the batch's length.
+                function that gives a Boolean array of the batch's length, or a Boolean column, as col("name").
         """
 
         def add(chain: Chain) -> Chain:
-            bound = bind(fn, chain.schema, "filter")
+            if isinstance(fn, Column):
+                bound = as_filter(fn, chain.schema)
+            else:
+                bound = bind(fn, chain.schema, "filter")
             if isinstance(bound, Scalar):
                 step = Step(bound, bound.binding("FILTER ", truth=True))
                 return chain.then(chain.plan.filter(bound.core), steps=(step,))
@@ -117,71 +127,79 @@ class Stream(Reading, Writing):
             assert not isinstance(bound, Scalar)
             return chain.then(chain.plan.batch(bound.place.name, schema, False), batch=bound)
 
-        return self._then(add)
+        return self._then(add if schema is not None else _Map(add))
 
-    def select(self, *columns: str) -> Stream:
+    def select(self, *columns: str | Column) -> Stream:
         """Keeps the named columns, in this order.
 
         Raises:
             UnknownColumnError: a name is no column.
+            PlanError: a column is named twice.
         """
-
-        check_names("select", columns, None)
+        names = check_names("select", map(name_of, columns), None)
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise PlanError(f"select names column {min(twice)!r} more than once")
 
         def add(chain: Chain) -> Chain:
-            check_names("select", columns, chain.schema)
-            return chain.then(chain.plan.select(list(columns)))
+            check_names("select", names, chain.schema)
+            return chain.then(chain.plan.select(names))
 
         return self._then(add)
 
-    def drop(self, *columns: str) -> Stream:
+    def drop(self, *columns: str | Column) -> Stream:
         """Leaves the named columns out.
 
         Raises:
             UnknownColumnError: a name is no column.
         """
-
-        check_names("drop", columns, None)
+        names = check_names("drop", map(name_of, columns), None)
 
         def add(chain: Chain) -> Chain:
             schema = known(chain.schema, "drop")
-            check_names("drop", columns, schema)
-            kept = [name for name in schema.names if name not in columns]
+            check_names("drop", names, schema)
+            kept = [name for name in schema.names if name not in names]
             return chain.then(chain.plan.select(kept))
 
         return self._then(add)
 
     def _then(self, add: Callable[[Chain], Chain]) -> Stream:
+        """Adds an operator; after a map whose columns only its first batch tells, one that is bound to these."""
+        maps = isinstance(add, _Map)
         if self._chain is None:
+            if not maps and self._pending and isinstance(self._pending[-1], _Map):
+                return self._after_first_batch()._then(add)
             return Stream(self._source, None, (*self._pending, add))
+        if not maps and self._chain.schema is None:
+            return self._after_first_batch()._then(add)
         return Stream(self._source, add(self._chain))
 
-    # --- operators on whole batches
-
-    def rename(self, **columns: str) -> Stream:
-        """Gives columns other names: old="new".
+    def rename(self, mapping: Mapping[str, str] | None = None, /, **columns: str) -> Stream:
+        """Gives columns other names: old="new", or a dict of them.
 
         Raises:
             UnknownColumnError: a name is no column.
             PlanError: two columns would have one name, or the columns are not known before the run.
         """
-        from sabot import _derive
-
-        if not columns:
+        given: object = {} if mapping is None else mapping
+        if not isinstance(given, Mapping):
+            raise PlanError(f"rename takes a mapping of names, not {type(given).__name__}")
+        renamed: dict[str, str] = {**cast("Mapping[str, str]", given), **columns}
+        if not renamed:
             raise PlanError('rename needs old="new"')
-        check_names("rename", columns.values(), None)
-        schema = known(self.schema, "rename")
-        check_names("rename", columns, schema)
-        names = [columns.get(name, name) for name in schema.names]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise PlanError(f"rename gives two columns the name {min(twice)!r}")
-        given: Any = schema
-        fields: list[Any] = [
-            field.with_name(name) for field, name in zip(given, names, strict=True)
-        ]
-        text = "RENAME " + ", ".join(f"{old} to {new}" for old, new in columns.items())
-        return self._derived(text, _derive.rename(names), pa.schema(fields, given.metadata))
+        check_names("rename", [*renamed, *renamed.values()], None)
+
+        def add(chain: Chain) -> Chain:
+            schema = known(chain.schema, "rename")
+            check_names("rename", renamed, schema)
+            names = [renamed.get(name, name) for name in schema.names]
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise PlanError(f"rename gives two columns the name {min(twice)!r}")
+            return project(chain, schema.names, names)
+
+        return self._then(add)
+
+    # --- operators on whole batches
 
     def limit(self, n: int) -> Stream:
         """The first n rows; a stream with a limit has an end. Functions before it may have seen later rows of the same batches."""
@@ -251,6 +269,27 @@ class Stream(Reading, Writing):
             check_same(schema, known(stream.schema, "union"))
         bounded = parents[-1]._source.bounded
         return Stream(Derived("UNION", schema, bounded, parents, _derive.union))
+
+    def apply(self, op: BaseOperator) -> Stream:
+        """Gives each batch to the `process_batch` of an operator object, in order; None emits nothing.
+
+        What the object keeps between batches it also keeps from one run to the next.
+
+        Parameters:
+            op: without a source; its `get_schema()` is that of the result, None leaves it to the first batch.
+
+        Raises:
+            PlanError: no operator, or one with a source.
+        """
+        from sabot.operators._base import stage
+
+        text, schema, transform = stage(op, self.schema)
+        return self._derived(text, transform, schema)
+
+    def _after_first_batch(self) -> Stream:
+        from sabot import _derive
+
+        return self._derived("BATCHES", _derive.passed, None)
 
     def _derived(
         self,
@@ -322,7 +361,7 @@ class Stream(Reading, Writing):
 
     def __iter__(self) -> Generator[pa.RecordBatch]:
         """Runs the stream and gives its batches in order."""
-        return self._run(None)
+        return self._run(RunContext())
 
     def __aiter__(self) -> AsyncGenerator[pa.RecordBatch]:
         """Runs the stream on a thread of its own and gives its batches to the running event loop, at most two ahead.
@@ -333,8 +372,7 @@ class Stream(Reading, Writing):
 
         return run_async(self._run)
 
-    def _run(self, opener: LoopOpener | None) -> Generator[pa.RecordBatch]:
-        context = RunContext(opener)
+    def _run(self, context: RunContext) -> Generator[pa.RecordBatch]:
         try:
             with closing(self.pieces(context, rows=False)) as pieces:
                 for piece in pieces:
@@ -366,3 +404,18 @@ class Stream(Reading, Writing):
 
     def __repr__(self) -> str:
         return f"<sabot.Stream\n{self.explain()}\n>"
+
+
+def _with_functions(chain: Chain, columns: dict[str, Any]) -> Chain:
+    schema = chain.schema
+    scalars: list[Scalar] = []
+    for fn in columns.values():
+        bound = bind(fn, schema, "with_columns")
+        assert isinstance(bound, Scalar)
+        scalars.append(bound)
+    plan = chain.plan.with_columns(list(columns), [scalar.core for scalar in scalars])
+    steps = tuple(
+        Step(scalar, scalar.binding(f"WITH {name} = "))
+        for name, scalar in zip(columns, scalars, strict=True)
+    )
+    return chain.then(plan, steps=steps)

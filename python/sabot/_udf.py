@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
-from sabot._errors import PlanError
+import pyarrow as pa
+
+from sabot._config import check_path
+from sabot._errors import PlanError, suggest
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
-_ON_ERROR = ("raise", "null", "skip")
+_CHOICES = {
+    "kind": ("scalar", "batch"),
+    "nulls": ("pass", "skip"),
+    "compile": ("auto", "off", "require"),
+    "on_error": ("raise", "null", "skip"),
+}
+_LATER = ("record", "array")  # kinds
+# What a function's result can be, with the engine's name for it.
+FORMATS: dict[Any, str] = {
+    pa.int64(): "l",
+    pa.float64(): "g",
+    pa.bool_(): "b",
+    pa.string(): "u",
+    pa.null(): "n",
+}
 
 
 class Options(NamedTuple):
@@ -20,6 +38,10 @@ class Options(NamedTuple):
     max_concurrency: int | None = None
     use_process: bool = False
     dead_letter: str | None = None
+    kind: str | None = None
+    returns: pa.DataType | None = None
+    nulls: str = "pass"
+    compile: str = "auto"
 
 
 class Udf:
@@ -49,47 +71,82 @@ def unwrap(fn: Any) -> tuple[Any, Options]:
 def udf(
     fn: None = None,
     *,
-    on_error: str = "raise",
+    kind: Literal["scalar", "batch"] | None = None,
+    returns: pa.DataType | None = None,
+    nulls: Literal["pass", "skip"] = "pass",
+    compile: Literal["auto", "off", "require"] = "auto",
+    on_error: Literal["raise", "null", "skip"] = "raise",
     max_concurrency: int | None = None,
     use_process: bool | None = None,
-    dead_letter: str | None = None,
+    dead_letter: str | os.PathLike[str] | None = None,
 ) -> Callable[[Callable[..., Any]], Udf]: ...
 @overload
 def udf(
     fn: Callable[..., Any],
     *,
-    on_error: str = "raise",
+    kind: Literal["scalar", "batch"] | None = None,
+    returns: pa.DataType | None = None,
+    nulls: Literal["pass", "skip"] = "pass",
+    compile: Literal["auto", "off", "require"] = "auto",
+    on_error: Literal["raise", "null", "skip"] = "raise",
     max_concurrency: int | None = None,
     use_process: bool | None = None,
-    dead_letter: str | None = None,
+    dead_letter: str | os.PathLike[str] | None = None,
 ) -> Udf: ...
 def udf(
     fn: Callable[..., Any] | None = None,
     *,
-    on_error: str = "raise",
+    kind: Literal["scalar", "batch"] | None = None,
+    returns: pa.DataType | None = None,
+    nulls: Literal["pass", "skip"] = "pass",
+    compile: Literal["auto", "off", "require"] = "auto",
+    on_error: Literal["raise", "null", "skip"] = "raise",
     max_concurrency: int | None = None,
     use_process: bool | None = None,
-    dead_letter: str | None = None,
+    dead_letter: str | os.PathLike[str] | None = None,
 ) -> Udf | Callable[[Callable[..., Any]], Udf]:
     """Says how a function is run by streams. It stays an ordinary function, and plain functions work without it.
 
     Parameters:
-        on_error: what a failing row does: "raise" ends the run, "null" makes the result null, "skip" drops the row.
+        kind: "scalar" takes one row's values, "batch" whole batches; None: its text tells.
+        returns: the type of a scalar function's result, where its text does not tell: int64, double, bool, string or null.
+        nulls: "skip" makes the result null where an argument is, without a call.
+        compile: "off" always interprets it, "require" raises CompileError when it cannot be compiled.
+        on_error: what a failing row does: "raise" ends the run, "null" makes the result null, "skip" drops the row. The failing
+            rows of a batch function are all rows of its batch. See `Stream.last_run` for them.
         max_concurrency: how many calls may run at once: threads, processes, or calls of an `async def` that are awaited.
         use_process: calls it in worker processes.
-        dead_letter: a Parquet file for all failing rows; needs another `on_error` than "raise".
+        dead_letter: a Parquet file for all failing rows, made anew by each run; needs another `on_error` than "raise".
 
     Raises:
-        PlanError: an option that is none of these.
+        PlanError: an option that is none of these, or that does not go with another.
+
+    >>> import pyarrow as pa, sabot as sb
+    >>> @sb.udf(on_error="null")
+    ... def number(text: str) -> int:
+    ...     return int(text)
+    >>> number("7")
+    7
+    >>> stream = sb.Stream.from_table(pa.table({"text": ["1", "two"]})).with_columns(n=number)
+    >>> stream.collect()["n"].to_pylist(), stream.last_run.errors["row"].to_pylist()
+    ([1, None], [1])
     """
-    if on_error not in _ON_ERROR:
-        raise PlanError(f"on_error={on_error!r}: it is one of {', '.join(map(repr, _ON_ERROR))}")
     limit = cast("object", max_concurrency)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise PlanError(f"max_concurrency={limit!r}: it is a whole number from 1 on")
-    if dead_letter is not None and on_error == "raise":
-        raise PlanError('dead_letter needs on_error="null" or "skip": with "raise" the run ends')
-    options = Options(on_error, max_concurrency, bool(use_process), dead_letter)
+    if dead_letter is not None:
+        dead_letter = check_path("dead_letter", dead_letter)
+    options = Options(
+        on_error,
+        max_concurrency,
+        bool(use_process),
+        dead_letter,
+        kind,
+        returns,
+        nulls,
+        compile,
+    )
+    _check(options)
     if fn is None:
 
         def wrap(given: Callable[..., Any]) -> Udf:
@@ -97,6 +154,34 @@ def udf(
 
         return wrap
     return _udf(fn, options)
+
+
+def _check(options: Options) -> None:
+    for name, choices in _CHOICES.items():
+        given = getattr(options, name)
+        if given is None and name == "kind":
+            continue
+        if name == "kind" and given in _LATER:
+            raise PlanError(f"kind={given!r}: {given} functions are not there yet")
+        if not isinstance(given, str) or given not in choices:
+            listed = ", ".join(map(repr, choices))
+            near = suggest(given, choices) if isinstance(given, str) else ""
+            near = near if near.startswith("; did you mean") else ""
+            raise PlanError(f"{name}={given!r}: it is one of {listed}{near}")
+    if options.dead_letter is not None and options.on_error == "raise":
+        raise PlanError('dead_letter needs on_error="null" or "skip": with "raise" the run ends')
+    returns: Any = options.returns
+    if returns is None:
+        return
+    if not isinstance(returns, pa.DataType):
+        raise PlanError(f"returns={returns!r}: it is a pyarrow type, such as pa.int64()")
+    if returns not in FORMATS:
+        known = ", ".join(map(str, FORMATS))
+        raise PlanError(f"returns={returns}: the result of a function is one of {known} so far")
+    if options.kind == "batch":
+        raise PlanError(
+            "returns= is for scalar functions; a batch function's result is map's schema="
+        )
 
 
 def _udf(fn: Any, options: Options) -> Udf:

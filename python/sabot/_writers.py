@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pyarrow as pa
 import pyarrow.compute
@@ -111,7 +111,7 @@ def _codec(compression: str | None, known: Iterable[str]) -> Any:
     """The codec's name, checked; None: not compressed."""
     if compression is None:
         return None
-    name = compression.lower()
+    name = str(compression).lower()
     names = [*known]
     if name in ("none", "uncompressed"):
         return None
@@ -228,7 +228,7 @@ class _ParquetOut:
 
 def text_codec(compression: str | None, path: str | None) -> Any:
     """The codec of a text file; "infer" tells it from the file's name."""
-    if compression != "infer":
+    if not isinstance(compression, str) or compression != "infer":
         return _codec(compression, ("gzip", "bz2", "zstd", "lz4", "brotli"))
     for end, name in _CODEC_OF_NAME.items():
         if path is not None and path.endswith(end):
@@ -300,8 +300,11 @@ class CsvFormat:
     name = "CSV"
 
     def __init__(self, codec: Any, separator: str, header: bool) -> None:
-        if len(separator) != 1 or separator in '"\r\n' or ord(separator) > 127:
+        given: Any = separator
+        if not isinstance(given, str) or len(given) != 1 or given in '"\r\n\0' or ord(given) > 127:
             raise PlanError(f"separator={separator!r}: it is one ASCII character, not a quote")
+        if not isinstance(cast("object", header), bool):
+            raise PlanError(f"include_header={header!r}: it is True or False")
         self._codec = codec
         self._separator = separator
         self._header = header
@@ -628,9 +631,12 @@ class _JsonOut:
             if error is None:
                 raise
             raise error from None
-        # The bytes of a text column without nulls lie one after the other: they are the lines.
-        lines: Any = _joined([*parts, "}\n"])
-        self._out.sink.write(lines.buffers()[2])
+        if parts:
+            # The bytes of a text column without nulls lie one after the other: they are the lines.
+            lines: Any = _joined([*parts, "}\n"])
+            self._out.sink.write(lines.buffers()[2])
+        else:
+            self._out.sink.write(b"{}\n" * batch.num_rows)
         self._row += batch.num_rows
 
     def _not_finite(self, columns: list[list[Any]]) -> DataError | None:
@@ -679,7 +685,7 @@ class IpcFormat:
 
     def __init__(self, compression: str | None, layout: str) -> None:
         self._codec = _codec(compression, ("lz4", "zstd"))
-        if layout not in ("file", "stream"):
+        if not isinstance(cast("object", layout), str) or layout not in ("file", "stream"):
             raise PlanError(f'format={layout!r}: it is "file" or "stream"')
         self._file = layout == "file"
         self.extension = ".arrow" if self._file else ".arrows"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from sabot._errors import UnboundedError
+from sabot._errors import PlanError, UnboundedError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -98,28 +98,34 @@ class Writing:
         """
         from sabot import _sinks
 
-        return _sinks.write_parquet(iter(self), self.schema, path, **self._ending(), **options)
+        return self._write(_sinks.write_parquet, path, options)
 
     def to_csv(self, path: Any, **options: Any) -> WriteResult:
         """Runs the stream into a CSV file; options: mode, compression, separator, include_header and those of `to_parquet`."""
         from sabot import _sinks
 
-        return _sinks.write_csv(iter(self), self.schema, path, **self._ending(), **options)
+        return self._write(_sinks.write_csv, path, options)
 
     def to_json(self, path: Any, **options: Any) -> WriteResult:
         """Runs the stream into a file of one JSON object a line; options: mode, compression and those of `to_parquet`."""
         from sabot import _sinks
 
-        return _sinks.write_json(iter(self), self.schema, path, **self._ending(), **options)
+        return self._write(_sinks.write_json, path, options)
 
     def to_ipc(self, path: Any, **options: Any) -> WriteResult:
         """Runs the stream into an Arrow IPC file; options: mode, compression and those of `to_parquet`."""
         from sabot import _sinks
 
-        return _sinks.write_ipc(iter(self), self.schema, path, **self._ending(), **options)
+        return self._write(_sinks.write_ipc, path, options)
 
-    def _ending(self) -> dict[str, bool]:
-        return {"bounded": self._source.bounded is not False}
+    def _write(self, write: Any, path: Any, options: dict[str, Any]) -> WriteResult:
+        known = [name for name in write.__kwdefaults__ if name != "bounded"]
+        for name in options:
+            if name not in known:
+                what = write.__name__.replace("write", "to")
+                raise PlanError(f"{what} has no option {name!r}{suggest(name, known)}")
+        bounded = self._source.bounded is not False
+        return write(iter(self), self.schema, path, bounded=bounded, **options)
 
     def _need_end(self, what: str) -> None:
         if self._source.bounded is False:

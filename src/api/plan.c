@@ -99,6 +99,20 @@ sabot_status sabot_plan_select(sabot_plan *plan, int32_t count, const char *cons
     return give(status, made, out);
 }
 
+sabot_status sabot_plan_project(sabot_plan *plan, int32_t count, const char *const *columns,
+                                const char *const *names, sabot_plan **out, sabot_error *err)
+{
+    if (plan == NULL || out == NULL || (count > 0 && (columns == NULL || names == NULL)) ||
+        any_null(count, (const void *const *)columns) ||
+        any_null(count, (const void *const *)names)) {
+        return null_argument(err);
+    }
+    sb_plan *made = NULL;
+    sb_status status =
+        sb_plan_new_project(api_plan(plan), count, columns, names, &made, api_error(err));
+    return give(status, made, out);
+}
+
 sabot_status sabot_plan_batch(sabot_plan *plan, const char *label, const struct ArrowSchema *schema,
                               bool is_filter, sabot_plan **out, sabot_error *err)
 {

@@ -40,6 +40,7 @@ sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
             .interpret_count = options->interpret_count,
             .validate = options->validate,
             .schema_once = options->schema_once,
+            .number_rows = options->number_rows,
         };
     }
     sb_run *run = NULL;
@@ -64,7 +65,7 @@ static bool rows_follow(const int64_t *rows, int64_t count)
 static sb_status chunk_give(sb_run *run, const sb_chunk *chunk, sabot_event *event, sb_error *err)
 {
     event->row_count = chunk->rows;
-    event->source_row = chunk->source_row;
+    event->source_row = chunk->rows > 0 ? sb_chunk_source_row(chunk, 0) : -1;
     event->source_rows = chunk->source_rows;
     if (event->source_rows != NULL && rows_follow(event->source_rows, chunk->rows)) {
         event->source_rows = NULL;
@@ -114,15 +115,12 @@ static sb_status ask_give(sb_run *run, const sb_ask *ask, sabot_event *event, sb
     return chunk_give(run, ask->chunk, event, err);
 }
 
-/* A result: its row numbers stay until the next event; the object does anyway, since its release waits for that. */
+/* A result: its row numbers stay until the next one; the object does until the next event, since its release waits for that. */
 static sb_status batch_give(sb_run *run, sb_chunk *chunk, sabot_event *event, sb_error *err)
 {
     event->kind = SABOT_EVENT_BATCH;
     sb_status status = chunk_give(run, chunk, event, err);
-    if (status == SB_OK && event->source_rows != NULL) {
-        sb_run_keep(run, chunk->source_rows);
-        chunk->source_rows = NULL;
-    }
+    (void)sb_run_keep_rows(run, chunk);
     sb_chunk_free(chunk);
     return status;
 }

@@ -1,9 +1,9 @@
 /* Ranges of bits, as base/bitmap.h promises them.
  *
  * Algorithm: the bits up to the next byte of the destination (or source, when counting) go one by one, then whole
- * words of 64, then the rest one by one. Words are read and written as bytes in little-endian order, which compilers
- * turn into one load on little-endian machines, so no byte outside the range is touched. Bits become bytes and back by
- * eight at a time in one 64-bit register.
+ * words of 64, then the rest one by one; a fill has masks for its first and its last byte. Words are read and written as
+ * bytes in little-endian order, which compilers turn into one load on little-endian machines, so no byte outside the range
+ * is touched. Bits become bytes and back by eight at a time in one 64-bit register.
  *
  * Threads: none of its own. Memory: the caller's. */
 #include "base/bitmap.h"
@@ -19,23 +19,8 @@ static uint64_t load_word(const uint8_t *bits, int64_t offset)
 {
     const uint8_t *at = bits + (offset >> 3);
     unsigned shift = (unsigned)(offset & 7);
-    uint64_t word = (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 |
-                    (uint64_t)at[3] << 24 | (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 |
-                    (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
+    uint64_t word = sb_bitmap_word(at, 0);
     return shift == 0 ? word : word >> shift | (uint64_t)at[8] << (64 - shift);
-}
-
-/* Written out, since compilers merge these stores into one but not those of a loop. */
-static void store_word(uint8_t *bytes, uint64_t word)
-{
-    bytes[0] = (uint8_t)word;
-    bytes[1] = (uint8_t)(word >> 8);
-    bytes[2] = (uint8_t)(word >> 16);
-    bytes[3] = (uint8_t)(word >> 24);
-    bytes[4] = (uint8_t)(word >> 32);
-    bytes[5] = (uint8_t)(word >> 40);
-    bytes[6] = (uint8_t)(word >> 48);
-    bytes[7] = (uint8_t)(word >> 56);
 }
 
 int64_t sb_bitmap_count(const uint8_t *bits, int64_t offset, int64_t count)
@@ -61,7 +46,7 @@ void sb_bitmap_copy(uint8_t *dst, int64_t dst_offset, const uint8_t *src, int64_
         sb_bit_put(dst, dst_offset + i, sb_bit_get(src, src_offset + i));
     }
     for (; i + 64 <= count; i += 64) {
-        store_word(dst + ((dst_offset + i) >> 3), load_word(src, src_offset + i));
+        sb_bitmap_word_put(dst + ((dst_offset + i) >> 3), 0, load_word(src, src_offset + i));
     }
     for (; i < count; i++) {
         sb_bit_put(dst, dst_offset + i, sb_bit_get(src, src_offset + i));
@@ -71,18 +56,21 @@ void sb_bitmap_copy(uint8_t *dst, int64_t dst_offset, const uint8_t *src, int64_
 void sb_bitmap_fill(uint8_t *bits, int64_t offset, int64_t count, bool value)
 {
     SB_ASSERT(offset >= 0 && count >= 0);
-    int64_t i = 0;
-    for (; i < count && ((offset + i) & 7) != 0; i++) {
-        sb_bit_put(bits, offset + i, value);
+    if (count == 0) {
+        return;
     }
-    int64_t whole = (count - i) & ~(int64_t)7;
-    if (whole > 0) {
-        memset(bits + ((offset + i) >> 3), value ? 0xFF : 0, (size_t)(whole / 8));
-        i += whole;
+    uint8_t *first = bits + (offset >> 3);
+    uint8_t *last = bits + ((offset + count - 1) >> 3);
+    unsigned head = 0xFFu << (offset & 7) & 0xFF;
+    unsigned tail = 0xFFu >> (7 - ((offset + count - 1) & 7));
+    unsigned ones = value ? 0xFF : 0;
+    if (first == last) {
+        head &= tail;
+    } else {
+        *last = (uint8_t)((*last & ~tail) | (ones & tail));
+        memset(first + 1, (int)ones, (size_t)(last - first - 1));
     }
-    for (; i < count; i++) {
-        sb_bit_put(bits, offset + i, value);
-    }
+    *first = (uint8_t)((*first & ~head) | (ones & head));
 }
 
 /* Eight bytes of 0 or 1, the lowest bit first. */
@@ -106,7 +94,7 @@ void sb_bitmap_unpack(uint8_t *bytes, const uint8_t *bits, int64_t offset, int64
     for (; i + 64 <= count; i += 64) {
         uint64_t word = load_word(bits, offset + i);
         for (int64_t part = 0; part < 64; part += 8) {
-            store_word(bytes + i + part, spread_bits((word >> part) & 0xFF));
+            sb_bitmap_word_put(bytes + i + part, 0, spread_bits((word >> part) & 0xFF));
         }
     }
     for (; i < count; i++) {

@@ -26,6 +26,27 @@ static inline void sb_bit_put(uint8_t *bits, int64_t index, bool value)
         sb_bit_clear(bits, index);
     }
 }
+/* Bits 64 * index to 64 * index + 63; all eight bytes are read. */
+static inline uint64_t sb_bitmap_word(const uint8_t *bits, int64_t index)
+{
+    const uint8_t *at = bits + index * 8;
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 |
+           (uint64_t)at[7] << 56;
+}
+/* Written out, since compilers merge these stores into one but not those of a loop. */
+static inline void sb_bitmap_word_put(uint8_t *bits, int64_t index, uint64_t word)
+{
+    uint8_t *at = bits + index * 8;
+    at[0] = (uint8_t)word;
+    at[1] = (uint8_t)(word >> 8);
+    at[2] = (uint8_t)(word >> 16);
+    at[3] = (uint8_t)(word >> 24);
+    at[4] = (uint8_t)(word >> 32);
+    at[5] = (uint8_t)(word >> 40);
+    at[6] = (uint8_t)(word >> 48);
+    at[7] = (uint8_t)(word >> 56);
+}
 static inline size_t sb_bitmap_size(int64_t count)
 {
     return (size_t)((count + 7) / 8);

@@ -45,7 +45,15 @@ static inline bool sb_mul_overflow_size(size_t a, size_t b, size_t *out)
 }
 static inline int sb_popcount_u64(uint64_t x)
 {
+#if defined(__x86_64__) && !defined(__POPCNT__)
+    /* The compiler would call a function that looks bytes up. */
+    x -= (x >> 1) & UINT64_C(0x5555555555555555);
+    x = (x & UINT64_C(0x3333333333333333)) + ((x >> 2) & UINT64_C(0x3333333333333333));
+    x = (x + (x >> 4)) & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    return (int)((x * UINT64_C(0x0101010101010101)) >> 56);
+#else
     return __builtin_popcountll(x);
+#endif
 }
 /* Index of the lowest set bit; x must not be 0. */
 static inline int sb_ctz_u64(uint64_t x)

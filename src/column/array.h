@@ -112,6 +112,11 @@ const uint8_t *sb_array_validity(sb_array *array);
 /* Bytes of a row of BINARY, LARGE_BINARY or BINARY_VIEW that is not null; borrow, never NULL. SB_VALIDATE_OFFSETS goes before. */
 const uint8_t *sb_array_text(const sb_array *array, int64_t row, int64_t *size);
 
+/* Bytes of a bitmap that can be read in whole blocks of 64. */
+static inline size_t sb_mask_size(int64_t rows)
+{
+    return (sb_bitmap_size(rows) + 63) & ~(size_t)63;
+}
 /* A mask for sb_array_take of the rows of a BOOL array that are true, null rows not; out-owned by sb_mem_free_aligned, padded to 64
  * bytes. count: of the bits set. */
 sb_status sb_array_mask(sb_array *array, uint8_t **out, int64_t *count, sb_error *err);

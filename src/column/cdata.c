@@ -55,6 +55,9 @@ static sb_status check_node(const struct ArrowArray *source, const sb_type *type
     if ((source->dictionary != NULL) != (type->dictionary != NULL)) {
         return bad(type, err, "its dictionary is missing or was not announced");
     }
+    if (source->dictionary != NULL && source->dictionary->release == NULL) {
+        return bad(type, err, "its dictionary was released");
+    }
     if (sb_layout_infos[type->layout].has_validity && source->null_count > 0 &&
         source->buffers[0] == NULL) {
         return bad(type, err, "it has nulls and no validity bitmap");

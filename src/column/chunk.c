@@ -1,7 +1,8 @@
 /* Chunks, as column/chunk.h promises them.
  *
  * Algorithm: everything is per column; a change that can fail builds the new columns beside the old ones and swaps them at the end, so
- * that a failed call leaves the chunk as it was.
+ * that a failed call leaves the chunk as it was. Rows that were compacted know their places in the source by the mask they were taken
+ * with; a later mask is spread over the bits of the earlier one. A number a row would cost more than the rows.
  *
  * Threads: none of its own. Memory: see column/chunk.h. */
 #include "column/chunk.h"
@@ -53,6 +54,7 @@ void sb_chunk_free(sb_chunk *chunk)
     sb_owner_drop(chunk->host);
     sb_type_drop(chunk->schema);
     sb_mem_free_aligned(chunk->active);
+    sb_mem_free_aligned(chunk->source_mask);
     sb_mem_free(chunk->source_rows);
     sb_mem_free(chunk);
 }
@@ -187,7 +189,7 @@ static sb_status columns_slice(const sb_chunk *chunk, int64_t start, int64_t len
 sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, sb_chunk **out,
                          sb_error *err)
 {
-    SB_ASSERT(chunk->active == NULL && chunk->columns != NULL);
+    SB_ASSERT(chunk->active == NULL && chunk->columns != NULL && chunk->source_mask == NULL);
     sb_chunk *part = sb_mem_alloc_zero(sizeof *part);
     if (part == NULL) {
         return sb_error_no_memory(err, sizeof *part);
@@ -282,28 +284,91 @@ int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row)
     if (chunk->source_rows != NULL) {
         return chunk->source_rows[row];
     }
-    return chunk->source_row < 0 ? -1 : chunk->source_row + row;
+    if (chunk->source_row < 0 || chunk->source_mask == NULL) {
+        return chunk->source_row < 0 ? -1 : chunk->source_row + row;
+    }
+    int64_t left = row;
+    for (int64_t i = 0; i * 64 < chunk->source_span; i++) {
+        uint64_t word = sb_bitmap_word(chunk->source_mask, i);
+        int count = sb_popcount_u64(word);
+        if (left < count) {
+            for (; left > 0; left--) {
+                word &= word - 1;
+            }
+            return chunk->source_row + i * 64 + sb_ctz_u64(word);
+        }
+        left -= count;
+    }
+    return chunk->source_row; /* no row is left */
 }
 
-static sb_status source_rows_take(const sb_chunk *chunk, int64_t **out, sb_error *err)
+sb_status sb_chunk_number_rows(sb_chunk *chunk, sb_error *err)
 {
-    *out = NULL;
-    if (chunk->source_row < 0 && chunk->source_rows == NULL) {
+    if (chunk->source_mask == NULL || chunk->source_rows != NULL) {
         return SB_OK;
     }
-    size_t size = (size_t)chunk->active_count * sizeof(int64_t);
+    size_t size = (size_t)chunk->rows * sizeof(int64_t);
     int64_t *rows = sb_mem_alloc(size);
     if (rows == NULL) {
         return sb_error_no_memory(err, size);
     }
     int64_t at = 0;
-    for (int64_t row = 0; row < chunk->rows; row++) {
-        if (sb_bit_get(chunk->active, row)) {
-            rows[at++] = sb_chunk_source_row(chunk, row);
+    for (int64_t row = 0; row < chunk->source_span; row += 64) {
+        uint64_t word = sb_bitmap_word(chunk->source_mask, row / 64);
+        for (; word != 0 && at < chunk->rows; word &= word - 1) {
+            rows[at++] = chunk->source_row + row + sb_ctz_u64(word);
         }
     }
-    *out = rows;
+    chunk->source_rows = rows;
     return SB_OK;
+}
+
+/* Of the bits of `mask` those stay whose place among them is set in `picked`, which has `rows` bits. */
+static void mask_pick(uint8_t *mask, int64_t span, const uint8_t *picked, int64_t rows)
+{
+    int64_t at = 0;
+    for (int64_t i = 0; i * 64 < span; i++) {
+        uint64_t word = sb_bitmap_word(mask, i);
+        int count = sb_popcount_u64(word), shift = (int)(at & 63);
+        uint64_t bits = at < rows ? sb_bitmap_word(picked, at / 64) >> shift : 0;
+        if (shift + count > 64 && (at / 64 + 1) * 64 < rows) {
+            bits |= sb_bitmap_word(picked, at / 64 + 1) << (64 - shift);
+        }
+        uint64_t kept = 0;
+        for (; word != 0; word &= word - 1, bits >>= 1) {
+            kept |= (bits & 1) != 0 ? word & ~(word - 1) : 0;
+        }
+        sb_bitmap_word_put(mask, i, kept);
+        at += count;
+    }
+}
+
+/* The rows have become those that are active. */
+static void source_compact(sb_chunk *chunk)
+{
+    if (chunk->source_mask == NULL && chunk->source_rows != NULL) {
+        int64_t at = 0;
+        for (int64_t row = 0; row < chunk->rows; row++) {
+            if (sb_bit_get(chunk->active, row)) {
+                chunk->source_rows[at++] = chunk->source_rows[row];
+            }
+        }
+        sb_mem_free_aligned(chunk->active);
+        chunk->active = NULL;
+        return;
+    }
+    sb_mem_free(chunk->source_rows);
+    chunk->source_rows = NULL;
+    if (chunk->source_row >= 0 && chunk->source_mask == NULL) {
+        chunk->source_mask = chunk->active;
+        chunk->source_span = chunk->rows;
+    } else {
+        if (chunk->source_mask != NULL) {
+            mask_pick(chunk->source_mask, chunk->source_span, chunk->active, chunk->rows);
+        }
+        sb_mem_free_aligned(chunk->active);
+    }
+    chunk->active = NULL;
 }
 
 sb_status sb_chunk_compact(sb_chunk *chunk, sb_error *err)
@@ -312,28 +377,19 @@ sb_status sb_chunk_compact(sb_chunk *chunk, sb_error *err)
         return SB_OK;
     }
     sb_array **columns = NULL;
-    int64_t *source_rows = NULL;
     int64_t count = chunk->schema->child_count;
     sb_status status;
     SB_TRY(columns_new(count, &columns, err));
-    SB_TRY(source_rows_take(chunk, &source_rows, err));
     for (int64_t i = 0; i < count; i++) {
         SB_TRY(
             sb_array_take(chunk->columns[i], chunk->active, chunk->active_count, &columns[i], err));
     }
     columns_drop(chunk->columns, count);
-    sb_mem_free(chunk->source_rows);
-    sb_mem_free_aligned(chunk->active);
     chunk->columns = columns;
-    chunk->source_rows = source_rows;
-    if (source_rows != NULL && chunk->active_count > 0) {
-        chunk->source_row = source_rows[0];
-    }
+    source_compact(chunk);
     chunk->rows = chunk->active_count;
-    chunk->active = NULL;
     return SB_OK;
 out:
     columns_drop(columns, count);
-    sb_mem_free(source_rows);
     return status;
 }

@@ -27,8 +27,12 @@ struct sb_chunk {
     int64_t active_count; /* rows when active is NULL */
     sb_seq seq;
     int64_t
-        source_row; /* of row 0; -1: not known, such as where a batch function made these rows */
-    int64_t *source_rows; /* owned, of each row, -1: not known; NULL: source_row + index */
+        source_row; /* of bit 0 of source_mask, else of row 0; -1: not known, such as where a batch function made these rows */
+    uint8_t *
+        source_mask; /* owned bitmap like `active`: rows of the source that these are; NULL: they follow source_row */
+    int64_t source_span; /* bits of source_mask */
+    /* Owned, of each row, -1: not known. Without source_mask: they came so with the input. With it: after sb_chunk_number_rows. */
+    int64_t *source_rows;
 };
 
 /* Control messages travel in the same channel as chunks, behind the chunk they follow. */
@@ -74,14 +78,11 @@ sb_status sb_chunk_truncate(sb_chunk *chunk, int64_t rows, sb_error *err);
 void sb_chunk_restrict(sb_chunk *chunk, uint8_t *mask);
 /* Drops the rows that are not active. */
 sb_status sb_chunk_compact(sb_chunk *chunk, sb_error *err);
+/* Where a row is in the source, -1 if not known; steps through the mask where the rows have no numbers. */
 int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row);
-/* Says where the rows are: from `row` on (-1: not known), or, when rows is not NULL (borrow), each. */
+/* Says where the rows are: from `row` on (-1: not known), or, when rows is not NULL (borrow), each. For chunks of an input. */
 sb_status sb_chunk_set_source(sb_chunk *chunk, int64_t row, const int64_t *rows, sb_error *err);
-
-/* Bytes of a bitmap as `active` is described. */
-static inline size_t sb_mask_size(int64_t rows)
-{
-    return (sb_bitmap_size(rows) + 63) & ~(size_t)63;
-}
+/* Gives the rows numbers, if they do not follow one another in the source: for who asks for many. */
+sb_status sb_chunk_number_rows(sb_chunk *chunk, sb_error *err);
 
 #endif

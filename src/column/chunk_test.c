@@ -131,10 +131,53 @@ static void filters_meet_and_compact(void **state)
     assert_int_equal(sb_chunk_compact(chunk, NULL), SB_OK);
     assert_int_equal(chunk->rows, 8);
     assert_int_equal(sb_chunk_source_row(chunk, 3), 1000 + 12 * 6);
+    assert_int_equal(sb_chunk_number_rows(chunk, NULL), SB_OK);
+    assert_int_equal(chunk->source_rows[3], 1000 + 12 * 6);
     sb_chunk_restrict(chunk, mask_of(8, 1));
     assert_null(chunk->active); /* all rows stay: nothing to remember */
     sb_chunk_free(chunk);
     sb_array_drop(whole);
+}
+
+static void rows_keep_their_numbers_through_many_masks(void **state)
+{
+    (void)state;
+    enum { ROWS = 700 };
+    uint64_t seed = 5;
+    for (int turn = 0; turn < 40; turn++) {
+        sb_chunk *chunk = chunk_of(ROWS, NULL);
+        int64_t numbers[ROWS], count = ROWS;
+        for (int64_t i = 0; i < ROWS; i++) {
+            numbers[i] = 1000 + i;
+        }
+        for (int round = 0; round < 4; round++) {
+            uint8_t *mask = mask_of(count, ROWS); /* one row; more by chance */
+            int64_t kept = 0, rare = 1 + (int64_t)(sb_kit_random(&seed) % 9);
+            for (int64_t i = 0; i < count; i++) {
+                sb_bit_put(mask, i, sb_kit_random(&seed) % 10 >= (uint64_t)rare);
+                numbers[kept] = numbers[i];
+                kept += sb_bit_get(mask, i) ? 1 : 0;
+            }
+            count = kept;
+            sb_chunk_restrict(chunk, mask);
+            assert_int_equal(sb_chunk_compact(chunk, NULL), SB_OK);
+            if (count > 3 && turn % 3 == 0) {
+                count -= 3;
+                assert_int_equal(sb_chunk_truncate(chunk, count, NULL), SB_OK);
+            }
+            assert_int_equal(chunk->rows, count);
+            for (int64_t i = 0; i < count; i++) {
+                assert_int_equal(sb_chunk_source_row(chunk, i), numbers[i]);
+            }
+            if (turn % 2 == 0) {
+                assert_int_equal(sb_chunk_number_rows(chunk, NULL), SB_OK);
+                for (int64_t i = 0; i < count; i++) {
+                    assert_int_equal(sb_chunk_source_row(chunk, i), numbers[i]);
+                }
+            }
+        }
+        sb_chunk_free(chunk);
+    }
 }
 
 static void slices_know_where_they_come_from(void **state)
@@ -250,6 +293,7 @@ static bool fault_round(int64_t nth)
         mask = NULL;
         SB_TRY(sb_chunk_truncate(part, 45, NULL));
         SB_TRY(sb_chunk_compact(part, NULL));
+        SB_TRY(sb_chunk_number_rows(part, NULL));
         SB_TRY(sb_chunk_export(part, &exported, NULL));
     }
 out:
@@ -283,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_batch_applies_its_own_offset),
         cmocka_unit_test(null_rows_in_a_batch_are_refused),
         cmocka_unit_test(filters_meet_and_compact),
+        cmocka_unit_test(rows_keep_their_numbers_through_many_masks),
         cmocka_unit_test(slices_know_where_they_come_from),
         cmocka_unit_test(views_have_every_alignment),
         cmocka_unit_test(values_that_are_in_place_are_not_copied),

@@ -21,18 +21,10 @@ typedef struct mask_run {
     uint64_t word;   /* bits not given yet */
 } mask_run;
 
-static uint64_t mask_word(const uint8_t *mask, int64_t row)
-{
-    const uint8_t *at = mask + (row >> 3);
-    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
-           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 |
-           (uint64_t)at[7] << 56;
-}
-
 static void mask_run_init(mask_run *run, const uint8_t *mask, int64_t rows)
 {
     *run = (mask_run){.mask = mask, .rows = rows};
-    run->word = rows > 0 ? mask_word(mask, 0) : 0;
+    run->word = rows > 0 ? sb_bitmap_word(mask, 0) : 0;
 }
 
 /* Runs end at word borders, so a run has at most 64 rows. */
@@ -43,7 +35,7 @@ static bool mask_run_next(mask_run *run)
         if (run->word_at >= run->rows) {
             return false;
         }
-        run->word = mask_word(run->mask, run->word_at);
+        run->word = sb_bitmap_word(run->mask, run->word_at / 64);
     }
     int first = sb_ctz_u64(run->word);
     uint64_t rest = ~(run->word >> first);
@@ -61,7 +53,7 @@ static bool mask_run_next(mask_run *run)
 
 static sb_status mask_new(int64_t rows, uint8_t **out, sb_error *err)
 {
-    size_t size = (sb_bitmap_size(rows) + 63) & ~(size_t)63;
+    size_t size = sb_mask_size(rows);
     *out = sb_mem_alloc_aligned(size);
     if (*out == NULL) {
         return sb_error_no_memory(err, size);
@@ -73,16 +65,16 @@ static sb_status mask_new(int64_t rows, uint8_t **out, sb_error *err)
 /* --- copying one buffer ------------------------------------------------------------------------------------------- */
 
 /* `rows` (at most 64) bits from bit `at` on; reads no byte behind them. */
-static uint64_t bits_load(const uint8_t *bits, int64_t at, int64_t rows)
+static inline uint64_t bits_load(const uint8_t *bits, int64_t at, int64_t rows)
 {
     uint8_t bytes[8] = {0};
-    if (rows == 64) {
-        uint64_t low = mask_word(bits, at);
+    if (SB_LIKELY(rows == 64)) {
+        uint64_t low = sb_bitmap_word(bits + (at >> 3), 0);
         int shift = (int)(at & 7);
         return shift == 0 ? low : low >> shift | (uint64_t)bits[(at >> 3) + 8] << (64 - shift);
     }
     sb_bitmap_copy(bytes, 0, bits, at, rows);
-    return mask_word(bytes, 0);
+    return sb_bitmap_word(bytes, 0);
 }
 
 /* The bits of `word` where `mask` has one, moved together at the low end. Each step moves those bits that have an odd number of
@@ -135,22 +127,27 @@ static void take_bits(uint8_t *dst, const uint8_t *src, int64_t offset, const ui
     uint64_t waiting = 0; /* bits that do not fill a word yet */
     int used = 0;
     for (int64_t row = 0; row < rows; row += 64) {
-        uint64_t wanted = mask_word(mask, row);
-        int count = sb_popcount_u64(wanted);
-        if (count == 0) {
+        uint64_t wanted = sb_bitmap_word(mask, row / 64);
+        if (wanted == 0) {
             continue;
         }
         uint64_t word = bits_load(src, offset + row, rows - row < 64 ? rows - row : 64);
-        if (count < 64) {
+        int count = 1;
+        if ((wanted & (wanted - 1)) == 0) {
+            word = word >> sb_ctz_u64(wanted) & 1;
+        } else if (wanted != ~(uint64_t)0) {
+            count = sb_popcount_u64(wanted);
             word = sb_popcount_u64(wanted & ~(wanted << 1)) <= 6 ? bits_join(word, wanted)
                                                                  : bits_compress(word, wanted);
+        } else {
+            count = 64;
         }
         waiting |= word << used;
         if (used + count < 64) {
             used += count;
             continue;
         }
-        word_put(dst, waiting, 8);
+        sb_bitmap_word_put(dst, 0, waiting);
         dst += 8;
         waiting = used == 0 ? 0 : word >> (64 - used);
         used += count - 64;
@@ -186,12 +183,13 @@ static void take_values(uint8_t *dst, const uint8_t *src, size_t width, const ui
                         int64_t rows)
 {
     for (int64_t row = 0; row < rows; row += 64, src += 64 * width) {
-        uint64_t word = mask_word(mask, row);
-        /* Long runs are copied whole: a run costs about as much as eight values. */
-        bool runs = sb_popcount_u64(word & ~(word << 1)) * 8 < sb_popcount_u64(word);
+        uint64_t word = sb_bitmap_word(mask, row / 64);
         if (word == 0) {
             continue;
         }
+        /* Long runs are copied whole: a run costs about as much as eight values. */
+        bool runs = (word & (word - 1)) != 0 &&
+                    sb_popcount_u64(word & ~(word << 1)) * 8 < sb_popcount_u64(word);
         if (!runs && width == 8) {
             dst = take_word(dst, src, 8, word);
         } else if (!runs && width == 4) {
@@ -263,7 +261,7 @@ static inline int64_t offsets_take(const sb_array *array, bool large, const uint
     bool bad = false;
     offset_put(offsets, large, 0, 0);
     for (int64_t row = 0; row < array->length; row += 64) {
-        for (uint64_t word = mask_word(mask, row); word != 0; word &= word - 1) {
+        for (uint64_t word = sb_bitmap_word(mask, row / 64); word != 0; word &= word - 1) {
             int64_t which = row + sb_ctz_u64(word);
             int64_t start = offset_at(array, large, which);
             int64_t end = offset_at(array, large, which + 1);
@@ -423,6 +421,9 @@ static sb_status take_flat(sb_array *array, const uint8_t *mask, int64_t count,
         return status;
     }
     parts->block_count = 2;
+    if (array->dictionary != NULL) {
+        parts->dictionary = sb_array_retain(array->dictionary);
+    }
     if (array->length == 0) {
         return SB_OK;
     }
@@ -432,9 +433,6 @@ static sb_status take_flat(sb_array *array, const uint8_t *mask, int64_t count,
     } else if (width > 0) {
         take_values(parts->blocks[1], src + (size_t)array->offset * width, width, mask,
                     array->length);
-    }
-    if (array->dictionary != NULL) {
-        parts->dictionary = sb_array_retain(array->dictionary);
     }
     return SB_OK;
 }
@@ -650,27 +648,40 @@ sb_status sb_array_take(sb_array *array, const uint8_t *mask, int64_t count, sb_
         *out = sb_array_retain(array);
         return SB_OK;
     }
-    return take_rows(array, mask, count, out, err);
+    if (count > 0) {
+        return take_rows(array, mask, count, out, err);
+    }
+    /* Of no rows nothing is to be found, so that nobody need look through the mask. */
+    sb_array *none = NULL;
+    sb_status status = sb_array_slice(array, 0, 0, &none, err);
+    if (status == SB_OK) {
+        status = take_rows(none, mask, 0, out, err);
+    }
+    sb_array_drop(none);
+    return status;
 }
 
 sb_status sb_array_mask(sb_array *array, uint8_t **out, int64_t *count, sb_error *err)
 {
     SB_ASSERT(array->type->layout == SB_LAYOUT_BOOL);
-    uint8_t *mask;
-    sb_status status = mask_new(array->length, &mask, err);
-    if (status != SB_OK) {
-        return status;
+    size_t size = sb_mask_size(array->length);
+    uint8_t *mask = sb_mem_alloc_aligned(size);
+    if (mask == NULL) {
+        return sb_error_no_memory(err, size);
     }
     const uint8_t *valid = sb_array_validity(array);
+    int64_t whole = array->length & ~(int64_t)63, set = 0;
+    memset(mask + whole / 8, 0, size - (size_t)(whole / 8));
     for (int64_t row = 0; row < array->length; row += 64) {
         int64_t rows = array->length - row < 64 ? array->length - row : 64;
         uint64_t word = bits_load(array->buffers[1], array->offset + row, rows);
         if (valid != NULL) {
             word &= bits_load(valid, array->offset + row, rows);
         }
-        word_put(mask + row / 8, word, (rows + 7) / 8);
+        sb_bitmap_word_put(mask, row / 64, word);
+        set += sb_popcount_u64(word);
     }
-    *count = sb_bitmap_count(mask, 0, array->length);
+    *count = set;
     *out = mask;
     return SB_OK;
 }

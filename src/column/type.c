@@ -462,6 +462,19 @@ sb_status sb_type_export(sb_type *type, struct ArrowSchema *out, sb_error *err)
     return SB_OK;
 }
 
+sb_status sb_type_rename(sb_type *type, const char *name, sb_type **out, sb_error *err)
+{
+    struct ArrowSchema schema;
+    sb_status status = sb_type_export(type, &schema, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    schema.name = name; /* the exporter's private data owns the old one */
+    status = sb_type_import(&schema, out, err);
+    schema.release(&schema);
+    return status;
+}
+
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
 bool sb_type_equal(const sb_type *a, const sb_type *b)

@@ -78,6 +78,8 @@ sb_status sb_type_new(const char *format, const char *name, int64_t flags, sb_ty
 /* A schema of these columns (references are taken on success); metadata of `like` when it is not NULL. */
 sb_status sb_type_new_struct(sb_type *const *columns, int64_t count, const sb_type *like,
                              sb_type **out, sb_error *err);
+/* The same type under another name. */
+sb_status sb_type_rename(sb_type *type, const char *name, sb_type **out, sb_error *err);
 sb_type *sb_type_retain(sb_type *type);
 void sb_type_drop(sb_type *type); /* NULL is fine */
 

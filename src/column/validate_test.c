@@ -23,6 +23,11 @@ static sb_array *array_of(int index, sb_type **type)
     return array;
 }
 
+static void none_release(struct ArrowArray *array)
+{
+    array->release = NULL;
+}
+
 static void random_arrays_are_right(void **state)
 {
     (void)state;
@@ -132,6 +137,94 @@ static void damaged_arrays_are_refused(void **state)
         }
         sb_array_drop(array);
         sb_mem_free(block);
+        sb_type_drop(type);
+    }
+}
+
+/* A view of more than 12 bytes has four numbers that can be wrong, and text that may be none. */
+static void views_say_where_their_text_is(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t size, buffer, offset;
+        sb_validate_level level;
+        const char *text; /* NULL: it is right */
+    } views[] = {
+        {13, 0, 3, SB_VALIDATE_FULL, NULL},
+        {16, 0, 0, SB_VALIDATE_FULL, NULL},
+        {17, 0, 0, SB_VALIDATE_OFFSETS, "outside of its data buffer"},
+        {13, 0, 4, SB_VALIDATE_OFFSETS, "outside of its data buffer"},
+        {13, 0, -1, SB_VALIDATE_OFFSETS, "outside of its data buffer"},
+        {13, 0, INT32_MAX, SB_VALIDATE_OFFSETS, "outside of its data buffer"},
+        {13, -1, 0, SB_VALIDATE_OFFSETS, "outside of its data buffer"},
+        {13, 1, 0, SB_VALIDATE_OFFSETS, "outside of its data buffer"},
+        {INT32_MIN, 0, 0, SB_VALIDATE_OFFSETS, "outside of its data buffer"},
+        {13, 0, 0, SB_VALIDATE_UTF8, "not UTF-8"},
+    };
+    for (size_t i = 0; i < SB_COUNT_OF(views); i++) {
+        int64_t *sizes = sb_mem_alloc(sizeof *sizes);
+        uint8_t *text = sb_mem_alloc(16), *view = sb_mem_alloc(16);
+        assert_true(sizes != NULL && text != NULL && view != NULL);
+        memset(text, 'a', 16);
+        text[7] = views[i].level == SB_VALIDATE_UTF8 ? 0x80 : 'b';
+        sizes[0] = 16;
+        memcpy(view, &views[i].size, 4);
+        memset(view + 4, 'a', 4);
+        memcpy(view + 8, &views[i].buffer, 4);
+        memcpy(view + 12, &views[i].offset, 4);
+        const void *buffers[4] = {NULL, view, text, sizes};
+        struct ArrowArray given = {
+            .length = 1, .n_buffers = 4, .buffers = buffers, .release = none_release};
+        sb_type *type = sb_kit_type(22, "x");
+        sb_array *array;
+        sb_error error = {0};
+        assert_int_equal(sb_array_import(&given, type, NULL, &array, NULL), SB_OK);
+        sb_status status = sb_array_validate(array, views[i].level, &error);
+        assert_int_equal(status, views[i].text == NULL ? SB_OK : SB_INVALID);
+        assert_true(views[i].text == NULL || strstr(error.message, views[i].text) != NULL);
+        sb_array_drop(array);
+        sb_type_drop(type);
+        sb_mem_free(view);
+        sb_mem_free(text);
+        sb_mem_free(sizes);
+    }
+}
+
+/* What is wrong deep down is found from the top: below lists, structs, dictionaries, unions and runs. */
+static void damage_is_found_at_any_depth(void **state)
+{
+    (void)state;
+    static const struct {
+        int type;
+        int path[4]; /* children from the top, -1 ends it, -2: the dictionary */
+    } cases[] = {
+        {13, {0, -1}},     {18, {0, 0, -1}}, {16, {0, -1}},  {17, {-2, -1}},   {19, {0, 0, -1}},
+        {19, {1, -2, -1}}, {26, {0, -1}},    {28, {1, -1}},  {29, {1, 0, -1}}, {31, {0, 0, -1}},
+        {39, {1, 1, -1}},  {24, {0, -1}},    {33, {-2, -1}}, {20, {0, 0, -1}},
+    };
+    for (size_t i = 0; i < SB_COUNT_OF(cases); i++) {
+        sb_type *type;
+        sb_array *array = array_of(cases[i].type, &type), *node = array;
+        sb_error error = {0};
+        for (int step = 0; cases[i].path[step] != -1; step++) {
+            int at = cases[i].path[step];
+            node = at == -2 ? node->dictionary : node->children[at];
+        }
+        bool large = node->type->layout == SB_LAYOUT_LARGE_BINARY;
+        assert_true(large || node->type->layout == SB_LAYOUT_BINARY);
+        int64_t width = large ? 8 : 4, size = node->data_size;
+        assert_true(size > 0);
+        uint8_t *text = sb_mem_alloc((size_t)size);
+        assert_non_null(text);
+        memset(text, 0xA5, (size_t)size);
+        node->buffers[0] = NULL;
+        node->buffers[2] = text;
+        assert_true(sb_index_get(node->buffers[1], width, node->length) == size);
+        assert_int_equal(sb_array_validate(array, SB_VALIDATE_OFFSETS, NULL), SB_OK);
+        assert_int_equal(sb_array_validate(array, SB_VALIDATE_FULL, &error), SB_INVALID);
+        assert_non_null(strstr(error.message, "not UTF-8"));
+        sb_array_drop(array);
+        sb_mem_free(text);
         sb_type_drop(type);
     }
 }
@@ -257,6 +350,9 @@ static void values_are_checked_in_full(void **state)
         {"d:3,1,32", 1000, 0, SB_INVALID},
         {"d:3,1,64", -999, -1, SB_OK},
         {"d:3,1", -1000, -1, SB_INVALID},
+        {"ttu", INT64_C(86399999999), 0, SB_OK},
+        {"ttu", INT64_C(86400000000), 0, SB_INVALID},
+        {"tdm", -86400000, -1, SB_OK},
         {"d:38,0", -1, INT64_MAX, SB_INVALID},
         {"d:38,0", 0, INT64_C(1) << 60, SB_OK},
     };
@@ -271,6 +367,43 @@ static void values_are_checked_in_full(void **state)
         assert_int_equal(sb_array_new(type, &parts, &array, NULL), SB_OK);
         assert_int_equal(sb_array_validate(array, SB_VALIDATE_UTF8, NULL), SB_OK);
         assert_int_equal(sb_array_validate(array, SB_VALIDATE_FULL, NULL), values[i].wanted);
+        sb_array_drop(array);
+        sb_type_drop(type);
+    }
+}
+
+/* 10 to the power of 60 is one digit more than decimal256(60, 3) has room for; a null row may hold anything. */
+static void wide_decimals_are_checked_in_full(void **state)
+{
+    (void)state;
+    static const uint64_t power[4] = {UINT64_C(0x1000000000000000), UINT64_C(0xd762422c946590d9),
+                                      UINT64_C(0x4f2726179a224501), UINT64_C(0x9f)};
+    static const uint8_t none_valid[1] = {0};
+    for (int i = 0; i < 6; i++) {
+        uint64_t value[4];
+        sb_type *type = sb_kit_type(36, "x");
+        sb_array *array;
+        const void *buffers[2] = {i == 5 ? none_valid : NULL, value};
+        struct ArrowArray given = {
+            .length = 1, .n_buffers = 2, .buffers = buffers, .release = none_release};
+        given.null_count = i == 5;
+        bool borrow = i == 1 || i == 3;
+        memcpy(value, power, sizeof value);
+        for (int k = 0; borrow && k < 4; k++) { /* one less */
+            borrow = value[k]-- == 0;
+        }
+        bool carry = i >= 2;
+        for (int k = 0; i >= 2 && i < 4 && k < 4; k++) { /* negated */
+            value[k] = ~value[k] + carry;
+            carry = carry && value[k] == 0;
+        }
+        if (i == 4) {
+            memset(value, 0x7f, sizeof value);
+        }
+        assert_int_equal(sb_array_import(&given, type, NULL, &array, NULL), SB_OK);
+        bool fits = i == 1 || i == 3 || i == 5;
+        assert_int_equal(sb_array_validate(array, SB_VALIDATE_FULL, NULL),
+                         fits ? SB_OK : SB_INVALID);
         sb_array_drop(array);
         sb_type_drop(type);
     }
@@ -340,11 +473,6 @@ static void utf8_is_what_unicode_says(void **state)
 
 /* --- at the door ---------------------------------------------------------------------------------------------------- */
 
-static void none_release(struct ArrowArray *array)
-{
-    array->release = NULL;
-}
-
 static void refuse(struct ArrowArray array, int type_index, const char *text)
 {
     sb_type *type = sb_kit_type(type_index, "x");
@@ -412,6 +540,20 @@ static void nested_layouts_are_checked_at_the_door(void **state)
     refuse(node, 28, "run end is null");
 }
 
+static void a_dictionary_that_was_released_is_refused(void **state)
+{
+    (void)state;
+    static const int32_t numbers[2] = {0, 0}, offsets[2] = {0, 1};
+    const void *indices[2] = {NULL, numbers}, *words[3] = {NULL, offsets, "a"};
+    struct ArrowArray dictionary = {.length = 1, .n_buffers = 3, .buffers = words};
+    struct ArrowArray array = {
+        .length = 2, .n_buffers = 2, .buffers = indices, .dictionary = &dictionary};
+    refuse(array, 17, "dictionary");
+    dictionary.release = none_release;
+    dictionary.length = -1;
+    refuse(array, 17, "length");
+}
+
 static void sizes_that_overflow_are_refused(void **state)
 {
     (void)state;
@@ -452,6 +594,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_arrays_are_right),
         cmocka_unit_test(damaged_arrays_are_refused),
+        cmocka_unit_test(views_say_where_their_text_is),
+        cmocka_unit_test(damage_is_found_at_any_depth),
+        cmocka_unit_test(wide_decimals_are_checked_in_full),
         cmocka_unit_test(slices_do_not_hide_bad_ends),
         cmocka_unit_test(rows_between_do_not_hide_bad_offsets),
         cmocka_unit_test(random_damage_is_survived),
@@ -459,6 +604,7 @@ int main(void)
         cmocka_unit_test(null_counts_and_map_keys_are_checked_in_full),
         cmocka_unit_test(utf8_is_what_unicode_says),
         cmocka_unit_test(nested_layouts_are_checked_at_the_door),
+        cmocka_unit_test(a_dictionary_that_was_released_is_refused),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(unions_and_runs_have_sound_types),
     };

@@ -153,6 +153,7 @@ void sb_call_release(sb_call *call)
     sb_call_host_release(call);
     sb_mem_free_aligned(call->values);
     sb_mem_free_aligned(call->valid);
+    sb_mem_free_aligned(call->keep);
     SB_VEC_RELEASE(&call->host_rows);
     *call = (sb_call){0};
 }

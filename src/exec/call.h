@@ -12,6 +12,9 @@
 #include "column/view.h"
 #include "exec/op.h"
 
+/* What the host writes into a row's `valid` to have the row dropped; 0 is null, 1 a value. */
+#define SB_ROW_DROPPED 2
+
 /* Most rows the host is asked for at once, so that it can look at its signals in between. */
 #ifdef SB_TEST_MORSEL
 #define SB_ASK_ROWS_MAX 2
@@ -65,6 +68,7 @@ typedef struct sb_call {
     int64_t host_count; /* how many there are */
     int64_t fail_row;   /* in the chunk; -1: none */
     sb_error failure;
+    uint8_t *keep;     /* owned mask as sb_chunk.active: rows not dropped; NULL: none was */
     void *host_values; /* owned: where the host writes */
     uint8_t *host_valid;
     int64_t *host_source_rows;

@@ -45,10 +45,14 @@ static sb_status text_new(sb_call *call, sb_error *err)
     return SB_OK;
 }
 
-static sb_status host_buffers(sb_call *call, const sb_chunk *chunk, sb_error *err)
+static sb_status host_buffers(sb_call *call, sb_chunk *chunk, sb_error *err)
 {
     if (call->args != NULL) {
         return SB_OK;
+    }
+    sb_status status = sb_chunk_number_rows(chunk, err);
+    if (status != SB_OK) {
+        return status;
     }
     size_t piece =
         (size_t)(call->host_count < SB_ASK_ROWS_MAX ? call->host_count : SB_ASK_ROWS_MAX);
@@ -140,6 +144,7 @@ sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error
     if (status != SB_OK) {
         return status;
     }
+    memset(call->host_valid, 0, (size_t)count);
     work->ask = (sb_ask){
         .in_order = site->by_host,
         .chunk = work->chunk,
@@ -162,6 +167,37 @@ sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error
 static int64_t host_row(const sb_call *call, int64_t i)
 {
     return call->dense ? call->host_at + i : call->host_rows.items[call->host_at + i];
+}
+
+static sb_status keep_new(sb_call *call, int64_t rows, sb_error *err)
+{
+    size_t size = sb_mask_size(rows);
+    call->keep = sb_mem_alloc_aligned(size);
+    if (call->keep == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    memset(call->keep, 0, size);
+    sb_bitmap_fill(call->keep, 0, rows, true);
+    return SB_OK;
+}
+
+/* Takes the rows that the host wants dropped out of `keep`; their results are null from here on. */
+static sb_status drop_rows(sb_call *call, int64_t chunk_rows, int64_t count, sb_error *err)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (call->host_valid[i] != SB_ROW_DROPPED) {
+            continue;
+        }
+        if (call->keep == NULL) {
+            sb_status status = keep_new(call, chunk_rows, err);
+            if (status != SB_OK) {
+                return status;
+            }
+        }
+        sb_bit_clear(call->keep, host_row(call, i));
+        call->host_valid[i] = 0;
+    }
+    return SB_OK;
 }
 
 static sb_status patch(sb_call *call, int64_t count, sb_error *err)
@@ -279,10 +315,10 @@ sb_status sb_call_answer(sb_call *call, sb_work *work, const sb_answer *answer, 
 {
     SB_ASSERT(answer->done_count >= 0 && answer->done_count <= work->ask.row_count);
     char format = call->site->type->format[0];
-    sb_status status = SB_OK;
-    if (format == 'u') {
+    sb_status status = drop_rows(call, work->chunk->rows, answer->done_count, err);
+    if (status == SB_OK && format == 'u') {
         status = text_answer(call, work, answer, err);
-    } else if (format != 'n') {
+    } else if (status == SB_OK && format != 'n') {
         status = patch(call, answer->done_count, err);
     }
     if (status != SB_OK) {

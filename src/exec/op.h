@@ -70,7 +70,7 @@ typedef struct sb_ask {
     const int32_t *rows;        /* which rows of the args, ascending; NULL: all row_count of them */
     const int64_t *source_rows; /* of each of them; NULL: source_row + index */
     void *values;               /* int64_t, double or uint8_t per row; the host writes */
-    uint8_t *valid;             /* a byte per row; the host writes */
+    uint8_t *valid;             /* a byte per row, zeroed; the host writes 0, 1 or SB_ROW_DROPPED */
 } sb_ask;
 
 /* What came back. Structs and the object are moved out of by who uses them. */
@@ -78,7 +78,7 @@ typedef struct sb_answer {
     int64_t done_count; /* rows computed; less than asked: the next one failed with message */
     struct ArrowArray *column; /* rows of a text function: done_count values */
     /* Batch function. unchanged: it gave back what it was given, or its filter keeps all rows. Else its result: data, or an object of
-     * the host's of row_count rows, or both. None of these three: it failed with message. */
+     * the host's of row_count rows, or both. None of these three: it failed with message, or, without one, the batch is dropped. */
     bool unchanged;
     struct ArrowArray *array; /* NULL: no data; unchanged: the data of a chunk that has none */
     const struct ArrowSchema *schema; /* NULL: the one that is known; filters: Boolean */

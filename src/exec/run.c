@@ -96,6 +96,7 @@ static sb_status options_set(sb_run *run, const sb_run_options *options, sb_erro
     run->morsel_rows = rows != 0 ? rows : SB_MORSEL_ROWS;
     run->tier = options->tier;
     run->validate = options->validate;
+    run->number_rows = options->number_rows;
     run->op_count = run->plan->op_index + 1;
     return SB_OK;
 }
@@ -211,6 +212,7 @@ void sb_run_free(sb_run *run)
     sb_cond_free(run->lane_cond);
     sb_cond_free(run->work_cond);
     sb_mutex_free(run->lock);
+    sb_mem_free(run->given_rows);
     sb_mem_free(run->workers);
     sb_mem_free(run->counts);
     sb_mem_free(run->interpret);
@@ -218,7 +220,6 @@ void sb_run_free(sb_run *run)
         sb_type_drop(run->schemas[i]);
     }
     sb_mem_free(run->schemas);
-    sb_mem_free(run->kept);
     sb_mem_free(run->reads);
     sb_mem_free(run->op_counts);
     sb_mem_free(run->shared);
@@ -336,6 +337,10 @@ static sb_status give(sb_run *run, sb_task *task, sb_event *event, bool *given, 
     }
     /* An empty batch says nothing, unless it is the first to tell what the columns are. */
     if (chunk != NULL && (chunk->rows > 0 || (run->plan->schema == NULL && !run->delivered))) {
+        if (run->number_rows && sb_chunk_number_rows(chunk, err) != SB_OK) {
+            sb_chunk_free(chunk);
+            return SB_NO_MEMORY;
+        }
         *event = (sb_event){.kind = SB_EVENT_BATCH, .op = -1, .seq = chunk->seq, .chunk = chunk};
         run->held = token;
         run->delivered = true;
@@ -502,8 +507,6 @@ sb_status sb_run_next(sb_run *run, sb_event *event, sb_error *err)
     if (run->asked != NULL || run->pulling) {
         return sb_error_set(err, SB_STATE, "the last call of the host was not answered");
     }
-    sb_mem_free(run->kept);
-    run->kept = NULL;
     if (is_cancelled(run)) {
         return sb_error_set(err, SB_CANCELLED, "the run was cancelled");
     }
@@ -614,15 +617,17 @@ bool sb_run_schema_is_new(sb_run *run, int32_t op, sb_type *schema)
     return true;
 }
 
-void sb_run_keep(sb_run *run, void *block)
-{
-    sb_mem_free(run->kept);
-    run->kept = block;
-}
-
 const sb_ask *sb_run_asked(const sb_run *run)
 {
     return run->asked != NULL ? &run->asked->work.ask : NULL;
+}
+
+const int64_t *sb_run_keep_rows(sb_run *run, sb_chunk *chunk)
+{
+    sb_mem_free(run->given_rows);
+    run->given_rows = chunk->source_rows;
+    chunk->source_rows = NULL;
+    return run->given_rows;
 }
 
 const sb_token *sb_run_failure(const sb_run *run)

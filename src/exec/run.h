@@ -30,6 +30,7 @@ typedef struct sb_run_options {
     int32_t interpret_count;
     bool validate;    /* every batch of the source in full, before anything reads it */
     bool schema_once; /* see sb_run_schema_is_new */
+    bool number_rows; /* batches are given out with their source_rows */
 } sb_run_options;
 
 typedef enum sb_event_kind {
@@ -74,10 +75,10 @@ sb_status sb_run_answer(sb_run *run, const sb_answer *answer, sb_error *err);
 sb_status sb_run_supply(sb_run *run, const sb_supply *supply, sb_error *err);
 /* With schema_once: whether `schema` is another than at the last call for `op` (-1: results). Else true. Lane. */
 bool sb_run_schema_is_new(sb_run *run, int32_t op, sb_type *schema);
-/* Keeps a block (taken) until the next call of sb_run_next: a result's row numbers. */
-void sb_run_keep(sb_run *run, void *block);
 /* What the host was asked last and has not answered; NULL: nothing. */
 const sb_ask *sb_run_asked(const sb_run *run);
+/* Moves the rows' numbers out of a chunk that the run gave, if it has any; borrow until this is called again. */
+const int64_t *sb_run_keep_rows(sb_run *run, sb_chunk *chunk);
 /* Where the error that sb_run_next returned came from; kind NONE before. */
 const sb_token *sb_run_failure(const sb_run *run);
 void sb_run_cancel(sb_run *run);

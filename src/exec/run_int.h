@@ -61,11 +61,11 @@ struct sb_run {
     int32_t last_in_order; /* last operator that asks in order; -1: none */
     int32_t threads;
     int64_t morsel_rows;
-    int64_t flight_max; /* tasks between cut and handed out */
-    bool cut;           /* batches may be cut */
-    bool validate;      /* see sb_run_options */
-    bool by_host;       /* the host reads the source */
-    bool *reads;        /* per operator, and false behind the last: it reads columns */
+    int64_t flight_max;         /* tasks between cut and handed out */
+    bool cut;                   /* batches may be cut */
+    bool validate, number_rows; /* see sb_run_options */
+    bool by_host;               /* the host reads the source */
+    bool *reads;                /* per operator, and false behind the last: it reads columns */
     sb_type **
         schemas; /* lane: owned, schemas given last for results and for each operator; NULL: not schema_once */
     bool all_light;
@@ -83,12 +83,13 @@ struct sb_run {
     sb_task *asked;
     bool pulling;  /* the host was asked for a batch */
     bool pulled;   /* it has come, and nobody looked whether it needs workers */
-    void *kept;    /* see sb_run_keep */
     sb_token held; /* what follows the chunk that was given out last */
     sb_token failure;
     bool over;       /* END or the error was given */
     bool delivered;  /* some batch was given out */
     bool inline_run; /* no workers: the lane does their steps */
+    int64_t *
+        given_rows; /* owned: source rows of the chunk that was given out last; NULL: they follow its first */
     sb_token ending; /* what the source ended with: comes after the last task */
     sb_context lane;
     sb_context *workers;

@@ -128,11 +128,38 @@ static void batch_line(printer *p, const sb_plan *node)
     line_end(p, right);
 }
 
+/* All columns in their places: only names differ. */
+static bool is_rename(const sb_plan *node)
+{
+    const sb_type *input = node->input->schema;
+    bool renamed = false;
+    for (int32_t i = 0; i < node->count; i++) {
+        if (node->columns[i] != i) {
+            return false;
+        }
+        renamed = renamed || strcmp(input->children[i]->name, node->schema->children[i]->name) != 0;
+    }
+    return renamed && node->count == input->child_count;
+}
+
 static void select_line(printer *p, const sb_plan *node)
 {
-    sb_buf_text(&p->left, "SELECT");
+    const sb_type *input = node->input->schema;
+    bool rename = is_rename(node);
+    bool first = true;
+    sb_buf_text(&p->left, rename ? "RENAME" : "SELECT");
     for (int32_t i = 0; i < node->count; i++) {
-        sb_buf_printf(&p->left, "%s%s", i > 0 ? ", " : " ", node->schema->children[i]->name);
+        const char *old = input->children[node->columns[i]]->name;
+        const char *name = node->schema->children[i]->name;
+        bool same = strcmp(old, name) == 0;
+        if (rename && same) {
+            continue;
+        }
+        sb_buf_printf(&p->left, "%s%s", first ? " " : ", ", same ? name : old);
+        if (!same) {
+            sb_buf_printf(&p->left, " %s %s", rename ? "to" : "as", name);
+        }
+        first = false;
     }
     line_end(p, false);
 }

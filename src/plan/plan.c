@@ -307,12 +307,40 @@ out:
     return status;
 }
 
-sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,
-                             sb_error *err)
+/* The types of a projection's columns; owned by the caller, also when it fails. */
+static sb_status project_types(sb_plan *plan, const char *const *columns, const char *const *names,
+                               sb_type **types, sb_error *err)
+{
+    const sb_type *input = plan->input->schema;
+    for (int32_t i = 0; i < plan->count; i++) {
+        sb_status status = column_find(input, columns[i], &plan->columns[i], err);
+        if (status != SB_OK) {
+            return status;
+        }
+        for (int32_t k = 0; k < i; k++) {
+            if (strcmp(names[k], names[i]) == 0) {
+                return sb_error_set(err, SB_INVALID, "column \"%.100s\" is selected twice",
+                                    names[i]);
+            }
+        }
+        sb_type *type = input->children[plan->columns[i]];
+        if (strcmp(type->name, names[i]) == 0) {
+            types[i] = sb_type_retain(type);
+            continue;
+        }
+        status = sb_type_rename(type, names[i], &types[i], err);
+        if (status != SB_OK) {
+            return status;
+        }
+    }
+    return SB_OK;
+}
+
+sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *columns,
+                              const char *const *names, sb_plan **out, sb_error *err)
 {
     sb_plan *plan = NULL;
-    sb_type **columns = NULL;
-    int32_t made = 0;
+    sb_type **types = NULL;
     sb_status status = need_schema(input, "select", err);
     if (status != SB_OK) {
         return status;
@@ -321,34 +349,29 @@ sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *n
         return sb_error_set(err, SB_INVALID, "select of %d columns", count);
     }
     SB_TRY(node_new(SB_PLAN_SELECT, input, count, &plan, err));
-    columns = sb_mem_alloc_array((size_t)count, sizeof *columns);
-    if (columns == NULL) {
-        status = sb_error_no_memory(err, (size_t)count * sizeof *columns);
+    types = sb_mem_alloc_zero((size_t)count * sizeof *types);
+    if (types == NULL) {
+        status = sb_error_no_memory(err, (size_t)count * sizeof *types);
         goto out;
     }
-    for (int32_t i = 0; i < count; i++) {
-        SB_TRY(column_find(input->schema, names[i], &plan->columns[i], err));
-        for (int32_t k = 0; k < i; k++) {
-            if (plan->columns[k] == plan->columns[i]) {
-                status =
-                    sb_error_set(err, SB_INVALID, "column \"%.100s\" is selected twice", names[i]);
-                goto out;
-            }
-        }
-        columns[i] = sb_type_retain(input->schema->children[plan->columns[i]]);
-        made = i + 1;
-    }
-    SB_TRY(sb_type_new_struct(columns, count, input->schema, &plan->schema, err));
-    sb_mem_free(columns);
+    SB_TRY(project_types(plan, columns, names, types, err));
+    SB_TRY(sb_type_new_struct(types, count, input->schema, &plan->schema, err));
+    sb_mem_free(types);
     *out = plan;
     return SB_OK;
 out:
-    for (int32_t i = 0; i < made; i++) {
-        sb_type_drop(columns[i]);
+    for (int32_t i = 0; types != NULL && i < count; i++) {
+        sb_type_drop(types[i]);
     }
-    sb_mem_free(columns);
+    sb_mem_free(types);
     sb_plan_drop(plan);
     return status;
+}
+
+sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,
+                             sb_error *err)
+{
+    return sb_plan_new_project(input, count, names, names, out, err);
 }
 
 sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, bool is_filter,

@@ -52,6 +52,9 @@ sb_status sb_plan_new_with(sb_plan *input, int32_t count, const char *const *nam
 sb_status sb_plan_new_filter(sb_plan *input, sb_func *func, sb_plan **out, sb_error *err);
 sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,
                              sb_error *err);
+/* A select that gives its columns new names, and may take a column more than once. SB_INVALID: two of one name. */
+sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *columns,
+                              const char *const *names, sb_plan **out, sb_error *err);
 /* schema: borrow, NULL: deferred (or the input's, for a filter). */
 sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, bool is_filter,
                             sb_plan **out, sb_error *err);

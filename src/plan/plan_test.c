@@ -80,6 +80,25 @@ static void wrong_names_are_told(void **state)
     sb_plan_drop(source);
 }
 
+static void a_projection_names_columns_anew(void **state)
+{
+    (void)state;
+    static const char *const columns[] = {"b", "a", "b"}, *const names[] = {"x", "a", "y"},
+                             *const twice[] = {"x", "a", "x"};
+    sb_plan *source = source_plan(), *plan = NULL, *refused = NULL;
+    assert_int_equal(sb_plan_new_project(source, 3, columns, names, &plan, NULL), SB_OK);
+    for (int i = 0; i < 3; i++) {
+        const sb_type *given = source->schema->children[sb_type_find(source->schema, columns[i])];
+        assert_string_equal(plan->schema->children[i]->name, names[i]);
+        assert_true(sb_type_equal(plan->schema->children[i], given));
+        assert_true(plan->schema->children[i]->flags == given->flags);
+    }
+    assert_int_equal(sb_plan_new_project(source, 3, columns, twice, &refused, NULL), SB_INVALID);
+    assert_null(refused);
+    sb_plan_drop(plan);
+    sb_plan_drop(source);
+}
+
 static void names_that_two_columns_have_cannot_be_used(void **state)
 {
     (void)state;
@@ -145,7 +164,8 @@ static void types_that_cannot_be_filtered_are_named(void **state)
 /* The whole tree; NULL when memory is short. */
 static sb_plan *tree(void)
 {
-    static const char *const names[] = {"y", "längs"}, *const kept[] = {"längs", "y"};
+    static const char *const names[] = {"y", "längs"}, *const kept[] = {"längs", "y"},
+                             *const named[] = {"längs", "z"};
     sb_plan *plans[5] = {source_plan()};
     sb_plan *last = NULL;
     sb_func *mul = sb_kit_func("mul", "a,b", "l", SB_KIT_MUL);
@@ -154,7 +174,7 @@ static sb_plan *tree(void)
     if (plans[0] != NULL && mul != NULL && text != NULL &&
         sb_plan_new_filter(plans[0], mul, &plans[1], NULL) == SB_OK &&
         sb_plan_new_with(plans[1], 2, names, funcs, &plans[2], NULL) == SB_OK &&
-        sb_plan_new_select(plans[2], 2, kept, &plans[3], NULL) == SB_OK &&
+        sb_plan_new_project(plans[2], 2, kept, named, &plans[3], NULL) == SB_OK &&
         sb_plan_new_batch(plans[3], "top(batch)", NULL, false, &plans[4], NULL) == SB_OK) {
         last = sb_plan_retain(plans[4]);
     }
@@ -172,7 +192,7 @@ static void explain_is_a_tree(void **state)
     static const char wanted[] =
         "MAP    top(batch)                in CPython, batch by batch; its schema is known with "
         "the first batch\n"
-        "└─ SELECT längs, y\n"
+        "└─ SELECT längs, y as z\n"
         "   └─ WITH   y     = mul(a, b)   compiled, scalar  reads a, b\n"
         "             längs = text(s, b)  interpreted, scalar  reads s, b\n"
         "      └─ FILTER mul(a, b)        compiled, scalar  reads a, b\n"
@@ -226,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_replace_or_follow),
         cmocka_unit_test(wrong_names_are_told),
+        cmocka_unit_test(a_projection_names_columns_anew),
         cmocka_unit_test(names_that_two_columns_have_cannot_be_used),
         cmocka_unit_test(deferred_nodes_take_batch_functions_only),
         cmocka_unit_test(types_that_cannot_be_filtered_are_named),

@@ -56,6 +56,9 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
         return SB_OK;
     }
     sb_status status = sb_chunk_compact(work->chunk, err);
+    if (status == SB_OK) {
+        status = sb_chunk_number_rows(work->chunk, err);
+    }
     if (status != SB_OK) {
         return status;
     }
@@ -64,7 +67,7 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
         .whole_batch = true,
         .chunk = work->chunk,
         .function_index = -1,
-        .source_row = work->chunk->source_row,
+        .source_row = sb_chunk_source_row(work->chunk, 0),
         .source_rows = work->chunk->source_rows,
         .row_count = work->chunk->rows,
     };
@@ -229,7 +232,14 @@ out:
 static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_answer *given,
                         sb_push *result, sb_error *err)
 {
-    if (given->array == NULL && given->host == NULL && !given->unchanged) {
+    bool none = given->array == NULL && given->host == NULL && !given->unchanged;
+    if (none && given->message == NULL) {
+        sb_chunk_free(work->chunk);
+        work->chunk = NULL;
+        *result = SB_PUSH_NEED_INPUT;
+        return SB_OK;
+    }
+    if (none) {
         work->token = (sb_token){
             .kind = SB_TOKEN_ERROR,
             .seq = work->chunk->seq,
@@ -237,8 +247,7 @@ static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_a
             .op = op->node->op_index,
             .function_index = -1,
         };
-        (void)sb_error_set(&work->token.error, SB_USER, "%s",
-                           given->message != NULL ? given->message : "user code failed");
+        (void)sb_error_set(&work->token.error, SB_USER, "%s", given->message);
         sb_chunk_free(work->chunk);
         work->chunk = NULL;
         *result = SB_PUSH_NEED_INPUT;

@@ -2,7 +2,7 @@
  *
  * Algorithm: the functions run one after the other over the whole chunk. When one fails at row r, those after it compute only the rows
  * before r; so the lowest failing row wins, and at the same row the first function. At the end the chunk is cut to the rows before
- * the failure and gets its new columns.
+ * the failure and gets its new columns. A row that one function drops is not given to those after it.
  *
  * Threads: shared state is const after open; one local per worker. Memory: results belong to the chunk. */
 #include "base/mem.h"
@@ -163,13 +163,17 @@ static sb_status finish(const sb_op *op, sb_work *work, sb_push *result, sb_erro
 }
 
 /* The function at `at` has come to its end. */
-static void call_done(with_state *state)
+static void call_done(with_state *state, sb_chunk *chunk)
 {
-    const sb_call *call = &state->calls[state->at];
+    sb_call *call = &state->calls[state->at];
     if (call->fail_row >= 0) {
         SB_ASSERT(call->fail_row < state->rows);
         state->rows = call->fail_row;
         state->failed = state->at;
+    }
+    if (call->keep != NULL) {
+        sb_chunk_restrict(chunk, call->keep);
+        call->keep = NULL;
     }
     state->at++;
 }
@@ -199,7 +203,7 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
             *result = SB_PUSH_BLOCKED;
             return SB_OK;
         }
-        call_done(state);
+        call_done(state, work->chunk);
     }
     return finish(op, work, result, err);
 }
@@ -218,7 +222,7 @@ static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_a
         *result = SB_PUSH_BLOCKED;
         return SB_OK;
     }
-    call_done(state);
+    call_done(state, work->chunk);
     if (state->at < state->count) {
         *result = SB_PUSH_RESUME;
         return SB_OK;
