@@ -25,6 +25,7 @@ NAMES = [
     "MissingFileError",
     "MissingLibraryError",
     "PlanError",
+    "Profile",
     "Reason",
     "Report",
     "ResourceError",

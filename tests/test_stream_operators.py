@@ -18,7 +18,6 @@ from support import THREADS, TIERS, Trouble
 
 import sabot as sb
 from sabot import Stream
-from sabot._errors import UnboundedError
 
 pytestmark = pytest.mark.api
 
@@ -153,56 +152,6 @@ def test_drop():
                 call(wrong)
 
 
-# --- union
-
-
-def test_union_in_the_order_of_the_arguments():
-    other = Stream.from_table(TABLE).filter(lambda a: a > 7)
-    for stream in ways():
-        given = stream.limit(2).union(other, stream.skip(9), other.limit(0))
-        assert values(given) == [0, 1, 8, 9, 9]
-        assert given.is_bounded()
-        assert values(given.with_columns(a=lambda a: a * 2).union(given)) == [0, 2, 16, 18, 18] + [
-            0, 1, 8, 9, 9,
-        ]  # fmt: skip
-        assert values(stream.union()) == list(range(10))
-
-
-def test_union_of_different_schemas():
-    stream = Stream.from_table(TABLE)
-    with pytest.raises(sb.PlanError) as caught:
-        stream.union(Stream.from_table(pa.table({"a": [1.5], "u": ["x"]})))
-    assert str(caught.value) == (
-        "union needs equal schemas; they differ in 'a': int64 and double, 't': string and none, "
-        "'u': none and string"
-    )
-    with pytest.raises(sb.PlanError, match="they differ in the order of columns"):
-        stream.union(stream.select("t", "a"))
-    for wrong in (TABLE, None, [stream]):
-        with pytest.raises(sb.PlanError, match="union takes streams, not"):
-            stream.union(wrong)
-    with pytest.raises(sb.PlanError, match="union: the columns are not known"):
-        stream.union(deferred())
-
-
-def test_union_of_what_has_no_end():
-    def endless():
-        for k in itertools.count():
-            yield pa.record_batch({"a": [k], "t": ["x"]})
-
-    stream = Stream.from_table(TABLE)
-    open_end = Stream.from_batches(endless, TABLE.schema)
-    with pytest.raises(UnboundedError, match=r"limit\(n\) gives one, bounded=True says so"):
-        open_end.union(stream)
-    given = stream.union(open_end)
-    assert not given.is_bounded()
-    assert values(given.limit(12))[-3:] == [9, 0, 1]
-    assert values(open_end.limit(2).union(stream).limit(3)) == [0, 1, 0]
-    declared = stream.union(Stream.from_batches_unbounded(endless, TABLE.schema))
-    with pytest.raises(UnboundedError, match="count needs the end"):
-        declared.count()
-
-
 # --- flat_map
 
 
@@ -314,7 +263,7 @@ def test_explain():
         "RENAME y to z\n"
         "└─ FILTER <lambda>(y)  compiled, scalar  reads y\n"
         "   └─ REBATCH 100      3 columns\n"
-        "      └─ UNION  3 columns\n"
+        "      └─ UNION in order  3 columns\n"
         "         ├─ SKIP 1  3 columns\n"
         "         │  └─ WITH   y = <lambda>(a)  compiled, scalar  reads a\n"
         "         │     └─ LIMIT 5              2 columns\n"

@@ -225,12 +225,6 @@ def test_operators_that_wait_for_the_first_batch():
         stream.select("aa").collect()
     with pytest.raises(sb.UnknownColumnError, match=r"no column 'aa' \(did you mean 'a'\?\)"):
         stream.filter(lambda aa, t: aa > 0).collect()
-    with pytest.raises(
-        sb.PlanError, match="rename: the columns are not known before the run; give schema="
-    ):
-        stream.rename(a="b")
-    with pytest.raises(sb.PlanError, match="union: the columns are not known"):
-        stream.limit(1).union(stream)
 
 
 def test_a_failing_bind_closes_the_source():

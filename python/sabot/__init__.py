@@ -19,6 +19,7 @@ from sabot._errors import (
     UnknownColumnError,
 )
 from sabot._expr import col
+from sabot._profile import Profile
 from sabot._report import Reason, Report, explain
 from sabot._results import WriteResult
 from sabot._run import LastRun
@@ -34,6 +35,7 @@ __all__ = [
     "MissingFileError",
     "MissingLibraryError",
     "PlanError",
+    "Profile",
     "Reason",
     "Report",
     "ResourceError",

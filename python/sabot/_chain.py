@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import closing
+from functools import lru_cache
 from itertools import chain as chained
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,15 +21,19 @@ from sabot._derive import Derived
 from sabot._engine import session
 from sabot._errors import PlanError, SabotError, StateError, suggest
 from sabot._guards import tracing_active
+from sabot._lane import recording
 from sabot._piece import Piece, arrow
+from sabot._stage import metered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from sabot._batches import BatchIterator, Source
+    from sabot._errorlog import StageLog
     from sabot._function import Scalar
     from sabot._lane import BatchBinding, Binding
     from sabot._run import RunContext, Stops
+    from sabot._stage import Stage
 
     Operator = Callable[["Chain"], "Chain"]
 
@@ -75,19 +81,87 @@ class TableSource(NamedTuple):
     bounded = True
 
     @property
+    def rows(self) -> int:
+        return self.table.num_rows
+
+    @property
     def text(self) -> str:
-        return f"TABLE {self.table.num_rows} rows"
+        return f"TABLE {self.rows} rows"
 
     @property
     def schema(self) -> pa.Schema:
         return self.table.schema
 
 
-def _open(source: Source | Derived, context: RunContext) -> Generator[Piece] | _Numbered:
+class _Feed:
+    """One pass over a source as the engine reads it: a reader or pieces, their schema, and how to close it."""
+
+    def __init__(
+        self, source: TableSource | Source | Derived, context: RunContext, stage: Stage
+    ) -> None:
+        self._stage = stage
+        self._pieces: Generator[Piece] | _Numbered | None = None
+        self.schema = source.schema
+        self.input: pa.RecordBatchReader | Iterator[Piece]
+        if isinstance(source, TableSource):
+            reader = source.table.to_reader(max_chunksize=source.batch_size)
+            if context.watch is None and not context.sized:
+                self.input = reader
+                return
+            total = max(1, source.rows)
+            stage.share = lambda: stage.read.rows / total
+            self._pieces = numbered(reader)
+        else:
+            self._pieces = _open(source, context, stage)
+        self.input = metered(self._pieces, stage.read, context.sized)
+        if self.schema is None:
+            first = next(self.input, None)
+            if first is not None:
+                self.schema = first.batch.schema
+                self.input = chained([first], self.input)
+
+    @property
+    def pieces(self) -> Iterator[Piece]:
+        """What the engine would read."""
+        if isinstance(self.input, pa.RecordBatchReader):
+            return numbered(self.input)
+        return self.input
+
+    def close(self) -> None:
+        if self._pieces is not None:
+            self._pieces.close()
+        if self._stage.share is not None:
+            self._stage.share = _all_of_it
+
+
+def _all_of_it() -> float:
+    return 1.0
+
+
+def numbered(batches: Iterable[pa.RecordBatch]) -> Generator[Piece]:
+    """Batches of which the first has row 0 of the source."""
+    row = 0
+    for batch in batches:
+        yield Piece(batch, row)
+        row += batch.num_rows
+
+
+def _open(
+    source: Source | Derived, context: RunContext, stage: Stage
+) -> Generator[Piece] | _Numbered:
     """Opens a source, now, and gives its pieces."""
     if isinstance(source, Derived):
-        return source.open(context)
-    return _Numbered(source.open(drive=context.drive), context.stops)
+        pieces = source.open(context, stage)
+        # What several streams give has no one source, so it counts as one.
+        return pieces if len(source.parents) == 1 else _renumbered(pieces)
+    batches = source.open(drive=context.drive)
+    stage.share = lambda: batches.progress
+    return _Numbered(batches, context.stops)
+
+
+def _renumbered(pieces: Generator[Piece]) -> Generator[Piece]:
+    with closing(pieces):
+        yield from numbered(piece.batch for piece in pieces)
 
 
 class _Numbered:
@@ -130,68 +204,69 @@ def operators_before(source: TableSource | Source | Derived) -> int:
 
 def run_chain(
     context: RunContext,
+    stage: Stage,
     source: TableSource | Source | Derived,
     chain: Chain | None,
     pending: Sequence[Operator],
-    rows: bool = True,
 ) -> Generator[Piece]:
     """One pass over a source through the operators of a chain.
 
     Parameters:
+        stage: what it counts.
         chain: None where only the source's first batch tells its schema; the operators are `pending` then.
-        rows: whether somebody wants to know each piece's rows where they do not follow each other.
     """
-    if isinstance(source, TableSource):
-        assert chain is not None
-        reader = source.table.to_reader(max_chunksize=source.batch_size)
-        yield from _run(context, source, reader, chain, rows)
-        return
-    opened = _open(source, context)
+    feed = _Feed(source, context, stage)
+    owner = chain if chain is not None else pending
+    log = context.errors.stage(source, owner, _same_row)
     try:
-        pieces: Iterator[Piece] = opened
         if chain is None:
-            first = next(pieces, None)
-            if first is None:
+            if feed.schema is None:
                 return
-            chain = begin(source, first.batch.schema)
+            chain = begin(source, feed.schema)
             for add in pending:
                 chain = add(chain)
-            pieces = chained([first], pieces)
-        yield from _run(context, source, pieces, chain, rows)
+            stage.chain = chain
+        _dump(chain)
+        if chain.ops:
+            yield from _run(context, stage, chain, feed.input, log, operators_before(source))
+            return
+        for piece in feed.pieces:  # batches stay as the source cut them
+            context.stops.check()
+            if piece.batch.num_rows:
+                yield piece
     finally:
-        opened.close()
+        feed.close()
+
+
+def _same_row(row: int) -> int:
+    """The source's row of a row of a stage's input: the engine knows rows by those of the source."""
+    return row
 
 
 def _run(
     context: RunContext,
-    source: TableSource | Source | Derived,
-    feed: pa.RecordBatchReader | Iterator[Piece],
+    stage: Stage,
     chain: Chain,
-    rows: bool,
+    feed: pa.RecordBatchReader | Iterator[Piece],
+    log: StageLog,
+    first_operator: int,
 ) -> Generator[Piece]:
-    _dump(chain)
-    if not chain.ops:  # batches stay as the source cut them
-        for piece in _numbered(feed) if isinstance(feed, pa.RecordBatchReader) else feed:
-            context.stops.check()
-            if piece.batch.num_rows:
-                yield piece
-        return
     changed = _changed(chain)
-    run = _start(chain, feed, changed, operators_before(source), rows)
+    number_rows = stage is not context.root  # nobody asks for rows behind the last stage
+    functions = [step.binding for step in chain.steps]
+    if context.watch is not None:
+        functions = _counted(chain, changed, stage)
+    run = _start(chain, feed, functions, changed, log, first_operator, number_rows)
+    stage.run = run
     context.stops.add(run.cancel)
     try:
         while (made := run.next()) is not None:
-            yield _piece(*made) if rows else Piece(made[0])
+            yield _piece(*made) if number_rows else Piece(made[0])
     finally:
         context.stops.remove(run.cancel)
-        context.reports.append(_finish(run, changed))
-
-
-def _numbered(batches: Iterable[pa.RecordBatch]) -> Generator[Piece]:
-    row = 0
-    for batch in batches:
-        yield Piece(batch, row)
-        row += batch.num_rows
+        stage.run = None
+        stage.report = _finish(run, changed, log)
+        context.reports.append(stage.report)
 
 
 def _piece(batch: pa.RecordBatch, rows: int | bytes) -> Piece:
@@ -217,34 +292,56 @@ def _changed(chain: Chain) -> dict[int, str]:
     return changed
 
 
+def _counted(chain: Chain, changed: dict[int, str], stage: Stage) -> list[Binding]:
+    """The functions, of which those that CPython runs count their calls, without a frame of their own in tracebacks."""
+    functions: list[Binding] = []
+    calls: dict[int, Callable[[], int]] = {}
+    for index, step in enumerate(chain.steps):
+        binding = step.binding
+        if index in changed or not step.scalar.core.compiled:
+            counting = lru_cache(maxsize=0)(binding.function)
+            binding = binding._replace(function=counting)
+            calls[index] = _calls_of(counting)
+        functions.append(binding)
+    stage.calls = calls
+    return functions
+
+
+def _calls_of(counting: Any) -> Callable[[], int]:
+    return lambda: counting.cache_info().misses
+
+
 def _start(
     chain: Chain,
     feed: pa.RecordBatchReader | Iterator[Piece],
+    functions: Sequence[Binding],
     changed: dict[int, str],
+    log: StageLog,
     first_operator: int,
-    rows: bool,
+    number_rows: bool,
 ) -> _core.Run:
     return _core.Run(
         chain.plan,
         feed,
-        tuple(step.binding for step in chain.steps),
-        dict(chain.batches),
+        tuple(recording(binding, log) for binding in functions),
+        {op: recording(binding, log) for op, binding in chain.batches.items()},
         int(_config.get("threads")),
         int(_config.get("morsel_rows")),
         _TIERS[str(_config.get("tier"))],
         [index in changed for index in range(len(chain.steps))],
         chain.ops,
         first_operator,
-        rows,
+        number_rows,
     )
 
 
-def _finish(run: _core.Run, changed: dict[int, str]) -> dict[str, Any]:
+def _finish(run: _core.Run, changed: dict[int, str], log: StageLog) -> dict[str, Any]:
     try:
         report: dict[str, Any] = json.loads(run.report())
     except StateError:
         report = {"functions": []}
     for index, function in enumerate(report["functions"]):
+        function["rows_failed"] = log.rows_failed(index)
         if index in changed:
             function["interpreted"] = changed[index]
     run.close()

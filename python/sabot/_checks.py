@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -37,19 +37,27 @@ def check_names(what: str, names: Iterable[object], schema: pa.Schema | None) ->
 
 
 def check_same(first: pa.Schema, other: pa.Schema) -> None:
-    if first.equals(other):
-        return
+    if not first.equals(other):
+        raise PlanError(unlike(first, other))
+
+
+def unlike(first: pa.Schema, other: pa.Schema) -> str:
+    """In what two schemas of a union differ."""
     names = dict.fromkeys([*first.names, *other.names])
     shown: list[str] = []
     for name in names:
-        types = [
-            str(s.types[s.names.index(name)]) if name in s.names else "none" for s in (first, other)
-        ]
+        types = [_type_text(schema, name) for schema in (first, other)]
         if types[0] != types[1]:
             shown.append(f"{name!r}: {types[0]} and {types[1]}")
-    raise PlanError(
-        f"union needs equal schemas; they differ in {', '.join(shown) or 'the order of columns'}"
-    )
+    what = ", ".join(shown) or "the order of columns"
+    return f"union needs equal schemas; they differ in {what}"
+
+
+def _type_text(schema: pa.Schema, name: str) -> str:
+    if name not in schema.names:
+        return "none"
+    field = cast("Any", schema).field(schema.names.index(name))
+    return f"{field.type}{'' if field.nullable else ' not null'}"
 
 
 def known(schema: pa.Schema | None, what: str) -> pa.Schema:

@@ -19,37 +19,56 @@ from sabot._piece import Piece, joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
+    from sabot._lane import BatchBinding
     from sabot._run import RunContext
+    from sabot._stage import Stage
     from sabot._stream import Stream
 
     Transform = Callable[[Sequence[Iterator[Piece]], RunContext], Iterator[Piece]]
 
 
 class Derived(NamedTuple):
-    """A source that makes its batches from those of other streams; `parents`: which, as explain() shows them."""
+    """A source that makes its batches from those of other streams.
+
+    parents: which, as explain() shows them. rows_max: it gives no more rows.
+    """
 
     text: str
     schema: pa.Schema | None
     bounded: bool | None
     parents: tuple[Stream, ...]
     transform: Transform
+    rows_max: int | None = None
 
     @property
     def origin(self) -> str:
         """The source whose rows it has, as explain() shows it; of several, what joins them."""
         return self.parents[0].origin if len(self.parents) == 1 else self.text
 
-    def open(self, context: RunContext) -> Generator[Piece]:
-        """Begins a run of every parent, in the same run as this."""
-        conform = Conformer(self.text, self.schema, declared=False)
-        with ExitStack() as opened:
-            inputs = [opened.enter_context(closing(one.pieces(context))) for one in self.parents]
-            made = self.transform(inputs, context)
-            if (close := getattr(made, "close", None)) is not None:
-                opened.callback(close)  # before its inputs
+    @property
+    def root(self) -> object:
+        """That source itself."""
+        return self.parents[0].root if len(self.parents) == 1 else self
+
+    def open(self, context: RunContext, stage: Stage) -> Generator[Piece]:
+        """The pieces of one run, none of them empty, all with one schema; stage: what reads them."""
+        conform = Conformer(self.text, self.schema)
+        with closing(self.begin(context, stage)) as made:
             for piece in made:
                 if piece.batch.num_rows:
                     yield piece._replace(batch=conform(piece.batch))
+
+    def begin(self, context: RunContext, stage: Stage) -> Generator[Piece]:
+        """Begins a run of every parent, in the same run as this."""
+        with ExitStack() as opened:
+            inputs = [
+                opened.enter_context(closing(parent.pieces(context, below)))
+                for parent, below in zip(self.parents, stage.inputs, strict=True)
+            ]
+            made = self.transform(inputs, context)
+            if (close := getattr(made, "close", None)) is not None:
+                opened.callback(close)  # before its inputs
+            yield from made
 
 
 def passed(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
@@ -105,24 +124,30 @@ def rebatch(rows: int) -> Transform:
     return transform
 
 
-def union(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
-    """One input after the other."""
-    for pieces in inputs:
-        yield from pieces
-
-
-def flat_map(
-    fn: Callable[[pa.RecordBatch], object], name: str, schema: pa.Schema | None
-) -> Transform:
-    """All batches that a function gives for each batch."""
+def flat_map(given: BatchBinding, parent: Stream) -> Transform:
+    """All batches that a function gives for each batch of the parent. What is skipped is skipped whole, so all of it is made first."""
 
     def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
+        from sabot._lane import record_batch, recording
+
+        log = context.errors.stage(parent, transform, lambda row: row)
+        binding: BatchBinding = recording(given, log)
         for number, piece in enumerate(inputs[0]):
             try:
-                for batch in made_batches(fn(piece.batch), name, schema):
+                made = binding.function(piece.batch)
+                batches = made_batches(made, binding.place.name, binding.schema)
+                if binding.on_error:
+                    batches = iter(list(batches))
+                for batch in batches:
                     yield Piece(batch)
             except Exception as error:
-                error.add_note(f"in FLAT_MAP {name}(batch): batch {number}")
+                count = piece.batch.num_rows
+                rows = [piece.source_row(index) for index in range(count)]
+                if binding.on_error:
+                    record_batch(error, binding, 0, number, rows, piece.batch)
+                    continue
+                error.add_note(f"in {binding.place.text}: batch {number}")
+                log.end_at(number, rows[-1] if rows else -1)
                 raise
 
     return transform

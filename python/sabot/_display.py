@@ -6,6 +6,7 @@ takes the line away; while the program is in the middle of a line of its own, or
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -166,7 +167,8 @@ class Terminal:
         """Gives the program's streams back as they were."""
         hooked, self._hooked = self._hooked, []
         for stream in hooked:
-            vars(stream).pop("write", None)
+            with contextlib.suppress(AttributeError):  # somebody else took it away
+                del stream.write
         _hooked.discard(self)
 
 

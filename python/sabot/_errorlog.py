@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sabot._chain import TableSource
     from sabot._deadletter import DeadLetter
     from sabot._derive import Derived
+    from sabot._stream import Stream
 
 KEPT_MAX = 10_000
 INPUTS_MAX = 200  # characters of a row's values
@@ -185,6 +186,10 @@ class StageLog:
         with self.log.lock:
             self.log.filter(wanted)
 
+    def forget(self) -> None:
+        """The run is over: no more rows are asked for."""
+        self._source_row = _unknown
+
     def filter(self, wanted: Callable[[StageLog, int, int], bool]) -> None:
         for tally in self._tallies.values():
             tally.keep(lambda place, seq: wanted(self, place, seq))
@@ -209,7 +214,7 @@ class ErrorLog:
 
     def stage(
         self,
-        source: TableSource | Source | Derived,
+        source: TableSource | Source | Derived | Stream,
         owner: object,
         source_row: Callable[[int], int] | None = None,
     ) -> StageLog:
@@ -219,7 +224,7 @@ class ErrorLog:
         does that again, the source is read again. source_row: see StageLog; None: it does not know its rows.
         """
         root: object = getattr(source, "root", source)
-        text: str = getattr(source, "origin", source.text)
+        text: str = getattr(source, "origin", None) or getattr(source, "text", "")
         with self.lock:
             number = len(self._passes)
             for index, known in enumerate(self._passes):
@@ -286,6 +291,9 @@ class ErrorLog:
         trace: TracebackType | None,
     ) -> None:
         dead, self._dead = self._dead, {}
+        self._passes.clear()  # what is kept of a run keeps nothing of its sources
+        for stage in self._stages:
+            stage.forget()
         failed: BaseException | None = None
         for one in dead.values():
             try:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import copy
 import threading
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
+from sabot import _progress
 from sabot._errorlog import ErrorLog
+from sabot._profile import Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     import pyarrow as pa
 
     from sabot._batches import Drive
+    from sabot._piece import Piece
+    from sabot._stage import Stage
 
 
 class Stops:
@@ -63,15 +68,60 @@ class RunContext:
     stops: ends the stages.
     errors: the rows that failed without ending the run.
     reports: what each engine run said at its end, in the order of the plan, source first.
+    shared: the user's code takes the batches, and may leave the run as it is and come back later.
+    sized: bytes are counted, which costs something for each column.
+    root: what the stages count; watch: shows it while it lasts, if anybody sees it.
     """
 
-    __slots__ = ("drive", "errors", "reports", "stops")
+    __slots__ = (
+        "_start",
+        "drive",
+        "errors",
+        "ns",
+        "reports",
+        "root",
+        "shared",
+        "sized",
+        "stops",
+        "watch",
+    )
 
-    def __init__(self, drive: Drive | None = None) -> None:
+    def __init__(
+        self, drive: Drive | None = None, *, shared: bool = True, sized: bool = False
+    ) -> None:
         self.drive = drive
         self.stops = Stops()
         self.errors = ErrorLog()
         self.reports: list[dict[str, Any]] = []
+        self.shared = shared
+        self.sized = sized
+        self.root: Stage | None = None
+        self.watch: _progress.Watch | None = None
+        self.ns = 0
+
+    def begin(self, root: Stage) -> None:
+        """The run of these stages begins."""
+        self.root = root
+        self.watch = _progress.begin(root, self.shared)
+        self._start = perf_counter_ns()
+
+    def batches(self, pieces: Generator[Piece]) -> Generator[pa.RecordBatch]:
+        """What the last stage gives, for the consumer."""
+        watch = self.watch
+        for piece in pieces:
+            if watch is None:
+                yield piece.batch
+            else:
+                watch.given()
+                yield piece.batch
+                watch.taken()
+
+    def end(self) -> None:
+        """The run is over."""
+        self.ns = perf_counter_ns() - self._start
+        if self.watch is not None:
+            self.watch.stop()
+            self.watch = None
 
     def branch(self) -> RunContext:
         """The same run for stages that have a thread of their own: they can be stopped alone, their reports are their own."""
@@ -95,6 +145,13 @@ class LastRun:
         reports = self._context.reports
         last: dict[str, Any] = reports[-1] if reports else {}
         return {**last, "functions": [one for report in reports for one in report["functions"]]}
+
+    @property
+    def profile(self) -> Profile:
+        """Rows, batches and times of each operator and of the source."""
+        context = self._context
+        assert context.root is not None
+        return Profile(context.root, context.ns)
 
     @property
     def errors(self) -> pa.Table:

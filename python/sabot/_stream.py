@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,11 +13,12 @@ from sabot._batches import Source
 from sabot._chain import Step, TableSource, begin, operators_before, run_chain
 from sabot._checks import check_names, check_rows, check_same, check_schema, known
 from sabot._derive import Derived
-from sabot._errors import PlanError, UnboundedError
+from sabot._errors import PlanError
 from sabot._expr import Column, as_filter, name_of, project, with_references
 from sabot._function import Scalar, bind
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
+from sabot._stage import Stage, metered
 from sabot._writing import Writing
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sabot._chain import Chain, Operator
     from sabot._derive import Transform
     from sabot._piece import Piece
+    from sabot._profile import Profile
     from sabot.operators import BaseOperator
 
 
@@ -206,7 +209,8 @@ class Stream(Reading, Writing):
         from sabot import _derive
 
         check_rows("limit", n, 0)
-        return self._derived(f"LIMIT {n}", _derive.limit(n), self.schema, bounded=True)
+        limit = self._derived(f"LIMIT {n}", _derive.limit(n), self.schema, bounded=True)
+        return Stream(cast("Derived", limit._source)._replace(rows_max=n))
 
     take = limit
     head = limit
@@ -242,33 +246,39 @@ class Stream(Reading, Writing):
         given = cast("object", fn)
         if not callable(given):
             raise PlanError(f"flat_map takes a function, not {type(given).__name__}")
-        name = str(getattr(fn, "__name__", type(fn).__name__))
-        return self._derived(f"FLAT_MAP {name}(batch)", _derive.flat_map(fn, name, schema), schema)
+        bound = bind(fn, self.schema, "flat_map", schema)
+        assert not isinstance(bound, Scalar)
+        return self._derived(bound.place.text, _derive.flat_map(bound, self), schema)
 
     def union(self, *streams: Stream) -> Stream:
-        """The rows of this stream, then those of the others, in the order of the arguments.
+        """The rows of this stream and those of the others.
+
+        Where all of them are bounded they follow each other, in the order of the arguments. Where one is not (a generator, say,
+        of which nobody said that it ends), the batches of all come as they arrive, those of each in its order: every input then
+        runs, with its functions, on a thread of its own, an async source on the event loop that consumes. An error of one
+        comes behind what was there before it, and ends all.
+
+        Parameters:
+            streams: with the columns of this one, in its order and of its types.
 
         Raises:
-            PlanError: schemas that differ, showing how.
-            UnboundedError: a stream that is not bounded, but for the last.
+            PlanError: schemas that differ, showing how; where the first batch must tell one, a SchemaError when it arrives.
         """
-        from sabot import _derive
+        from sabot import _merge
 
         parents = (self, *streams)
-        for stream in cast("tuple[object, ...]", streams):
+        schema: pa.Schema | None = None
+        for stream in cast("tuple[object, ...]", parents):
             if not isinstance(stream, Stream):
                 raise PlanError(f"union takes streams, not {type(stream).__name__}")
-        for stream in parents[:-1]:
-            if not stream.is_bounded():
-                raise UnboundedError(
-                    "union reads its inputs one after the other, so all but the last must have an end, and "
-                    f"{stream._source.text} is not known to have one; limit(n) gives one, bounded=True says so"
-                )
-        schema = known(self.schema, "union")
-        for stream in streams:
-            check_same(schema, known(stream.schema, "union"))
-        bounded = parents[-1]._source.bounded
-        return Stream(Derived("UNION", schema, bounded, parents, _derive.union))
+            if schema is None:
+                schema = stream.schema
+            elif stream.schema is not None:
+                check_same(schema, stream.schema)
+        ends = [stream._source.bounded for stream in parents]
+        bounded = False if False in ends else None if None in ends else True
+        text = f"UNION {'in order' if bounded else 'as they arrive'}"
+        return Stream(_merge.Union(text, schema, bounded, parents, _merge.union(schema)))
 
     def apply(self, op: BaseOperator) -> Stream:
         """Gives each batch to the `process_batch` of an operator object, in order; None emits nothing.
@@ -355,7 +365,19 @@ class Stream(Reading, Writing):
         from sabot import _outputs
 
         self._need_end("describe")
-        return _outputs.describe(iter(self), self.schema)
+        return _outputs.describe(self._batches(), self.schema)
+
+    def profile(self) -> Profile:
+        """Runs the stream to its end, drops the rows, and tells what each operator did; printing it shows a table.
+
+        Raises:
+            As collect() does.
+        """
+        self._need_end("profile")
+        context = RunContext(shared=False, sized=True)
+        for _ in self._run(context):
+            pass
+        return LastRun(context).profile
 
     # --- running
 
@@ -372,12 +394,18 @@ class Stream(Reading, Writing):
 
         return run_async(self._run)
 
+    def _batches(self) -> Generator[pa.RecordBatch]:
+        """The same for a sink, which takes them all."""
+        return self._run(RunContext(shared=False))
+
     def _run(self, context: RunContext) -> Generator[pa.RecordBatch]:
+        root = self.stage()
+        context.begin(root)
         try:
-            with closing(self.pieces(context, rows=False)) as pieces:
-                for piece in pieces:
-                    yield piece.batch
+            with context.errors, closing(self.pieces(context, root)) as pieces:
+                yield from context.batches(pieces)
         finally:
+            context.end()
             self._last = LastRun(context)
 
     @property
@@ -387,14 +415,30 @@ class Stream(Reading, Writing):
         return source.origin if isinstance(source, Derived) else source.text
 
     @property
+    def root(self) -> object:
+        """That source itself."""
+        source = self._source
+        return source.root if isinstance(source, Derived) else source
+
+    def stage(self) -> Stage:
+        """What a run of the stream counts."""
+        source = self._source
+        if isinstance(source, Derived):
+            inputs = [parent.stage() for parent in source.parents]
+            return Stage(source.text, self._chain, inputs, rows_max=source.rows_max)
+        return Stage(source.text, self._chain, rows_total=source.rows)
+
+    @property
     def operator_count(self) -> int:
         """How many operators it has, those of the streams that it reads counted in."""
         own = self._chain.ops if self._chain is not None else len(self._pending)
         return own + operators_before(self._source)
 
-    def pieces(self, context: RunContext, rows: bool = True) -> Generator[Piece]:
-        """The stream as a stage of a run, which may be that of another stream; rows: whether their numbers are wanted."""
-        return run_chain(context, self._source, self._chain, self._pending, rows)
+    def pieces(self, context: RunContext, stage: Stage) -> Generator[Piece]:
+        """The stream as a stage of a run, which may be that of another stream."""
+        run = run_chain(context, stage, self._source, self._chain, self._pending)
+        with closing(run):
+            yield from metered(run, stage.given, context.sized)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result for anything that reads Arrow streams; the stream runs as it is read."""

@@ -29,7 +29,7 @@ class Writing:
 
         @property
         def schema(self) -> pa.Schema | None: ...
-        def __iter__(self) -> Generator[pa.RecordBatch]: ...
+        def _batches(self) -> Generator[pa.RecordBatch]: ...
 
     def collect(self) -> pa.Table:
         """Runs the stream and gives everything as one table.
@@ -41,7 +41,7 @@ class Writing:
         """
         self._need_end("collect")
         schema = self.schema
-        batches = list(self)
+        batches = list(self._batches())
         if schema is None:
             schema = batches[0].schema if batches else pa.schema([])
         return pa.Table.from_batches(batches, schema=schema)
@@ -51,13 +51,13 @@ class Writing:
     def count(self) -> int:
         """Runs the stream and gives the number of rows."""
         self._need_end("count")
-        return sum(batch.num_rows for batch in self)
+        return sum(batch.num_rows for batch in self._batches())
 
     def foreach(self, fn: Callable[[pa.RecordBatch], object]) -> None:
         """Runs the stream and calls a function with each batch."""
         from sabot import _outputs
 
-        _outputs.foreach(iter(self), fn)
+        _outputs.foreach(self._batches(), fn)
 
     def records(self) -> Records:
         """The rows as dicts, for `for` and for `async for`."""
@@ -125,7 +125,7 @@ class Writing:
                 what = write.__name__.replace("write", "to")
                 raise PlanError(f"{what} has no option {name!r}{suggest(name, known)}")
         bounded = self._source.bounded is not False
-        return write(iter(self), self.schema, path, bounded=bounded, **options)
+        return write(self._batches(), self.schema, path, bounded=bounded, **options)
 
     def _need_end(self, what: str) -> None:
         if self._source.bounded is False:
