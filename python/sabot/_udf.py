@@ -163,7 +163,7 @@ def _check(options: Options) -> None:
         given = getattr(options, name)
         if given is None and name == "kind":
             continue
-        if name == "kind" and given in _LATER:
+        if name == "kind" and isinstance(given, str) and given in _LATER:
             raise PlanError(f"kind={given!r}: {given} functions are not there yet")
         if not isinstance(given, str) or given not in choices:
             listed = ", ".join(map(repr, choices))
