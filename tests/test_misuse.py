@@ -229,7 +229,7 @@ OPTIONS = [
 PROTOCOL = {"__iter__", "__aiter__", "__len__", "__repr__", "__str__", "__enter__", "__next__", "__contains__", "__eq__",
             "__hash__", "__bool__", "__add__", "__gt__", "__and__", "__invert__", "__call__"}  # fmt: skip
 # What only Sabot calls: it makes these objects, and stages of a run ask each other for pieces.
-NOT_FOR_USERS = {"Report", "LastRun", "Config", "pieces"}
+NOT_FOR_USERS = {"Report", "LastRun", "Profile", "Config", "pieces"}
 
 
 def one_shot() -> Stream:
@@ -284,8 +284,12 @@ def own_error(error: BaseException) -> bool:
         place = place.tb_next
     if Path(place.tb_frame.f_code.co_filename).name == HERE:
         return True
-    words = re.match(r"(?:\w+\.)*([\w<>]+)(\(\)| takes)", str(error))
-    return isinstance(error, TypeError) and words is not None and words[1] in FUNCTIONS
+    words = re.match(r"([\w<>.]+)(\(\)| takes)", str(error))
+    return (
+        isinstance(error, TypeError)
+        and words is not None
+        and not FUNCTIONS.isdisjoint(words[1].split("."))
+    )
 
 
 def complaint(error: BaseException) -> str | None:

@@ -380,6 +380,12 @@ def test_nothing_but_a_schema(tmp_path, kind):
     assert kind == "csv" or got.schema == TABLE.schema
 
 
+def test_rows_without_columns_are_objects_in_json(tmp_path):
+    table = pa.table({"a": [1, 2, 3]}).select([])
+    write_json(table.to_batches(), None, tmp_path / "x")
+    assert (tmp_path / "x").read_text() == "{}\n" * 3
+
+
 def test_no_rows_in_json_is_an_empty_file(tmp_path):
     assert write_json([], TABLE.schema, tmp_path / "x.jsonl").bytes == 0
     assert (tmp_path / "x.jsonl").read_bytes() == b""
@@ -979,45 +985,66 @@ def small_disk(folder):
 
 KILLED = """
     import os, random, signal, sys, time
-    import pyarrow as pa, pyarrow.csv, pyarrow.parquet as pq
+    import pyarrow as pa, pyarrow.csv, pyarrow.feather, pyarrow.json, pyarrow.parquet as pq
     from sabot import _sinks
     kind, options, folder = {kind!r}, {options!r}, {folder!r}
     write = getattr(_sinks, "write_" + kind)
     path = os.path.join(folder, "x")
-    tables = [pa.table({{"v": [k] * (30000 + k), "k": [k % 2] * (30000 + k)}}) for k in range(4)]
+    append = options.get("mode") == "append"
+    into_folder = "partition_by" in options or "roll_rows" in options
+    rows = 6000 if append else 30000
+    tables = [pa.table({{"v": [k] * (rows + k), "k": [k % 2] * (rows + k)}}) for k in range(4)]
 
-    def value():
-        files = [path] if os.path.isfile(path) else [
-            os.path.join(at, name) for at, _, names in os.walk(path) for name in names]
+    def parts():
+        files = [path] if os.path.isfile(path) else sorted(
+            os.path.join(at, name) for at, _, names in os.walk(path) for name in names
+            if "/." not in at)  # hidden folders are not read, here as elsewhere
         if kind == "parquet":
-            parts = [pq.ParquetFile(file).read(use_threads=False) for file in files]
-        else:
-            read = pyarrow.csv.ReadOptions(use_threads=False)
-            parts = [pyarrow.csv.read_csv(file, read_options=read) for file in files]
-        values = pa.concat_tables(parts)["v"].to_pylist()
-        assert len(set(values)) == 1 and len(values) == 30000 + values[0], (files, len(values))
-        return values[0]
+            return [pq.ParquetFile(file).read(use_threads=False) for file in files]
+        if kind == "ipc":
+            return [pyarrow.feather.read_table(file, use_threads=False, memory_map=False) for file in files]
+        module = getattr(pa, kind)
+        read = module.ReadOptions(use_threads=False)
+        return [getattr(module, "read_" + kind)(file, read_options=read) for file in files]
 
-    write(tables[0].to_batches(max_chunksize=5000), None, path, **options)
+    def check():
+        # What was written last. Overwritten: one table, whole. Appended: whole tables, one after the other.
+        found = parts()
+        for part in found if append else [pa.concat_tables(found)]:
+            values = part["v"].to_pylist()
+            last, at = values[-1], 0
+            while at < len(values):
+                end = at + rows + values[at]
+                assert values[at:end] == [values[at]] * (end - at), (at, end, len(values))
+                at = end
+            assert append or len(values) == rows + last, len(values)
+        return last if not append else sum(map(len, found))
+
+    def put(k):
+        write(tables[k].to_batches(max_chunksize=1000 if append else 5000), None, path, **options)
+
+    put(0)
     numbers, seen, left, wait = random.Random(0), set(), 0, 0.04
     for turn in range(50):
         child = os.fork()
         if child == 0:
             for k in range(10**9):
-                write(tables[(turn + k) % 4].to_batches(max_chunksize=5000), None, path, **options)
+                put((turn + k) % 4)
         time.sleep(numbers.uniform(0.001, wait))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         before = len(seen)
-        seen.add(value())
+        seen.add(check())
         # However slow the machine: long enough that some writes end, short enough that some do not.
         wait = wait * 1.3 if len(seen) == before and len(seen) < 4 else max(wait * 0.8, 0.01)
         temporary = [name for name in os.listdir(folder) if name != "x"]
         assert len(temporary) <= 2, temporary
         left += bool(temporary)
-    write(tables[0].to_batches(), None, path, **options)
+        if append and len(parts()) + sum(map(len, parts())) // rows > 20:
+            write(tables[0].to_batches(), None, path, **dict(options, mode="overwrite"))
+    put(0)
     assert os.listdir(folder) == ["x"], os.listdir(folder)
-    assert left > 5 and len(seen) > 1, (left, seen)
+    assert len(seen) > 1 and (left > 5 or (append and into_folder)), (left, seen)
     print("never half")
 """
 
@@ -1025,10 +1052,12 @@ KILLED = """
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        ("parquet", {}),
-        ("csv", {}),
+        *((kind, {}) for kind in WRITES),
+        *((kind, {"mode": "append"}) for kind in WRITES),
         ("parquet", {"partition_by": "k"}),
-        ("csv", {"roll_rows": 9000}),
+        ("ipc", {"roll_rows": 9000}),
+        ("parquet", {"mode": "append", "roll_rows": 9000}),
+        ("csv", {"mode": "append", "partition_by": "k"}),
     ],
 )
 def test_killed_fifty_times_it_is_the_old_or_the_new(tmp_path, kind, options):

@@ -235,7 +235,9 @@ class Chooser:
 
 def cut(piece: pa.RecordBatch | pa.Table, rows_max: int | None) -> Iterator[pa.RecordBatch]:
     """The batches of a batch or table, of at most `rows_max` rows each, without a copy."""
-    if isinstance(piece, pa.Table):
+    if not piece.num_rows:
+        yield pa.RecordBatch.from_pylist([], schema=piece.schema)
+    elif isinstance(piece, pa.Table):
         yield from cast("Iterator[pa.RecordBatch]", piece.to_reader(max_chunksize=rows_max))
     elif rows_max is None or piece.num_rows <= rows_max:
         yield piece

@@ -41,7 +41,7 @@ def _check(name: str, value: object) -> Value:
             raise PlanError(f"{name}={value!r}: it is one of {choices}")
         return str(value)
     if isinstance(setting.default, str):
-        return "" if value == "" else check_path(name, value)
+        return "" if isinstance(value, str) and not value else check_path(name, value)
     if isinstance(setting.default, bool):
         if not isinstance(value, bool):
             raise PlanError(f"{name}={_cut(value)}: it is True or False")

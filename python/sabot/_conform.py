@@ -9,7 +9,7 @@ type null becomes any type, and a column whose every value the fixed type can ho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pyarrow as pa
@@ -152,6 +152,44 @@ def differences(given: pa.Schema, wanted: pa.Schema) -> list[str]:
     ]
 
 
+def conformed(
+    batch: pa.RecordBatch, schema: pa.Schema, message: Callable[[list[str]], str]
+) -> pa.RecordBatch:
+    """A batch with a schema: null columns take its types, others are widened without loss.
+
+    Raises:
+        SchemaError: it cannot have the schema; `message` says so, given what keeps it from that.
+    """
+    found = differences(batch.schema, schema)
+    if found:
+        raise SchemaError(message(found))
+    columns = [
+        _conformed_column(field, column, message)
+        for field, column in zip(schema, batch.columns, strict=True)
+    ]
+    if not columns:
+        return batch
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _conformed_column(
+    field: pa.Field[Any], column: pa.Array[Any], message: Callable[[list[str]], str]
+) -> pa.Array[Any]:
+    if not field.nullable and column.null_count:
+        raise SchemaError(
+            message([f"column {field.name!r} has nulls, in the schema it is not null"])
+        )
+    if column.type.equals(field.type):
+        return column
+    if pt.is_null(column.type):
+        return cast("pa.Array[Any]", pa.nulls(len(column), field.type))
+    try:
+        return cast("pa.Array[Any]", column.cast(field.type))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        problem = f"column {field.name!r} is {column.type}, in the schema it is {field.type}"
+        raise SchemaError(message([f"{problem} ({error})"])) from error
+
+
 class Conformer:
     """Brings every batch of one pass to one schema, which is given or is that of the first batch.
 
@@ -177,30 +215,7 @@ class Conformer:
             return batch
         if batch.schema.equals(self.schema, check_metadata=True):
             return batch
-        found = differences(batch.schema, self.schema)
-        if found:
-            raise SchemaError(self._message(number, found))
-        columns = [
-            self._column(number, field, column)
-            for field, column in zip(self.schema, batch.columns, strict=True)
-        ]
-        if not columns:
-            return batch
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-    def _column(self, number: int, field: pa.Field[Any], column: pa.Array[Any]) -> pa.Array[Any]:
-        if not field.nullable and column.null_count:
-            problem = f"column {field.name!r} has nulls, in the schema it is not null"
-            raise SchemaError(self._message(number, [problem]))
-        if column.type.equals(field.type):
-            return column
-        if pt.is_null(column.type):
-            return cast("pa.Array[Any]", pa.nulls(len(column), field.type))
-        try:
-            return cast("pa.Array[Any]", column.cast(field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            problem = f"column {field.name!r} is {column.type}, in the schema it is {field.type}"
-            raise SchemaError(self._message(number, [f"{problem} ({error})"])) from error
+        return conformed(batch, self.schema, lambda found: self._message(number, found))
 
     def _message(self, number: int, found: list[str]) -> str:
         fix = (

@@ -55,8 +55,9 @@ class Derived(NamedTuple):
         conform = Conformer(self.text, self.schema)
         with closing(self.begin(context, stage)) as made:
             for piece in made:
-                if piece.batch.num_rows:
-                    yield piece._replace(batch=conform(piece.batch))
+                batch = conform(piece.batch)
+                if batch.num_rows:
+                    yield piece._replace(batch=batch)
 
     def begin(self, context: RunContext, stage: Stage) -> Generator[Piece]:
         """Begins a run of every parent, in the same run as this."""
@@ -135,7 +136,7 @@ def flat_map(given: BatchBinding, parent: Stream) -> Transform:
         for number, piece in enumerate(inputs[0]):
             try:
                 made = binding.function(piece.batch)
-                batches = made_batches(made, binding.place.name, binding.schema)
+                batches = map(binding.conform, made_batches(made, binding.place.name, None))
                 if binding.on_error:
                     batches = iter(list(batches))
                 for batch in batches:

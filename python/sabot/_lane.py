@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import pyarrow as pa
 
 from sabot import _config
+from sabot._conform import Conformer, conformed
 from sabot._errorlog import cut, pairs_text, row_text, text_of
 from sabot._errors import (
     CastError,
@@ -84,8 +85,12 @@ class Failure(NamedTuple):
     last_row: int = -1
 
 
+def _as_it_is(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch
+
+
 class BatchBinding(NamedTuple):
-    """A batch function in the plan."""
+    """A batch function in the plan; `conform` brings what it gives in one run to one schema."""
 
     function: Callable[[pa.RecordBatch], object]
     place: Place
@@ -95,6 +100,7 @@ class BatchBinding(NamedTuple):
     path: str | None = None
     log: StageLog | None = None
     dead_letter: DeadLetter | None = None
+    conform: Callable[[pa.RecordBatch], pa.RecordBatch] = _as_it_is
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:
@@ -180,6 +186,8 @@ def recording(binding: Any, log: StageLog) -> Any:
         OSError: its dead letter cannot be written.
     """
     path = (binding.path or _config.get("dead_letter")) if binding.on_error else None
+    if isinstance(binding, BatchBinding) and not binding.is_filter:
+        binding = binding._replace(conform=Conformer(binding.place.text, binding.schema))
     return binding._replace(log=log, dead_letter=log.log.dead_letter(str(path)) if path else None)
 
 
@@ -237,7 +245,7 @@ def call_batch(
         result = binding.function(batch)
         if binding.is_filter:
             return mask_of(result, batch)
-        return batch_of(result, binding.place.name, binding.schema)
+        return binding.conform(batch_of(result, binding.place.name, None))
     except Exception as error:
         numbers = row_numbers(source_rows, batch.num_rows)
         if binding.on_error:
@@ -299,19 +307,6 @@ def batch_of(result: Any, name: str, wanted: pa.Schema | None) -> pa.RecordBatch
             f"RecordBatch, a Table or a dict of arrays{hint}"
         )
     if wanted is not None and not result.schema.equals(wanted):
-        result = _fit(result, wanted, name)
+        what = f"{name} returned a batch that does not fit the schema"
+        result = conformed(result, wanted, lambda found: f"{what}: {'; '.join(found)}")
     return result
-
-
-def _fit(batch: pa.RecordBatch, wanted: pa.Schema, name: str) -> pa.RecordBatch:
-    """A batch whose null columns take the declared type; anything else that differs is an error."""
-    if batch.schema.names != wanted.names:
-        raise SchemaError(
-            f"{name} returned columns {batch.schema.names}, declared are {wanted.names}"
-        )
-    for column, found, declared in zip(wanted.names, batch.schema.types, wanted.types, strict=True):
-        if found != declared and not pa.types.is_null(found):
-            raise SchemaError(
-                f"{name} returned column {column!r} as {found}, declared is {declared}"
-            )
-    return batch.cast(wanted)

@@ -48,7 +48,7 @@ class Udf:
     """A function with its options; still an ordinary function to whoever calls it."""
 
     def __init__(self, fn: Callable[..., Any], options: Options) -> None:
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(self, fn, updated=())
         self.fn = fn
         self.options = options
 
@@ -134,6 +134,8 @@ def udf(
     limit = cast("object", max_concurrency)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise PlanError(f"max_concurrency={limit!r}: it is a whole number from 1 on")
+    if use_process is not None and not isinstance(cast("object", use_process), bool):
+        raise PlanError(f"use_process={use_process!r}: it is True or False")
     if dead_letter is not None:
         dead_letter = check_path("dead_letter", dead_letter)
     options = Options(
@@ -161,7 +163,7 @@ def _check(options: Options) -> None:
         given = getattr(options, name)
         if given is None and name == "kind":
             continue
-        if name == "kind" and given in _LATER:
+        if name == "kind" and isinstance(given, str) and given in _LATER:
             raise PlanError(f"kind={given!r}: {given} functions are not there yet")
         if not isinstance(given, str) or given not in choices:
             listed = ", ".join(map(repr, choices))

@@ -299,6 +299,20 @@ bad:
                         array->type->name);
 }
 
+/* Most pieces of text are short: there 16 bytes are one load and one store, where both sides have room for them. */
+#define TEXT_SHORT 16
+
+static inline uint8_t *text_put(uint8_t *dst, const uint8_t *src, int64_t start, int64_t size,
+                                int64_t src_size)
+{
+    if (size <= TEXT_SHORT && src_size - start >= TEXT_SHORT) {
+        memcpy(dst, src + start, TEXT_SHORT);
+    } else if (size > 0) {
+        memcpy(dst, src + start, (size_t)size);
+    }
+    return dst + size;
+}
+
 static sb_status take_text(sb_array *array, bool large, const uint8_t *mask, int64_t count,
                            sb_array_parts *parts, sb_error *err)
 {
@@ -307,7 +321,7 @@ static sb_status take_text(sb_array *array, bool large, const uint8_t *mask, int
     parts->block_count = 3;
     SB_TRY(block_new((size_t)(count + 1) * (large ? 8 : 4), &parts->blocks[1], err));
     SB_TRY(take_offsets(array, large, mask, parts->blocks[1], &total, err));
-    SB_TRY(block_new((size_t)total, &parts->blocks[2], err));
+    SB_TRY(block_new((size_t)total + TEXT_SHORT, &parts->blocks[2], err));
     mask_run run;
     uint8_t *dst = parts->blocks[2];
     const uint8_t *src = array->buffers[2];
@@ -315,10 +329,7 @@ static sb_status take_text(sb_array *array, bool large, const uint8_t *mask, int
     while (mask_run_next(&run)) {
         int64_t start = offset_at(array, large, run.start);
         int64_t size = offset_at(array, large, run.start + run.length) - start;
-        if (size > 0) {
-            memcpy(dst, src + start, (size_t)size);
-            dst += size;
-        }
+        dst = text_put(dst, src, start, size, array->data_size);
     }
 out:
     return status;
@@ -670,18 +681,17 @@ sb_status sb_array_mask(sb_array *array, uint8_t **out, int64_t *count, sb_error
         return sb_error_no_memory(err, size);
     }
     const uint8_t *valid = sb_array_validity(array);
-    int64_t whole = array->length & ~(int64_t)63, set = 0;
+    int64_t whole = array->length & ~(int64_t)63;
     memset(mask + whole / 8, 0, size - (size_t)(whole / 8));
-    for (int64_t row = 0; row < array->length; row += 64) {
-        int64_t rows = array->length - row < 64 ? array->length - row : 64;
-        uint64_t word = bits_load(array->buffers[1], array->offset + row, rows);
-        if (valid != NULL) {
-            word &= bits_load(valid, array->offset + row, rows);
-        }
-        sb_bitmap_word_put(mask, row / 64, word);
-        set += sb_popcount_u64(word);
+    if (array->length > 0) {
+        sb_bitmap_copy(mask, 0, array->buffers[1], array->offset, array->length);
     }
-    *count = set;
+    for (int64_t row = 0; valid != NULL && row < array->length; row += 64) {
+        int64_t rows = array->length - row < 64 ? array->length - row : 64;
+        uint64_t word = bits_load(valid, array->offset + row, rows);
+        sb_bitmap_word_put(mask, row / 64, word & sb_bitmap_word(mask, row / 64));
+    }
+    *count = sb_bitmap_count(mask, 0, array->length);
     *out = mask;
     return SB_OK;
 }

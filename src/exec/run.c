@@ -25,6 +25,7 @@ static sb_status ops_open(sb_run *run, sb_error *err)
 {
     const sb_plan *node = run->plan;
     run->last_in_order = -1;
+    bool works = false; /* an operator looks at rows: others have nothing to gain from pieces */
     run->cut = true;
     run->all_light = true;
     for (int32_t i = run->op_count - 1; i >= 0; i--, node = node->input) {
@@ -38,6 +39,7 @@ static sb_status ops_open(sb_run *run, sb_error *err)
         run->cut = run->cut && (op->caps & SB_OP_BATCH_SENSITIVE) == 0;
         run->all_light = run->all_light && (op->caps & SB_OP_LIGHT) != 0;
         run->reads[i] = op->node->kind != SB_PLAN_BATCH || op->node->is_filter;
+        works = works || (op->caps & SB_OP_CAN_FAIL) != 0;
         if (op->vt->open_shared != NULL) {
             sb_status status = op->vt->open_shared(op, &run->shared[i], err);
             if (status != SB_OK) {
@@ -45,6 +47,7 @@ static sb_status ops_open(sb_run *run, sb_error *err)
             }
         }
     }
+    run->cut = run->cut && works;
     return SB_OK;
 }
 
