@@ -46,6 +46,11 @@ class _Map:
 class Stream(Reading, Writing):
     """A lazy chain of operators over record batches. Building one runs nothing; `collect()` and iteration do.
 
+    Batches first: every operator takes record batches and gives record batches. `records()` takes them apart at the very end, for
+    whoever wants rows; by batches the same is done many times faster. Whether iteration ends is the source's affair: the same
+    plan runs over a table (`for`, to its end) and over a source without end (`for` or `async for`, until it is left). Columns
+    that an operator does not change are not copied. See docs/batch-first.md.
+
     >>> import pyarrow as pa
     >>> from sabot import Stream
     >>> t = pa.table({"a": [1, 2, 3]})
