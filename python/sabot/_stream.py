@@ -19,6 +19,7 @@ from sabot._function import Scalar, bind
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
 from sabot._stage import Stage, metered
+from sabot._staged import staged
 from sabot._writing import Writing
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Stream(Reading, Writing):
         """
         if not columns:
             raise PlanError("with_columns needs name=function")
+        if (stage := staged(self, "with_columns", columns)) is not None:
+            return stage.stream._derived(stage.text, stage.run, stage.schema)
         if any(isinstance(given, Column) for given in columns.values()):
             return self._then(with_references(columns, _with_functions))
         return self._then(lambda chain: _with_functions(chain, columns))
@@ -106,6 +109,9 @@ class Stream(Reading, Writing):
             fn: a scalar function (parameters are column names), of which the truth of its result counts, or a batch
                 function that gives a Boolean array of the batch's length, or a Boolean column, as col("name").
         """
+
+        if (stage := staged(self, "filter", {"": fn})) is not None:
+            return stage.stream._derived(stage.text, stage.run, stage.schema)
 
         def add(chain: Chain) -> Chain:
             if isinstance(fn, Column):
@@ -129,6 +135,8 @@ class Stream(Reading, Writing):
             schema: what it gives; without it `schema` is None until the first batch.
         """
         check_schema(schema)
+        if (stage := staged(self, "map", {"": fn}, schema)) is not None:
+            return stage.stream._derived(stage.text, stage.run, stage.schema)
 
         def add(chain: Chain) -> Chain:
             bound = bind(fn, chain.schema, "map", schema)
@@ -251,6 +259,8 @@ class Stream(Reading, Writing):
         given = cast("object", fn)
         if not callable(given):
             raise PlanError(f"flat_map takes a function, not {type(given).__name__}")
+        if (stage := staged(self, "flat_map", {"": fn}, schema)) is not None:
+            return stage.stream._derived(stage.text, stage.run, stage.schema)
         bound = bind(fn, self.schema, "flat_map", schema)
         assert not isinstance(bound, Scalar)
         return self._derived(bound.place.text, _derive.flat_map(bound, self), schema)
