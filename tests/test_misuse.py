@@ -280,7 +280,8 @@ def own_error(error: BaseException) -> bool:
     So it is where Python refuses how a user's function is called, or what a builtin that was given as one is called with.
     """
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if [Path(file).name for file in files if Path(file).name == HERE or "/sabot/" in file][-1] == HERE:
+    files = [file for file in files if Path(file).name == HERE or "/sabot/" in file]
+    if Path(files[-1]).name == HERE:
         return True
     words = re.match(r"([\w<>.]+)(\(\)| takes)", str(error))
     return (
