@@ -156,7 +156,7 @@ class StageLog:
         with self.log.lock:
             self._arrivals += 1
             self._tallies.setdefault((op, function_index), _Tally()).add(at, seq)
-            order = (0, at) if known else (1, seq)
+            order = (0, at, 0) if known else (1, seq, at)
             key = (self.pass_id, *order, self.index, op, function_index, self._arrivals)
             if not self.log.wants(key) and dead_letter is None:
                 return
