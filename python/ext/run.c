@@ -16,6 +16,7 @@ typedef struct ext_run {
     PyObject *failures;        /* list of (operator, function index, source row, seq, exception) */
     PyObject *rows;            /* of the batch that was given last: int or bytes; NULL before */
     bool busy;
+    bool cancelled; /* by cancel(); under the GIL, like the rest */
 } ext_run;
 
 static bool *flags_of(PyObject *sequence, Py_ssize_t *count)
@@ -234,7 +235,10 @@ static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
 static int answer_rows(ext_run *self, ext_state *state, const sabot_event *event)
 {
     PyObject *binding = PyTuple_GetItem(self->functions, event->function_index);
-    return binding != NULL ? ext_answer_rows(state, self->run, event, binding, self->failures) : -1;
+    if (binding == NULL) {
+        return -1;
+    }
+    return ext_answer_rows(state, self->run, event, binding, self->failures, &self->cancelled);
 }
 
 /* One turn of the lane. 1: *result is set (new reference, None at the end); 0: go on; -1: exception. */
@@ -304,8 +308,10 @@ static PyObject *run_rows(PyObject *object, PyObject *unused)
 static PyObject *run_cancel(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    if (((ext_run *)object)->run != NULL) {
-        sabot_run_cancel(((ext_run *)object)->run);
+    ext_run *self = (ext_run *)object;
+    self->cancelled = true;
+    if (self->run != NULL) {
+        sabot_run_cancel(self->run);
     }
     Py_RETURN_NONE;
 }
