@@ -6,6 +6,7 @@ made by the lanes of _crew.py, and put in order by _ordered.py.
 
 from __future__ import annotations
 
+import inspect
 import os
 from itertools import chain
 from types import MethodType
@@ -122,6 +123,11 @@ class CallStage:
             columns: all that with_columns was given. What the engine can make is made before the stage; where that would replace
                 a column that a function here reads, it has another name until the stage puts it in its place.
         """
+        for call in calls.values() if operator != "flat_map" else ():
+            if inspect.isasyncgenfunction(call.bound):
+                raise PlanError(
+                    f"{call.captured.name} is an async generator function, which yields: {operator} takes one that returns"
+                )
         self.stream = stream
         self._operator = operator
         self._calls = calls

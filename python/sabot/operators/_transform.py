@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from sabot._checks import check_same, check_schema
 from sabot._conform import arrow, column_names, positions
@@ -48,6 +48,8 @@ class MapOperator(BaseOperator):
         schema: pa.Schema | None = None,
     ) -> None:
         super().__init__(source, schema)
+        if not isinstance(cast("object", vectorized), bool):
+            raise PlanError(f"vectorized={vectorized!r}: it is True or False")
         fn: Any = uncompiled(map_func) if vectorized else map_func
         self._fn: Callable[[pa.RecordBatch], object] = fn
         self._calls = Calls(fn, self, "map", lambda stream: stream.map(fn, schema))
