@@ -53,6 +53,11 @@ def batches_of(item: Any) -> Iterator[pa.RecordBatch]:
     if isinstance(item, pa.RecordBatch):
         yield item
         return
+    from sabot._stream import Stream
+
+    if isinstance(item, Stream):  # as an Arrow stream it would give only the text of an error
+        yield from item
+        return
     if isinstance(item, pa.Table):
         schema, pieces = item.schema, iter(item.to_batches())
     else:
@@ -70,9 +75,12 @@ def batches_of(item: Any) -> Iterator[pa.RecordBatch]:
         except pa.ArrowException as error:
             raise DataError(f"{class_of(item)} holds no table: {error}") from error
     empty = True
-    for batch in pieces:
-        empty = False
-        yield batch
+    try:
+        for batch in pieces:
+            empty = False
+            yield batch
+    except pa.ArrowException as error:
+        raise DataError(f"{class_of(item)} failed: {error}") from error
     if empty:
         yield pa.RecordBatch.from_pylist([], schema=schema)
 
