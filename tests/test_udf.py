@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
+import pickle
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +14,7 @@ from support import BATCHES, TIERS, function_report
 
 import sabot as sb
 from sabot import Stream, udf
+from sabot._udf import unwrap
 
 pytestmark = pytest.mark.api
 
@@ -33,6 +36,39 @@ def test_it_stays_a_function():
         assert repr(made) == "<sabot.udf add>"
     with pytest.raises(TypeError, match="unsupported operand"):
         udf(add, on_error="null")(1, None)  # what its options say is for streams
+
+
+class Scale:
+    def __init__(self, by):
+        self.by = by
+
+    @udf(on_error="null")
+    def apply(self, a) -> int:
+        return 12 * self.by // a
+
+
+def test_it_may_be_a_method():
+    assert Scale(2).apply(3) == Scale.apply(Scale(2), 3) == 8
+    stream = Stream.from_table(pa.table({"a": [0, 4]})).with_columns(y=Scale(3).apply)
+    assert stream.collect()["y"].to_pylist() == [None, 9]
+
+
+named = udf(on_error="skip")(add)
+
+
+@udf(nulls="skip")
+def everywhere(a):
+    return a
+
+
+def test_it_may_be_copied_and_pickled():
+    assert pickle.loads(pickle.dumps(everywhere)) is everywhere
+    assert copy.deepcopy(everywhere) is everywhere
+    other = pickle.loads(pickle.dumps(named))  # its function has that name
+    assert (other(1, 2), repr(other)) == (3, "<sabot.udf add>")
+    assert unwrap(other) == unwrap(named)
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(udf(lambda a: a))
 
 
 def test_it_may_decorate():
