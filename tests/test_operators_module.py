@@ -107,6 +107,11 @@ WRONG = {
         PlanError,
         "use with_columns",
     ),
+    "vectorized by something": (
+        lambda: MapOperator(None, same, vectorized=np.array([1, 2])),
+        PlanError,
+        r"vectorized=array\(.*: it is True or False",
+    ),
     "no predicate": (lambda: FilterOperator(None, "a > 1"), PlanError, "a function, not str"),
     "an unknown parameter": (
         lambda: FilterOperator(BATCHES, lambda a, ss: a),

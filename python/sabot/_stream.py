@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,12 +32,13 @@ if TYPE_CHECKING:
 
 
 class _Map:
-    """Adds a map that has no schema: only its first batch tells the columns."""
+    """Adds a map. `untold`: it has no schema, so only its first batch tells the columns."""
 
-    __slots__ = ("_add",)
+    __slots__ = ("_add", "untold")
 
-    def __init__(self, add: Operator) -> None:
+    def __init__(self, add: Operator, untold: bool) -> None:
         self._add = add
+        self.untold = untold
 
     def __call__(self, chain: Chain) -> Chain:
         return self._add(chain)
@@ -143,7 +143,7 @@ class Stream(Reading, Writing):
             assert not isinstance(bound, Scalar)
             return chain.then(chain.plan.batch(bound.place.name, schema, False), batch=bound)
 
-        return self._then(add if schema is not None else _Map(add))
+        return self._then(_Map(add, schema is None))
 
     def select(self, *columns: str | Column) -> Stream:
         """Keeps the named columns, in this order.
@@ -182,7 +182,8 @@ class Stream(Reading, Writing):
         """Adds an operator; after a map whose columns only its first batch tells, one that is bound to these."""
         maps = isinstance(add, _Map)
         if self._chain is None:
-            if not maps and self._pending and isinstance(self._pending[-1], _Map):
+            last = self._pending[-1] if self._pending else None
+            if not maps and isinstance(last, _Map) and last.untold:
                 return self._after_first_batch()._then(add)
             return Stream(self._source, None, (*self._pending, add))
         if not maps and self._chain.schema is None:
