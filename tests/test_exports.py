@@ -37,6 +37,7 @@ NAMES = [
     "TypeMismatchError",
     "UnboundedError",
     "UnknownColumnError",
+    "WorkerError",
     "WriteResult",
     "__version__",
     "col",

@@ -27,6 +27,7 @@ import re
 import signal
 import sys
 import threading
+import traceback
 import types
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
@@ -278,11 +279,9 @@ def own_error(error: BaseException) -> bool:
 
     So it is where Python refuses how a user's function is called, or what a builtin that was given as one is called with.
     """
-    place = error.__traceback__
-    assert place is not None
-    while place.tb_next is not None:
-        place = place.tb_next
-    if Path(place.tb_frame.f_code.co_filename).name == HERE:
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    files = [file for file in files if Path(file).name == HERE or "/sabot/" in file]
+    if Path(files[-1]).name == HERE:
         return True
     words = re.match(r"([\w<>.]+)(\(\)| takes)", str(error))
     return (

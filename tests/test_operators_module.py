@@ -26,6 +26,7 @@ from sabot import (
     UnknownColumnError,
     operators,
 )
+from sabot._errors import CompileError
 from sabot.operators import (
     BaseOperator,
     FilterOperator,
@@ -105,6 +106,11 @@ WRONG = {
         lambda: FlatMapOperator(BATCHES, tens),
         PlanError,
         "use with_columns",
+    ),
+    "vectorized by something": (
+        lambda: MapOperator(None, same, vectorized=np.array([1, 2])),
+        PlanError,
+        r"vectorized=array\(.*: it is True or False",
     ),
     "no predicate": (lambda: FilterOperator(None, "a > 1"), PlanError, "a function, not str"),
     "an unknown parameter": (
@@ -334,7 +340,14 @@ def test_a_predicate_over_types_that_pyarrow_cannot_filter():
 
 def test_vectorized_is_the_same_function():
     expected = list(MapOperator(BATCHES, RESULTS["a dict"]))
-    assert list(MapOperator(BATCHES, RESULTS["a dict"], vectorized=True)) == expected
+    for fn in (RESULTS["a dict"], sb.udf(RESULTS["a dict"], compile="off")):
+        assert list(MapOperator(BATCHES, fn, vectorized=True)) == expected
+    with pytest.raises(PlanError, match="MapOperator takes a function, not int"):
+        MapOperator(BATCHES, 3, vectorized=True)
+    with pytest.raises(PlanError, match='its udf says compile="require"'):
+        MapOperator(BATCHES, sb.udf(same, compile="require"), vectorized=True)
+    with pytest.raises(CompileError):
+        MapOperator(BATCHES, sb.udf(same, compile="require"))
 
 
 def test_flat_map_functions_may_yield():

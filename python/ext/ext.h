@@ -79,9 +79,10 @@ PyObject *ext_import_batch(ext_state *state, struct ArrowArray *array, PyObject 
 
 /* Rows of a CALL_ROWS event as Python calls (rows.c). callable: the function; defaults are its own. param_index[i]: place of argument i
  * among all parameters; keyword: names for those that are keyword-only, else NULL. Answers the event. 0, or -1 with an exception that must
- * end the run at once (not the function's own). A failure of the function or of its result is kept in *failures. */
+ * end the run at once (not the function's own). A failure of the function or of its result is kept in *failures.
+ * cancelled: borrow, looked at before each row. */
 int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
-                    PyObject *failures);
+                    PyObject *failures, const bool *cancelled);
 
 int ext_add_session(PyObject *module, ext_state *state);
 int ext_add_plan(PyObject *module, ext_state *state);

@@ -422,8 +422,15 @@ static int open_call(row_call *call)
     return 0;
 }
 
+static int raise_cancelled(ext_state *state)
+{
+    sabot_error err = {.status = SABOT_CANCELLED, .message = "the run was cancelled"};
+    ext_raise(state, &err);
+    return -1;
+}
+
 int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
-                    PyObject *failures)
+                    PyObject *failures, const bool *cancelled)
 {
     arg_column columns_here[ARGS_MAX] = {0};
     PyObject *args_here[ARGS_MAX + 1] = {0};
@@ -448,7 +455,7 @@ int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, 
     }
     int64_t done = 0;
     while (result == 0 && done < event->row_count) {
-        result = call_row(&call, done);
+        result = *cancelled ? raise_cancelled(state) : call_row(&call, done);
         done += result == 0;
     }
     if (result >= 0) {

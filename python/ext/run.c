@@ -37,6 +37,7 @@ struct ext_run {
     ext_held *dropped;
     int first_operator; /* operators of the stream before this run's */
     bool busy;
+    bool cancelled; /* by cancel(); under the GIL, like the rest */
 };
 
 static bool *flags_of(PyObject *sequence, Py_ssize_t *count)
@@ -535,7 +536,10 @@ static PyObject *give(ext_run *self, ext_state *state, sabot_event *event)
 static int answer_rows(ext_run *self, ext_state *state, const sabot_event *event)
 {
     PyObject *binding = PyTuple_GetItem(self->functions, event->function_index);
-    return binding != NULL ? ext_answer_rows(state, self->run, event, binding, self->failures) : -1;
+    if (binding == NULL) {
+        return -1;
+    }
+    return ext_answer_rows(state, self->run, event, binding, self->failures, &self->cancelled);
 }
 
 /* One turn of the lane. 1: *result is set (new reference, None at the end); 0: go on; -1: exception. */
@@ -600,8 +604,10 @@ static PyObject *run_next(PyObject *object, PyObject *unused)
 static PyObject *run_cancel(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    if (((ext_run *)object)->run != NULL) {
-        sabot_run_cancel(((ext_run *)object)->run);
+    ext_run *self = (ext_run *)object;
+    self->cancelled = true;
+    if (self->run != NULL) {
+        sabot_run_cancel(self->run);
     }
     Py_RETURN_NONE;
 }

@@ -17,6 +17,7 @@ from sabot._errors import (
     TypeMismatchError,
     UnboundedError,
     UnknownColumnError,
+    WorkerError,
 )
 from sabot._expr import col
 from sabot._profile import Profile
@@ -47,6 +48,7 @@ __all__ = [
     "TypeMismatchError",
     "UnboundedError",
     "UnknownColumnError",
+    "WorkerError",
     "WriteResult",
     "__version__",
     "col",

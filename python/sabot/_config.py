@@ -63,7 +63,11 @@ def check_path(name: str, value: object) -> str:
     if not isinstance(text, str) or not text or "://" in text or "\0" in text:
         shown = _cut(cast("object", value))
         raise PlanError(f"{name}={shown}: it is the path of a local file")
-    return os.path.realpath(text)
+    try:
+        return os.path.realpath(text)
+    except UnicodeEncodeError:
+        shown = _cut(cast("object", value))
+        raise PlanError(f"{name}={shown}: no file can have this name") from None
 
 
 def _cut(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from sabot._errors import (
     TypeMismatchError,
     by_status,
 )
+from sabot._values import python_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,7 +112,7 @@ def values_of(schema: object, array: object, rows: list[int] | None, count: int)
     if rows is None:
         column = column.slice(0, count)
         try:
-            return column.to_pylist()
+            return list(chain.from_iterable(python_lists(column)))
         except Exception:
             rows = list(range(count))
     return [_value_of(column, row) for row in rows]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 SHOWN_AFTER_S = 1.0
-_SMOOTH_S = 0.3
+_SMOOTH_S_MAX = 2.0
 
 
 class Snapshot(NamedTuple):
@@ -159,7 +159,9 @@ class Estimate:
         if self._end is None:
             self._end = end
         else:
-            self._end += (end - self._end) * min(1.0, (now - at) / _SMOOTH_S)
+            # Early estimates are wild, and soon forgotten.
+            horizon = min(_SMOOTH_S_MAX, now / 10)
+            self._end += (end - self._end) * min(1.0, (now - at) / horizon)
 
     def end(self, now: float) -> float | None:
         """The seconds that the run takes in all; None while nothing tells."""

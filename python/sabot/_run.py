@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sabot import _progress
 from sabot._errorlog import ErrorLog
+from sabot._loops import RunLoop
 from sabot._profile import Profile
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class RunContext:
     """What the stages of one run share.
 
     drive: iterates over what an async source has, on the consumer's event loop; None: on loops of their own.
+    loop: where async functions are awaited.
     stops: ends the stages.
     errors: the rows that failed without ending the run.
     reports: what each engine run said at its end, in the order of the plan, source first.
@@ -77,6 +79,7 @@ class RunContext:
         "_start",
         "drive",
         "errors",
+        "loop",
         "ns",
         "reports",
         "root",
@@ -90,6 +93,7 @@ class RunContext:
         self, drive: Drive | None = None, *, shared: bool = True, sized: bool = False
     ) -> None:
         self.drive = drive
+        self.loop = RunLoop()
         self.stops = Stops()
         self.errors = ErrorLog()
         self.reports: list[dict[str, Any]] = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
+import sys
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, cast, overload
 
 import pyarrow as pa
 
@@ -54,6 +55,19 @@ class Udf:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.fn(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Udf:
+        """A method, as of a plain function."""
+        bound: Any = self.fn.__get__(instance, owner) if hasattr(self.fn, "__get__") else self.fn
+        return self if bound is self.fn else Udf(bound, self.options)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Pickled by its name, as a function is, where another process finds it by that."""
+        module: str = getattr(self.fn, "__module__", "") or ""
+        name: str = getattr(self.fn, "__qualname__", "")
+        if module != "__main__" and getattr(sys.modules.get(module), name, None) is self:
+            return name
+        return super().__reduce_ex__(protocol)
 
     def __repr__(self) -> str:
         return f"<sabot.udf {getattr(self.fn, '__name__', self.fn)!s}>"

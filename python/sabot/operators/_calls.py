@@ -16,13 +16,27 @@ from sabot._expr import Column
 from sabot._function import bind
 from sabot._lane import BatchBinding
 from sabot._stream import Stream
-from sabot._udf import Options, unwrap
+from sabot._udf import Options, Udf, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _MINE = ("on_error", "max_concurrency", "use_process", "dead_letter")
 _NONE = Options()
+
+
+def uncompiled(fn: Any) -> Any:
+    """A function that is not compiled.
+
+    Raises:
+        PlanError: its udf wants it compiled.
+    """
+    plain, options = unwrap(fn)
+    if options.compile == "require":
+        raise PlanError(
+            'vectorized=True leaves its function alone, and its udf says compile="require"'
+        )
+    return Udf(plain, options._replace(compile="off")) if callable(plain) else fn
 
 
 class Calls:
@@ -100,7 +114,7 @@ def rows_where(batch: pa.RecordBatch, mask: Any) -> pa.RecordBatch:
         while name in batch.schema.names:
             name += "_"
         wide = cast("Any", batch.append_column(name, mask))
-        kept = list(Stream.from_batches([wide]).filter(cast("Any", Column(name))))
+        kept = list(Stream.from_batches([wide]).filter(Column(name)))
         return together(kept, wide.slice(0, 0)).select(list(range(batch.num_columns)))
 
 
