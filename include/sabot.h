@@ -215,7 +215,7 @@ typedef struct sabot_event {
     int32_t op;             /* index of the operator in the plan; the source's consumer is 0 */
     int32_t function_index; /* CALL_ROWS: as in sabot_run_options.interpret; else -1 */
     int64_t seq;            /* input batch */
-    /* Row in the source of row 0; -1: not known, as behind a batch function, unless it gave back the batch that it was given. */
+    /* Row in the source of row 0; -1: not known, as behind any batch function. */
     int64_t source_row;
     /* BATCH, CALL_BATCH: struct array and its schema, both out-owned; zeroed where `object` is not NULL. CALL_ROWS, PULL: zeroed. */
     struct ArrowArray array;

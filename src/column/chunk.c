@@ -273,6 +273,8 @@ sb_status sb_chunk_set_source(sb_chunk *chunk, int64_t row, const int64_t *rows,
         }
         memcpy(copy, rows, size);
     }
+    sb_mem_free_aligned(chunk->source_mask);
+    chunk->source_mask = NULL;
     sb_mem_free(chunk->source_rows);
     chunk->source_rows = copy;
     chunk->source_row = copy != NULL ? copy[0] : row;

@@ -80,7 +80,7 @@ void sb_chunk_restrict(sb_chunk *chunk, uint8_t *mask);
 sb_status sb_chunk_compact(sb_chunk *chunk, sb_error *err);
 /* Where a row is in the source, -1 if not known; steps through the mask where the rows have no numbers. */
 int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row);
-/* Says where the rows are: from `row` on (-1: not known), or, when rows is not NULL (borrow), each. For chunks of an input. */
+/* Says where the rows are: from `row` on (-1: not known), or, when rows is not NULL (borrow), each. */
 sb_status sb_chunk_set_source(sb_chunk *chunk, int64_t row, const int64_t *rows, sb_error *err);
 /* Gives the rows numbers, if they do not follow one another in the source: for who asks for many. */
 sb_status sb_chunk_number_rows(sb_chunk *chunk, sb_error *err);

@@ -2,7 +2,8 @@
  *
  * Algorithm: push compacts the chunk and asks; answer imports the result, or only keeps the host's own object of it. A batch that
  * an error has cut is not shown to the function. A deferred operator takes the schema of its first result and holds later ones
- * to it. A function that gives back what it was given leaves the chunk as it is, with the numbers of its rows.
+ * to it. A function that gives back what it was given leaves the chunk as it is, but for its rows' places in the source: whether
+ * they are known shall not depend on what a function does inside.
  *
  * Threads: asks are answered in order of seq on the lane, so the shared schema has one owner. Memory: the result is a new chunk. */
 #include <string.h>
@@ -192,6 +193,9 @@ static sb_status answer_unchanged(const sb_op *op, batch_shared *shared, sb_work
     }
     if (status == SB_OK && given->host != NULL && chunk->host == NULL) {
         status = sb_chunk_hold(chunk, given->host, work->releases, err);
+    }
+    if (status == SB_OK && !op->node->is_filter) {
+        status = sb_chunk_set_source(chunk, -1, NULL, err);
     }
     return status;
 }
