@@ -69,6 +69,8 @@ def run_ordered(
 
 def _run(crew: Crew, pieces: Iterator[Piece], settler: Settler, waits: bool) -> Generator[Piece]:
     window: deque[Job] = deque()
+    if settler.stage is not None:
+        settler.stage.waiting = lambda: sum(map(_rows_left, list(window)))
     most = 2 * max(lane.width for lane in crew.lanes)
     failure: Exception | None = None
     ended = False
@@ -102,6 +104,12 @@ def _run(crew: Crew, pieces: Iterator[Piece], settler: Settler, waits: bool) -> 
         raise failure
 
 
+def _rows_left(job: Job) -> float:
+    """How many rows of a job's piece are not done; its functions count alike."""
+    shares = [(task.taken - task.busy) / max(1, task.rows) for task in job.tasks]
+    return job.piece.batch.num_rows * (1.0 - max(0.0, sum(shares)) / len(shares))
+
+
 def _may_read(crew: Crew, window: deque[Job], most: int, wait_s: float) -> bool:
     """Whether to take more of the input now, after the time that the first job is given."""
     job = window[0]
@@ -127,6 +135,7 @@ class Settler:
         self.works = bound.works
         self.is_flat_map = bound.works[0].operator == "flat_map"
         self._bound = bound
+        self.stage = context.stage
         self._errors = context.errors
         self._log: StageLog | None = None
         self._source = source
