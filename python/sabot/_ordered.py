@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sabot._calls import Work
     from sabot._crew import Crew
+    from sabot._deadletter import DeadLetter
     from sabot._derive import Derived
     from sabot._errorlog import StageLog
     from sabot._run import RunContext
@@ -140,6 +141,8 @@ class Settler:
         self._log: StageLog | None = None
         self._source = source
         self._conform = Conformer(self.works[0].place.text, self.works[0].schema)
+        for work in self.works:
+            self._dead_letter(work)  # there also when no row fails
 
     def settle(self, job: Job) -> Generator[Piece]:
         """The rows of a job that has ended, up to the one that ends the run."""
@@ -205,14 +208,14 @@ class Settler:
         for k, task in enumerate(job.tasks):
             work = task.work
             for row, error, in_call, _ in sorted(task.failures, key=lambda failed: failed.row):
-                if not in_call or task.fatal == row or row >= end:
+                if not in_call or task.fatal == row or row >= end or row in dropped:
                     continue
                 if work.kind != "scalar":
                     self._record_batch(job, k, error)
                     continue
                 self._add(job, k, row, error)
-                if work.on_error == "skip":
-                    dropped.add(row)
+                if work.on_error == "skip" and work.operator == "with_columns":
+                    dropped.add(row)  # a filter drops it as null
         return dropped
 
     def _record_batch(self, job: Job, k: int, error: BaseException) -> None:
@@ -221,14 +224,19 @@ class Settler:
 
     def _add(self, job: Job, k: int, row: int, error: BaseException) -> None:
         work = self.works[k]
-        path = work.dead_letter or _config.get("dead_letter")
         self._stage_log().add(
             error,
             work.place.text,
             lambda: self._row_text(job, work, row),
             (0, k, job.seq, job.piece.source_row(row)),
-            self._errors.dead_letter(str(path)) if path else None,
+            self._dead_letter(work),
         )
+
+    def _dead_letter(self, work: Work) -> DeadLetter | None:
+        path = work.dead_letter or _config.get("dead_letter")
+        if work.on_error == "raise" or not path:
+            return None
+        return self._errors.dead_letter(str(path))
 
     def _stage_log(self) -> StageLog:
         if self._log is None:
