@@ -399,6 +399,21 @@ def test_take_by_index(kernels: Kernels, data: Any, array: pa.Array) -> None:
     assert rows_of(got) == [NULL if row < 0 else values[row] for row in rows]
 
 
+@pytest.mark.parametrize(
+    "type_", [pa.list_(pa.int64()), pa.large_list(pa.string()), pa.list_(pa.float32(), 40)]
+)
+@pytest.mark.parametrize("missing", [False, True])
+def test_take_of_long_lists(kernels: Kernels, type_: Any, missing: bool) -> None:
+    fixed = pa.types.is_fixed_size_list(type_)
+    word = str if pa.types.is_string(type_.value_type) else int
+    lists = [[word(i + k) for k in range(40 if fixed else 10 + i % 60)] for i in range(50)]
+    array = pa.array(lists, type_).slice(3, 40)
+    rows = [39, 0, 0, 17, *range(5, 30), 2]
+    rows = [-1, *rows, -1] if missing else rows
+    wanted = array.take(pa.array([None if row < 0 else row for row in rows], pa.int64()))
+    assert kernels.gather(array, rows).to_pylist() == wanted.to_pylist()
+
+
 @MANY
 @given(data=st.data(), type_=types(2))
 def test_concatenation(kernels: Kernels, data: Any, type_: pa.DataType) -> None:

@@ -1103,3 +1103,32 @@ def test_the_schema_is_that_of_the_first_batch_in_order(make):
             got += batch["x"].to_pylist()
     assert got == [1, 1, 1]
     assert "batch 3, rows 9 to 9" in caught.value.__notes__[0]
+
+
+def test_a_forgotten_run_may_be_collected_by_one_of_its_own_threads():
+    collect = threading.Event()
+    done = threading.Event()
+
+    @udf(max_concurrency=2)
+    def work(a) -> int:
+        if a == 0:
+            time.sleep(STEP_S)  # the next is begun meanwhile
+            return a
+        if collect.wait(5):
+            gc.collect()
+        done.set()
+        return a
+
+    gc.disable()
+    try:
+        run = iter(batches(TEN, 1).with_columns(y=work))
+        assert next(run)["y"].to_pylist() == [0]
+        ring = [run]
+        ring.append(ring)
+        del run, ring
+        collect.set()
+        assert done.wait(5)
+    finally:
+        gc.enable()
+    gc.collect()
+    assert no_thread_is_left()

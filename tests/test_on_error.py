@@ -686,3 +686,37 @@ def test_a_dead_letter_that_cannot_be_written(tmp_path):
     with pytest.raises(Trouble) as caught:
         Stream.from_table(TABLE).with_columns(x=fn).map(broken).collect()
     assert "the dead letter could not be written" in caught.value.__notes__[-1]
+
+
+# --- functions with a stage of their own
+
+
+def test_threads_and_async_functions_are_no_exception(tmp_path):
+    """The same rows fail, in the same order, whoever calls the function."""
+    path = tmp_path / "dead.parquet"
+
+    async def awaited(n, a, b):
+        await asyncio.sleep(0)
+        return n * a // b
+
+    seen = None
+    for fn, options in (
+        (ratio, {}),
+        (ratio, {"max_concurrency": 3}),
+        (awaited, {"max_concurrency": 3}),
+    ):
+        first = udf(fn, on_error="skip", returns=pa.int64(), dead_letter=path, **options)
+        second = udf(lambda n, a: 1 // (n % 3) + a, on_error="null", dead_letter=path, **options)
+        stream = Stream.from_table(TABLE, 64).with_columns(y=first, z=second).limit(200)
+        rows = stream.collect()
+        errors = [
+            (error["row"], error["error"], error["message"], error["inputs"])
+            for error in stream.last_run.errors.to_pylist()
+            if error["row"] < 250
+        ]
+        seen = seen or (rows, errors)
+        assert (rows, errors) == seen
+        assert letters(path) == stream.last_run.errors.to_pylist()
+        path.unlink()
+        Stream.from_table(TABLE.slice(1, 1)).with_columns(y=first).collect()
+        assert letters(path) == []

@@ -221,6 +221,52 @@ def test_options_of_a_run_are_for_streams(option):
     assert values(MapOperator(BATCHES, sb.udf(same))) == [1, None, 3, 4, 5]
 
 
+class Adds:
+    """An object that is called with batches."""
+
+    def __call__(self, batch):
+        return {"y": pc.add(batch["a"], 1)}
+
+
+class Keeps:
+    """An object that is called with values."""
+
+    def __init__(self, least):
+        self.least = least
+
+    def __call__(self, a) -> bool:
+        return a is not None and a > self.least
+
+
+async def later(batch):
+    return batch
+
+
+async def later_parts(batch):
+    yield batch
+
+
+def test_functions_that_only_streams_run():
+    for make in (
+        lambda: MapOperator(None, later),
+        lambda: MapOperator(None, sb.udf(later)),
+        lambda: FlatMapOperator(None, later_parts),
+    ):
+        with pytest.raises(PlanError, match="does not await; Stream.(flat_)?map awaits"):
+            make()
+    with pytest.raises(
+        PlanError, match=r"Adds is a class: Adds\(...\) makes one; Stream.map build"
+    ):
+        MapOperator(None, Adds)
+
+
+def test_objects_that_are_called():
+    assert values(MapOperator(BATCHES, Adds()), "y") == [2, None, 4, 5, 6]
+    assert values(FilterOperator(BATCHES, Keeps(3))) == [4, 5]
+    with pytest.raises(PlanError, match="use with_columns"):
+        MapOperator(BATCHES, Keeps(3))
+
+
 # --- functions
 
 RESULTS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import pty
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pytest
 from support import SLACK, TIMEOUT_S
 
+import sabot as sb
 from sabot import Stream, _display, _progress, _stage
 from sabot._piece import Piece
 
@@ -438,6 +440,52 @@ def test_the_share_moves_within_one_call_of_the_engine(monkeypatch):
     assert 0 < shares[1] < shares[-2] < 1
 
 
+@pytest.mark.parametrize("options", [{"max_concurrency": 3}, {}])
+def test_the_share_moves_while_calls_run_at_the_same_time(monkeypatch, options):
+    if options:
+
+        @sb.udf(**options)
+        def wait(a) -> int:
+            time.sleep(0.003)
+            return a
+    else:
+
+        async def wait(a) -> int:
+            await asyncio.sleep(0.06)
+            return a
+
+    recorder = watched(monkeypatch, sleeper(600).with_columns(y=wait))
+    middle = [one for one in recorder.seen if 0.3 < one.elapsed / recorder.end < 0.8]
+    assert middle
+    assert all(abs(one.share - one.elapsed / recorder.end) < 0.3 for one in middle)
+
+
+def test_a_run_that_was_left_gives_way(monkeypatch):
+    left = iter(slow(sleeper(200)).rebatch(10))
+    recorder = Recorder()
+    monkeypatch.setattr(_progress, "_place", lambda: recorder)
+    monkeypatch.setattr(_display, "open", lambda place: place)
+    monkeypatch.setattr(_progress, "SHOWN_AFTER_S", 0.0)
+    next(left)
+    assert len(_progress._watches) == 1
+    recorder.seen.clear()
+    slow(sleeper(300)).count()
+    assert recorder.seen[-1].rows > 200
+    assert len(_progress._watches) == 1
+    left.close()
+    assert _progress._watches == []
+
+
+def test_a_run_within_another_is_not_shown(monkeypatch):
+    def counts(a) -> int:
+        return sleeper(2).count() + len(_progress._watches)
+
+    recorder = Recorder()
+    monkeypatch.setattr(_progress, "_place", lambda: recorder)
+    monkeypatch.setattr(_display, "open", lambda place: place)
+    assert sleeper(2).with_columns(y=counts).collect()["y"].to_pylist() == [3, 3]
+
+
 def test_the_share_of_a_limit_is_its_own(monkeypatch):
     def forever():
         while True:
@@ -483,7 +531,7 @@ def test_what_is_shown_does_not_change_results(monkeypatch):
     assert sleeper(10).with_columns(y=lambda a: a + 1).collect()["y"].to_pylist() == list(
         range(1, 11)
     )
-    assert not _progress._one.locked()
+    assert _progress._watches == []
 
 
 def test_a_batch_costs_little():

@@ -129,7 +129,7 @@ class Crew:
     """The lanes of one stage in one run. `changed` is for the thread of the run."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # the collector of garbage may close a run anywhere
         self.changed = threading.Condition(self.lock)
         self.closing = False
         self.unwanted = False
@@ -252,8 +252,7 @@ class ThreadLane:
                 return
             self.queue.append(task)
             self._ready.notify(task.rows)
-            new = min(self.width - self._alive, task.rows - self._idle)
-            self._alive += max(0, new)
+            new = min(self.width - len(self._threads), task.rows - self._idle)
         for _ in range(new):
             context = contextvars.copy_context()
             name = f"sabot-call-{len(self._threads)}"
@@ -276,6 +275,9 @@ class ThreadLane:
             self.crew.changed.wait_for(lambda: not self._busy, until - time.monotonic())
             busy = list(self._busy)
         stuck = {callee for callee in busy if not callee.abort()}
+        if threading.current_thread() in self._threads:  # the collector's
+            self._left_behind = True
+            return []
         with self.crew.changed:
             # Those that are not in a call close what they have, which may take its time.
             self.crew.changed.wait_for(lambda: self._alive <= len(self._busy & stuck))
@@ -283,13 +285,16 @@ class ThreadLane:
         if self._left_behind:
             return []
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
         return self._failures + closed(self._holder)
 
     # --- the lane's threads
 
     def _run(self) -> None:
         callee = self._make()
+        with self.crew.lock:
+            self._alive += 1
         try:
             while (unit := self._take(callee)) is not None:
                 started = time.perf_counter()

@@ -66,7 +66,7 @@ class Derived(NamedTuple):
                 opened.enter_context(closing(parent.pieces(context, below)))
                 for parent, below in zip(self.parents, stage.inputs, strict=True)
             ]
-            made = self.transform(inputs, context)
+            made = self.transform(inputs, context.at(stage))
             if (close := getattr(made, "close", None)) is not None:
                 opened.callback(close)  # before its inputs
             yield from made

@@ -167,7 +167,10 @@ class StageLog:
         at = source_row if known else row
         with self.log.lock:
             self._arrivals += 1
-            self._tallies.setdefault((op, function_index), _Tally()).add(at, seq)
+            tally = self._tallies.get((op, function_index))
+            if tally is None:
+                tally = self._tallies[op, function_index] = _Tally()
+            tally.add(at, seq)
             order = (0, at, 0) if known else (1, seq, at)
             key = (self.depth, self.pass_id, *order, self.index, op, function_index, self._arrivals)
             if not self.log.wants(key) and dead_letter is None:

@@ -64,7 +64,10 @@ class _PrivateLoop:
 
         self._closing = True
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(BLOCKED_S_MAX)
+        if (
+            threading.current_thread() is not self._thread
+        ):  # the collector of garbage closes anywhere
+            self._thread.join(BLOCKED_S_MAX)
 
     def _run(self) -> None:
         import asyncio

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sabot._calls import Work
     from sabot._crew import Crew
+    from sabot._deadletter import DeadLetter
     from sabot._derive import Derived
     from sabot._errorlog import StageLog
     from sabot._run import RunContext
@@ -69,6 +70,8 @@ def run_ordered(
 
 def _run(crew: Crew, pieces: Iterator[Piece], settler: Settler, waits: bool) -> Generator[Piece]:
     window: deque[Job] = deque()
+    if settler.stage is not None:
+        settler.stage.waiting = lambda: sum(map(_rows_left, list(window)))
     most = 2 * max(lane.width for lane in crew.lanes)
     failure: Exception | None = None
     ended = False
@@ -102,6 +105,12 @@ def _run(crew: Crew, pieces: Iterator[Piece], settler: Settler, waits: bool) -> 
         raise failure
 
 
+def _rows_left(job: Job) -> float:
+    """How many rows of a job's piece are not done; its functions count alike."""
+    shares = [(task.taken - task.busy) / max(1, task.rows) for task in job.tasks]
+    return job.piece.batch.num_rows * (1.0 - max(0.0, sum(shares)) / len(shares))
+
+
 def _may_read(crew: Crew, window: deque[Job], most: int, wait_s: float) -> bool:
     """Whether to take more of the input now, after the time that the first job is given."""
     job = window[0]
@@ -127,10 +136,13 @@ class Settler:
         self.works = bound.works
         self.is_flat_map = bound.works[0].operator == "flat_map"
         self._bound = bound
+        self.stage = context.stage
         self._errors = context.errors
         self._log: StageLog | None = None
         self._source = source
         self._conform = Conformer(self.works[0].place.text, self.works[0].schema)
+        for work in self.works:
+            self._dead_letter(work)  # there also when no row fails
 
     def settle(self, job: Job) -> Generator[Piece]:
         """The rows of a job that has ended, up to the one that ends the run."""
@@ -196,14 +208,14 @@ class Settler:
         for k, task in enumerate(job.tasks):
             work = task.work
             for row, error, in_call, _ in sorted(task.failures, key=lambda failed: failed.row):
-                if not in_call or task.fatal == row or row >= end:
+                if not in_call or task.fatal == row or row >= end or row in dropped:
                     continue
                 if work.kind != "scalar":
                     self._record_batch(job, k, error)
                     continue
                 self._add(job, k, row, error)
-                if work.on_error == "skip":
-                    dropped.add(row)
+                if work.on_error == "skip" and work.operator == "with_columns":
+                    dropped.add(row)  # a filter drops it as null
         return dropped
 
     def _record_batch(self, job: Job, k: int, error: BaseException) -> None:
@@ -212,14 +224,19 @@ class Settler:
 
     def _add(self, job: Job, k: int, row: int, error: BaseException) -> None:
         work = self.works[k]
-        path = work.dead_letter or _config.get("dead_letter")
         self._stage_log().add(
             error,
             work.place.text,
             lambda: self._row_text(job, work, row),
             (0, k, job.seq, job.piece.source_row(row)),
-            self._errors.dead_letter(str(path)) if path else None,
+            self._dead_letter(work),
         )
+
+    def _dead_letter(self, work: Work) -> DeadLetter | None:
+        path = work.dead_letter or _config.get("dead_letter")
+        if work.on_error == "raise" or not path:
+            return None
+        return self._errors.dead_letter(str(path))
 
     def _stage_log(self) -> StageLog:
         if self._log is None:

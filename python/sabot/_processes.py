@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -88,12 +89,20 @@ class _Process:
                     pass_fds=[theirs.fileno()],
                     process_group=0,
                 )
+            self._pidfd = os.pidfd_open(self._popen.pid)
         except BaseException:
             ours.close()
             raise
+        self._poll = select.poll()
+        self._poll.register(ours, select.POLLIN)
+        self._poll.register(self._pidfd, select.POLLIN)
 
     def ask(self, message: Message) -> Message:
         _frames.send(self.sock, message)
+        # A process that the worker forked holds its socket, too, so that alone does not tell of its end.
+        ready = [fd for fd, _ in self._poll.poll()]
+        if self.sock.fileno() not in ready:
+            raise ClosedError
         return _frames.receive(self.sock)
 
     def kill(self) -> None:
@@ -110,6 +119,7 @@ class _Process:
             self.kill()
             self._popen.wait()
         self.sock.close()
+        os.close(self._pidfd)
         code = self._popen.returncode
         if code >= 0:
             return f"exit status {code}"
@@ -191,7 +201,8 @@ class Remote:
             if loaded.kind == _frames.FAILED:
                 error = rebuilt(pickle.loads(loaded.data))
                 error.add_note(f"while a worker process loaded {self._work.place.name}")
-                self.close()
+                self._process.kill()
+                self._died(1)
                 raise error
         reply = self._process.ask(message)
         if reply.kind == _frames.FAILED:

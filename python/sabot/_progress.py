@@ -50,16 +50,33 @@ class Snapshot(NamedTuple):
 
 def reached(stage: Stage) -> tuple[float, float | None]:
     """Rows of the sources that went through all of a stage, and the share that they are; None: nobody can know."""
-    if stage.inputs:
-        parts = [reached(one) for one in stage.inputs]
-        rows = sum(part[0] for part in parts)
-        share = _joint(stage.inputs, [part[1] for part in parts])
-        if stage.rows_max is not None:
-            share = max(share or 0.0, stage.read.rows / max(1, stage.rows_max))
-    else:
-        rows, share = _leaf(stage)
-    left = _computed(stage) * _taken(stage.given)
+    rows, share = _computed(stage)
+    left = _taken(stage.given)
     return rows * left, None if share is None else min(1.0, share * left)
+
+
+def _computed(stage: Stage) -> tuple[float, float | None]:
+    """The same, with what its consumer is still at work on."""
+    rows, share = _made(stage) if stage.inputs else _leaf(stage)
+    left = _through(stage)
+    return rows * left, None if share is None else share * left
+
+
+def _made(stage: Stage) -> tuple[float, float | None]:
+    """The same of a source that reads other stages."""
+    left = 1.0
+    if stage.waiting is None:
+        parts = [reached(one) for one in stage.inputs]
+    else:  # it knows better than the inputs what is done of the batches that it took
+        parts = [_computed(one) for one in stage.inputs]
+        given = sum(one.given.rows for one in stage.inputs)
+        left = max(0.0, 1.0 - stage.waiting() / given) if given else 1.0
+    share = _joint(stage.inputs, [part[1] for part in parts])
+    if share is not None:
+        share *= left
+    if stage.rows_max is not None:
+        share = max(share or 0.0, stage.read.rows / max(1, stage.rows_max))
+    return left * sum(part[0] for part in parts), share
 
 
 def _leaf(stage: Stage) -> tuple[float, float | None]:
@@ -90,7 +107,7 @@ def _taken(given: Count) -> float:
     return (given.rows - given.held) / given.rows if given.rows else 1.0
 
 
-def _computed(stage: Stage) -> float:
+def _through(stage: Stage) -> float:
     """The share of the rows read that came out of the engine's operators: each of them did its share of what it was given."""
     run = stage.run
     if run is None:
@@ -173,9 +190,9 @@ class Estimate:
 
 # --- looking
 
-_one = (
-    threading.Lock()
-)  # held while some run is shown: there is one line, and the outermost run has it
+# The runs that are shown: there is one line, and the last has it. A run begun while another works is part of that, and not shown; one
+# that its consumer has left for a while gives way.
+_watches: list[Watch] = []
 
 
 def begin(stage: Stage, shared: bool) -> Watch | None:
@@ -185,11 +202,17 @@ def begin(stage: Stage, shared: bool) -> Watch | None:
         shared: its consumer is the user's code, which may leave the run as it is and come back later.
     """
     place = _place()
-    if place is None or not _config.get("progress") or not _one.acquire(blocking=False):
+    if place is None or not _config.get("progress"):
         return None
     from sabot import _display
 
-    return Watch(stage, _display.open(place), shared)
+    for watch in _watches[-1:]:
+        if watch.working:
+            return None
+        watch.hide()
+    watch = Watch(stage, _display.open(place), shared)
+    _watches.append(watch)
+    return watch
 
 
 def _place() -> object | None:
@@ -206,13 +229,8 @@ def _place() -> object | None:
     return stream if visible else None
 
 
-def _forget() -> None:
-    # The thread that would let go of it is not in the child.
-    global _one
-    _one = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forget)
+# The thread that draws is not in the child.
+os.register_at_fork(after_in_child=_watches.clear)
 
 
 class Watch:
@@ -225,9 +243,8 @@ class Watch:
         self._start = perf_counter()
         self._looked = 0.0
         self._estimate = Estimate()
-        self._working = True
+        self.working = True
         self._lock = threading.Lock()
-        self._one = _one
         self._over = threading.Event()
         context = contextvars.copy_context()
         self._thread = threading.Thread(
@@ -237,13 +254,17 @@ class Watch:
 
     def given(self) -> None:
         """The consumer has a batch."""
-        self._working = False
+        self.working = False
         if self._clear:
             self._display.hide()
 
+    def hide(self) -> None:
+        """Another run is shown now."""
+        self._display.hide()
+
     def taken(self) -> None:
         """The consumer asks for the next batch."""
-        self._working = True
+        self.working = True
         if perf_counter() - self._looked >= TICK_S:
             self._look()
 
@@ -253,11 +274,12 @@ class Watch:
         if threading.current_thread() is not self._thread:
             self._thread.join(1.0)
         self._display.close(self._snapshot())
-        self._one.release()
+        if self in _watches:
+            _watches.remove(self)
 
     def _loop(self) -> None:
         while not self._over.wait(TICK_S):
-            if self._working:
+            if self.working:
                 self._look()
 
     def _look(self) -> None:
@@ -267,7 +289,8 @@ class Watch:
         try:
             self._looked = perf_counter()
             snapshot = self._snapshot()
-            if self._working and not self._over.is_set() and snapshot.elapsed >= SHOWN_AFTER_S:
+            wanted = self.working and not self._over.is_set() and _watches[-1:] == [self]
+            if wanted and snapshot.elapsed >= SHOWN_AFTER_S:
                 self._display.show(snapshot)
         finally:
             self._lock.release()

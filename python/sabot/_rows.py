@@ -64,6 +64,7 @@ def batches_of(item: Any) -> Iterator[pa.RecordBatch]:
         try:
             if hasattr(item, "__arrow_c_array__"):
                 batch = pa.record_batch(item)
+                batch.validate()
                 schema, pieces = batch.schema, iter((batch,))
             else:
                 reader = pa.RecordBatchReader.from_stream(item)
@@ -78,6 +79,7 @@ def batches_of(item: Any) -> Iterator[pa.RecordBatch]:
     try:
         for batch in pieces:
             empty = False
+            batch.validate()
             yield batch
     except pa.ArrowException as error:
         raise DataError(f"{class_of(item)} failed: {error}") from error

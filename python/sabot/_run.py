@@ -72,7 +72,7 @@ class RunContext:
     reports: what each engine run said at its end, in the order of the plan, source first.
     shared: the user's code takes the batches, and may leave the run as it is and come back later.
     sized: bytes are counted, which costs something for each column.
-    root: what the stages count; watch: shows it while it lasts, if anybody sees it.
+    root: what the stages count; stage: what reads the rows that a source makes of those of other streams; watch: shows it while it lasts, if anybody sees it.
     """
 
     __slots__ = (
@@ -85,6 +85,7 @@ class RunContext:
         "root",
         "shared",
         "sized",
+        "stage",
         "stops",
         "watch",
     )
@@ -100,6 +101,7 @@ class RunContext:
         self.shared = shared
         self.sized = sized
         self.root: Stage | None = None
+        self.stage: Stage | None = None
         self.watch: _progress.Watch | None = None
         self.ns = 0
 
@@ -126,6 +128,12 @@ class RunContext:
         if self.watch is not None:
             self.watch.stop()
             self.watch = None
+
+    def at(self, stage: Stage) -> RunContext:
+        """The same run for what makes the source of a stage."""
+        here = copy.copy(self)
+        here.stage = stage
+        return here
 
     def branch(self) -> RunContext:
         """The same run for stages that have a thread of their own: they can be stopped alone, their reports are their own."""

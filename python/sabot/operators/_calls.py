@@ -15,6 +15,7 @@ from sabot._errors import PlanError
 from sabot._expr import Column
 from sabot._function import bind
 from sabot._lane import BatchBinding
+from sabot._staged import called_by, is_async
 from sabot._stream import Stream
 from sabot._udf import Options, Udf, unwrap
 
@@ -57,8 +58,18 @@ class Calls:
                 raise PlanError(
                     f"{who} calls its function itself, so {name}= of its udf would have no effect; use Stream.{operator}"
                 )
+        if isinstance(plain, type):
+            raise PlanError(
+                f"{who} takes a function or an object that is called, and {plain.__name__} is a class: {plain.__name__}(...) "
+                f"makes one; Stream.{operator} builds one for each worker"
+            )
+        called = called_by(plain)
+        if is_async(called):
+            raise PlanError(
+                f"{who} calls its function itself and does not await; Stream.{operator} awaits"
+            )
         self.name = str(getattr(plain, "__name__", type(plain).__name__))
-        self._fn: Any = fn
+        self._fn: Any = fn if called is plain else Udf(plain.__call__, options)
         self._operator = operator
         self._add = add
         self._told: tuple[pa.Schema, _Runs | None] | None = None

@@ -122,7 +122,7 @@ class FilterOperator(BaseOperator):
 
 @final
 class SelectOperator(BaseOperator):
-    """Keeps the named columns, in this order; nothing is copied.
+    """Keeps the named columns of each batch, in this order; nothing is copied.
 
     Parameters:
         source: as for `BaseOperator`.
