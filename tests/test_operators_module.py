@@ -260,6 +260,16 @@ def test_functions_that_only_streams_run():
         MapOperator(None, Adds)
 
 
+def test_what_is_not_called_directly_runs_as_in_a_stream(monkeypatch):
+    monkeypatch.setattr("sabot.operators._calls.bind", lambda fn, schema, operator: None)
+    mapped = MapOperator(BATCHES, RESULTS["a dict"])
+    assert values(mapped, "y") == [2, None, 4, 5, 6]
+    assert mapped.process_batch(FIRST)["y"].to_pylist() == [2, None, 4]
+    flat = FlatMapOperator(BATCHES, lambda b: [b.slice(0, 1), b.slice(1)])
+    assert values(flat) == [1, None, 3, 4, 5]
+    assert flat.process_batch(FIRST).equals(FIRST)
+
+
 def test_objects_that_are_called():
     assert values(MapOperator(BATCHES, Adds()), "y") == [2, None, 4, 5, 6]
     assert values(FilterOperator(BATCHES, Keeps(3))) == [4, 5]
@@ -527,8 +537,10 @@ def test_an_operator_is_a_source_of_streams():
     assert Stream.from_batches(operator).select("a").collect()["a"].to_pylist() == [3, 4, 5]
 
 
-def test_without_a_source_there_is_nothing():
+@pytest.mark.asyncio
+async def test_without_a_source_there_is_nothing():
     assert list(MapOperator(None, same)) == []
+    assert [batch async for batch in MapOperator(None, same)] == []
 
 
 def test_empty_batches_are_not_seen():

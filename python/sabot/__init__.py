@@ -4,6 +4,7 @@ from sabot._config import Config, config
 from sabot._core import __version__
 from sabot._errors import (
     CastError,
+    CompileError,
     DataError,
     IntegerOverflowError,
     MissingFileError,
@@ -29,6 +30,7 @@ from sabot._udf import udf
 
 __all__ = [
     "CastError",
+    "CompileError",
     "Config",
     "DataError",
     "IntegerOverflowError",

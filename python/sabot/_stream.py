@@ -197,7 +197,7 @@ class Stream(Reading, Writing):
             UnknownColumnError: a name is no column.
             PlanError: two columns would have one name, or the columns are not known before the run.
         """
-        given: object = {} if mapping is None else mapping
+        given = cast("object", {} if mapping is None else mapping)
         if not isinstance(given, Mapping):
             raise PlanError(f"rename takes a mapping of names, not {type(given).__name__}")
         renamed: dict[str, str] = {**cast("Mapping[str, str]", given), **columns}
