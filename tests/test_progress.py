@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import io
 import os
 import pty
 import re
@@ -165,6 +166,17 @@ def test_a_short_run_shows_nothing():
 def test_it_can_be_switched_off_and_is_silent_elsewhere(first, env):
     screen, code = in_terminal(program(first + "\ns.collect(); print('end')"), env=env)
     assert (screen.seen, code) == (["end"], 0)
+
+
+def test_what_is_no_terminal_is_none(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    closed = io.StringIO()
+    closed.close()
+    says_so = types.SimpleNamespace(isatty=lambda: True)
+    for stream in (None, io.StringIO(), closed, says_so):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert _progress._place() is None
+        assert sleeper(3).count() == 3
 
 
 def test_what_the_program_prints_stays_whole():

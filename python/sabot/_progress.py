@@ -223,10 +223,16 @@ def _place() -> object | None:
         return shell
     stream: Any = sys.stderr
     try:
-        visible = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    except (AttributeError, ValueError):  # there is no stream, or it is closed
+        if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+            return None
+        stream.fileno()
+    except (
+        AttributeError,
+        OSError,
+        ValueError,
+    ):  # there is no stream, it is closed, or only says that it is a terminal
         return None
-    return stream if visible else None
+    return stream
 
 
 # The thread that draws is not in the child.
@@ -271,11 +277,13 @@ class Watch:
     def stop(self) -> None:
         """The run is over."""
         self._over.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(1.0)
-        self._display.close(self._snapshot())
-        if self in _watches:
-            _watches.remove(self)
+        try:
+            if threading.current_thread() is not self._thread:
+                self._thread.join(1.0)
+        finally:  # also when Ctrl-C is pressed again
+            self._display.close(self._snapshot())
+            if self in _watches:
+                _watches.remove(self)
 
     def _loop(self) -> None:
         while not self._over.wait(TICK_S):

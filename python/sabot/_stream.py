@@ -87,7 +87,8 @@ class Stream(Reading, Writing):
 
         Parameters:
             columns: name=function; the function's parameters are names of columns, null arrives as None, it gives one
-                value a row. Or name=col("other"). All of them see the columns that come in.
+                value a row. Or name=col("other"). All of them see the columns that come in. Here as in the other methods a
+                function may be `async def`, and a class with `__call__`, of which each worker builds one object; see `udf`.
 
         Raises:
             UnknownColumnError: a parameter is no column and has no default.
@@ -404,7 +405,7 @@ class Stream(Reading, Writing):
     def __aiter__(self) -> AsyncGenerator[pa.RecordBatch]:
         """Runs the stream on a thread of its own and gives its batches to the running event loop, at most two ahead.
 
-        An async source runs on that loop.
+        Async sources and async functions run on that loop.
         """
         from sabot._pump import run_async
 

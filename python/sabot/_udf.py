@@ -128,8 +128,11 @@ def udf(
         compile: "off" always interprets it, "require" raises CompileError when it cannot be compiled.
         on_error: what a failing row does: "raise" ends the run, "null" makes the result null, "skip" drops the row. The failing
             rows of a batch function are all rows of its batch. See `Stream.last_run` for them.
-        max_concurrency: how many calls may run at once: threads, processes, or calls of an `async def` that are awaited.
-        use_process: calls it in worker processes.
+        max_concurrency: how many calls may run at once: threads, worker processes (as many as processors where nothing is said), or
+            calls of an `async def` that are awaited (64). Results keep their order, and the error of a run is that of its lowest
+            failing row, but calls for rows behind it, and behind the rows that are taken, may have happened.
+        use_process: calls it in worker processes, which get only the columns that it reads. The function, what it uses and what it
+            raises must be picklable; the main module is not run again. A worker that dies is replaced and its rows are tried once more.
         dead_letter: a Parquet file for all failing rows, made anew by each run; needs another `on_error` than "raise".
 
     Raises:
