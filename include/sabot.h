@@ -194,14 +194,19 @@ typedef struct sabot_run_options {
     /* Each batch of the source is checked in full before anything reads it: text, decimals, times, null counts, and every offset.
      * Without it, what a kernel reads is checked before it reads it. */
     bool validate;
-    bool number_rows; /* BATCH events tell the rows in the source of all their rows, not of the first alone */
+    /* BATCH and CALL_BATCH events bring a schema only where it is another than that of the last event of the same kind and operator;
+     * else it is zeroed. For hosts that keep what they made of it. */
+    bool schema_once;
+    bool
+        number_rows; /* BATCH events tell the rows in the source of all their rows, not of the first alone */
 } sabot_run_options;
 
 typedef enum sabot_event_kind {
     SABOT_EVENT_BATCH, /* a result: `array` is out-owned by the event's taker */
     SABOT_EVENT_CALL_ROWS, /* call `function` for `row_count` rows of `array`; answer with sabot_run_reply_rows */
     SABOT_EVENT_CALL_BATCH, /* call batch function `op` on `array`; answer with sabot_run_reply_batch */
-    SABOT_EVENT_WAKE,       /* nothing to do: look at signals and call again */
+    SABOT_EVENT_PULL, /* runs without a stream: the source's next batch is wanted; answer with sabot_run_reply_pull */
+    SABOT_EVENT_WAKE, /* nothing to do: look at signals and call again */
     SABOT_EVENT_END
 } sabot_event_kind;
 
@@ -210,18 +215,24 @@ typedef struct sabot_event {
     int32_t op;             /* index of the operator in the plan; the source's consumer is 0 */
     int32_t function_index; /* CALL_ROWS: as in sabot_run_options.interpret; else -1 */
     int64_t seq;            /* input batch */
-    int64_t source_row;     /* row in the source of row 0; -1 after any batch function */
-    /* BATCH, CALL_BATCH: struct array and its schema, both out-owned. CALL_ROWS: zeroed. */
+    /* Row in the source of row 0; -1: not known, as behind any batch function. */
+    int64_t source_row;
+    /* BATCH, CALL_BATCH: struct array and its schema, both out-owned; zeroed where `object` is not NULL. CALL_ROWS, PULL: zeroed. */
     struct ArrowArray array;
     struct ArrowSchema schema;
+    /* BATCH, CALL_BATCH: the object that the host gave for just these rows and columns; borrowed until the next call for this run (a
+     * call that answers gives it back). NULL: there is none. */
+    void *object;
+    bool data_held;   /* CALL_BATCH with an object: the engine has its data too */
+    bool data_wanted; /* PULL, CALL_BATCH: the answer must bring data, since an operator reads it */
 
     /* CALL_ROWS, borrowed until the reply: one column for each bound parameter, of any Arrow type. */
     int32_t arg_count;
     const struct ArrowArray *const *args;
     const struct ArrowSchema *const *arg_schemas;
-    /* Rows to compute (batch events: rows of `array`), their ascending indices in args, to which the caller adds
-     * args[i]->offset (NULL: 0 .. row_count - 1), and their rows in the source (NULL: source_row + index; of a BATCH only with
-     * number_rows, borrowed until the next one). */
+    /* Rows to compute (batch events: rows of the batch), their ascending indices in args, to which the caller adds
+     * args[i]->offset (NULL: 0 .. row_count - 1), and their rows in the source, -1 where one is not known (NULL: source_row + index; of
+     * a BATCH only with number_rows, borrowed until the next one). */
     int64_t row_count;
     const int32_t *rows;
     const int64_t *source_rows;
@@ -232,7 +243,8 @@ typedef struct sabot_event {
     uint8_t *valid;
 } sabot_event;
 
-/* source: taken on success. Starts no thread: that is left to the first call of sabot_run_next. */
+/* source: taken on success; NULL: the host reads the source and is asked for its batches (event PULL). Starts no thread: that is
+ * left to the first call of sabot_run_next. */
 SABOT_API sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
                                      const sabot_run_options *options, sabot_run **out,
                                      sabot_error *err);
@@ -246,6 +258,32 @@ SABOT_API sabot_status sabot_run_next(sabot_run *run, sabot_event *event, sabot_
 SABOT_API sabot_status sabot_run_reply_rows(sabot_run *run, int64_t done_count,
                                             struct ArrowArray *column, const char *message,
                                             sabot_error *err);
+/* A batch from the host: its data, an object of the host's that stands for it, or both. The engine keeps the object and hands it out
+ * (sabot_event.object) as long as no operator changes the batch; it is given back by `release`, which is called on the lane within
+ * any call for the run, sabot_run_free the last. */
+typedef struct sabot_batch {
+    struct ArrowArray
+        array; /* struct array (of a filter's answer: Boolean); release NULL: the object alone */
+    struct ArrowSchema
+        schema; /* release NULL: that of the plan's source (PULL), the known one of the operator (CALL_BATCH) */
+    void *object; /* with release; NULL: none */
+    void (*release)(void *object);
+    int64_t row_count; /* of the object, where there is no array */
+    bool
+        unchanged; /* CALL_BATCH: the function gave back what it was given, or its filter keeps all rows */
+    int64_t source_row; /* PULL: row in the source of row 0; -1: not known */
+    const int64_t
+        *source_rows; /* PULL, borrow: of each row, -1: not known; NULL: source_row + index */
+} sabot_batch;
+
+/* Answers PULL: the source's next batch. NULL batch: the source failed with message, or, without one, it has ended. What is wrong with a
+ * batch becomes an error of the run. batch is taken where SABOT_OK comes back. The error of a failed source is SABOT_USER with
+ * operator -1, behind every row before it. */
+SABOT_API sabot_status sabot_run_reply_pull(sabot_run *run, sabot_batch *batch, const char *message,
+                                            sabot_error *err);
+/* Answers CALL_BATCH, as sabot_run_reply_batch does, for hosts that keep their objects. An unchanged batch needs no array, unless
+ * data is wanted that the engine has not; an object given with it stands for the batch from here on. */
+SABOT_API sabot_status sabot_run_reply_object(sabot_run *run, sabot_batch *batch, sabot_error *err);
 /* array+schema: the result (struct array; for a filter a boolean array), taken. NULL array: it failed with message; without a message
  * the batch is dropped. */
 SABOT_API sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array,
@@ -255,7 +293,16 @@ SABOT_API sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *
 SABOT_API void sabot_run_failure(const sabot_run *run, int32_t *op, int32_t *function_index,
                                  int64_t *source_row, int64_t *seq);
 SABOT_API void sabot_run_cancel(sabot_run *run); /* any thread; next then returns SABOT_CANCELLED */
-/* JSON: {"functions": [{name, operator, column, mode, rows, rows_native, rows_interpreter, rows_left{}, rows_cpython, tier, ...}], ...} */
+/* JSON object:
+ *   functions: [{name, operator, column, mode, tier, rows, rows_native, rows_interpreter, rows_left{}, rows_cpython, ns_per_row}]
+ *   operators: [{name, label (of a batch function, else null), rows_in, rows_out, batches_in, batches_out, busy_ns, host_ns, wait_ns,
+ *     bytes_out, capabilities[]}], source first. Batches are those that the operator saw: what a large one was cut into.
+ *     busy_ns: in the operator's own code, of all threads; host_ns: from each call of the host to its answer; wait_ns: calls of the
+ *     host, until the lane came to them. bytes_out: values, offsets and validity of the columns that the operator made, by the lengths
+ *     of their buffers. Columns passed on do not count, nor a dictionary's values, data that stayed with the host, and the rows
+ *     of a filter that are copied only later.
+ *   batches, rows (of the source), source_ns (until the source gave its batches), morsels, workers (the most that ran).
+ * Rows, batches and bytes do not depend on the number of workers, in a run that fails nowhere. */
 SABOT_API sabot_status sabot_run_report(const sabot_run *run, char **json, sabot_error *err);
 SABOT_API void sabot_run_free(sabot_run *run); /* take; cancels, joins the workers; NULL is fine */
 

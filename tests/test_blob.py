@@ -68,7 +68,7 @@ def test_numbers_are_those_of_the_header():
 def test_refusal_codes_are_those_of_the_header():
     known = set(re.findall(r'X\(\w+, "(\w+)"', (ROOT / "src" / "ir" / "refusal.h").read_text()))
     used = set()
-    for name in ("_encode.py", "_calls.py", "_capture.py"):
+    for name in ("_encode.py", "_encode_calls.py", "_capture.py"):
         text = Path(_blob.__file__).with_name(name).read_text()
         used |= set(re.findall(r'unsupported\(\s*\w+,\s*"(\w+)"', text))
         used |= set(re.findall(r'Refusal\(\s*"(\w+)"', text))

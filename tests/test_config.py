@@ -19,6 +19,7 @@ DEFAULTS = {
     "progress": True,
     "threads": 0,
     "tier": "auto",
+    "validate": "auto",
 }
 
 
@@ -27,7 +28,13 @@ def test_defaults():
     assert len(sb.config()) == len(DEFAULTS)
     assert {sb.config().source(name) for name in sb.config()} == {"default"}
     assert repr(sb.config()) == (
-        "compile      'auto'  default\ndead_letter  ''      default\nmorsel_rows  0       default\nprogress     True    default\nthreads      0       default\ntier         'auto'  default"
+        "compile      'auto'  default\n"
+        "dead_letter  ''      default\n"
+        "morsel_rows  0       default\n"
+        "progress     True    default\n"
+        "threads      0       default\n"
+        "tier         'auto'  default\n"
+        "validate     'auto'  default"
     )
 
 

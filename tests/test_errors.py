@@ -140,13 +140,14 @@ def test_odd_arguments_of_the_extension(odd):
         lambda: plan.select([odd]),
         lambda: plan.batch(odd, None, False),
         lambda: plan.batch("x", odd, False),
-        lambda: _core.Run(plan, odd, (), {}, 0, 0, 0, []),
-        lambda: _core.Run(plan, TABLE, odd, {}, 0, 0, 0, []),
-        lambda: _core.Run(plan, TABLE, (), odd, 0, 0, 0, []),
-        lambda: _core.Run(plan, TABLE, (), {}, odd, 0, 0, []),
-        lambda: _core.Run(plan, TABLE, (), {}, 0, odd, 0, []),
-        lambda: _core.Run(plan, TABLE, (), {}, 0, 0, odd, []),
-        lambda: _core.Run(plan, TABLE, (), {}, 0, 0, 0, odd),
+        lambda: _core.Run(plan, odd, (), {}, 0, 0, 0, [], 0),
+        lambda: _core.Run(plan, TABLE, odd, {}, 0, 0, 0, [], 0),
+        lambda: _core.Run(plan, TABLE, (), odd, 0, 0, 0, [], 0),
+        lambda: _core.Run(plan, TABLE, (), {}, odd, 0, 0, [], 0),
+        lambda: _core.Run(plan, TABLE, (), {}, 0, odd, 0, [], 0),
+        lambda: _core.Run(plan, TABLE, (), {}, 0, 0, odd, [], 0),
+        lambda: _core.Run(plan, TABLE, (), {}, 0, 0, 0, odd, 0),
+        lambda: _core.Run(plan, TABLE, (), {}, 0, 0, 0, [], odd),
     ]
     for call in calls:
         try:
@@ -179,7 +180,7 @@ def test_blobs_that_are_none():
 
 def test_runs_that_are_closed_or_shared():
     plan = _core.Plan(_engine.session(), "x", TABLE.schema)
-    run = _core.Run(plan, TABLE, (), {}, 1, 0, 0, [])
+    run = _core.Run(plan, TABLE, (), {}, 1, 0, 0, [], 0)
     assert run.next() is not None
     assert run.next() is None
     run.cancel()
@@ -193,7 +194,7 @@ def test_runs_that_are_closed_or_shared():
 
 def test_a_run_that_is_cancelled():
     plan = _core.Plan(_engine.session(), "x", TABLE.schema)
-    run = _core.Run(plan, TABLE, (), {}, 1, 0, 0, [])
+    run = _core.Run(plan, TABLE, (), {}, 1, 0, 0, [], 0)
     run.cancel()
     with pytest.raises(sb.SabotError, match="cancel"):
         run.next()
@@ -209,7 +210,7 @@ def test_a_source_that_fails():
 
     plan = _core.Plan(_engine.session(), "x", TABLE.schema)
     reader = pa.RecordBatchReader.from_batches(TABLE.schema, batches())
-    run = _core.Run(plan, reader, (), {}, 1, 0, 0, [])
+    run = _core.Run(plan, reader, (), {}, 1, 0, 0, [], 0)
     with pytest.raises(sb.SabotError, match="source"):
         while run.next() is not None:
             pass
@@ -218,7 +219,7 @@ def test_a_source_that_fails():
 def test_a_source_of_another_schema():
     plan = _core.Plan(_engine.session(), "x", pa.schema([("a", pa.string())]))
     with pytest.raises(sb.SabotError):
-        run = _core.Run(plan, TABLE, (), {}, 1, 0, 0, [])
+        run = _core.Run(plan, TABLE, (), {}, 1, 0, 0, [], 0)
         run.next()
 
 

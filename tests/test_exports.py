@@ -18,6 +18,7 @@ pytestmark = pytest.mark.api
 MODULES = sorted(module.name for module in pkgutil.iter_modules(sabot.__path__))
 NAMES = [
     "CastError",
+    "CompileError",
     "Config",
     "DataError",
     "IntegerOverflowError",
@@ -37,6 +38,7 @@ NAMES = [
     "TypeMismatchError",
     "UnboundedError",
     "UnknownColumnError",
+    "WorkerError",
     "WriteResult",
     "__version__",
     "col",

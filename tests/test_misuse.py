@@ -27,6 +27,7 @@ import re
 import signal
 import sys
 import threading
+import traceback
 import types
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
@@ -229,7 +230,7 @@ OPTIONS = [
 PROTOCOL = {"__iter__", "__aiter__", "__len__", "__repr__", "__str__", "__enter__", "__next__", "__contains__", "__eq__",
             "__hash__", "__bool__", "__add__", "__gt__", "__and__", "__invert__", "__call__"}  # fmt: skip
 # What only Sabot calls: it makes these objects, and stages of a run ask each other for pieces.
-NOT_FOR_USERS = {"Report", "LastRun", "Config", "pieces"}
+NOT_FOR_USERS = {"Report", "LastRun", "Profile", "Config", "pieces", "stage"}
 
 
 def one_shot() -> Stream:
@@ -278,14 +279,16 @@ def own_error(error: BaseException) -> bool:
 
     So it is where Python refuses how a user's function is called, or what a builtin that was given as one is called with.
     """
-    place = error.__traceback__
-    assert place is not None
-    while place.tb_next is not None:
-        place = place.tb_next
-    if Path(place.tb_frame.f_code.co_filename).name == HERE:
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    files = [file for file in files if Path(file).name == HERE or "/sabot/" in file]
+    if Path(files[-1]).name == HERE:
         return True
-    words = re.match(r"(?:\w+\.)*([\w<>]+)(\(\)| takes)", str(error))
-    return isinstance(error, TypeError) and words is not None and words[1] in FUNCTIONS
+    words = re.match(r"([\w<>.]+)(\(\)| takes)", str(error))
+    return (
+        isinstance(error, TypeError)
+        and words is not None
+        and not FUNCTIONS.isdisjoint(words[1].split("."))
+    )
 
 
 def complaint(error: BaseException) -> str | None:
@@ -318,6 +321,8 @@ class Caller:
         self.ends = {"result": 0, "error": 0}
 
     def odd(self, name: str) -> object:
+        if self.made and self.random.random() < 0.05:
+            return self.random.choice(self.made)
         good = GOOD.get(name)
         return self.random.choice(good if good and self.random.random() < 0.5 else ODDITIES)()
 
@@ -559,6 +564,16 @@ def test_a_file_that_is_gone_or_other_when_the_stream_runs(tmp_path, kind):
     path.write_bytes(b"\xff\x00 no such format\n" * 3)
     with pytest.raises((sb.DataError, sb.PlanError), match="x"):
         stream.collect()
+
+
+def test_what_fails_in_a_stream_that_a_stream_reads():
+    inner = Stream.from_table(TABLE).with_columns(y=failing)
+    with pytest.raises(Own, match="fails"):
+        Stream.from_arrow(inner).collect()
+    once = Stream.from_batches(iter(TABLE.to_batches()))
+    assert Stream.from_arrow(once).collect().equals(TABLE)
+    with pytest.raises(sb.StateError, match="only once"):
+        Stream.from_arrow(once).collect()
 
 
 def test_a_stream_of_a_table_is_made_otherwise():

@@ -26,6 +26,7 @@ from sabot import (
     UnknownColumnError,
     operators,
 )
+from sabot._errors import CompileError
 from sabot.operators import (
     BaseOperator,
     FilterOperator,
@@ -105,6 +106,11 @@ WRONG = {
         lambda: FlatMapOperator(BATCHES, tens),
         PlanError,
         "use with_columns",
+    ),
+    "vectorized by something": (
+        lambda: MapOperator(None, same, vectorized=np.array([1, 2])),
+        PlanError,
+        r"vectorized=array\(.*: it is True or False",
     ),
     "no predicate": (lambda: FilterOperator(None, "a > 1"), PlanError, "a function, not str"),
     "an unknown parameter": (
@@ -213,6 +219,62 @@ def test_options_of_a_run_are_for_streams(option):
     with pytest.raises(PlanError, match=f"{name}= of its udf would have no effect; use Stream.map"):
         MapOperator(None, sb.udf(same, **option))
     assert values(MapOperator(BATCHES, sb.udf(same))) == [1, None, 3, 4, 5]
+
+
+class Adds:
+    """An object that is called with batches."""
+
+    def __call__(self, batch):
+        return {"y": pc.add(batch["a"], 1)}
+
+
+class Keeps:
+    """An object that is called with values."""
+
+    def __init__(self, least):
+        self.least = least
+
+    def __call__(self, a) -> bool:
+        return a is not None and a > self.least
+
+
+async def later(batch):
+    return batch
+
+
+async def later_parts(batch):
+    yield batch
+
+
+def test_functions_that_only_streams_run():
+    for make in (
+        lambda: MapOperator(None, later),
+        lambda: MapOperator(None, sb.udf(later)),
+        lambda: FlatMapOperator(None, later_parts),
+    ):
+        with pytest.raises(PlanError, match="does not await; Stream.(flat_)?map awaits"):
+            make()
+    with pytest.raises(
+        PlanError, match=r"Adds is a class: Adds\(...\) makes one; Stream.map build"
+    ):
+        MapOperator(None, Adds)
+
+
+def test_what_is_not_called_directly_runs_as_in_a_stream(monkeypatch):
+    monkeypatch.setattr("sabot.operators._calls.bind", lambda fn, schema, operator: None)
+    mapped = MapOperator(BATCHES, RESULTS["a dict"])
+    assert values(mapped, "y") == [2, None, 4, 5, 6]
+    assert mapped.process_batch(FIRST)["y"].to_pylist() == [2, None, 4]
+    flat = FlatMapOperator(BATCHES, lambda b: [b.slice(0, 1), b.slice(1)])
+    assert values(flat) == [1, None, 3, 4, 5]
+    assert flat.process_batch(FIRST).equals(FIRST)
+
+
+def test_objects_that_are_called():
+    assert values(MapOperator(BATCHES, Adds()), "y") == [2, None, 4, 5, 6]
+    assert values(FilterOperator(BATCHES, Keeps(3))) == [4, 5]
+    with pytest.raises(PlanError, match="use with_columns"):
+        MapOperator(BATCHES, Keeps(3))
 
 
 # --- functions
@@ -334,7 +396,14 @@ def test_a_predicate_over_types_that_pyarrow_cannot_filter():
 
 def test_vectorized_is_the_same_function():
     expected = list(MapOperator(BATCHES, RESULTS["a dict"]))
-    assert list(MapOperator(BATCHES, RESULTS["a dict"], vectorized=True)) == expected
+    for fn in (RESULTS["a dict"], sb.udf(RESULTS["a dict"], compile="off")):
+        assert list(MapOperator(BATCHES, fn, vectorized=True)) == expected
+    with pytest.raises(PlanError, match="MapOperator takes a function, not int"):
+        MapOperator(BATCHES, 3, vectorized=True)
+    with pytest.raises(PlanError, match='its udf says compile="require"'):
+        MapOperator(BATCHES, sb.udf(same, compile="require"), vectorized=True)
+    with pytest.raises(CompileError):
+        MapOperator(BATCHES, sb.udf(same, compile="require"))
 
 
 def test_flat_map_functions_may_yield():
@@ -468,8 +537,10 @@ def test_an_operator_is_a_source_of_streams():
     assert Stream.from_batches(operator).select("a").collect()["a"].to_pylist() == [3, 4, 5]
 
 
-def test_without_a_source_there_is_nothing():
+@pytest.mark.asyncio
+async def test_without_a_source_there_is_nothing():
     assert list(MapOperator(None, same)) == []
+    assert [batch async for batch in MapOperator(None, same)] == []
 
 
 def test_empty_batches_are_not_seen():

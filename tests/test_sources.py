@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import SLACK
 
+from sabot import Stream
 from sabot import _errors as errors
 from sabot import _sources as sources
 from sabot._bridge import OnLoop
@@ -1085,3 +1086,115 @@ def test_columns_of_one_name_cannot_be_chosen():
     assert [batch.columns for batch in source.open()] == [twice.columns]
     with pytest.raises(errors.PlanError, match="2 columns named 'a'"):
         source.open(["a"])
+
+
+# --- streams of every kind of source: ends and schemas
+
+
+def test_ends_and_schemas_behind_every_operator():
+    operators = {
+        "filter": lambda s: s.filter(lambda a: a > 1),
+        "with_columns": lambda s: s.with_columns(y=lambda a: a),
+        "select": lambda s: s.select("a"),
+        "drop": lambda s: s.drop("b"),
+        "rename": lambda s: s.rename(a="z"),
+        "skip": lambda s: s.skip(1),
+        "rebatch": lambda s: s.rebatch(2),
+        "map": lambda s: s.map(lambda batch: batch, SCHEMA),
+        "flat_map": lambda s: s.flat_map(lambda batch: [batch], SCHEMA),
+        "union": lambda s: s.union(s),
+    }
+    for bounded in (True, None, False):
+        for known in (True, False):
+            source = Stream.from_batches(
+                lambda: iter([BATCH]), SCHEMA if known else None, bounded=bounded
+            )
+            for name, add in operators.items():
+                stream = add(source)
+                declared = name == "flat_map"
+                assert stream.is_bounded() == (bounded is True), name
+                assert stream.limit(1).is_bounded(), name
+                assert (stream.schema is not None) == (known or declared), name
+                if bounded is False:
+                    for sink in ("collect", "count", "describe", "to_pandas", "to_numpy"):
+                        with pytest.raises(errors.UnboundedError, match=r"limit\(n\)"):
+                            getattr(stream, sink)()
+                    continue
+                table = stream.collect()
+                assert table.num_rows == stream.count(), name
+                assert stream.schema is None or stream.schema == table.schema, name
+
+
+def test_nothing_came_but_the_schema_is_kept(tmp_path):
+    empty = SCHEMA.empty_table()
+    path = tmp_path / "x.parquet"
+    Stream.from_table(empty).to_parquet(path)
+    for stream in (
+        Stream.from_arrow(empty),
+        Stream.from_arrow(empty.to_reader()),
+        Stream.from_batches([empty]),
+        Stream.from_batches(lambda: iter([BATCH.slice(0, 0)]), SCHEMA),
+        Stream.from_dicts([], SCHEMA),
+        Stream.from_parquet(path),
+        Stream.from_table(TABLE).filter(lambda a: a > 100),
+        Stream.from_table(TABLE).limit(0),
+        Stream.from_table(TABLE).skip(100).rebatch(7),
+        Stream.from_table(TABLE).flat_map(lambda batch: [batch.slice(0, 0)], SCHEMA),
+        Stream.from_table(empty).union(Stream.from_table(empty)),
+    ):
+        got = stream.collect()
+        assert (got.num_rows, got.schema.names) == (0, ["a", "b"])
+    assert list(Stream.from_table(TABLE).filter(lambda a: a > 100)) == []
+
+
+def test_calls_that_are_mistakes():
+    stream = Stream.from_table(TABLE)
+
+    async def awaits(batch):
+        pass
+
+    for call, message in (
+        (lambda: stream.show("x"), "it takes a whole number"),
+        (lambda: stream.show(-1), "it takes a whole number"),
+        (lambda: stream.foreach(None), "foreach takes a function"),
+        (lambda: stream.foreach("x"), "foreach takes a function"),
+        (lambda: stream.foreach(awaits), "foreach awaits nothing: use async for"),
+        (lambda: stream.union([stream]), "union takes streams, not list"),
+    ):
+        with pytest.raises(errors.PlanError, match=message):
+            call()
+
+
+def test_an_async_source_of_rows_that_fails_gives_what_was_whole_before():
+    async def rows():
+        for k in range(1600):
+            yield {"a": k}
+        raise ZeroDivisionError("here")
+
+    for run in (iter, None):
+        seen = []
+        stream = Stream.from_dicts(rows, batch_size=1500)
+
+        async def main():
+            async for batch in stream:
+                seen.append(batch.num_rows)
+
+        with pytest.raises(ZeroDivisionError, match="here"):
+            if run is None:
+                asyncio.run(main())
+            else:
+                for batch in stream:
+                    seen.append(batch.num_rows)
+        assert sum(seen) == 1500
+
+
+def test_rows_of_many_steps_are_as_those_of_one():
+    rows = [{"a": k, "b": None if k < 1500 else [k], "c": str(k)} for k in range(5000)]
+    mixed = [{"a": k if k < 3000 else k + 0.5} for k in range(5000)]
+    for many in (rows, mixed):
+        table = pa.Table.from_pylist(many)
+        for size in (700, 1024, 5000, 10_000):
+            first = pa.Table.from_pylist(many[:size]).schema
+            if first == table.schema:
+                assert Stream.from_dicts(iter(many), batch_size=size).collect() == table
+        assert Stream.from_dicts(iter(many), table.schema, 4999).collect() == table

@@ -235,9 +235,9 @@ def test_a_failing_row_between_operators():
         given = stream.skip(2).rebatch(3).with_columns(y=lambda a: 6 // (a - 7)).limit(9)
         with pytest.raises(ZeroDivisionError) as caught:
             given.collect()
-        # Rows and batches are counted in what the function's run reads.
+        # Rows and operators are counted from the source on, batches in what the function's run reads.
         assert caught.value.__notes__ == [
-            "in WITH y = <lambda>(a): operator 0, batch 1, row 5: a=7"
+            "in WITH y = <lambda>(a): operator 2, batch 1, row 7: a=7"
         ]
 
 

@@ -138,17 +138,22 @@ def members_of(name: str, value: object) -> Iterator[tuple[str, object]]:
 
 def python_page(problems: list[str]) -> str:
     import sabot
+    import sabot.operators
 
     parts = ["<h1>Python interface</h1>"]
-    for name in sabot.__all__:
-        for full, value in members_of(name, getattr(sabot, name)):
+    names = {name: getattr(sabot, name) for name in sabot.__all__}
+    names |= {
+        f"operators.{name}": getattr(sabot.operators, name) for name in sabot.operators.__all__
+    }
+    for name, thing in names.items():
+        for full, value in members_of(name, thing):
             doc = inspect.getdoc(value)
             if not doc:
                 if inspect.ismodule(value) or isinstance(value, str):
                     continue
                 problems.append(f"sabot.{full} has no docstring")
                 continue
-            level = 3 if "." in full else 2
+            level = 2 if full == name else 3
             title = html.escape(full + signature_of(value))
             parts.append(f'<h{level} id="{full}"><code>{title}</code></h{level}>')
             parts.append(f"<pre>{html.escape(doc)}</pre>")

@@ -12,12 +12,24 @@
 
 #include "sabot.h"
 
+typedef enum ext_name {
+    EXT_NAME_EXPORT,
+    EXT_NAME_SCHEMA,
+    EXT_NAME_EQUALS,
+    EXT_NAME_NUM_ROWS,
+    EXT_NAME_COUNT
+} ext_name;
+
 typedef struct ext_state {
     PyTypeObject *session_type;
     PyTypeObject *function_type;
     PyTypeObject *plan_type;
     PyTypeObject *run_type;
     PyObject *helpers; /* module sabot._lane: what is easier in Python, looked up at first use */
+    PyObject *
+        batch_from_c; /* RecordBatch and Schema of pyarrow: _import_from_c; looked up with the first run */
+    PyObject *schema_from_c;
+    PyObject *names[EXT_NAME_COUNT]; /* interned: of attributes */
 } ext_state;
 
 typedef struct ext_session {
@@ -42,6 +54,9 @@ PyObject *ext_raise(ext_state *state, const sabot_error *err);
 /* The same with sabot._lane.<helper>(status, message) to make it. */
 PyObject *ext_raise_as(ext_state *state, const char *helper, const sabot_error *err);
 PyObject *ext_text(char *text); /* str of an engine's text, which is freed */
+/* The exception that is set, as a new reference, no longer set; ext_restore_exception steals it and sets it as it was. */
+PyObject *ext_take_exception(void);
+void ext_restore_exception(PyObject *error);
 
 /* Arrow capsules (the PyCapsule protocol). ext_schema_borrow: the schema inside obj's __arrow_c_schema__ capsule; *keeper is a new
  * reference that keeps it alive. */
@@ -53,12 +68,21 @@ PyObject *ext_array_capsule(struct ArrowArray *array); /* likewise */
 int ext_stream_take(PyObject *obj, struct ArrowArrayStream *out);
 /* Moves array and schema out of obj.__arrow_c_array__(). */
 int ext_array_take(PyObject *obj, struct ArrowArray *array, struct ArrowSchema *schema);
+/* What pyarrow is asked for once for each batch goes by address, without capsules, and with schemas that it knows already. */
+int ext_arrow_ready(ext_state *state);
+/* Exports a pyarrow object of the right type; schema may be NULL. */
+int ext_export(ext_state *state, PyObject *obj, struct ArrowArray *array,
+               struct ArrowSchema *schema);
+PyObject *ext_import_schema(ext_state *state, struct ArrowSchema *schema); /* takes it */
+/* A RecordBatch of a Schema; takes the array. */
+PyObject *ext_import_batch(ext_state *state, struct ArrowArray *array, PyObject *schema);
 
 /* Rows of a CALL_ROWS event as Python calls (rows.c). callable: the function; defaults are its own. param_index[i]: place of argument i
  * among all parameters; keyword: names for those that are keyword-only, else NULL. Answers the event. 0, or -1 with an exception that must
- * end the run at once (not the function's own). A failure of the function or of its result is kept in *failures. */
+ * end the run at once (not the function's own). A failure of the function or of its result is kept in *failures.
+ * cancelled: borrow, looked at before each row. */
 int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
-                    PyObject *failures);
+                    PyObject *failures, const bool *cancelled);
 
 int ext_add_session(PyObject *module, ext_state *state);
 int ext_add_plan(PyObject *module, ext_state *state);

@@ -46,6 +46,34 @@ PyObject *ext_raise(ext_state *state, const sabot_error *err)
     return ext_raise_as(state, "error_of_status", err);
 }
 
+PyObject *ext_take_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type = NULL;
+    PyObject *value = NULL;
+    PyObject *traceback = NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        (void)PyException_SetTraceback(value, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+#endif
+}
+
+void ext_restore_exception(PyObject *error)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Restore(Py_NewRef(Py_TYPE(error)), error, PyException_GetTraceback(error));
+#endif
+}
+
 PyObject *ext_text(char *text)
 {
     PyObject *result = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
@@ -163,6 +191,82 @@ int ext_array_take(PyObject *obj, struct ArrowArray *array, struct ArrowSchema *
     return from_schema != NULL && from_array != NULL ? 0 : -1;
 }
 
+/* --- batches by address ---------------------------------------------------------------------------------------------------- */
+
+int ext_arrow_ready(ext_state *state)
+{
+    static const char *const names[EXT_NAME_COUNT] = {
+        [EXT_NAME_EXPORT] = "_export_to_c",
+        [EXT_NAME_SCHEMA] = "schema",
+        [EXT_NAME_EQUALS] = "equals",
+        [EXT_NAME_NUM_ROWS] = "num_rows",
+    };
+    if (state->batch_from_c != NULL) {
+        return 0;
+    }
+    for (int i = 0; i < EXT_NAME_COUNT; i++) {
+        if (state->names[i] == NULL) {
+            state->names[i] = PyUnicode_InternFromString(names[i]);
+        }
+        if (state->names[i] == NULL) {
+            return -1;
+        }
+    }
+    PyObject *module = PyImport_ImportModule("pyarrow");
+    PyObject *batch = module != NULL ? PyObject_GetAttrString(module, "RecordBatch") : NULL;
+    PyObject *schema = module != NULL ? PyObject_GetAttrString(module, "Schema") : NULL;
+    if (batch != NULL && schema != NULL) {
+        Py_XSETREF(state->schema_from_c, PyObject_GetAttrString(schema, "_import_from_c"));
+        state->batch_from_c = PyObject_GetAttrString(batch, "_import_from_c");
+    }
+    Py_XDECREF(schema);
+    Py_XDECREF(batch);
+    Py_XDECREF(module);
+    return state->batch_from_c != NULL && state->schema_from_c != NULL ? 0 : -1;
+}
+
+int ext_export(ext_state *state, PyObject *obj, struct ArrowArray *array,
+               struct ArrowSchema *schema)
+{
+    PyObject *first = PyLong_FromVoidPtr(array);
+    PyObject *second = PyLong_FromVoidPtr(schema);
+    PyObject *args[3] = {obj, first, second};
+    PyObject *done = NULL;
+    if (first != NULL && second != NULL) {
+        done = PyObject_VectorcallMethod(state->names[EXT_NAME_EXPORT], args,
+                                         (schema != NULL ? 3 : 2) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                         NULL);
+    }
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
+
+PyObject *ext_import_schema(ext_state *state, struct ArrowSchema *schema)
+{
+    PyObject *address = PyLong_FromVoidPtr(schema);
+    PyObject *made = address != NULL ? PyObject_CallOneArg(state->schema_from_c, address) : NULL;
+    Py_XDECREF(address);
+    if (schema->release != NULL) {
+        schema->release(schema);
+    }
+    return made;
+}
+
+PyObject *ext_import_batch(ext_state *state, struct ArrowArray *array, PyObject *schema)
+{
+    PyObject *address = PyLong_FromVoidPtr(array);
+    PyObject *args[2] = {address, schema};
+    PyObject *made =
+        address != NULL ? PyObject_Vectorcall(state->batch_from_c, args, 2, NULL) : NULL;
+    Py_XDECREF(address);
+    if (array->release != NULL) {
+        array->release(array);
+    }
+    return made;
+}
+
 /* --- the module ---------------------------------------------------------------------------------------------------------- */
 
 static int module_exec(PyObject *module)
@@ -183,6 +287,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->plan_type);
     Py_VISIT(state->run_type);
     Py_VISIT(state->helpers);
+    Py_VISIT(state->batch_from_c);
+    Py_VISIT(state->schema_from_c);
     return 0;
 }
 
@@ -194,6 +300,11 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->plan_type);
     Py_CLEAR(state->run_type);
     Py_CLEAR(state->helpers);
+    Py_CLEAR(state->batch_from_c);
+    Py_CLEAR(state->schema_from_c);
+    for (int i = 0; i < EXT_NAME_COUNT; i++) {
+        Py_CLEAR(state->names[i]);
+    }
     return 0;
 }
 

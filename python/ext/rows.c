@@ -232,25 +232,6 @@ static int store(const row_call *call, int64_t position, PyObject *value)
 
 /* --- failures ----------------------------------------------------------------------------------------------------------- */
 
-static PyObject *take_exception(void)
-{
-#if PY_VERSION_HEX >= 0x030c0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type = NULL;
-    PyObject *value = NULL;
-    PyObject *traceback = NULL;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback != NULL) {
-        (void)PyException_SetTraceback(value, traceback);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value;
-#endif
-}
-
 static PyObject *args_tuple(const row_call *call, int32_t count)
 {
     PyObject *tuple = PyTuple_New(count);
@@ -321,7 +302,7 @@ static int fail_row(const row_call *call, int64_t position, int32_t made)
     if (!PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
-    return keep_failure(call, take_exception(), position, made);
+    return keep_failure(call, ext_take_exception(), position, made);
 }
 
 /* After a call: 0 the row is done, 1 it failed (kept), -1 the run must end. */
@@ -441,8 +422,15 @@ static int open_call(row_call *call)
     return 0;
 }
 
+static int raise_cancelled(ext_state *state)
+{
+    sabot_error err = {.status = SABOT_CANCELLED, .message = "the run was cancelled"};
+    ext_raise(state, &err);
+    return -1;
+}
+
 int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
-                    PyObject *failures)
+                    PyObject *failures, const bool *cancelled)
 {
     arg_column columns_here[ARGS_MAX] = {0};
     PyObject *args_here[ARGS_MAX + 1] = {0};
@@ -467,7 +455,7 @@ int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, 
     }
     int64_t done = 0;
     while (result == 0 && done < event->row_count) {
-        result = call_row(&call, done);
+        result = *cancelled ? raise_cancelled(state) : call_row(&call, done);
         done += result == 0;
     }
     if (result >= 0) {

@@ -1,22 +1,44 @@
 /* Run: drives one run of a plan. The thread that calls next() is the run's lane: it answers what the engine asks of Python.
  *
- *     run = Run(plan, stream, functions, batch_functions, threads, morsel_rows, tier, interpret, number_rows)
- *     while (pair := run.next()) is not None: schema_capsule, array_capsule = pair
+ *     run = Run(plan, source, functions, batch_functions, threads, morsel_rows, tier, interpret, ...)
+ *     while (made := run.next()) is not None: batch, rows = made
  *     run.report()
  *
- * Failures of user functions are kept with their place; the one that the engine names as the run's first is raised.
- * Threads: one at a time, cancel() any. */
+ * Batches that Python made travel as the objects that they are (ext_held) until an operator of the engine changes them; only where
+ * one reads them do they cross the C data interface. Each operator's schema crosses once and is known by pyarrow's object after that.
+ *
+ * Failures of user functions are kept with their place; the one that the engine names as the run's first is raised. What the
+ * source raises is kept and raised as it is, when the rows before it have come out.
+ *
+ * Threads: one at a time, cancel() any. The engine lets go of objects while the interpreter's lock is free, but always on the lane:
+ * they are put aside (`dropped`) and dropped when the lock is held again. */
 #include "ext.h"
 
-typedef struct ext_run {
+typedef struct ext_run ext_run;
+
+/* A Python object that the engine holds. */
+typedef struct ext_held {
+    struct ext_held *next; /* among the dropped ones */
+    ext_run *run;          /* outlives it: sabot_run_free lets go of all */
+    PyObject *object;      /* owned */
+} ext_held;
+
+struct ext_run {
     PyObject_HEAD ext_plan *plan;
     sabot_run *run;
+    PyObject
+        *pieces; /* iterator over (batch, row, rows or None); NULL: the engine reads a stream */
+    PyObject *source_error;    /* what it raised */
     PyObject *functions;       /* tuple of bindings, in plan order */
-    PyObject *batch_functions; /* dict: operator index -> callable */
+    PyObject *batch_functions; /* dict: operator index -> binding */
     PyObject *failures;        /* list of (operator, function index, source row, seq, exception) */
-    PyObject *rows;            /* of the batch that was given last: int or bytes; NULL before */
+    PyObject *given; /* list of schemas that the engine gave: of results, then of each operator */
+    PyObject *known; /* list of schemas of each operator's batch function; None: not known yet */
+    ext_held *dropped;
+    int first_operator; /* operators of the stream before this run's */
     bool busy;
-} ext_run;
+    bool cancelled; /* by cancel(); under the GIL, like the rest */
+};
 
 static bool *flags_of(PyObject *sequence, Py_ssize_t *count)
 {
@@ -36,17 +58,45 @@ static bool *flags_of(PyObject *sequence, Py_ssize_t *count)
     return flags;
 }
 
-static int start(ext_run *self, ext_state *state, PyObject *stream_source,
+/* A list of `count` times None. */
+static PyObject *list_of_none(Py_ssize_t count)
+{
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
+        PyList_SET_ITEM(list, i, Py_NewRef(Py_None));
+    }
+    return list;
+}
+
+static int start(ext_run *self, ext_state *state, PyObject *source, Py_ssize_t operators,
                  sabot_run_options *options)
 {
     struct ArrowArrayStream stream = {0};
     sabot_error err;
     sabot_status status;
-    if (ext_stream_take(stream_source, &stream) < 0) {
+    if (operators < 0) {
+        PyErr_SetString(PyExc_ValueError, "operators is negative");
         return -1;
     }
+    self->failures = PyList_New(0);
+    self->given = list_of_none(operators + 1);
+    self->known = list_of_none(operators);
+    if (self->failures == NULL || self->given == NULL || self->known == NULL ||
+        ext_arrow_ready(state) < 0) {
+        return -1;
+    }
+    bool reads = PyObject_HasAttrString(source, "__arrow_c_stream__") == 1;
+    if (reads && ext_stream_take(source, &stream) < 0) {
+        return -1;
+    }
+    if (!reads) {
+        self->pieces = PyObject_GetIter(source);
+        if (self->pieces == NULL) {
+            return -1;
+        }
+    }
     Py_BEGIN_ALLOW_THREADS status =
-        sabot_run_new(self->plan->plan, &stream, options, &self->run, &err);
+        sabot_run_new(self->plan->plan, reads ? &stream : NULL, options, &self->run, &err);
     Py_END_ALLOW_THREADS if (stream.release != NULL)
     {
         stream.release(&stream);
@@ -60,22 +110,27 @@ static int start(ext_run *self, ext_state *state, PyObject *stream_source,
 
 static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"plan",        "stream", "functions", "batch_functions", "threads",
-                            "morsel_rows", "tier",   "interpret", "number_rows",     NULL};
+    static char *names[] = {"plan",      "source",         "functions",   "batch_functions",
+                            "threads",   "morsel_rows",    "tier",        "interpret",
+                            "operators", "first_operator", "number_rows", "validate",
+                            NULL};
     ext_state *state = ext_state_of_type(type);
     PyObject *plan = NULL;
-    PyObject *stream = NULL;
+    PyObject *source = NULL;
     PyObject *functions = NULL;
     PyObject *batch_functions = NULL;
     PyObject *interpret = NULL;
     int threads = 0;
     long long morsel_rows = 0;
     int tier = 0;
+    int operators = 0;
+    int first_operator = 0;
     int number_rows = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiO|p:Run", names, state->plan_type,
-                                     &plan, &stream, &PyTuple_Type, &functions, &PyDict_Type,
+    int validate = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiOi|ipp:Run", names, state->plan_type,
+                                     &plan, &source, &PyTuple_Type, &functions, &PyDict_Type,
                                      &batch_functions, &threads, &morsel_rows, &tier, &interpret,
-                                     &number_rows)) {
+                                     &operators, &first_operator, &number_rows, &validate)) {
         return NULL;
     }
     Py_ssize_t flag_count = 0;
@@ -88,14 +143,16 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->plan = (ext_plan *)Py_NewRef(plan);
         self->functions = Py_NewRef(functions);
         self->batch_functions = Py_NewRef(batch_functions);
-        self->failures = PyList_New(0);
+        self->first_operator = first_operator;
         sabot_run_options options = {.threads = threads,
                                      .morsel_rows = morsel_rows,
                                      .tier = (sabot_tier)tier,
                                      .interpret = flags,
                                      .interpret_count = (int32_t)flag_count,
-                                     .number_rows = number_rows != 0};
-        if (self->failures == NULL || start(self, state, stream, &options) < 0) {
+                                     .validate = validate != 0,
+                                     .number_rows = number_rows != 0,
+                                     .schema_once = true};
+        if (start(self, state, source, operators, &options) < 0) {
             Py_CLEAR(self);
         }
     }
@@ -111,7 +168,10 @@ static int run_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->functions);
     Py_VISIT(self->batch_functions);
     Py_VISIT(self->failures);
-    Py_VISIT(self->rows);
+    Py_VISIT(self->pieces);
+    Py_VISIT(self->source_error);
+    Py_VISIT(self->given);
+    Py_VISIT(self->known);
     return 0;
 }
 
@@ -121,8 +181,41 @@ static int run_clear(PyObject *object)
     Py_CLEAR(self->functions);
     Py_CLEAR(self->batch_functions);
     Py_CLEAR(self->failures);
-    Py_CLEAR(self->rows);
+    Py_CLEAR(self->pieces);
+    Py_CLEAR(self->source_error);
+    Py_CLEAR(self->given);
+    Py_CLEAR(self->known);
     return 0;
+}
+
+/* On the lane, with or without the interpreter's lock. */
+static void held_release(void *object)
+{
+    ext_held *held = object;
+    held->next = held->run->dropped;
+    held->run->dropped = held;
+}
+
+static ext_held *held_new(ext_run *self, PyObject *object)
+{
+    ext_held *held = PyMem_Malloc(sizeof(*held));
+    if (held == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    *held = (ext_held){.run = self, .object = Py_NewRef(object)};
+    return held;
+}
+
+static void drop_held(ext_run *self)
+{
+    while (self->dropped != NULL) {
+        ext_held *held = self->dropped;
+        self->dropped = held->next;
+        PyObject *object = held->object;
+        PyMem_Free(held);
+        Py_DECREF(object);
+    }
 }
 
 static void free_run(ext_run *self)
@@ -131,7 +224,7 @@ static void free_run(ext_run *self)
     self->run = NULL;
     if (run != NULL) {
         Py_BEGIN_ALLOW_THREADS sabot_run_free(run);
-        Py_END_ALLOW_THREADS
+        Py_END_ALLOW_THREADS drop_held(self);
     }
 }
 
@@ -157,6 +250,13 @@ static PyObject *raise_failure(ext_run *self, ext_state *state, const sabot_erro
     int64_t source_row = 0;
     int64_t seq = 0;
     sabot_run_failure(self->run, &op, &function_index, &source_row, &seq);
+    if (op < 0 && self->source_error != NULL) {
+        PyObject *raised = self->source_error;
+        self->source_error = NULL;
+        ext_restore_exception(raised);
+        return NULL;
+    }
+    op += self->first_operator;
     PyObject *error =
         ext_call_helper(state, "find_failure",
                         Py_BuildValue("(OiiLLs)", self->failures, (int)op, (int)function_index,
@@ -174,17 +274,90 @@ static PyObject *raise_run(ext_state *state, const sabot_error *err)
     return ext_raise_as(state, "error_of_run", err);
 }
 
-static PyObject *pair_of(struct ArrowSchema *schema, struct ArrowArray *array)
+/* The batch of an event: the object that Python made, or one over the engine's data. at: where its schema is kept in `given`. */
+static PyObject *batch_of(ext_run *self, ext_state *state, sabot_event *event, Py_ssize_t at)
 {
-    PyObject *schema_capsule = ext_schema_capsule(schema);
-    PyObject *array_capsule = ext_array_capsule(array);
-    PyObject *pair = NULL;
-    if (schema_capsule != NULL && array_capsule != NULL) {
-        pair = PyTuple_Pack(2, schema_capsule, array_capsule);
+    if (event->object != NULL) {
+        return Py_NewRef(((ext_held *)event->object)->object);
     }
-    Py_XDECREF(schema_capsule);
-    Py_XDECREF(array_capsule);
-    return pair;
+    if (event->schema.release != NULL) {
+        PyObject *schema = ext_import_schema(state, &event->schema);
+        if (schema == NULL || PyList_SetItem(self->given, at, schema) < 0) {
+            event->array.release(&event->array);
+            return NULL;
+        }
+    }
+    return ext_import_batch(state, &event->array, PyList_GET_ITEM(self->given, at));
+}
+
+/* Is a schema the known one, metadata and all? -1: exception. */
+static int schema_is(ext_state *state, PyObject *schema, PyObject *known)
+{
+    if (schema == known) {
+        return 1;
+    }
+    PyObject *args[3] = {schema, known, Py_True};
+    PyObject *equal = PyObject_VectorcallMethod(state->names[EXT_NAME_EQUALS], args,
+                                                3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_XDECREF(equal);
+    return equal != NULL ? equal == Py_True : -1;
+}
+
+static void batch_release(sabot_batch *batch)
+{
+    if (batch->array.release != NULL) {
+        batch->array.release(&batch->array);
+    }
+    if (batch->schema.release != NULL) {
+        batch->schema.release(&batch->schema);
+    }
+    if (batch->release != NULL) {
+        batch->release(batch->object);
+    }
+}
+
+/* Puts the object itself into a reply. */
+static int batch_hold(ext_run *self, ext_state *state, PyObject *object, sabot_batch *batch)
+{
+    PyObject *count = PyObject_GetAttr(object, state->names[EXT_NAME_NUM_ROWS]);
+    batch->row_count = count != NULL ? PyLong_AsLongLong(count) : -1;
+    Py_XDECREF(count);
+    batch->object = batch->row_count >= 0 ? held_new(self, object) : NULL;
+    batch->release = batch->object != NULL ? held_release : NULL;
+    return batch->object != NULL ? 0 : -1;
+}
+
+/* Fills in what a batch function made of `given`. The first schema of an operator goes with it, and any that is another; the engine
+ * compares it. A batch of another schema is no longer handed on as it is: what follows shall see the known one. */
+static int reply_fill(ext_run *self, ext_state *state, const sabot_event *event, PyObject *given,
+                      PyObject *made, sabot_batch *batch)
+{
+    PyObject *known = PyList_GET_ITEM(self->known, event->op);
+    PyObject *schema = PyObject_GetAttr(made, state->names[EXT_NAME_SCHEMA]);
+    if (schema == NULL) {
+        return -1;
+    }
+    int same = known == Py_None ? 0 : schema_is(state, schema, known);
+    bool first = known == Py_None;
+    if (same >= 0 && first) {
+        (void)PyList_SetItem(self->known, event->op, Py_NewRef(schema));
+    }
+    Py_DECREF(schema);
+    if (same < 0) {
+        return -1;
+    }
+    batch->unchanged = made == given && (same || first);
+    bool keep = same || first;
+    bool data = batch->unchanged ? event->data_wanted && !event->data_held : event->data_wanted;
+    bool told = !batch->unchanged && !same;
+    if (keep && (!batch->unchanged || event->object == NULL) &&
+        batch_hold(self, state, made, batch) < 0) {
+        return -1;
+    }
+    if (data || told) {
+        return ext_export(state, made, &batch->array, told ? &batch->schema : NULL);
+    }
+    return 0;
 }
 
 /* The rows in the source of a batch's rows: the first, which the others follow (-1: not known), or all as int64 bytes. */
@@ -197,44 +370,179 @@ static PyObject *rows_of(const sabot_event *event)
                                      (Py_ssize_t)(event->row_count * (int64_t)sizeof(int64_t)));
 }
 
-static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
+static PyObject *call_batch(ext_run *self, ext_state *state, const sabot_event *event,
+                            PyObject *binding, PyObject *given)
 {
-    struct ArrowArray array = {0};
-    struct ArrowSchema schema = {0};
-    sabot_error err;
-    int result = -1;
-    PyObject *pair = pair_of(&event->schema, &event->array);
     PyObject *rows = rows_of(event);
-    PyObject *made = NULL;
-    if (pair != NULL && rows != NULL) {
-        made = ext_call_helper(state, "call_batch",
-                               Py_BuildValue("(OiLOOO)", self->batch_functions, (int)event->op,
-                                             (long long)event->seq, rows, pair, self->failures));
-    }
-    Py_XDECREF(pair);
+    PyObject *made =
+        rows != NULL ? ext_call_helper(state, "call_batch",
+                                       Py_BuildValue("(OOiLOO)", binding, given,
+                                                     (int)event->op + self->first_operator,
+                                                     (long long)event->seq, rows, self->failures))
+                     : NULL;
     Py_XDECREF(rows);
-    if (made == NULL) {
+    return made;
+}
+
+/* The binding of an operator's batch function, borrowed; at its first call the schema that was declared becomes the known one. */
+static PyObject *binding_of(ext_run *self, int32_t op, bool *is_filter)
+{
+    PyObject *key = PyLong_FromLong(op);
+    PyObject *binding = key != NULL ? PyDict_GetItemWithError(self->batch_functions, key) : NULL;
+    Py_XDECREF(key);
+    if (binding == NULL || PyTuple_GET_SIZE(binding) < 4 || op >= PyList_GET_SIZE(self->known)) {
+        if (PyErr_Occurred() == NULL) {
+            PyErr_SetString(PyExc_SystemError, "a batch function is missing");
+        }
+        return NULL;
+    }
+    *is_filter = PyTuple_GET_ITEM(binding, 3) == Py_True;
+    PyObject *declared = PyTuple_GET_ITEM(binding, 2);
+    if (PyList_GET_ITEM(self->known, op) == Py_None && declared != Py_None) {
+        (void)PyList_SetItem(self->known, op, Py_NewRef(declared));
+    }
+    return binding;
+}
+
+/* batch NULL: there is none, since the function failed; failed: that ends the run. */
+static int reply_batch(ext_run *self, ext_state *state, sabot_batch *batch, bool failed)
+{
+    sabot_error err;
+    sabot_status status =
+        batch == NULL ? sabot_run_reply_batch(self->run, NULL, NULL,
+                                              failed ? "a batch function failed" : NULL, &err)
+                      : sabot_run_reply_object(self->run, batch, &err);
+    if (status != SABOT_OK) {
+        if (batch != NULL) {
+            batch_release(batch);
+        }
+        (void)raise_run(state, &err);
         return -1;
     }
-    bool failed = made == Py_None;
-    bool none = failed || made == Py_False; /* False: the batch is dropped */
-    if (none || ext_array_take(made, &array, &schema) == 0) {
+    return 0;
+}
+
+static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
+{
+    sabot_batch batch = {.source_row = -1};
+    bool is_filter = false;
+    PyObject *binding = binding_of(self, event->op, &is_filter);
+    PyObject *given = binding != NULL ? batch_of(self, state, event, event->op + 1) : NULL;
+    PyObject *made = given != NULL ? call_batch(self, state, event, binding, given) : NULL;
+    int result = -1;
+    if (made != NULL) {
+        bool none = made == Py_None || made == Py_False; /* it failed; or it did and is dropped */
+        result = none        ? 0
+                 : is_filter ? ext_export(state, made, &batch.array, NULL)
+                             : reply_fill(self, state, event, given, made, &batch);
+        if (result == 0) {
+            result = reply_batch(self, state, none ? NULL : &batch, made == Py_None);
+        } else {
+            batch_release(&batch);
+        }
+    }
+    Py_XDECREF(made);
+    Py_XDECREF(given);
+    return result;
+}
+
+/* --- the source ------------------------------------------------------------------------------------------------------------ */
+
+/* The row numbers of a piece, an int64 array; *view holds their memory. NULL: exception. */
+static const int64_t *piece_rows(ext_state *state, PyObject *rows, int64_t count, Py_buffer *view)
+{
+    PyObject *pair = ext_call_helper(state, "rows_buffer", Py_BuildValue("(O)", rows));
+    const int64_t *values = NULL;
+    PyObject *buffer = NULL;
+    Py_ssize_t offset = 0;
+    Py_ssize_t length = 0;
+    if (pair != NULL && PyArg_ParseTuple(pair, "Onn", &buffer, &offset, &length) &&
+        PyObject_GetBuffer(buffer, view, PyBUF_SIMPLE) == 0) {
+        if (length == count && (offset + length) * (Py_ssize_t)sizeof(int64_t) <= view->len) {
+            values = (const int64_t *)view->buf + offset;
+        } else {
+            PyErr_SetString(PyExc_SystemError, "a piece has not as many row numbers as rows");
+        }
+    }
+    Py_XDECREF(pair);
+    return values;
+}
+
+static int piece_fill(ext_run *self, ext_state *state, const sabot_event *event, PyObject *piece,
+                      Py_buffer *view, sabot_batch *batch)
+{
+    if (!PyTuple_Check(piece) || PyTuple_GET_SIZE(piece) != 3) {
+        PyErr_SetString(PyExc_TypeError, "a piece is (batch, row, rows)");
+        return -1;
+    }
+    PyObject *object = PyTuple_GET_ITEM(piece, 0);
+    PyObject *rows = PyTuple_GET_ITEM(piece, 2);
+    batch->source_row = PyLong_AsLongLong(PyTuple_GET_ITEM(piece, 1));
+    if ((batch->source_row == -1 && PyErr_Occurred() != NULL) ||
+        batch_hold(self, state, object, batch) < 0) {
+        return -1;
+    }
+    if (rows != Py_None && batch->row_count > 0) {
+        batch->source_rows = piece_rows(state, rows, batch->row_count, view);
+        if (batch->source_rows == NULL) {
+            return -1;
+        }
+    }
+    return event->data_wanted ? ext_export(state, object, &batch->array, NULL) : 0;
+}
+
+static int answer_pull(ext_run *self, ext_state *state, const sabot_event *event)
+{
+    sabot_batch batch = {.source_row = -1};
+    Py_buffer view = {0};
+    sabot_error err;
+    const char *message = NULL;
+    int result = 0;
+    PyObject *piece = PyIter_Next(self->pieces);
+    if (piece != NULL) {
+        result = piece_fill(self, state, event, piece, &view, &batch);
+    } else if (PyErr_Occurred() != NULL) {
+        Py_XSETREF(self->source_error, ext_take_exception());
+        message = "the source failed";
+    }
+    if (result == 0) {
         sabot_status status =
-            sabot_run_reply_batch(self->run, none ? NULL : &array, none ? NULL : &schema,
-                                  failed ? "a batch function failed" : NULL, &err);
+            sabot_run_reply_pull(self->run, piece != NULL ? &batch : NULL, message, &err);
         result = status == SABOT_OK ? 0 : -1;
         if (status != SABOT_OK) {
             (void)raise_run(state, &err);
         }
     }
-    Py_DECREF(made);
+    if (result < 0) {
+        batch_release(&batch);
+    }
+    if (view.obj != NULL) {
+        PyBuffer_Release(&view);
+    }
+    Py_XDECREF(piece);
     return result;
 }
+
+/* A result as (batch, rows): rows as rows_of gives them. */
+static PyObject *give(ext_run *self, ext_state *state, sabot_event *event)
+{
+    PyObject *batch = batch_of(self, state, event, 0);
+    PyObject *rows = batch != NULL ? rows_of(event) : NULL;
+    PyObject *made = rows != NULL ? PyTuple_Pack(2, batch, rows) : NULL;
+    Py_XDECREF(rows);
+    Py_XDECREF(batch);
+    return made;
+}
+
+/* --- the lane ---------------------------------------------------------------------------------------------------------------- */
 
 static int answer_rows(ext_run *self, ext_state *state, const sabot_event *event)
 {
     PyObject *binding = PyTuple_GetItem(self->functions, event->function_index);
-    return binding != NULL ? ext_answer_rows(state, self->run, event, binding, self->failures) : -1;
+    if (binding == NULL) {
+        return -1;
+    }
+    return ext_answer_rows(state, self->run, event, binding, self->failures, &self->cancelled);
 }
 
 /* One turn of the lane. 1: *result is set (new reference, None at the end); 0: go on; -1: exception. */
@@ -244,20 +552,22 @@ static int step(ext_run *self, ext_state *state, PyObject **result)
     sabot_error err;
     sabot_status status;
     Py_BEGIN_ALLOW_THREADS status = sabot_run_next(self->run, &event, &err);
-    Py_END_ALLOW_THREADS if (status != SABOT_OK)
-    {
+    Py_END_ALLOW_THREADS drop_held(self);
+    if (status != SABOT_OK) {
         (void)(status == SABOT_USER ? raise_failure(self, state, &err) : raise_run(state, &err));
         return -1;
     }
     switch (event.kind) {
     case SABOT_EVENT_BATCH:
-        *result = pair_of(&event.schema, &event.array);
-        Py_XSETREF(self->rows, rows_of(&event));
-        if (*result != NULL && (self->rows == NULL || PyErr_CheckSignals() < 0)) {
+        *result = give(self, state, &event);
+        if (*result != NULL && PyErr_CheckSignals() < 0) {
             Py_CLEAR(*result);
         }
         return *result != NULL ? 1 : -1;
+    case SABOT_EVENT_PULL:
+        return answer_pull(self, state, &event) < 0 || PyErr_CheckSignals() < 0 ? -1 : 0;
     case SABOT_EVENT_CALL_ROWS:
+        event.op += self->first_operator;
         return answer_rows(self, state, &event) < 0 || PyErr_CheckSignals() < 0 ? -1 : 0;
     case SABOT_EVENT_CALL_BATCH:
         return answer_batch(self, state, &event) < 0 || PyErr_CheckSignals() < 0 ? -1 : 0;
@@ -294,18 +604,13 @@ static PyObject *run_next(PyObject *object, PyObject *unused)
     return result;
 }
 
-static PyObject *run_rows(PyObject *object, PyObject *unused)
-{
-    (void)unused;
-    PyObject *rows = ((ext_run *)object)->rows;
-    return Py_NewRef(rows != NULL ? rows : Py_None);
-}
-
 static PyObject *run_cancel(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    if (((ext_run *)object)->run != NULL) {
-        sabot_run_cancel(((ext_run *)object)->run);
+    ext_run *self = (ext_run *)object;
+    self->cancelled = true;
+    if (self->run != NULL) {
+        sabot_run_cancel(self->run);
     }
     Py_RETURN_NONE;
 }
@@ -333,11 +638,9 @@ static PyObject *run_report(PyObject *object, PyObject *unused)
 }
 
 static PyMethodDef run_methods[] = {
-    {"next", run_next, METH_NOARGS, "The next batch as (schema, array) capsules; None at the end."},
-    {"rows", run_rows, METH_NOARGS,
-     "With number_rows, the source's rows of the batch that next() gave last: the first as int "
-     "(-1: not known), or all as "
-     "int64 bytes."},
+    {"next", run_next, METH_NOARGS,
+     "The next batch as (batch, rows); None at the end. rows: of the source, with number_rows; the "
+     "first as int, which the others follow (-1: not known), or all as int64 bytes."},
     {"cancel", run_cancel, METH_NOARGS, "Makes next() fail soon; from any thread."},
     {"close", run_close, METH_NOARGS, "Cancels and gives everything back; again is fine."},
     {"report", run_report, METH_NOARGS, "Counters of this run, as JSON text."},
@@ -345,9 +648,8 @@ static PyMethodDef run_methods[] = {
 };
 
 static PyType_Slot run_slots[] = {
-    {Py_tp_doc,
-     "Run(plan, stream, functions, batch_functions, threads, morsel_rows, tier, interpret, "
-     "number_rows)"},
+    {Py_tp_doc, "Run(plan, source, functions, batch_functions, threads, morsel_rows, tier, "
+                "interpret, operators, first_operator=0, number_rows=False, validate=False)"},
     {Py_tp_new, (void *)run_new},
     {Py_tp_dealloc, (void *)run_dealloc},
     {Py_tp_traverse, (void *)run_traverse},

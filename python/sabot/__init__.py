@@ -4,6 +4,7 @@ from sabot._config import Config, config
 from sabot._core import __version__
 from sabot._errors import (
     CastError,
+    CompileError,
     DataError,
     IntegerOverflowError,
     MissingFileError,
@@ -17,6 +18,7 @@ from sabot._errors import (
     TypeMismatchError,
     UnboundedError,
     UnknownColumnError,
+    WorkerError,
 )
 from sabot._expr import col
 from sabot._profile import Profile
@@ -28,6 +30,7 @@ from sabot._udf import udf
 
 __all__ = [
     "CastError",
+    "CompileError",
     "Config",
     "DataError",
     "IntegerOverflowError",
@@ -47,6 +50,7 @@ __all__ = [
     "TypeMismatchError",
     "UnboundedError",
     "UnknownColumnError",
+    "WorkerError",
     "WriteResult",
     "__version__",
     "col",

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """How far a pass is; the thread that reads sets it."""
+    """How far a pass is, None where that is not known; the thread that reads sets it."""
 
     __slots__ = ("share",)
 
     def __init__(self) -> None:
-        self.share = 0.0
+        self.share: float | None = 0.0
 
 
 class BatchIterator:

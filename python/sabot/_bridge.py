@@ -279,12 +279,15 @@ async def close_async(iterator: object) -> None:
 class Gathered(Generic[T]):
     """The items of an async iterable as lists of up to `count`: what crosses to another thread one by one costs more than a row."""
 
-    __slots__ = ("_count", "_ended", "_iterator", "_source")
+    __slots__ = ("_count", "_ended", "_error", "_iterator", "_source")
 
     def __init__(self, source: AsyncIterable[T], count: int) -> None:
         self._source = source
         self._iterator: AsyncIterator[T] | None = None
         self._ended = False
+        self._error: Exception | None = (
+            None  # of a source whose items before it are still to be given
+        )
         self._count = count
 
     def __aiter__(self) -> AsyncIterator[list[T]]:
@@ -292,12 +295,19 @@ class Gathered(Generic[T]):
         return self
 
     async def __anext__(self) -> list[T]:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
         items: list[T] = []
         while self._iterator is not None and not self._ended and len(items) < self._count:
             try:
                 items.append(await anext(self._iterator))
             except StopAsyncIteration:
                 self._ended = True  # aclose() closes it, which no cancel interrupts
+            except Exception as error:
+                if not items:
+                    raise
+                self._error, self._ended = error, True
             if len(items) % _TURN_ITEMS == 0:  # a source that never waits must not keep the loop
                 await asyncio.sleep(0)
         if not items:

@@ -1,672 +1,218 @@
-"""Calls and comprehensions in a blob: builtins known by identity, functions of the user, what sum, min, max, any and all do with an
-iterable.
+"""The calls of one user function: of rows, of batches. The same code runs in this process's threads and in worker processes.
 
-The last become a BLOCK: the loop that they are, with a local of its own for what they keep. Recursion, and calls deeper than
-CALLS_MAX, are refused.
+Nothing here knows of threads, order or places in the source; what fails is handed back with its position.
 """
 
 from __future__ import annotations
 
-import ast
-import math
-import operator
-import sys
-from types import FunctionType
-from typing import TYPE_CHECKING, NamedTuple, cast
+from array import array
+from itertools import accumulate, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
-from sabot._encode import CALLS_MAX, Encoder, Inner, Scope, u8, u32
-from sabot._guards import is_scalar
+import pyarrow as pa
+
+from sabot._errors import DataError
+from sabot._lane import Binding, Place, batch_of, mask_of, result_error
+from sabot._udf import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
-    from sabot._encode import Callee, FunctionNode, Part
-
-
-def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    """A call, by what its function is."""
-    if isinstance(node.func, ast.Name):
-        nested = encoder.scope.function(encoder.mangle(node.func.id))
-        if nested is not None:
-            return _call_nested(encoder, node, *nested)
-    found = encoder.known(node.func)
-    if found is None:
-        return encoder.refuse(node)
-    write = _BUILTINS.get(id(found.value))
-    if write is not None:
-        return write(encoder, node)
-    callee = encoder.program.callees.get(id(found.value))
-    if callee is not None and type(found.value) is FunctionType:
-        return _call_function(encoder, node, callee)
-    return encoder.refuse(node)
+_EXACT_DOUBLE_MAX = 2**53
+_TEXT_MAX = 2**31 - 1  # bytes of a string column
+_INT64 = range(-(2**63), 2**63)
 
 
-# --- builtins
+class Work(NamedTuple):
+    """What one function of a stage does; everything in it can be sent to a worker process.
+
+    target: the function, an object with `__call__`, or a class whose object is to be built.
+    operator: the method that it was given to. kind: "scalar" or "batch".
+    columns: what its arguments come from: `positional` of them by position, the others by the names `keywords`.
+    result: the type of a new column. schema: what a map or flat_map function gives, where that was declared.
+    skip_nulls: a null argument gives null without a call.
+    """
+
+    target: Any
+    operator: str
+    kind: str
+    place: Place
+    columns: tuple[str, ...] = ()
+    positional: int = 0
+    keywords: tuple[str, ...] = ()
+    result: Any = None
+    schema: Any = None
+    on_error: str = "raise"
+    skip_nulls: bool = False
+    dead_letter: str | None = None
 
 
-def _has_stars(node: ast.Call) -> bool:
-    return any(isinstance(arg, ast.Starred) for arg in node.args) or any(
-        keyword.arg is None for keyword in node.keywords
-    )
+class Outcome(NamedTuple):
+    """What a range of rows gave, or a batch, which counts as one row.
+
+    result: a value or null for each row, as far as it went; what a batch function gave, None if it failed.
+    failures: positions and exceptions, ascending. fatal: the last of them ends the run.
+    """
+
+    result: Any
+    failures: list[tuple[int, BaseException]]
+    fatal: bool
 
 
-def _form(node: ast.Call) -> str:
-    return f"a call of {ast.unparse(node.func)} with these arguments"
+def arguments(work: Work, batch: pa.RecordBatch) -> Sequence[tuple[Any, ...]]:
+    """The arguments of each row; an exception stands for a value that Python cannot hold."""
+    columns = [_values(batch.column(name)) for name in work.columns]
+    return list(zip(*columns, strict=True)) if columns else list(repeat((), batch.num_rows))
 
 
-def _refuse(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    for arg in node.args:
-        if isinstance(arg, ast.Starred):
-            return encoder.refuse(arg)
-    return encoder.unsupported(node, "syntax", _form(node))
+def _values(column: Any) -> list[Any]:
+    try:
+        return column.to_pylist()
+    except Exception:
+        return [_value(value) for value in column]
 
 
-def _plain(name: str, least: int, most: int) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
-    """A builtin of values, without keywords."""
-
-    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or not least <= len(node.args) <= most:
-            return _refuse(encoder, node)
-        return _builtin(encoder, node, name, *node.args)
-
-    return write
+def _value(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except Exception as error:
+        return error
 
 
-def _builtin(encoder: Encoder, node: ast.AST, name: str, *args: Part) -> list[Part]:
-    return [encoder.at("CALL", node), u8(BUILTINS[name]), u32(len(args)), *args]
+def call_row(fn: Callable[..., Any], work: Work, args: tuple[Any, ...]) -> Any:
+    """One call with the values of a row; of an async function, what is to be awaited."""
+    for value in args:
+        if isinstance(value, BaseException):
+            raise value
+    if not work.keywords:
+        return fn(*args)
+    count = work.positional
+    return fn(*args[:count], **dict(zip(work.keywords, args[count:], strict=True)))
 
 
-def _enumerate(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    args = list(node.args)
-    for keyword in node.keywords:
-        if keyword.arg != "start" or len(args) != 1:
-            return _refuse(encoder, node)
-        args.append(keyword.value)
-    if _has_stars(node) or not 1 <= len(args) <= 2:
-        return _refuse(encoder, node)
-    return _builtin(encoder, node, "ENUMERATE", *args)
+def is_skipped(work: Work, args: tuple[Any, ...]) -> bool:
+    """Whether a row has a null result without a call."""
+    return work.skip_nulls and any(value is None for value in args)
 
 
-def _zip(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    for keyword in node.keywords:
-        match keyword:
-            case ast.keyword("strict", ast.Constant(False)):
-                pass
-            case _:
-                return _refuse(encoder, node)
-    if _has_stars(node) or len(node.args) > 255:
-        return _refuse(encoder, node)
-    return _builtin(encoder, node, "ZIP", *node.args)
+def call_rows(
+    fn: Callable[..., Any], work: Work, batch: pa.RecordBatch, stopped: Callable[[], bool]
+) -> Outcome:
+    """Calls a function for each row, until one ends the run or nobody wants the rest."""
+    values: list[Any] = []
+    failures: list[tuple[int, BaseException]] = []
+    for position, args in enumerate(arguments(work, batch)):
+        if stopped():
+            break
+        try:
+            skipped = is_skipped(work, args)
+            values.append(checked(None if skipped else call_row(fn, work, args), work))
+        except BaseException as error:  # handed to the run
+            failures.append((position, error))
+            if is_fatal(error, work):
+                return Outcome(column(values, work), failures, True)
+            values.append(None)
+    return Outcome(column(values, work), failures, False)
 
 
-def _float(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    match node:
-        case ast.Call(args=[ast.Constant(str(text))], keywords=[]):
-            try:
-                return encoder.value(node, float(text))
-            except ValueError:
-                return [*_raising(encoder, node)]
-        case _:
-            return _plain("FLOAT", 0, 1)(encoder, node)
+def is_fatal(error: BaseException, work: Work) -> bool:
+    """Whether a failed row ends the run."""
+    return work.on_error == "raise" or not isinstance(error, Exception)
 
 
-def _raising(encoder: Encoder, node: ast.AST) -> list[Part]:
-    """A value that no row gets: coming to it raises."""
-    slot = encoder.program.new_slots([""])
-    return [
-        encoder.at("BLOCK", node),
-        u32(slot),
-        u32(1),
-        u32(1),
-        encoder.at("RAISE", node),
-        encoder.local(node, slot),
+def column(values: list[Any], work: Work) -> Any:
+    """The column of checked results; of a filter, its mask.
+
+    pa.array() would import pandas, which takes a new worker process longer than all else.
+    """
+    wanted: Any = pa.bool_() if work.operator == "filter" else work.result
+    count = len(values)
+    buffers: list[Any] = [
+        _bitmap(value is not None for value in values) if None in values else None
     ]
-
-
-_KINDS: dict[int, int] = {
-    id(bool): KINDS["BOOL"],
-    id(int): KINDS["INT"] | KINDS["BOOL"],
-    id(float): KINDS["FLOAT"],
-    id(tuple): KINDS["TUPLE"],
-    id(list): KINDS["LIST"],
-    id(type(None)): KINDS["NONE"],
-    id(str): 0,
-    id(bytes): 0,
-    id(dict): 0,
-    id(complex): 0,
-    id(object): sum(KINDS.values()),
-}
-
-
-def _isinstance(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    if node.keywords or len(node.args) != 2:
-        return _refuse(encoder, node)
-    wanted = node.args[1]
-    names = wanted.elts if isinstance(wanted, ast.Tuple) else [wanted]
-    kinds = 0
-    for name in names:
-        found = encoder.known(name)
-        kind = _KINDS.get(id(found.value)) if found is not None else None
-        if kind is None:
-            return _refuse(encoder, node)
-        kinds |= kind
-    return _builtin(encoder, node, "ISINSTANCE", node.args[0], _one(encoder.value(node, kinds)))
-
-
-def _one(parts: Sequence[bytes]) -> bytes:
-    return b"".join(parts)
-
-
-def _items(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
-    """tuple, list and sorted: of an iterable, or of a comprehension."""
-
-    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) > 1:
-            return _refuse(encoder, node)
-        args = node.args
-        if args and isinstance(args[0], ast.GeneratorExp):
-            inner = _comprehension_parts(encoder, args[0])
-            return [encoder.at("CALL", node), u8(BUILTINS[name]), u32(1), *inner]
-        return _builtin(encoder, node, name, *args)
-
-    return write
-
-
-def _extreme(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
-    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or not node.args or len(node.args) > 255:
-            return _refuse(encoder, node)
-        if len(node.args) > 1:
-            return _builtin(encoder, node, name, *node.args)
-        return _extreme_of(encoder, node, "Gt" if name == "MAX" else "Lt")
-
-    return write
-
-
-# --- what goes through an iterable
-
-
-class _Turns(NamedTuple):
-    """The loops of an argument: own slots, the scope in which an item is written, and the item."""
-
-    generators: list[ast.comprehension]
-    scope: Scope
-    item: Inner
-    first: int
-    names: list[str]
-
-
-def _turns(encoder: Encoder, node: ast.AST, argument: ast.expr, own: Sequence[str]) -> _Turns:
-    """Makes slots for `own`, in this order, then for the targets."""
-    if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
-        generators, element = argument.generators, argument.elt
-        targets = [
-            encoder.mangle(name.id)
-            for generator in generators
-            for name in ast.walk(generator.target)
-            if isinstance(name, ast.Name)
-        ]
+    if wanted == pa.null():
+        return pa.nulls(count)
+    if wanted == pa.string():
+        texts = [b"" if value is None else value.encode() for value in values]
+        ends = accumulate(map(len, texts), initial=0)
+        whole = b"".join(texts)
+        if len(whole) > _TEXT_MAX:
+            raise DataError(
+                f"{work.place.name} returned more text for {count} rows than one batch holds; rebatch to fewer rows"
+            )
+        buffers += [pa.py_buffer(array("i", ends)), pa.py_buffer(whole)]
+    elif wanted == pa.bool_():
+        buffers.append(_bitmap(bool(value) for value in values))
     else:
-        target = ast.copy_location(ast.Name("", ast.Store()), argument)
-        element = ast.copy_location(ast.Name("", ast.Load()), argument)
-        generators = [ast.comprehension(target, argument, [], 0)]
-        targets = [""]
-    names = [*own, *dict.fromkeys(targets)]
-    first = encoder.program.new_slots(names)
-    slots = {name: first + k for k, name in enumerate(names) if k >= len(own)}
-    scope = Scope(slots, encoder.scope)
-    return _Turns(generators, scope, Inner(element, scope, 8), first, names)
+        code = "q" if wanted == pa.int64() else "d"
+        buffers.append(
+            pa.py_buffer(array(code, [0 if value is None else value for value in values]))
+        )
+    return pa.Array.from_buffers(wanted, count, buffers)
 
 
-def _loops(
-    encoder: Encoder, node: ast.AST, turns: _Turns, body: list[Part], after: list[Part]
-) -> list[Part]:
-    """One statement: the loops round `body`, a list of statements; `after` (such a list, or empty) stands behind each inner loop."""
-    statement: list[Part] = body
-    for number, generator in reversed(list(enumerate(turns.generators))):
-        if generator.is_async:
-            return [*encoder.unsupported(node, "syntax", "async for")]
-        for test in reversed(generator.ifs):
-            inner = Inner(test, turns.scope, 4)
-            statement = [u32(1), encoder.at("IF", node), inner, *statement, u32(0)]
-        before, encoder.scope = encoder.scope, turns.scope
-        target = encoder.target(generator.target)
-        encoder.scope = before
-        if isinstance(target, list):
-            return [*target]
-        # The first iterable belongs to the scope around.
-        scope = None if number == 0 else turns.scope
-        loop: list[Part] = [encoder.at("FOR", node), target, Inner(generator.iter, scope, 4)]
-        loop += [*statement, u32(0)]
-        if number == 0:
-            return loop
-        statement = [u32(2), *loop, *after] if after else [u32(1), *loop]
-    return statement
+def _bitmap(flags: Iterable[bool]) -> Any:
+    data = bytes(flags)
+    flagged: Any = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
+    return flagged.cast(pa.bool_()).buffers()[1]
 
 
-def _block(
-    encoder: Encoder, node: ast.AST, turns: _Turns, statements: list[list[Part]], result: list[Part]
-) -> list[Part]:
-    first = _own(turns, 0)
-    flat = [part for statement in statements for part in statement]
-    head: list[Part] = [encoder.at("BLOCK", node), u32(first), u32(len(turns.names))]
-    return [*head, u32(len(statements)), *flat, *result]
-
-
-def _own(turns: _Turns, index: int) -> int:
-    return turns.first + index
-
-
-def _sum(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    args = list(node.args)
-    for keyword in node.keywords:
-        if keyword.arg != "start" or len(args) != 1:
-            return _refuse(encoder, node)
-        args.append(keyword.value)
-    # Python evaluates the iterable first: a start that comes before it must not be able to fail.
-    if _has_stars(node) or not 1 <= len(args) <= 2 or not all(map(_is_simple, args[1:])):
-        return _refuse(encoder, node)
-    start: Part = Inner(args[1], None, 3) if len(args) > 1 else _one(encoder.value(node, 0))
-    turns = _turns(encoder, node, args[0], ["total"])
-    total = _own(turns, 0)
-    step = "SUM_NEXT" if sys.version_info >= (3, 12) else "SUM_NEXT_PLAIN"
-    added = _builtin(encoder, node, step, encoder.local(node, total), turns.item)
-    loop = _loops(encoder, node, turns, [u32(1), *encoder.assignment(node, total, *added)], [])
-    begin = encoder.assignment(node, total, *_builtin(encoder, node, "SUM_BEGIN", start))
-    end = _builtin(encoder, node, "SUM_END", encoder.local(node, total))
-    return _block(encoder, node, turns, [begin, loop], end)
-
-
-def _is_simple(node: ast.expr) -> bool:
-    match node:
-        case ast.Constant(value) | ast.UnaryOp(ast.USub(), ast.Constant(value)):
-            return is_scalar(value)
-        case _:
-            return False
-
-
-def _extreme_of(encoder: Encoder, node: ast.Call, operator: str) -> Sequence[Part]:
-    turns = _turns(encoder, node, node.args[0], ["best", "started", "item"])
-    best, started, item = (_own(turns, k) for k in range(3))
-
-    def local(slot: int) -> bytes:
-        return encoder.local(node, slot)
-
-    beats: list[Part] = [encoder.at("COMPARE", node), local(item), u32(1), u8(COMPARE[operator])]
-    beats.append(local(best))
-    keep = encoder.assignment(node, best, local(item))
-    better: list[Part] = [encoder.at("IF", node), *beats, u32(1), *keep, u32(0)]
-    yes, no = _one(encoder.value(node, True)), _one(encoder.value(node, False))
-    begin: list[Part] = [u32(2), *keep, *encoder.assignment(node, started, yes)]
-    choose: list[Part] = [encoder.at("IF", node), local(started), u32(1), *better, *begin]
-    body: list[Part] = [u32(2), *encoder.assignment(node, item, turns.item), *choose]
-    loop = _loops(encoder, node, turns, body, [])
-    # `best` is unbound when there was no item: then it raises here.
-    return _block(
-        encoder, node, turns, [encoder.assignment(node, started, no), loop], [local(best)]
-    )
-
-
-def _quantifier(stops_at: bool) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
-    """any and all: they stop at the first true, or false, item."""
-
-    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) != 1:
-            return _refuse(encoder, node)
-        turns = _turns(encoder, node, node.args[0], ["found"])
-        found = _own(turns, 0)
-        test: list[Part] = [turns.item]
-        seen: list[Part] = [encoder.local(node, found)]
-        if not stops_at:
-            test = [encoder.at("UNARY", node), u8(UNARY["Not"]), *test]
-            seen = [encoder.at("UNARY", node), u8(UNARY["Not"]), *seen]
-        constant = _one(encoder.value(node, stops_at))
-        stop: list[Part] = [u32(2), *encoder.assignment(node, found, constant)]
-        stop.append(encoder.at("BREAK", node))
-        body: list[Part] = [u32(1), encoder.at("IF", node), *test, *stop, u32(0)]
-        leave: list[Part] = [encoder.at("IF", node), *seen, u32(1), encoder.at("BREAK", node)]
-        loop = _loops(encoder, node, turns, body, [*leave, u32(0)])
-        begin = encoder.assignment(node, found, _one(encoder.value(node, not stops_at)))
-        return _block(encoder, node, turns, [begin, loop], [encoder.local(node, found)])
-
-    return write
-
-
-def comprehension(encoder: Encoder, node: ast.ListComp) -> Sequence[Part]:
-    """A list comprehension as a value: a list whose length is known."""
-    return _comprehension_parts(encoder, node)
-
-
-def _comprehension_parts(encoder: Encoder, node: ast.ListComp | ast.GeneratorExp) -> list[Part]:
-    if len(node.generators) != 1 or node.generators[0].ifs or node.generators[0].is_async:
-        return [
-            *encoder.unsupported(node, "syntax", "a comprehension with conditions or several loops")
-        ]
-    turns = _turns(encoder, node, node, [])
-    before, encoder.scope = encoder.scope, turns.scope
-    target = encoder.target(node.generators[0].target)
-    encoder.scope = before
-    if isinstance(target, list):
-        return [*target]
-    place = [u32(turns.first), u32(len(turns.names)), target]
-    head: list[Part] = [encoder.at("COMPREHENSION", node), *place]
-    return [*head, node.generators[0].iter, Inner(node.elt, turns.scope)]
-
-
-# --- functions of the user
-
-
-def _arguments(
-    encoder: Encoder, node: ast.Call, function: FunctionNode, defaults: dict[str, Part]
-) -> list[tuple[str, Part]] | None:
-    """The parameters that a call gives values to, in the order of evaluation; None where it does not fit the signature."""
-    spec = function.args
-    positional = [arg.arg for arg in [*spec.posonlyargs, *spec.args]]
-    by_name = {arg.arg for arg in [*spec.args, *spec.kwonlyargs]}
-    given: list[tuple[str, Part]] = []
-    if _has_stars(node) or spec.kwarg is not None:
+def checked(value: Any, work: Work) -> Any:
+    """A result as its column takes it, by the rules of the engine's own rows; of a filter, its truth."""
+    if work.operator == "filter":
+        return value is not None and bool(value)
+    if value is None:
         return None
-    given += zip(positional, node.args, strict=False)
-    extra = node.args[len(positional) :]
-    if extra and spec.vararg is None:
-        return None
-    for keyword in node.keywords:
-        if keyword.arg not in by_name or any(keyword.arg == name for name, _ in given):
-            return None
-        given.append((keyword.arg, keyword.value))
-    if spec.vararg is not None:
-        if node.keywords and extra:
-            return None  # they would be evaluated in another order
-        rest = ast.copy_location(ast.Tuple([*extra], ast.Load()), node)
-        given.append((spec.vararg.arg, rest))
-    have = {name for name, _ in given}
-    for name in [*positional, *(arg.arg for arg in spec.kwonlyargs)]:
-        if name not in have:
-            if name not in defaults:
-                return None
-            given.append((name, defaults[name]))
-    return given
+    format = FORMATS[work.result]
+    if not _fits(value, format):
+        raise result_error(value, Binding(work.target, 0, None, work.place, False), format)
+    if format == "g":
+        return float(value)
+    return int(value) if format == "l" else value
 
 
-def _default_nodes(function: FunctionNode) -> dict[str, ast.expr]:
-    spec = function.args
-    positional = [*spec.posonlyargs, *spec.args]
-    late = positional[len(positional) - len(spec.defaults) :]
-    found = {arg.arg: value for arg, value in zip(late, spec.defaults, strict=True)}
-    for arg, value in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
-        if value is not None:
-            found[arg.arg] = value
-    return found
+def _fits(value: Any, format: str) -> bool:
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if format == "l":
+        return is_int and int(value) in _INT64
+    if format == "g":
+        return isinstance(value, float) or (is_int and abs(int(value)) <= _EXACT_DOUBLE_MAX)
+    if format == "b":
+        return isinstance(value, bool)
+    return format == "u" and isinstance(value, str) and _is_utf8(value)
 
 
-def _inline(
-    encoder: Encoder, node: ast.Call, number: int, given: list[tuple[int, Part]]
-) -> list[Part]:
-    parts: list[Part] = [encoder.at("INLINE", node), u32(number), u32(len(given))]
-    for slot, value in given:
-        parts += [u32(slot), value]
-    return parts
+def _is_utf8(value: str) -> bool:
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
 
 
-def _call_nested(
-    encoder: Encoder, node: ast.Call, function: FunctionNode, scope: Scope
-) -> Sequence[Part]:
-    program = encoder.program
-    name = encoder.mangle(cast("ast.Name", node.func).id)
-    if id(function) in program.open:
-        return encoder.unsupported(node, "syntax", "recursion")
-    if len(program.open) >= CALLS_MAX:
-        return encoder.unsupported(node, "too_complex", "calls inside each other")
-    if _is_special(function):
-        return encoder.unsupported(node, "signature", f"a call of {name}")
-    defaults: dict[str, Part] = {}
-    for parameter, value in _default_nodes(function).items():
-        if not _is_simple(value):
-            return encoder.unsupported(value, "syntax", "a default that is no constant")
-        defaults[parameter] = value
-    given = _arguments(encoder, node, function, defaults)
-    if given is None:
-        return encoder.unsupported(node, "unknown_call", f"{name} with these arguments")
-    slots = _nested_slots(encoder, function, scope)
-    bound = encoder.local(node, scope.names[name])  # raises where it is not defined yet
-    pairs: list[tuple[int, Part]] = [(slots.names[""], bound)]
-    pairs += [(slots.names[encoder.mangle(parameter)], value) for parameter, value in given]
-    return _inline(encoder, node, program.numbers[id(function)], pairs)
+def call_batch(fn: Callable[..., Any], work: Work, batch: pa.RecordBatch) -> Outcome:
+    """Calls a function of a whole batch."""
+    try:
+        return Outcome(batch_result(fn(batch), work, batch), [], False)
+    except BaseException as error:  # handed to the run
+        return Outcome(None, [(0, error)], is_fatal(error, work))
 
 
-def _nested_slots(encoder: Encoder, function: FunctionNode, scope: Scope) -> Scope:
-    """Writes a nested function at its first call; gives its scope."""
-    from sabot._scope import own_names
-
-    program = encoder.program
-    known = program.scopes.get(id(function))
-    if known is not None:
-        return known
-    bound, _ = own_names(function, encoder.mangle)
-    names = ["", *dict.fromkeys([*map(encoder.mangle, _parameters(function)), *bound])]
-    first = program.new_slots(names)
-    inner = Scope({name: first + k for k, name in enumerate(names)}, scope)
-    program.open.append(id(function))
-    body = encoder.function(function, inner)
-    program.open.pop()
-    program.add(id(function), getattr(function, "name", "<lambda>"), first, len(names), body)
-    program.scopes[id(function)] = inner
-    return inner
+def batch_result(result: Any, work: Work, batch: pa.RecordBatch) -> Any:
+    """What a batch function gave: a batch, or a filter's mask."""
+    if work.operator == "filter":
+        return mask_of(result, batch)
+    return batch_of(result, work.place.name, None)
 
 
-def _parameters(function: FunctionNode) -> list[str]:
-    spec = function.args
-    every = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]
-    return [arg.arg for arg in every] + ([spec.vararg.arg] if spec.vararg else [])
+def item_result(item: Any, work: Work, count: int) -> pa.RecordBatch:
+    """One of the batches that an async flat_map function gave."""
+    if item is None:
+        raise DataError(f"{work.place.name} gave None as its batch {count}; leave it out")
+    return batch_of(item, work.place.name, None)
 
 
-def _is_special(function: FunctionNode) -> bool:
-    """A generator or a coroutine: calling it runs nothing."""
-    if isinstance(function, ast.AsyncFunctionDef):
-        return True
-    inner = [function.body] if isinstance(function, ast.Lambda) else function.body
-    stack: list[ast.AST] = list(inner)
-    while stack:
-        place = stack.pop()
-        if isinstance(place, (ast.Yield, ast.YieldFrom, ast.Await)):
-            return True
-        if not isinstance(place, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(place))
-    return False
+def items(fn: Callable[..., Any], work: Work, batch: pa.RecordBatch) -> Generator[pa.RecordBatch]:
+    """The batches that a flat_map function gives, as they are asked for; a generator is closed with them."""
+    from sabot._derive import made_batches
 
-
-def _call_function(encoder: Encoder, node: ast.Call, callee: Callee) -> Sequence[Part]:
-    program = encoder.program
-    fn = callee.fn
-    if callee.refusal is not None:
-        code, detail = callee.refusal
-        return encoder.unsupported(node, code, f"in {fn.__name__}: {detail}")
-    if id(fn) in program.open:
-        return encoder.unsupported(node, "syntax", "recursion")
-    if len(program.open) >= CALLS_MAX:
-        return encoder.unsupported(node, "too_complex", "calls inside each other")
-    assert callee.node is not None
-    defaults: dict[str, Part] = {}
-    spec = callee.node.args
-    names = [arg.arg for arg in [*spec.posonlyargs, *spec.args]]
-    values = fn.__defaults__ or ()
-    late = zip(names[len(names) - len(values) :], values, strict=True)
-    kwdefaults: dict[str, object] = getattr(fn, "__kwdefaults__", None) or {}
-    for name, value in [*late, *kwdefaults.items()]:
-        defaults[name] = _one(encoder.value(node, value))
-    given = _arguments(encoder, node, callee.node, defaults)
-    if given is None:
-        return encoder.unsupported(node, "unknown_call", f"{fn.__name__} with these arguments")
-    refused = _write_callee(encoder, node, callee)
-    if refused is not None:
-        code, detail = refused
-        return encoder.unsupported(node, code, f"in {fn.__name__}: {detail}")
-    slots = program.scopes[id(fn)].names
-    pairs = [(slots[callee.mangle(parameter)], value) for parameter, value in given]
-    return _inline(encoder, node, program.numbers[id(fn)], pairs)
-
-
-def _write_callee(encoder: Encoder, node: ast.Call, callee: Callee) -> tuple[str, str] | None:
-    """Writes a function at its first call; gives why it cannot be, if so."""
-    program = encoder.program
-    key = id(callee.fn)
-    if key in program.numbers or key in program.failed:
-        return program.failed.get(key)
-    assert callee.node is not None
-    refused_before = len(program.refused)
-    names = list(callee.locals)
-    first = program.new_slots(names)
-    scope = Scope({name: first + k for k, name in enumerate(names)})
-    program.open.append(key)
-    inner = Encoder(program, callee.found, callee.mangle, encoder.place or node)
-    body = inner.function(callee.node, scope)
-    program.open.pop()
-    if len(program.refused) > refused_before:
-        program.failed[key] = program.refused[refused_before]
-        del program.refused[refused_before:]
-        return program.failed[key]
-    program.add(key, callee.fn.__name__, first, len(names), body)
-    program.scopes[key] = scope
-    return None
-
-
-def _round(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    args = list(node.args)
-    for keyword in node.keywords:
-        if keyword.arg != "ndigits" or len(args) != 1:
-            return _refuse(encoder, node)
-        args.append(keyword.value)
-    if _has_stars(node) or not 1 <= len(args) <= 2:
-        return _refuse(encoder, node)
-    return _builtin(encoder, node, "ROUND", *args)
-
-
-def _power(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    if node.keywords or _has_stars(node) or len(node.args) != 2:
-        return _refuse(encoder, node)
-    return [encoder.at("BINARY", node), u8(BINARY["Pow"]), *node.args]
-
-
-def _libm(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
-    number, count = MATH[name]
-
-    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) != count:
-            return _refuse(encoder, node)
-        return [encoder.at("CALL", node), u8(number), u32(count), *node.args]
-
-    return write
-
-
-def _logarithm(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    """math.log(x), and of a base: the quotient of two logarithms."""
-    if node.keywords or _has_stars(node) or not 1 <= len(node.args) <= 2:
-        return _refuse(encoder, node)
-    number, _ = MATH["log"]
-    parts: list[Part] = []
-    if len(node.args) == 2:
-        parts = [encoder.at("BINARY", node), u8(BINARY["Div"])]
-    for arg in node.args:
-        parts += [encoder.at("CALL", node), u8(number), u32(1), Inner(arg, None, 1)]
-    return parts
-
-
-_OPERATORS = {
-    "add": "Add",
-    "sub": "Sub",
-    "mul": "Mult",
-    "truediv": "Div",
-    "floordiv": "FloorDiv",
-    "mod": "Mod",
-    "pow": "Pow",
-    "lshift": "LShift",
-    "rshift": "RShift",
-    "and_": "BitAnd",
-    "or_": "BitOr",
-    "xor": "BitXor",
-}
-_COMPARISONS = {"eq": "Eq", "ne": "NotEq", "lt": "Lt", "le": "LtE", "gt": "Gt", "ge": "GtE"}
-
-
-def _binary(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
-    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) != 2:
-            return _refuse(encoder, node)
-        return [encoder.at("BINARY", node), u8(BINARY[kind]), *node.args]
-
-    return write
-
-
-def _comparison(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
-    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) != 2:
-            return _refuse(encoder, node)
-        left, right = node.args
-        return [encoder.at("COMPARE", node), left, u32(1), u8(COMPARE[kind]), right]
-
-    return write
-
-
-def _unary(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
-    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) != 1:
-            return _refuse(encoder, node)
-        return [encoder.at("UNARY", node), u8(UNARY[kind]), *node.args]
-
-    return write
-
-
-_BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
-    id(range): _plain("RANGE", 1, 3),
-    id(enumerate): _enumerate,
-    id(zip): _zip,
-    id(reversed): _plain("REVERSED", 1, 1),
-    id(len): _plain("LEN", 1, 1),
-    id(min): _extreme("MIN"),
-    id(max): _extreme("MAX"),
-    id(bool): _plain("BOOL", 0, 1),
-    id(float): _float,
-    id(isinstance): _isinstance,
-    id(tuple): _items("TUPLE_OF"),
-    id(list): _items("LIST_OF"),
-    id(sorted): _items("SORTED"),
-    id(sum): _sum,
-    id(any): _quantifier(True),
-    id(all): _quantifier(False),
-    id(divmod): _plain("DIVMOD", 2, 2),
-    id(math.isnan): _plain("ISNAN", 1, 1),
-    id(math.isinf): _plain("ISINF", 1, 1),
-    id(math.isfinite): _plain("ISFINITE", 1, 1),
-    id(abs): _plain("ABS", 1, 1),
-    id(operator.abs): _plain("ABS", 1, 1),
-    id(int): _plain("INT", 0, 1),
-    id(round): _round,
-    id(pow): _power,
-    id(operator.index): _plain("INT_INDEX", 1, 1),
-    id(math.floor): _plain("FLOOR", 1, 1),
-    id(math.ceil): _plain("CEIL", 1, 1),
-    id(math.trunc): _plain("TRUNC", 1, 1),
-    id(math.fabs): _plain("FABS", 1, 1),
-    id(math.sqrt): _plain("SQRT", 1, 1),
-    id(math.gcd): _plain("GCD", 0, 255),
-    id(math.isqrt): _plain("ISQRT", 1, 1),
-    id(math.degrees): _plain("DEGREES", 1, 1),
-    id(math.radians): _plain("RADIANS", 1, 1),
-    id(math.log): _logarithm,
-    **{id(getattr(operator, name)): _binary(kind) for name, kind in _OPERATORS.items()},
-    **{id(getattr(operator, name)): _comparison(kind) for name, kind in _COMPARISONS.items()},
-    id(operator.neg): _unary("USub"),
-    id(operator.pos): _unary("UAdd"),
-    id(operator.not_): _unary("Not"),
-    id(operator.invert): _unary("Invert"),
-    id(operator.truth): _plain("BOOL", 1, 1),
-}
-_BUILTINS.update(
-    (id(getattr(math, name)), _libm(name)) for name in MATH if name != "log" and hasattr(math, name)
-)
-
-
-def is_compiled(value: object) -> bool:
-    """Whether a builtin has a compiled form."""
-    return id(value) in _BUILTINS
+    yield from made_batches(fn(batch), work.place.name, None)

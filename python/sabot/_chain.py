@@ -1,7 +1,7 @@
 """A chain of the engine's operators over one source, and one run of it.
 
 `Chain` binds operators to a schema. `run_chain` is a stage of a run: it opens the source, gives it to the engine and takes out what
-comes, batch by batch. What a source raises is kept beside the engine, which would keep only its text, and raised as it was.
+comes, batch by batch, with the rows of the source. A table is read by the engine itself; for the pieces of any other source it asks.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import closing
 from functools import lru_cache
 from itertools import chain as chained
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,12 +21,12 @@ from sabot._derive import Derived
 from sabot._engine import session
 from sabot._errors import PlanError, SabotError, StateError, suggest
 from sabot._guards import tracing_active
-from sabot._lane import import_batch, recording
-from sabot._piece import Piece, Places
+from sabot._lane import recording
+from sabot._piece import Piece, arrow
 from sabot._stage import metered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from sabot._batches import BatchIterator, Source
     from sabot._errorlog import StageLog
@@ -93,60 +94,56 @@ class TableSource(NamedTuple):
 
 
 class _Feed:
-    """One pass over a source as the engine reads it: a reader, what failed in the source, and how to close it."""
+    """One pass over a source as the engine reads it: a reader or pieces, their schema, and how to close it."""
 
     def __init__(
         self, source: TableSource | Source | Derived, context: RunContext, stage: Stage
     ) -> None:
         self._stage = stage
-        self.failure: BaseException | None = None
-        self.reader: pa.RecordBatchReader | None = None
         self._pieces: Generator[Piece] | _Numbered | None = None
-        # What several streams give has no one source, so it counts as one.
-        direct = not isinstance(source, Derived) or len(source.parents) > 1
-        self.places = Places(direct, int(_config.get("threads")) or os.cpu_count() or 1)
+        self.schema = source.schema
+        self.input: pa.RecordBatchReader | Iterator[Piece]
         if isinstance(source, TableSource):
             reader = source.table.to_reader(max_chunksize=source.batch_size)
             if context.watch is None and not context.sized:
-                self.reader = reader
+                self.input = reader
                 return
             total = max(1, source.rows)
             stage.share = lambda: stage.read.rows / total
-            self._pieces = (Piece(batch) for batch in reader)
+            self._pieces = numbered(reader)
         else:
             self._pieces = _open(source, context, stage)
-        schema = source.schema
-        pieces: Iterator[Piece] = metered(self._pieces, stage.read, context.sized)
-        if schema is None:
-            first = next(pieces, None)
-            if first is None:
-                return
-            schema = first.batch.schema
-            pieces = chained([first], pieces)
-        self.reader = pa.RecordBatchReader.from_batches(schema, self._read(pieces))
+        self.input = metered(self._pieces, stage.read, context.sized)
+        if self.schema is None:
+            first = next(self.input, None)
+            if first is not None:
+                self.schema = first.batch.schema
+                self.input = chained([first], self.input)
 
-    def _read(self, pieces: Iterator[Piece]) -> Generator[pa.RecordBatch]:
-        # The reader would keep only the text of an exception.
-        try:
-            for piece in pieces:
-                self.places.add(piece)
-                yield piece.batch
-        except BaseException as error:
-            self.failure = error
-            raise
+    @property
+    def pieces(self) -> Iterator[Piece]:
+        """What the engine would read."""
+        if isinstance(self.input, pa.RecordBatchReader):
+            return numbered(self.input)
+        return self.input
 
     def close(self) -> None:
-        try:
-            if self._pieces is not None:
-                self._pieces.close()
-        finally:
-            self.reader = None  # it holds this object, unseen by the collector
-            if self._stage.share is not None:
-                self._stage.share = _all_of_it
+        if self._pieces is not None:
+            self._pieces.close()
+        if self._stage.share is not None:
+            self._stage.share = _all_of_it
 
 
 def _all_of_it() -> float:
     return 1.0
+
+
+def numbered(batches: Iterable[pa.RecordBatch]) -> Generator[Piece]:
+    """Batches of which the first has row 0 of the source."""
+    row = 0
+    for batch in batches:
+        yield Piece(batch, row)
+        row += batch.num_rows
 
 
 def _open(
@@ -154,10 +151,17 @@ def _open(
 ) -> Generator[Piece] | _Numbered:
     """Opens a source, now, and gives its pieces."""
     if isinstance(source, Derived):
-        return source.open(context, stage)
+        pieces = source.open(context, stage)
+        # What several streams give has no one source, so it counts as one.
+        return pieces if len(source.parents) == 1 else _renumbered(pieces)
     batches = source.open(drive=context.drive)
     stage.share = lambda: batches.progress
     return _Numbered(batches, context.stops)
+
+
+def _renumbered(pieces: Generator[Piece]) -> Generator[Piece]:
+    with closing(pieces):
+        yield from numbered(piece.batch for piece in pieces)
 
 
 class _Numbered:
@@ -191,6 +195,13 @@ def begin(source: TableSource | Source | Derived, schema: pa.Schema) -> Chain:
     return Chain(_core.Plan(session(), source.text, schema))
 
 
+def operators_before(source: TableSource | Source | Derived) -> int:
+    """How many operators of a stream stand before one that reads this source."""
+    if not isinstance(source, Derived):
+        return 0
+    return 1 + sum(parent.operator_count for parent in source.parents)
+
+
 def run_chain(
     context: RunContext,
     stage: Stage,
@@ -205,51 +216,66 @@ def run_chain(
         chain: None where only the source's first batch tells its schema; the operators are `pending` then.
     """
     feed = _Feed(source, context, stage)
-    run: _core.Run | None = None
-    changed: dict[int, str] = {}
     owner = chain if chain is not None else pending
-    log = context.errors.stage(source, owner, feed.places.source_row)
+    log = context.errors.stage(source, owner, _same_row)
     try:
-        if feed.reader is None:
-            return
         if chain is None:
-            chain = begin(source, feed.reader.schema)
+            if feed.schema is None:
+                return
+            chain = begin(source, feed.schema)
             for add in pending:
                 chain = add(chain)
             stage.chain = chain
         _dump(chain)
-        if not chain.ops:  # batches stay as the source cut them
-            row = 0
-            for batch in feed.reader:
-                context.stops.check()
-                if batch.num_rows:
-                    yield feed.places.piece(batch, row)
-                row += batch.num_rows
+        if chain.ops or _config.get("validate") == "full":
+            yield from _run(context, stage, chain, feed.input, log, operators_before(source))
             return
-        changed = _changed(chain)
-        numbered = stage is not context.root  # nobody asks for rows behind the last stage
-        functions = [step.binding for step in chain.steps]
-        if context.watch is not None:
-            functions = _counted(chain, changed, stage)
-        run = stage.run = _start(chain, feed.reader, functions, changed, log, numbered)
-        context.stops.add(run.cancel)
-        while (pair := run.next()) is not None:
-            batch = import_batch(pair)
-            yield feed.places.piece(batch, run.rows()) if numbered else Piece(batch)
-    except Exception:
-        if feed.failure is None:
-            raise
+        for piece in feed.pieces:  # batches stay as the source cut them
+            context.stops.check()
+            if piece.batch.num_rows:
+                yield piece
     finally:
-        try:
-            if run is not None:
-                context.stops.remove(run.cancel)
-                stage.run = None
-                stage.report = _finish(run, changed, log)
-                context.reports.append(stage.report)
-        finally:
-            feed.close()
-    if feed.failure is not None:
-        raise feed.failure  # outside of the handler: its own cause and context stay
+        feed.close()
+
+
+def _same_row(row: int) -> int:
+    """The source's row of a row of a stage's input: the engine knows rows by those of the source."""
+    return row
+
+
+def _run(
+    context: RunContext,
+    stage: Stage,
+    chain: Chain,
+    feed: pa.RecordBatchReader | Iterator[Piece],
+    log: StageLog,
+    first_operator: int,
+) -> Generator[Piece]:
+    changed = _changed(chain)
+    number_rows = stage is not context.root  # nobody asks for rows behind the last stage
+    functions = [step.binding for step in chain.steps]
+    if context.watch is not None:
+        functions = _counted(chain, changed, stage)
+    run = _start(chain, feed, functions, changed, log, first_operator, number_rows)
+    stage.run = run
+    context.stops.add(run.cancel)
+    try:
+        while (made := run.next()) is not None:
+            yield _piece(*made) if number_rows else Piece(made[0])
+    finally:
+        context.stops.remove(run.cancel)
+        stage.run = None
+        stage.report = _finish(run, changed, log)
+        context.reports.append(stage.report)
+
+
+def _piece(batch: pa.RecordBatch, rows: int | bytes) -> Piece:
+    """rows: as the engine gives them: the first, which the others follow, or all of them."""
+    if isinstance(rows, int):
+        return Piece(batch, rows)
+    buffers = [None, arrow.py_buffer(rows)]
+    numbers = arrow.Array.from_buffers(arrow.int64(), batch.num_rows, buffers)
+    return Piece(batch, numbers[0].as_py(), numbers)
 
 
 def _changed(chain: Chain) -> dict[int, str]:
@@ -287,22 +313,26 @@ def _calls_of(counting: Any) -> Callable[[], int]:
 
 def _start(
     chain: Chain,
-    reader: pa.RecordBatchReader,
+    feed: pa.RecordBatchReader | Iterator[Piece],
     functions: Sequence[Binding],
     changed: dict[int, str],
     log: StageLog,
+    first_operator: int,
     number_rows: bool,
 ) -> _core.Run:
     return _core.Run(
         chain.plan,
-        reader,
+        feed,
         tuple(recording(binding, log) for binding in functions),
         {op: recording(binding, log) for op, binding in chain.batches.items()},
         int(_config.get("threads")),
         int(_config.get("morsel_rows")),
         _TIERS[str(_config.get("tier"))],
         [index in changed for index in range(len(chain.steps))],
+        chain.ops,
+        first_operator,
         number_rows,
+        _config.get("validate") == "full",
     )
 
 

@@ -1,5 +1,7 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
+
+import pyarrow as pa
 
 class _ArrowSchemaExporter(Protocol):
     def __arrow_c_schema__(self) -> object: ...
@@ -48,17 +50,19 @@ class Run:
     def __new__(
         cls,
         plan: Plan,
-        stream: _ArrowStreamExporter,
+        source: _ArrowStreamExporter | Iterable[tuple[object, int, object | None]],
         functions: tuple[tuple[object, ...], ...],
         batch_functions: Mapping[int, tuple[object, ...]],
         threads: int,
         morsel_rows: int,
         tier: int,
         interpret: Sequence[bool],
+        operators: int,
+        first_operator: int = 0,
         number_rows: bool = False,
+        validate: bool = False,
     ) -> Run: ...
-    def next(self) -> tuple[object, object] | None: ...
-    def rows(self) -> int | bytes: ...
+    def next(self) -> tuple[pa.RecordBatch, int | bytes] | None: ...
     def cancel(self) -> None: ...
     def close(self) -> None: ...
     def report(self) -> str: ...

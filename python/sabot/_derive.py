@@ -66,7 +66,8 @@ class Derived(NamedTuple):
                 opened.enter_context(closing(parent.pieces(context, below)))
                 for parent, below in zip(self.parents, stage.inputs, strict=True)
             ]
-            made = self.transform(inputs, context)
+            opened.callback(setattr, stage, "waiting", None)  # it may hold batches
+            made = self.transform(inputs, context.at(stage))
             if (close := getattr(made, "close", None)) is not None:
                 opened.callback(close)  # before its inputs
             yield from made

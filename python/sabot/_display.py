@@ -122,17 +122,19 @@ class Terminal:
             self._put(f"\r{text}\x1b[K")
 
     def hide(self) -> None:
-        """Takes the line away."""
+        """Takes the line away, until it is shown again."""
         with self._lock:
-            if self._shown:
-                self._shown = False
-                self._put("\r\x1b[K")
+            self._erase()
+            self.unhook()
 
     def close(self, snapshot: Snapshot) -> None:
         """Takes the line away for good."""
-        with self._lock:
-            self.hide()
-            self.unhook()
+        self.hide()
+
+    def _erase(self) -> None:
+        if self._shown:
+            self._shown = False
+            self._put("\r\x1b[K")
 
     def _put(self, text: str) -> None:
         # Past the stream, whose lock a thread may not hold when the interpreter ends.
@@ -155,7 +157,7 @@ class Terminal:
     def _writing(self, stream: Any, write: Any) -> Any:
         def hooked(text: str) -> int:
             with self._lock:
-                self.hide()
+                self._erase()
                 written = write(text)
                 if text:
                     self._inside = not text.endswith("\n")

@@ -498,12 +498,12 @@ class Encoder:
         return [self.at("NAMED", node), u32(slot), node.value]
 
     def comprehension(self, node: ast.ListComp) -> Sequence[Part]:
-        from sabot._calls import comprehension
+        from sabot._encode_calls import comprehension
 
         return comprehension(self, node)
 
     def call(self, node: ast.Call) -> Sequence[Part]:
-        from sabot._calls import call
+        from sabot._encode_calls import call
 
         return call(self, node)
 
@@ -648,7 +648,7 @@ class Encoder:
 
     def _has_form(self, node: ast.AST) -> bool:
         """Whether what is called or looked into would itself be compiled."""
-        from sabot._calls import is_compiled
+        from sabot._encode_calls import is_compiled
 
         if isinstance(node, ast.Call):
             found = self.known(node.func)

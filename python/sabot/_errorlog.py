@@ -81,6 +81,12 @@ def _unknown(row: int) -> int:
     return -1
 
 
+def _depth(root: Any) -> int:
+    """What joins several sources comes after them."""
+    parents: Sequence[Any] = getattr(root, "parents", ())
+    return 1 + max(_depth(parent.root) for parent in parents) if parents else 0
+
+
 class _Tally:
     """How many rows of one function failed, with the places of the latest."""
 
@@ -117,9 +123,15 @@ class StageLog:
     """
 
     def __init__(
-        self, log: ErrorLog, pass_id: int, source: str, source_row: Callable[[int], int]
+        self,
+        log: ErrorLog,
+        depth: int,
+        pass_id: int,
+        source: str,
+        source_row: Callable[[int], int],
     ) -> None:
         self.log = log
+        self.depth = depth
         self.pass_id = pass_id
         self.source = source
         self.index = 0
@@ -155,9 +167,12 @@ class StageLog:
         at = source_row if known else row
         with self.log.lock:
             self._arrivals += 1
-            self._tallies.setdefault((op, function_index), _Tally()).add(at, seq)
-            order = (0, at) if known else (1, seq)
-            key = (self.pass_id, *order, self.index, op, function_index, self._arrivals)
+            tally = self._tallies.get((op, function_index))
+            if tally is None:
+                tally = self._tallies[op, function_index] = _Tally()
+            tally.add(at, seq)
+            order = (0, at, 0) if known else (1, seq, at)
+            key = (self.depth, self.pass_id, *order, self.index, op, function_index, self._arrivals)
             if not self.log.wants(key) and dead_letter is None:
                 return
             shown = ErrorRow(
@@ -233,7 +248,7 @@ class ErrorLog:
             if number == len(self._passes):
                 self._passes.append(_Pass(root, []))
             self._passes[number].owners.append(owner)
-            log = StageLog(self, number, text, source_row or _unknown)
+            log = StageLog(self, _depth(root), number, text, source_row or _unknown)
             log.index = len(self._stages)
             self._stages.append(log)
         return log

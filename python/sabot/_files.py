@@ -127,8 +127,8 @@ class FileSource(Source):
         choose = Chooser(wanted, self.text)
         for ref, before, part in _shares(self._refs):
 
-            def read(share: float, before: float = before, part: float = part) -> None:
-                progress.share = before + part * share
+            def read(share: float | None, before: float = before, part: float = part) -> None:
+                progress.share = None if share is None else before + part * share
 
             read(0.0)
             for batch in self._file(ref, fixed, wanted, read):
@@ -150,7 +150,7 @@ class FileSource(Source):
         ref: FileRef,
         fixed: _Fixed,
         wanted: list[str] | None,
-        progress: Callable[[float], None],
+        progress: Callable[[float | None], None],
     ) -> Iterator[pa.RecordBatch]:
         """The batches of one file with the columns that the pass needs, conformed and no larger than wanted."""
         fixed.ref = ref

@@ -29,13 +29,13 @@ class Request(NamedTuple):
     check: called with the file's schema, before its first batch; raises where that does not fit. `names_only`: its types are
         only guesses.
     filter: an expression; row groups that it drops whole may be left out.
-    read: called with the share of the file that was read, where that is known.
+    read: called with the share of the file that was read; None where that is not known.
     """
 
     columns: list[str] | None
     schema: pa.Schema | None
     check: Callable[[pa.Schema, bool], None]
-    read: Callable[[float], None]
+    read: Callable[[float | None], None]
     batch_size: int | None = None
     filter: Any = None
 
@@ -157,8 +157,9 @@ def _csv_batches(ref: FileRef, request: Request) -> Iterator[pa.RecordBatch]:
         with reader:
             if columns is None:
                 request.check(reader.schema, True)
-            for batch in reader:
-                request.read(ref.share(file))
+            for number, batch in enumerate(reader):
+                # The reader is many blocks ahead.
+                request.read(ref.share(file, (number + 1) * _BLOCK_BYTES))
                 yield batch
 
 

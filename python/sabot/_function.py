@@ -80,10 +80,10 @@ def bind(
     names = schema.names if schema is not None else ()
     kind = kind_of(captured, names, kind_operator, options.kind)
     if kind.error is not None:
-        if schema is None and kind.row in ("unknown_column", "untold_column"):
+        by_names = kind.kind == "scalar" and kind_operator not in ("map", "flat_map")
+        if schema is None and (by_names or kind.row in ("unknown_column", "untold_column")):
             raise PlanError(_too_early(captured, operator))
-        if kind.row == "unknown_column":
-            assert schema is not None
+        if by_names or kind.row == "unknown_column":
             raise UnknownColumnError(kind.error)
         raise PlanError(kind.error)
     if kind.kind == "scalar":

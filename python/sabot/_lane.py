@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
@@ -19,9 +20,10 @@ from sabot._errors import (
     TypeMismatchError,
     by_status,
 )
+from sabot._values import python_lists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from sabot._deadletter import DeadLetter
     from sabot._errorlog import StageLog
@@ -103,11 +105,6 @@ class BatchBinding(NamedTuple):
     conform: Callable[[pa.RecordBatch], pa.RecordBatch] = _as_it_is
 
 
-def import_batch(pair: tuple[object, object]) -> pa.RecordBatch:
-    """A RecordBatch from its two capsules, without a copy."""
-    return pa.RecordBatch._import_from_c_capsule(*pair)  # pyright: ignore
-
-
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:
     """The values of some rows of a column, as to_pylist() gives them; for one that Python cannot hold, the exception."""
     arrays = cast("Any", pa.Array)
@@ -115,7 +112,7 @@ def values_of(schema: object, array: object, rows: list[int] | None, count: int)
     if rows is None:
         column = column.slice(0, count)
         try:
-            return column.to_pylist()
+            return list(chain.from_iterable(python_lists(column)))
         except Exception:
             rows = list(range(count))
     return [_value_of(column, row) for row in rows]
@@ -221,8 +218,10 @@ def find_failure(
 ) -> BaseException:
     """The exception of the failure that the engine names as the run's first."""
     for failure in failures:
-        if failure[:2] == (op, function_index) and (
-            failure.source_row == source_row if function_index >= 0 else failure.seq == seq
+        if (
+            failure[:2] == (op, function_index)
+            and failure.seq == seq
+            and (function_index < 0 or failure.source_row == source_row)
         ):
             if failure.log is not None:
                 failure.log.end_at(seq, failure.last_row)
@@ -230,29 +229,32 @@ def find_failure(
     return SabotError(message)
 
 
+def rows_buffer(rows: Any) -> tuple[object, int, int]:
+    """The memory of an int64 array without nulls, at which of its values the array begins, and how many it has."""
+    return rows.buffers()[1], rows.offset, len(rows)
+
+
 def call_batch(
-    functions: Mapping[int, BatchBinding],
+    binding: BatchBinding,
+    batch: pa.RecordBatch,
     op: int,
     seq: int,
     source_rows: int | bytes,
-    pair: tuple[object, object],
     failures: list[Failure],
 ) -> Any:
     """Runs a batch function; None when it failed (the failure is kept), False to drop the batch (its rows are recorded)."""
-    binding = functions[op]
-    batch = import_batch(pair)
-    numbers = row_numbers(source_rows, batch.num_rows)
-    first, last = (numbers[0], numbers[-1]) if len(numbers) else (-1, -1)
-    rows = f"rows {first} to {last}" if first >= 0 else "rows"
     try:
         result = binding.function(batch)
         if binding.is_filter:
             return mask_of(result, batch)
         return binding.conform(batch_of(result, binding.place.name, None))
     except Exception as error:
+        numbers = row_numbers(source_rows, batch.num_rows)
         if binding.on_error:
             record_batch(error, binding, op, seq, numbers, batch)
             return False
+        first, last = (numbers[0], numbers[-1]) if len(numbers) else (-1, -1)
+        rows = f"rows {first} to {last}" if first >= 0 and last >= 0 else "rows"
         error.add_note(f"in {binding.place.text}: operator {op}, batch {seq}, {rows}")
         failures.append(Failure(op, -1, first, seq, error, binding.log, last))
         return None

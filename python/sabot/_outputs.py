@@ -11,6 +11,7 @@ tables and batches.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import pyarrow.compute
 
 from sabot._errors import DataError, PlanError, SchemaError, TypeMismatchError
 from sabot._optional import need
+from sabot._values import python_lists
 from sabot._writers import json_array, plain_array
 
 pc: Any = pyarrow.compute  # its stubs lack some functions
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
         Iterable,
     )
 
-_ROWS_AT_ONCE = 1024  # rows made Python objects in one step
 _EXACT_FLOAT = 1 << 53
 _CELL_WIDTH_MAX = 32
 _WIDTH_MAX = 120
@@ -182,6 +183,8 @@ def foreach(batches: Iterable[pa.RecordBatch], fn: Callable[[pa.RecordBatch], ob
     """Calls a function with each batch, in order."""
     if not callable(fn):
         raise PlanError(f"foreach takes a function, not {type(fn).__name__}")
+    if inspect.iscoroutinefunction(fn):
+        raise PlanError("foreach awaits nothing: use async for, which gives the batches")
     iterator = iter(batches)
     try:
         for batch in iterator:
@@ -200,21 +203,21 @@ def iter_rows(batches: Iterable[pa.RecordBatch]) -> Generator[dict[str, Any]]:
     try:
         for batch in iterator:
             _check_names(batch.schema)
-            for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-                yield from batch.slice(start, _ROWS_AT_ONCE).to_pylist()
+            for rows in python_lists(batch):
+                yield from rows
     finally:
         _close(iterator)
 
 
 async def aiter_rows(batches: AsyncIterable[pa.RecordBatch]) -> AsyncGenerator[dict[str, Any]]:
-    """The rows as dicts, from batches that arrive asynchronously; other tasks run between any 1,024 rows."""
+    """The rows as dicts, from batches that arrive asynchronously; other tasks run every few milliseconds."""
     iterator: Any = aiter(batches)
     try:
         async for batch in iterator:
             _check_names(batch.schema)
-            for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+            for rows in python_lists(batch):
                 await asyncio.sleep(0)
-                for row in batch.slice(start, _ROWS_AT_ONCE).to_pylist():
+                for row in rows:
                     yield row
     finally:
         close = getattr(iterator, "aclose", None)

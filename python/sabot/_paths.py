@@ -32,6 +32,12 @@ _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".
 _TRUSTED = sys.stdlib_module_names | {"fsspec", "pyarrow", "s3fs", "gcsfs", "adlfs"}
 
 
+class _Unpacked(pa.CompressedInputStream):
+    """What a packed file holds."""
+
+    packed: Any
+
+
 class FileRef(NamedTuple):
     """A file to read: how messages name it, how it is opened, and the values that its folders give to partition columns."""
 
@@ -59,10 +65,22 @@ class FileRef(NamedTuple):
         except OSError:
             return None
 
-    def share(self, file: Any) -> float:
-        """How much of a local file lies before the place where reading is; 0 where that cannot be told."""
+    def share(self, file: Any, most: int | None = None) -> float | None:
+        """How much of a local file lies before the place where reading is; None where that cannot be told.
+
+        Parameters:
+            file: as opened() gave it.
+            most: bytes that were used up, of what may have been read ahead; of a packed file it means nothing.
+        """
         size = self.size
-        return min(1.0, file.tell() / size) if size and isinstance(file, pa.OSFile) else 0.0
+        if not size:
+            return None
+        if isinstance(file, _Unpacked):
+            return min(1.0, file.packed.tell() / size) if not file.packed.closed else 1.0
+        if not isinstance(file, pa.OSFile):
+            return None
+        place = file.tell() if most is None else min(file.tell(), most)
+        return min(1.0, place / size)
 
     @contextmanager
     def opened(self, decompress: bool = False) -> Generator[Any]:
@@ -81,7 +99,8 @@ class FileRef(NamedTuple):
             if compression is None:
                 yield file
             else:
-                with pa.input_stream(file, compression=compression) as plain:
+                with _Unpacked(file, compression) as plain:
+                    plain.packed = file
                     yield plain
         finally:
             file.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -37,95 +36,6 @@ class Piece(NamedTuple):
         if self.rows is not None:
             return self.rows[index].as_py()
         return self.row + index if self.row >= 0 else -1
-
-
-class _Span(NamedTuple):
-    """Rows [start, end) of a stage's input; `row` and `rows` as in Piece."""
-
-    start: int
-    end: int
-    row: int
-    rows: Any
-
-
-class Places:
-    """Where in the source the rows of a stage's input are. Of the input the latest batches are known.
-
-    direct: the input is the source, or counts as one. threads: of the engine, which has some batches for each under way.
-    """
-
-    def __init__(self, direct: bool, threads: int) -> None:
-        self._direct = direct
-        self._spans: deque[_Span] = deque(maxlen=4 * threads + 16)
-        self._end = 0
-
-    def add(self, piece: Piece) -> None:
-        """The next batch of the input."""
-        start, count = self._end, piece.batch.num_rows
-        self._end = end = start + count
-        if self._direct or not count:
-            return
-        last = self._spans[-1] if self._spans else None
-        if (
-            last is not None
-            and last.rows is None
-            and piece.rows is None
-            and (piece.row == last.row + start - last.start if last.row >= 0 else piece.row < 0)
-        ):
-            self._spans[-1] = last._replace(end=end)
-        else:
-            self._spans.append(_Span(start, end, piece.row, piece.rows))
-
-    def source_row(self, row: int) -> int:
-        """The source's row for one of the input; -1: not known."""
-        if self._direct or row < 0:
-            return row
-        span = self._find(row)
-        if span is None or span.row < 0:
-            return -1
-        place = row - span.start
-        return span.row + place if span.rows is None else span.rows[place].as_py()
-
-    def piece(self, batch: pa.RecordBatch, rows: int | bytes) -> Piece:
-        """A batch that was made of one batch of the input.
-
-        rows: the rows of the input that it holds, as the engine gives them: the first, or all as int64.
-        """
-        numbers: Any = None
-        first = -1
-        if isinstance(rows, int):
-            first = rows
-        elif batch.num_rows:
-            buffers = [None, pa.py_buffer(rows)]
-            numbers = arrow.Array.from_buffers(arrow.int64(), batch.num_rows, buffers)
-            first = numbers[0].as_py()
-        if self._direct or first < 0:
-            return Piece(batch, first, numbers)
-        span = self._find(first)
-        if span is None or span.row < 0:
-            return Piece(batch)
-        if span.rows is not None:
-            place = first - span.start
-            if numbers is None:
-                numbers = span.rows.slice(place, batch.num_rows)
-            else:
-                numbers = span.rows.take(_shifted(numbers, -span.start))
-            return Piece(batch, numbers[0].as_py(), numbers)
-        shift = span.row - span.start
-        return Piece(batch, first + shift, None if numbers is None else _shifted(numbers, shift))
-
-    def _find(self, row: int) -> _Span | None:
-        for span in reversed(self._spans):
-            if span.start <= row < span.end:
-                return span
-        return None
-
-
-def _shifted(numbers: Any, shift: int) -> Any:
-    import pyarrow.compute as pc
-
-    call: Any = pc
-    return numbers if shift == 0 else call.add(numbers, shift)
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:

@@ -169,13 +169,13 @@ def _names(stage: Stage) -> list[str]:
 
 
 def _plain(line: _Line) -> dict[str, Any]:
-    plain = line._asdict()
-    return {
-        key.replace("_ns", "_ms"): value / 1e6
-        if key.endswith("_ns") and value is not None
-        else value
-        for key, value in plain.items()
-    }
+    plain: dict[str, Any] = {}
+    for key, value in line._asdict().items():
+        if key.endswith("_ns"):
+            plain[key.replace("_ns", "_ms")] = None if value is None else value / 1e6
+        else:
+            plain["bytes" if key == "size" else key] = value
+    return plain
 
 
 def _cells(line: _Line) -> list[str]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 SHOWN_AFTER_S = 1.0
-_SMOOTH_S = 0.3
+_SMOOTH_S_MAX = 2.0
 
 
 class Snapshot(NamedTuple):
@@ -50,16 +50,33 @@ class Snapshot(NamedTuple):
 
 def reached(stage: Stage) -> tuple[float, float | None]:
     """Rows of the sources that went through all of a stage, and the share that they are; None: nobody can know."""
-    if stage.inputs:
-        parts = [reached(one) for one in stage.inputs]
-        rows = sum(part[0] for part in parts)
-        share = _joint(stage.inputs, [part[1] for part in parts])
-        if stage.rows_max is not None:
-            share = max(share or 0.0, stage.read.rows / max(1, stage.rows_max))
-    else:
-        rows, share = _leaf(stage)
-    left = _computed(stage) * _taken(stage.given)
+    rows, share = _computed(stage)
+    left = _taken(stage.given)
     return rows * left, None if share is None else min(1.0, share * left)
+
+
+def _computed(stage: Stage) -> tuple[float, float | None]:
+    """The same, with what its consumer is still at work on."""
+    rows, share = _made(stage) if stage.inputs else _leaf(stage)
+    left = _through(stage)
+    return rows * left, None if share is None else share * left
+
+
+def _made(stage: Stage) -> tuple[float, float | None]:
+    """The same of a source that reads other stages."""
+    left = 1.0
+    if stage.waiting is None:
+        parts = [reached(one) for one in stage.inputs]
+    else:  # it knows better than the inputs what is done of the batches that it took
+        parts = [_computed(one) for one in stage.inputs]
+        given = sum(one.given.rows for one in stage.inputs)
+        left = max(0.0, 1.0 - stage.waiting() / given) if given else 1.0
+    share = _joint(stage.inputs, [part[1] for part in parts])
+    if share is not None:
+        share *= left
+    if stage.rows_max is not None:
+        share = max(share or 0.0, stage.read.rows / max(1, stage.rows_max))
+    return left * sum(part[0] for part in parts), share
 
 
 def _leaf(stage: Stage) -> tuple[float, float | None]:
@@ -90,7 +107,7 @@ def _taken(given: Count) -> float:
     return (given.rows - given.held) / given.rows if given.rows else 1.0
 
 
-def _computed(stage: Stage) -> float:
+def _through(stage: Stage) -> float:
     """The share of the rows read that came out of the engine's operators: each of them did its share of what it was given."""
     run = stage.run
     if run is None:
@@ -159,7 +176,9 @@ class Estimate:
         if self._end is None:
             self._end = end
         else:
-            self._end += (end - self._end) * min(1.0, (now - at) / _SMOOTH_S)
+            # Early estimates are wild, and soon forgotten.
+            horizon = min(_SMOOTH_S_MAX, now / 10)
+            self._end += (end - self._end) * min(1.0, (now - at) / horizon)
 
     def end(self, now: float) -> float | None:
         """The seconds that the run takes in all; None while nothing tells."""
@@ -171,9 +190,9 @@ class Estimate:
 
 # --- looking
 
-_one = (
-    threading.Lock()
-)  # held while some run is shown: there is one line, and the outermost run has it
+# The runs that are shown: there is one line, and the last has it. A run begun while another works is part of that, and not shown; one
+# that its consumer has left for a while gives way.
+_watches: list[Watch] = []
 
 
 def begin(stage: Stage, shared: bool) -> Watch | None:
@@ -183,11 +202,17 @@ def begin(stage: Stage, shared: bool) -> Watch | None:
         shared: its consumer is the user's code, which may leave the run as it is and come back later.
     """
     place = _place()
-    if place is None or not _config.get("progress") or not _one.acquire(blocking=False):
+    if place is None or not _config.get("progress"):
         return None
     from sabot import _display
 
-    return Watch(stage, _display.open(place), shared)
+    for watch in _watches[-1:]:
+        if watch.working:
+            return None
+        watch.hide()
+    watch = Watch(stage, _display.open(place), shared)
+    _watches.append(watch)
+    return watch
 
 
 def _place() -> object | None:
@@ -198,19 +223,20 @@ def _place() -> object | None:
         return shell
     stream: Any = sys.stderr
     try:
-        visible = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    except (AttributeError, ValueError):  # there is no stream, or it is closed
+        if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+            return None
+        stream.fileno()
+    except (
+        AttributeError,
+        OSError,
+        ValueError,
+    ):  # there is no stream, it is closed, or only says that it is a terminal
         return None
-    return stream if visible else None
+    return stream
 
 
-def _forget() -> None:
-    # The thread that would let go of it is not in the child.
-    global _one
-    _one = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forget)
+# The thread that draws is not in the child.
+os.register_at_fork(after_in_child=_watches.clear)
 
 
 class Watch:
@@ -223,9 +249,8 @@ class Watch:
         self._start = perf_counter()
         self._looked = 0.0
         self._estimate = Estimate()
-        self._working = True
+        self.working = True
         self._lock = threading.Lock()
-        self._one = _one
         self._over = threading.Event()
         context = contextvars.copy_context()
         self._thread = threading.Thread(
@@ -235,27 +260,34 @@ class Watch:
 
     def given(self) -> None:
         """The consumer has a batch."""
-        self._working = False
+        self.working = False
         if self._clear:
             self._display.hide()
 
+    def hide(self) -> None:
+        """Another run is shown now."""
+        self._display.hide()
+
     def taken(self) -> None:
         """The consumer asks for the next batch."""
-        self._working = True
+        self.working = True
         if perf_counter() - self._looked >= TICK_S:
             self._look()
 
     def stop(self) -> None:
         """The run is over."""
         self._over.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(1.0)
-        self._display.close(self._snapshot())
-        self._one.release()
+        try:
+            if threading.current_thread() is not self._thread:
+                self._thread.join(1.0)
+        finally:  # also when Ctrl-C is pressed again
+            self._display.close(self._snapshot())
+            if self in _watches:
+                _watches.remove(self)
 
     def _loop(self) -> None:
         while not self._over.wait(TICK_S):
-            if self._working:
+            if self.working:
                 self._look()
 
     def _look(self) -> None:
@@ -265,7 +297,8 @@ class Watch:
         try:
             self._looked = perf_counter()
             snapshot = self._snapshot()
-            if self._working and not self._over.is_set() and snapshot.elapsed >= SHOWN_AFTER_S:
+            wanted = self.working and not self._over.is_set() and _watches[-1:] == [self]
+            if wanted and snapshot.elapsed >= SHOWN_AFTER_S:
                 self._display.show(snapshot)
         finally:
             self._lock.release()

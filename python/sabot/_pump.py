@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sabot._bridge import OnLoop, ReaderThread
+from sabot._loops import RunLoop
 from sabot._run import RunContext
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ async def run_async(
     Parameters:
         run: gives the batches of a run with that context; it is called and closed in a helper thread.
     """
-    context = RunContext(partial(OnLoop, loop=asyncio.get_running_loop()))
+    loop = asyncio.get_running_loop()
+    context = RunContext(partial(OnLoop, loop=loop))
+    context.loop = RunLoop(loop)
     reader = ReaderThread(lambda: run(context))
     try:
         async for batch in reader:

@@ -16,6 +16,7 @@ from sabot._errors import DataError, IntegerOverflowError, PlanError, SchemaErro
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+_STEP_ROWS = 1024  # values made Arrow's in one step
 _VALUE_MAX = 60  # characters of a value in a message
 _CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
@@ -52,12 +53,18 @@ def batches_of(item: Any) -> Iterator[pa.RecordBatch]:
     if isinstance(item, pa.RecordBatch):
         yield item
         return
+    from sabot._stream import Stream
+
+    if isinstance(item, Stream):  # as an Arrow stream it would give only the text of an error
+        yield from item
+        return
     if isinstance(item, pa.Table):
         schema, pieces = item.schema, iter(item.to_batches())
     else:
         try:
             if hasattr(item, "__arrow_c_array__"):
                 batch = pa.record_batch(item)
+                batch.validate()
                 schema, pieces = batch.schema, iter((batch,))
             else:
                 reader = pa.RecordBatchReader.from_stream(item)
@@ -69,9 +76,13 @@ def batches_of(item: Any) -> Iterator[pa.RecordBatch]:
         except pa.ArrowException as error:
             raise DataError(f"{class_of(item)} holds no table: {error}") from error
     empty = True
-    for batch in pieces:
-        empty = False
-        yield batch
+    try:
+        for batch in pieces:
+            empty = False
+            batch.validate()
+            yield batch
+    except pa.ArrowException as error:
+        raise DataError(f"{class_of(item)} failed: {error}") from error
     if empty:
         yield pa.RecordBatch.from_pylist([], schema=schema)
 
@@ -101,33 +112,50 @@ class BatchItems:
 
 
 class DictItems:
-    """Items that are rows; every `rows_max` of them make a batch. The first batch fixes the columns and their types."""
+    """Items that are rows; every `rows_max` of them make a batch. The first batch fixes the columns and their types.
 
-    __slots__ = ("_declared", "_first", "_rows", "_rows_max", "_schema")
+    Once these are known, rows become Arrow's in small steps: few of them are Python's at a time.
+    """
+
+    __slots__ = ("_count", "_declared", "_first", "_parts", "_rows", "_rows_max", "_schema")
 
     def __init__(self, schema: pa.Schema | None, rows_max: int) -> None:
         self._schema = schema
         self._declared = schema is not None
         self._rows_max = rows_max
         self._rows: list[object] = []
-        self._first = 0
+        self._parts: list[pa.RecordBatch] = []
+        self._count = 0  # rows in the parts
+        self._first = 0  # number of the first of `_rows`
 
     @property
     def at_once(self) -> int:
-        return self._rows_max
+        return min(self._rows_max, _STEP_ROWS)
 
     def feed(self, item: object) -> tuple[pa.RecordBatch, ...]:
         self._rows.append(item)
-        return self.finish() if len(self._rows) >= self._rows_max else ()
+        count = self._count + len(self._rows)
+        if count >= self._rows_max:
+            return self.finish()
+        if self._schema is not None and len(self._rows) >= _STEP_ROWS:
+            self._step(self._schema)
+        return ()
 
     def finish(self) -> tuple[pa.RecordBatch, ...]:
-        if not self._rows:
-            return ()
+        if self._rows:
+            self._step(self._schema)
+        parts, self._parts, self._count = self._parts, [], 0
+        if len(parts) > 1:
+            return (arrow.concat_batches(parts),)
+        return tuple(parts)
+
+    def _step(self, schema: pa.Schema | None) -> None:
         rows, self._rows = self._rows, []
-        batch = batch_of_dicts(rows, self._schema, self._declared, self._first)
+        batch = batch_of_dicts(rows, schema, self._declared, self._first)
         self._first += len(rows)
+        self._count += len(rows)
         self._schema = batch.schema
-        return (batch,)
+        self._parts.append(batch)
 
 
 def batch_of_dicts(
@@ -210,7 +238,7 @@ def _column(
 ) -> pa.Array[Any]:
     kind = None if field is None else field.type
     try:
-        array = cast("pa.Array[Any]", arrow.array(values, kind))
+        array = _array(values, kind)
     except _CONVERSION_ERRORS as error:
         raise _conversion_error(name, values, kind, declared, first, error) from None
     if field is not None and not field.nullable and array.null_count:
@@ -224,6 +252,18 @@ def _column(
                     f"row {first + k}: column {name!r} is {describe(value)}, other rows have bytes"
                 )
     return array
+
+
+def _array(values: list[object], kind: pa.DataType | None) -> pa.Array[Any]:
+    """`pa.array`, which holds the interpreter's lock, in steps that an event loop does not feel."""
+    parts = [values[k : k + _STEP_ROWS] for k in range(0, len(values), _STEP_ROWS)]
+    if kind is None and len(parts) > 1:
+        kinds = {arrow.infer_type(part) for part in parts} - {pa.null()}
+        # Types that differ between the steps are found by all values together.
+        kind = kinds.pop() if len(kinds) == 1 else None
+    if kind is None or len(parts) <= 1:
+        return cast("pa.Array[Any]", arrow.array(values, kind))
+    return arrow.concat_arrays([arrow.array(part, kind) for part in parts])
 
 
 def _conversion_error(

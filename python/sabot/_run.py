@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sabot import _progress
 from sabot._errorlog import ErrorLog
+from sabot._loops import RunLoop
 from sabot._profile import Profile
 
 if TYPE_CHECKING:
@@ -65,23 +66,26 @@ class RunContext:
     """What the stages of one run share.
 
     drive: iterates over what an async source has, on the consumer's event loop; None: on loops of their own.
+    loop: where async functions are awaited.
     stops: ends the stages.
     errors: the rows that failed without ending the run.
     reports: what each engine run said at its end, in the order of the plan, source first.
     shared: the user's code takes the batches, and may leave the run as it is and come back later.
     sized: bytes are counted, which costs something for each column.
-    root: what the stages count; watch: shows it while it lasts, if anybody sees it.
+    root: what the stages count; stage: what reads the rows that a source makes of those of other streams; watch: shows it while it lasts, if anybody sees it.
     """
 
     __slots__ = (
         "_start",
         "drive",
         "errors",
+        "loop",
         "ns",
         "reports",
         "root",
         "shared",
         "sized",
+        "stage",
         "stops",
         "watch",
     )
@@ -90,12 +94,14 @@ class RunContext:
         self, drive: Drive | None = None, *, shared: bool = True, sized: bool = False
     ) -> None:
         self.drive = drive
+        self.loop = RunLoop()
         self.stops = Stops()
         self.errors = ErrorLog()
         self.reports: list[dict[str, Any]] = []
         self.shared = shared
         self.sized = sized
         self.root: Stage | None = None
+        self.stage: Stage | None = None
         self.watch: _progress.Watch | None = None
         self.ns = 0
 
@@ -122,6 +128,12 @@ class RunContext:
         if self.watch is not None:
             self.watch.stop()
             self.watch = None
+
+    def at(self, stage: Stage) -> RunContext:
+        """The same run for what makes the source of a stage."""
+        here = copy.copy(self)
+        here.stage = stage
+        return here
 
     def branch(self) -> RunContext:
         """The same run for stages that have a thread of their own: they can be stopped alone, their reports are their own."""

@@ -27,7 +27,14 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from sabot._errors import DataError, PlanError, SchemaError, StateError, suggest
+from sabot._errors import (
+    DataError,
+    PlanError,
+    SchemaError,
+    StateError,
+    UnboundedError,
+    suggest,
+)
 from sabot._folders import Folder, Plan, Roll
 from sabot._optional import need
 from sabot._place import NewFile, exists_error, sweep
@@ -231,7 +238,7 @@ def _plan(
         raise PlanError(f"partition_by={list(keys)}: a column is named twice")
     plan = Plan(format, _target(path), mode, keys, Roll(*roll), bounded)  # pyright: ignore
     if not bounded and not plan.roll:
-        raise PlanError(
+        raise UnboundedError(
             "an unbounded stream never finishes one file: add roll_rows=, roll_bytes= or roll_seconds=, "
             "or limit(n)"
         )

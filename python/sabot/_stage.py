@@ -46,6 +46,7 @@ class Stage:
     given: what this stage gave to the next, or to the consumer.
     share: tells which share of the source was read; None before it is open, and where nobody can know.
     run: the engine's, while it lasts; report: what it said at its end.
+    waiting: how many of the rows that the source took it has not done, where it takes several batches at once.
     calls: counts the calls of functions that CPython runs, by index; only of a run that is watched.
     """
 
@@ -61,6 +62,7 @@ class Stage:
         "run",
         "share",
         "text",
+        "waiting",
     )
 
     def __init__(
@@ -79,6 +81,7 @@ class Stage:
         self.read = Count()
         self.given = Count()
         self.share: Callable[[], float | None] | None = None
+        self.waiting: Callable[[], float] | None = None
         self.run: _core.Run | None = None
         self.report: dict[str, Any] | None = None
         self.calls: Mapping[int, Callable[[], int]] = {}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
 from sabot._batches import Source
-from sabot._chain import Step, TableSource, begin, run_chain
+from sabot._chain import Step, TableSource, begin, operators_before, run_chain
 from sabot._checks import check_names, check_rows, check_same, check_schema, known
 from sabot._derive import Derived
 from sabot._errors import PlanError
@@ -19,6 +18,7 @@ from sabot._function import Scalar, bind
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
 from sabot._stage import Stage, metered
+from sabot._staged import staged
 from sabot._writing import Writing
 
 if TYPE_CHECKING:
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 
 
 class _Map:
-    """Adds a map that has no schema: only its first batch tells the columns."""
+    """Adds a map. `untold`: it has no schema, so only its first batch tells the columns."""
 
-    __slots__ = ("_add",)
+    __slots__ = ("_add", "untold")
 
-    def __init__(self, add: Operator) -> None:
+    def __init__(self, add: Operator, untold: bool) -> None:
         self._add = add
+        self.untold = untold
 
     def __call__(self, chain: Chain) -> Chain:
         return self._add(chain)
@@ -45,6 +46,11 @@ class _Map:
 
 class Stream(Reading, Writing):
     """A lazy chain of operators over record batches. Building one runs nothing; `collect()` and iteration do.
+
+    Batches first: every operator takes record batches and gives record batches. `records()` takes them apart at the very end, for
+    whoever wants rows; by batches the same is done many times faster. Whether iteration ends is the source's affair: the same
+    plan runs over a table (`for`, to its end) and over a source without end (`for` or `async for`, until it is left). Columns
+    that an operator does not change are not copied. See docs/batch-first.md.
 
     >>> import pyarrow as pa
     >>> from sabot import Stream
@@ -81,7 +87,8 @@ class Stream(Reading, Writing):
 
         Parameters:
             columns: name=function; the function's parameters are names of columns, null arrives as None, it gives one
-                value a row. Or name=col("other"). All of them see the columns that come in.
+                value a row. Or name=col("other"). All of them see the columns that come in. Here as in the other methods a
+                function may be `async def`, and a class with `__call__`, of which each worker builds one object; see `udf`.
 
         Raises:
             UnknownColumnError: a parameter is no column and has no default.
@@ -90,6 +97,8 @@ class Stream(Reading, Writing):
         """
         if not columns:
             raise PlanError("with_columns needs name=function")
+        if (stage := staged(self, "with_columns", columns)) is not None:
+            return stage.stream._derived(stage.text, stage.run, stage.schema)
         if any(isinstance(given, Column) for given in columns.values()):
             return self._then(with_references(columns, _with_functions))
         return self._then(lambda chain: _with_functions(chain, columns))
@@ -101,6 +110,9 @@ class Stream(Reading, Writing):
             fn: a scalar function (parameters are column names), of which the truth of its result counts, or a batch
                 function that gives a Boolean array of the batch's length, or a Boolean column, as col("name").
         """
+
+        if (stage := staged(self, "filter", {"": fn})) is not None:
+            return stage.stream._derived(stage.text, stage.run, stage.schema)
 
         def add(chain: Chain) -> Chain:
             if isinstance(fn, Column):
@@ -124,13 +136,15 @@ class Stream(Reading, Writing):
             schema: what it gives; without it `schema` is None until the first batch.
         """
         check_schema(schema)
+        if (stage := staged(self, "map", {"": fn}, schema)) is not None:
+            return stage.stream._derived(stage.text, stage.run, stage.schema)
 
         def add(chain: Chain) -> Chain:
             bound = bind(fn, chain.schema, "map", schema)
             assert not isinstance(bound, Scalar)
             return chain.then(chain.plan.batch(bound.place.name, schema, False), batch=bound)
 
-        return self._then(add if schema is not None else _Map(add))
+        return self._then(_Map(add, schema is None))
 
     def select(self, *columns: str | Column) -> Stream:
         """Keeps the named columns, in this order.
@@ -169,7 +183,8 @@ class Stream(Reading, Writing):
         """Adds an operator; after a map whose columns only its first batch tells, one that is bound to these."""
         maps = isinstance(add, _Map)
         if self._chain is None:
-            if not maps and self._pending and isinstance(self._pending[-1], _Map):
+            last = self._pending[-1] if self._pending else None
+            if not maps and isinstance(last, _Map) and last.untold:
                 return self._after_first_batch()._then(add)
             return Stream(self._source, None, (*self._pending, add))
         if not maps and self._chain.schema is None:
@@ -183,7 +198,7 @@ class Stream(Reading, Writing):
             UnknownColumnError: a name is no column.
             PlanError: two columns would have one name, or the columns are not known before the run.
         """
-        given: object = {} if mapping is None else mapping
+        given = cast("object", {} if mapping is None else mapping)
         if not isinstance(given, Mapping):
             raise PlanError(f"rename takes a mapping of names, not {type(given).__name__}")
         renamed: dict[str, str] = {**cast("Mapping[str, str]", given), **columns}
@@ -246,6 +261,8 @@ class Stream(Reading, Writing):
         given = cast("object", fn)
         if not callable(given):
             raise PlanError(f"flat_map takes a function, not {type(given).__name__}")
+        if (stage := staged(self, "flat_map", {"": fn}, schema)) is not None:
+            return stage.stream._derived(stage.text, stage.run, stage.schema)
         bound = bind(fn, self.schema, "flat_map", schema)
         assert not isinstance(bound, Scalar)
         return self._derived(bound.place.text, _derive.flat_map(bound, self), schema)
@@ -388,7 +405,7 @@ class Stream(Reading, Writing):
     def __aiter__(self) -> AsyncGenerator[pa.RecordBatch]:
         """Runs the stream on a thread of its own and gives its batches to the running event loop, at most two ahead.
 
-        An async source runs on that loop.
+        Async sources and async functions run on that loop.
         """
         from sabot._pump import run_async
 
@@ -427,6 +444,12 @@ class Stream(Reading, Writing):
             inputs = [parent.stage() for parent in source.parents]
             return Stage(source.text, self._chain, inputs, rows_max=source.rows_max)
         return Stage(source.text, self._chain, rows_total=source.rows)
+
+    @property
+    def operator_count(self) -> int:
+        """How many operators it has, those of the streams that it reads counted in."""
+        own = self._chain.ops if self._chain is not None else len(self._pending)
+        return own + operators_before(self._source)
 
     def pieces(self, context: RunContext, stage: Stage) -> Generator[Piece]:
         """The stream as a stage of a run, which may be that of another stream."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
+import sys
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, cast, overload
 
 import pyarrow as pa
 
@@ -54,6 +55,19 @@ class Udf:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.fn(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Udf:
+        """A method, as of a plain function."""
+        bound: Any = self.fn.__get__(instance, owner) if hasattr(self.fn, "__get__") else self.fn
+        return self if bound is self.fn else Udf(bound, self.options)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Pickled by its name, as a function is, where another process finds it by that."""
+        module: str = getattr(self.fn, "__module__", "") or ""
+        name: str = getattr(self.fn, "__qualname__", "")
+        if module != "__main__" and getattr(sys.modules.get(module), name, None) is self:
+            return name
+        return super().__reduce_ex__(protocol)
 
     def __repr__(self) -> str:
         return f"<sabot.udf {getattr(self.fn, '__name__', self.fn)!s}>"
@@ -114,8 +128,11 @@ def udf(
         compile: "off" always interprets it, "require" raises CompileError when it cannot be compiled.
         on_error: what a failing row does: "raise" ends the run, "null" makes the result null, "skip" drops the row. The failing
             rows of a batch function are all rows of its batch. See `Stream.last_run` for them.
-        max_concurrency: how many calls may run at once: threads, processes, or calls of an `async def` that are awaited.
-        use_process: calls it in worker processes.
+        max_concurrency: how many calls may run at once: threads, worker processes (as many as processors where nothing is said), or
+            calls of an `async def` that are awaited (64). Results keep their order, and the error of a run is that of its lowest
+            failing row, but calls for rows behind it, and behind the rows that are taken, may have happened.
+        use_process: calls it in worker processes, which get only the columns that it reads. The function, what it uses and what it
+            raises must be picklable; the main module is not run again. A worker that dies is replaced and its rows are tried once more.
         dead_letter: a Parquet file for all failing rows, made anew by each run; needs another `on_error` than "raise".
 
     Raises:
@@ -163,7 +180,7 @@ def _check(options: Options) -> None:
         given = getattr(options, name)
         if given is None and name == "kind":
             continue
-        if name == "kind" and given in _LATER:
+        if name == "kind" and isinstance(given, str) and given in _LATER:
             raise PlanError(f"kind={given!r}: {given} functions are not there yet")
         if not isinstance(given, str) or given not in choices:
             listed = ", ".join(map(repr, choices))

@@ -27,7 +27,7 @@ static sabot_status null_argument(sabot_error *err)
 sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
                            const sabot_run_options *options, sabot_run **out, sabot_error *err)
 {
-    if (plan == NULL || source == NULL || out == NULL) {
+    if (plan == NULL || out == NULL) {
         return null_argument(err);
     }
     sb_run_options given = {0};
@@ -39,6 +39,7 @@ sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
             .interpret = options->interpret,
             .interpret_count = options->interpret_count,
             .validate = options->validate,
+            .schema_once = options->schema_once,
             .number_rows = options->number_rows,
         };
     }
@@ -50,14 +51,39 @@ sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
     return api_status(status);
 }
 
-static sb_status chunk_give(const sb_chunk *chunk, sabot_event *event, sb_error *err)
+/* Do the rows of the source follow each other? */
+static bool rows_follow(const int64_t *rows, int64_t count)
 {
-    sb_status status = sb_type_export(chunk->schema, &event->schema, err);
-    if (status != SB_OK) {
-        return status;
+    for (int64_t i = 0; i < count; i++) {
+        if (rows[0] < 0 || rows[i] != rows[0] + i) {
+            return false;
+        }
     }
-    status = sb_chunk_export(chunk, &event->array, err);
-    if (status != SB_OK) {
+    return true;
+}
+
+static sb_status chunk_give(sb_run *run, const sb_chunk *chunk, sabot_event *event, sb_error *err)
+{
+    event->row_count = chunk->rows;
+    event->source_row = chunk->rows > 0 ? sb_chunk_source_row(chunk, 0) : -1;
+    event->source_rows = chunk->source_rows;
+    if (event->source_rows != NULL && rows_follow(event->source_rows, chunk->rows)) {
+        event->source_rows = NULL;
+    }
+    event->object = sb_chunk_host(chunk);
+    event->data_held = chunk->columns != NULL;
+    if (event->object != NULL) {
+        return SB_OK;
+    }
+    int32_t op = event->kind == SABOT_EVENT_BATCH ? -1 : event->op;
+    sb_status status = SB_OK;
+    if (sb_run_schema_is_new(run, op, chunk->schema)) {
+        status = sb_type_export(chunk->schema, &event->schema, err);
+    }
+    if (status == SB_OK) {
+        status = sb_chunk_export(chunk, &event->array, err);
+    }
+    if (status != SB_OK && event->schema.release != NULL) {
         event->schema.release(&event->schema);
     }
     return status;
@@ -78,7 +104,7 @@ static void rows_give(const sb_ask *ask, sabot_event *event)
     event->valid = ask->valid;
 }
 
-static sb_status ask_give(const sb_ask *ask, sabot_event *event, sb_error *err)
+static sb_status ask_give(sb_run *run, const sb_ask *ask, sabot_event *event, sb_error *err)
 {
     event->source_row = ask->source_row;
     if (!ask->whole_batch) {
@@ -86,27 +112,36 @@ static sb_status ask_give(const sb_ask *ask, sabot_event *event, sb_error *err)
         return SB_OK;
     }
     event->kind = SABOT_EVENT_CALL_BATCH;
-    event->row_count = ask->row_count;
-    event->source_rows = ask->source_rows;
-    return chunk_give(ask->chunk, event, err);
+    return chunk_give(run, ask->chunk, event, err);
+}
+
+/* A result: its row numbers stay until the next one; the object does until the next event, since its release waits for that. */
+static sb_status batch_give(sb_run *run, sb_chunk *chunk, sabot_event *event, sb_error *err)
+{
+    event->kind = SABOT_EVENT_BATCH;
+    sb_status status = chunk_give(run, chunk, event, err);
+    (void)sb_run_keep_rows(run, chunk);
+    sb_chunk_free(chunk);
+    return status;
 }
 
 static sb_status event_give(sb_run *run, const sb_event *got, sabot_event *event, sb_error *err)
 {
-    sabot_event made = {
-        .op = got->op, .function_index = -1, .seq = got->seq.batch, .source_row = -1};
+    sabot_event made = {.op = got->op,
+                        .function_index = -1,
+                        .seq = got->seq.batch,
+                        .source_row = -1,
+                        .data_wanted = got->data_wanted};
     sb_status status = SB_OK;
     switch (got->kind) {
     case SB_EVENT_BATCH:
-        made.kind = SABOT_EVENT_BATCH;
-        made.source_row = sb_chunk_source_row(got->chunk, 0);
-        made.row_count = got->chunk->rows;
-        status = chunk_give(got->chunk, &made, err);
-        made.source_rows = sb_run_keep_rows(run, got->chunk);
-        sb_chunk_free(got->chunk);
+        status = batch_give(run, got->chunk, &made, err);
         break;
     case SB_EVENT_ASK:
-        status = ask_give(got->ask, &made, err);
+        status = ask_give(run, got->ask, &made, err);
+        break;
+    case SB_EVENT_PULL:
+        made.kind = SABOT_EVENT_PULL;
         break;
     case SB_EVENT_WAKE:
         made.kind = SABOT_EVENT_WAKE;
@@ -156,6 +191,15 @@ sabot_status sabot_run_reply_rows(sabot_run *run, int64_t done_count, struct Arr
     return api_status(status);
 }
 
+static sb_status answer_batch(sabot_run *run, const sb_answer *answer, sb_error *err)
+{
+    const sb_ask *ask = sb_run_asked(api_run(run));
+    if (ask != NULL && !ask->whole_batch) {
+        return sb_error_set(err, SB_STATE, "rows were asked for, not a batch");
+    }
+    return sb_run_answer(api_run(run), answer, err);
+}
+
 sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array,
                                    struct ArrowSchema *schema, const char *message,
                                    sabot_error *err)
@@ -163,13 +207,8 @@ sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array,
     if (run == NULL) {
         return null_argument(err);
     }
-    const sb_ask *ask = sb_run_asked(api_run(run));
-    if (ask != NULL && !ask->whole_batch) {
-        return api_status(
-            sb_error_set(api_error(err), SB_STATE, "rows were asked for, not a batch"));
-    }
     sb_answer answer = {.array = array, .schema = schema, .message = message};
-    sb_status status = sb_run_answer(api_run(run), &answer, api_error(err));
+    sb_status status = answer_batch(run, &answer, api_error(err));
     if (status != SB_OK) {
         return api_status(status);
     }
@@ -180,6 +219,74 @@ sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array,
         schema->release(schema);
     }
     return SABOT_OK;
+}
+
+/* What the engine did not take of a batch that it accepted. */
+static void batch_release(sabot_batch *batch, const sb_host *host)
+{
+    if (batch->array.release != NULL) {
+        batch->array.release(&batch->array);
+    }
+    if (batch->schema.release != NULL) {
+        batch->schema.release(&batch->schema);
+    }
+    if (host->release != NULL) {
+        host->release(host->object);
+    }
+    batch->object = NULL;
+    batch->release = NULL;
+}
+
+sabot_status sabot_run_reply_object(sabot_run *run, sabot_batch *batch, sabot_error *err)
+{
+    if (run == NULL || batch == NULL) {
+        return null_argument(err);
+    }
+    sb_host host = {.object = batch->object, .release = batch->release};
+    sb_answer answer = {
+        .unchanged = batch->unchanged,
+        .array = batch->array.release != NULL ? &batch->array : NULL,
+        .schema = batch->schema.release != NULL ? &batch->schema : NULL,
+        .host = host.release != NULL ? &host : NULL,
+        .row_count = batch->row_count,
+    };
+    if (answer.array == NULL && answer.host == NULL && !answer.unchanged) {
+        return api_status(
+            sb_error_set(api_error(err), SB_INVALID, "there is nothing in the batch"));
+    }
+    sb_status status = answer_batch(run, &answer, api_error(err));
+    if (status == SB_OK) {
+        batch_release(batch, &host);
+    }
+    return api_status(status);
+}
+
+sabot_status sabot_run_reply_pull(sabot_run *run, sabot_batch *batch, const char *message,
+                                  sabot_error *err)
+{
+    if (run == NULL) {
+        return null_argument(err);
+    }
+    sb_supply supply = {.source_row = -1, .message = batch == NULL ? message : NULL};
+    sb_host host = {0};
+    if (batch != NULL) {
+        host = (sb_host){.object = batch->object, .release = batch->release};
+        supply.array = batch->array.release != NULL ? &batch->array : NULL;
+        supply.schema = batch->schema.release != NULL ? &batch->schema : NULL;
+        supply.host = host.release != NULL ? &host : NULL;
+        supply.row_count = batch->row_count;
+        supply.source_row = batch->source_row;
+        supply.source_rows = batch->source_rows;
+        if (supply.array == NULL && supply.host == NULL) {
+            return api_status(
+                sb_error_set(api_error(err), SB_INVALID, "there is nothing in the batch"));
+        }
+    }
+    sb_status status = sb_run_supply(api_run(run), &supply, api_error(err));
+    if (status == SB_OK && batch != NULL) {
+        batch_release(batch, &host);
+    }
+    return api_status(status);
 }
 
 void sabot_run_failure(const sabot_run *run, int32_t *op, int32_t *function_index,

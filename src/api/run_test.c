@@ -118,6 +118,7 @@ static sabot_status serve(sabot_run *run, sabot_event *event, int64_t fail_row, 
             assert_null(event->schema.release);
         }
         break;
+    case SABOT_EVENT_PULL:
     case SABOT_EVENT_WAKE:
     case SABOT_EVENT_END:
         break;

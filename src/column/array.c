@@ -44,6 +44,9 @@ static void owner_free(sb_owner *owner)
     if (owner->imported.release != NULL) {
         owner->imported.release(&owner->imported);
     }
+    if (owner->host.release != NULL) {
+        owner->host.release(owner->host.object);
+    }
     for (int64_t i = 0; i < owner->block_count; i++) {
         sb_mem_free_aligned(owner->blocks[i]);
     }
@@ -114,7 +117,7 @@ void sb_owner_drop(sb_owner *owner)
     if (owner == NULL || atomic_fetch_sub_explicit(&owner->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    if (owner->queue != NULL && owner->imported.release != NULL) {
+    if (owner->queue != NULL && (owner->imported.release != NULL || owner->host.release != NULL)) {
         sb_release_queue *queue = sb_release_queue_retain(owner->queue);
         sb_owner *head = atomic_load_explicit(&queue->head, memory_order_acquire);
         while (head != &closed_mark) {

@@ -34,6 +34,13 @@ void sb_release_queue_close(
 /* --- arrays -------------------------------------------------------------------------------------------------------- */
 typedef struct sb_owner sb_owner;
 
+/* Something of the host's that is only kept: whoever takes it sets release to NULL. */
+typedef struct sb_host {
+    void *object;
+    void (*release)(
+        void *object); /* called where an imported array's would be; NULL: there is none */
+} sb_host;
+
 typedef struct sb_array sb_array;
 struct sb_array {
     _Atomic int64_t refs;

@@ -9,6 +9,7 @@
 struct sb_owner {
     _Atomic int64_t refs;
     struct ArrowArray imported; /* release NULL: the memory is in blocks */
+    sb_host host;               /* release NULL: none */
     void *blocks[3];            /* from sb_mem_alloc_aligned */
     int64_t block_count;
     sb_owner **parents; /* owned array of owned references: others' memory that is shared */
@@ -34,9 +35,12 @@ sb_array *sb_array_alloc(sb_type *type, int64_t buffer_count, int64_t child_coun
 /* What says where the values of this node's rows lie, children not looked into; remembered. */
 sb_status sb_array_check(sb_array *array, sb_error *err);
 
-/* sb_array_gather for FIXED and BOOL, once it is known that every row is one or -1. */
+/* sb_array_gather where spans would cost more than the rows, once it is known that every row is one or -1. *taken: false, and no result,
+ * where spans are better. */
 sb_status sb_array_gather_flat(sb_array *array, const int64_t *rows, int64_t count, sb_array **out,
-                               sb_error *err);
+                               bool *taken, sb_error *err);
+/* SB_LIMIT: a result that its layout cannot hold. */
+sb_status sb_array_too_much(const sb_type *type, const char *what, sb_error *err);
 
 /* The run that holds position `at` (row + offset) of a run-end encoded array; SB_VALIDATE_OFFSETS goes before. */
 int64_t sb_run_find(const sb_array *array, int64_t at);
@@ -127,6 +131,21 @@ static inline sb_text_view sb_text_view_get(const sb_array *array, int64_t at)
     sb_text_view view;
     memcpy(&view, (const uint8_t *)array->buffers[1] + at * 16, sizeof view);
     return view;
+}
+
+/* Copies text and gives the end of the copy. Most pieces are short: there so many bytes are one load and one store, where the source
+ * has them; the destination must have room for as many behind its end. */
+#define SB_TEXT_SHORT 16
+
+static inline uint8_t *sb_text_put(uint8_t *dst, const uint8_t *src, int64_t start, int64_t size,
+                                   int64_t src_size)
+{
+    if (size <= SB_TEXT_SHORT && src_size - start >= SB_TEXT_SHORT) {
+        memcpy(dst, src + start, SB_TEXT_SHORT);
+    } else if (size > 0) {
+        memcpy(dst, src + start, (size_t)size);
+    }
+    return dst + size;
 }
 
 #endif

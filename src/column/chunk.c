@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "column/array_int.h"
 
 static void columns_drop(sb_array **columns, int64_t count)
 {
@@ -50,6 +51,7 @@ void sb_chunk_free(sb_chunk *chunk)
         return;
     }
     columns_drop(chunk->columns, chunk->schema->child_count);
+    sb_owner_drop(chunk->host);
     sb_type_drop(chunk->schema);
     sb_mem_free_aligned(chunk->active);
     sb_mem_free_aligned(chunk->source_mask);
@@ -84,9 +86,66 @@ out:
     return status;
 }
 
+/* --- objects of the host's ---------------------------------------------------------------------------------------- */
+
+sb_status sb_chunk_hold(sb_chunk *chunk, sb_host *host, sb_release_queue *queue, sb_error *err)
+{
+    SB_ASSERT(chunk->active == NULL && host->release != NULL);
+    sb_owner *owner = sb_owner_new(queue);
+    if (owner == NULL) {
+        return sb_error_no_memory(err, sizeof *owner);
+    }
+    owner->host = *host;
+    host->release = NULL;
+    sb_owner_drop(chunk->host);
+    chunk->host = owner;
+    return SB_OK;
+}
+
+sb_status sb_chunk_new_host(sb_type *schema, int64_t rows, sb_host *host, sb_release_queue *queue,
+                            sb_chunk **out, sb_error *err)
+{
+    sb_chunk *chunk = sb_mem_alloc_zero(sizeof *chunk);
+    if (chunk == NULL) {
+        return sb_error_no_memory(err, sizeof *chunk);
+    }
+    chunk->schema = sb_type_retain(schema);
+    chunk->rows = rows;
+    chunk->active_count = rows;
+    sb_status status = sb_chunk_hold(chunk, host, queue, err);
+    if (status != SB_OK) {
+        sb_chunk_free(chunk);
+        return status;
+    }
+    *out = chunk;
+    return SB_OK;
+}
+
+void *sb_chunk_host(const sb_chunk *chunk)
+{
+    return chunk->host != NULL ? chunk->host->host.object : NULL;
+}
+
+void sb_chunk_fill(sb_chunk *chunk, sb_chunk *data)
+{
+    SB_ASSERT(chunk->columns == NULL && data->rows == chunk->rows && data->active == NULL);
+    chunk->columns = data->columns;
+    data->columns = NULL;
+    sb_chunk_free(data);
+}
+
+/* What the host keeps is no longer what the chunk holds. */
+static void host_forget(sb_chunk *chunk)
+{
+    sb_owner_drop(chunk->host);
+    chunk->host = NULL;
+}
+
+/* --- export, slices, changes --------------------------------------------------------------------------------------- */
+
 sb_status sb_chunk_export(const sb_chunk *chunk, struct ArrowArray *out, sb_error *err)
 {
-    SB_ASSERT(chunk->active == NULL);
+    SB_ASSERT(chunk->active == NULL && chunk->columns != NULL);
     int64_t count = chunk->schema->child_count;
     sb_array_parts parts = {
         .length = chunk->rows,
@@ -130,7 +189,7 @@ static sb_status columns_slice(const sb_chunk *chunk, int64_t start, int64_t len
 sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, sb_chunk **out,
                          sb_error *err)
 {
-    SB_ASSERT(chunk->active == NULL && chunk->source_mask == NULL);
+    SB_ASSERT(chunk->active == NULL && chunk->columns != NULL && chunk->source_mask == NULL);
     sb_chunk *part = sb_mem_alloc_zero(sizeof *part);
     if (part == NULL) {
         return sb_error_no_memory(err, sizeof *part);
@@ -144,13 +203,20 @@ sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, s
     part->rows = length;
     part->active_count = length;
     part->seq = chunk->seq;
-    part->source_row = chunk->source_row < 0 ? -1 : chunk->source_row + start;
+    const int64_t *rows = chunk->source_rows;
+    status = sb_chunk_set_source(part, rows == NULL ? sb_chunk_source_row(chunk, start) : -1,
+                                 rows != NULL ? rows + start : NULL, err);
+    if (status != SB_OK) {
+        sb_chunk_free(part);
+        return status;
+    }
     *out = part;
     return SB_OK;
 }
 
 void sb_chunk_set_columns(sb_chunk *chunk, sb_type *schema, sb_array **columns)
 {
+    host_forget(chunk);
     columns_drop(chunk->columns, chunk->schema->child_count);
     sb_type_drop(chunk->schema);
     chunk->columns = columns;
@@ -165,6 +231,7 @@ sb_status sb_chunk_truncate(sb_chunk *chunk, int64_t rows, sb_error *err)
     if (status != SB_OK) {
         return status;
     }
+    host_forget(chunk);
     columns_drop(chunk->columns, chunk->schema->child_count);
     chunk->columns = columns;
     if (chunk->active != NULL) {
@@ -190,7 +257,28 @@ void sb_chunk_restrict(sb_chunk *chunk, uint8_t *mask)
     if (chunk->active_count == chunk->rows) {
         sb_mem_free_aligned(mask);
         chunk->active = NULL;
+    } else {
+        host_forget(chunk);
     }
+}
+
+sb_status sb_chunk_set_source(sb_chunk *chunk, int64_t row, const int64_t *rows, sb_error *err)
+{
+    int64_t *copy = NULL;
+    if (rows != NULL && chunk->rows > 0) {
+        size_t size = (size_t)chunk->rows * sizeof(int64_t);
+        copy = sb_mem_alloc(size);
+        if (copy == NULL) {
+            return sb_error_no_memory(err, size);
+        }
+        memcpy(copy, rows, size);
+    }
+    sb_mem_free_aligned(chunk->source_mask);
+    chunk->source_mask = NULL;
+    sb_mem_free(chunk->source_rows);
+    chunk->source_rows = copy;
+    chunk->source_row = copy != NULL ? copy[0] : row;
+    return SB_OK;
 }
 
 int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row)
@@ -260,6 +348,17 @@ static void mask_pick(uint8_t *mask, int64_t span, const uint8_t *picked, int64_
 /* The rows have become those that are active. */
 static void source_compact(sb_chunk *chunk)
 {
+    if (chunk->source_mask == NULL && chunk->source_rows != NULL) {
+        int64_t at = 0;
+        for (int64_t row = 0; row < chunk->rows; row++) {
+            if (sb_bit_get(chunk->active, row)) {
+                chunk->source_rows[at++] = chunk->source_rows[row];
+            }
+        }
+        sb_mem_free_aligned(chunk->active);
+        chunk->active = NULL;
+        return;
+    }
     sb_mem_free(chunk->source_rows);
     chunk->source_rows = NULL;
     if (chunk->source_row >= 0 && chunk->source_mask == NULL) {

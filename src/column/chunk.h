@@ -16,20 +16,23 @@ typedef struct sb_seq {
 
 typedef struct sb_chunk sb_chunk;
 struct sb_chunk {
-    sb_type *schema;    /* owned reference */
-    sb_array **columns; /* owned, schema->child_count references, each `rows` long */
-    int64_t rows;       /* at most INT32_MAX */
+    sb_type *schema; /* owned reference */
+    sb_array **
+        columns; /* owned, schema->child_count references, each `rows` long; NULL: `host` alone has the data */
+    sb_owner *
+        host; /* owned reference: the host's own object of just these rows and columns; NULL: none */
+    int64_t rows; /* at most INT32_MAX */
     uint8_t *
         active; /* owned bitmap of the rows that count, padded to 64 bytes, zero behind `rows`; NULL: all */
     int64_t active_count; /* rows when active is NULL */
     sb_seq seq;
     int64_t
-        source_row; /* of bit 0 of source_mask, else of row 0; -1: not known, a batch function made these rows */
+        source_row; /* of bit 0 of source_mask, else of row 0; -1: not known, such as where a batch function made these rows */
     uint8_t *
         source_mask; /* owned bitmap like `active`: rows of the source that these are; NULL: they follow source_row */
     int64_t source_span; /* bits of source_mask */
-    int64_t *
-        source_rows; /* owned, of each row; NULL without source_mask or before sb_chunk_number_rows */
+    /* Owned, of each row, -1: not known. Without source_mask: they came so with the input. With it: after sb_chunk_number_rows. */
+    int64_t *source_rows;
 };
 
 /* Control messages travel in the same channel as chunks, behind the chunk they follow. */
@@ -51,7 +54,15 @@ typedef struct sb_token {
 /* A record batch: a struct array without nulls of its own. Takes *batch on success. */
 sb_status sb_chunk_import(struct ArrowArray *batch, sb_type *schema, sb_release_queue *queue,
                           sb_chunk **out, sb_error *err);
-/* The struct array of the chunk, which must be compact. */
+/* A chunk without columns: the host keeps its data. *host is taken on success. */
+sb_status sb_chunk_new_host(sb_type *schema, int64_t rows, sb_host *host, sb_release_queue *queue,
+                            sb_chunk **out, sb_error *err);
+/* Keeps the host's own object of what the compact chunk holds, until an operator changes it. *host is taken on success. */
+sb_status sb_chunk_hold(sb_chunk *chunk, sb_host *host, sb_release_queue *queue, sb_error *err);
+void *sb_chunk_host(const sb_chunk *chunk); /* borrow; NULL: there is none */
+/* Gives a chunk without columns those of another (taken) of as many rows, which must have the schema. */
+void sb_chunk_fill(sb_chunk *chunk, sb_chunk *data);
+/* The struct array of the chunk, which must be compact and have columns. */
 sb_status sb_chunk_export(const sb_chunk *chunk, struct ArrowArray *out, sb_error *err);
 /* Rows [start, start+length) of a compact chunk. */
 sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, sb_chunk **out,
@@ -69,6 +80,8 @@ void sb_chunk_restrict(sb_chunk *chunk, uint8_t *mask);
 sb_status sb_chunk_compact(sb_chunk *chunk, sb_error *err);
 /* Where a row is in the source, -1 if not known; steps through the mask where the rows have no numbers. */
 int64_t sb_chunk_source_row(const sb_chunk *chunk, int64_t row);
+/* Says where the rows are: from `row` on (-1: not known), or, when rows is not NULL (borrow), each. */
+sb_status sb_chunk_set_source(sb_chunk *chunk, int64_t row, const int64_t *rows, sb_error *err);
 /* Gives the rows numbers, if they do not follow one another in the source: for who asks for many. */
 sb_status sb_chunk_number_rows(sb_chunk *chunk, sb_error *err);
 

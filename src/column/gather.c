@@ -73,7 +73,7 @@ static sb_status block_new(job *work, int index, int64_t size, sb_error *err)
     return block != NULL ? SB_OK : sb_error_no_memory(err, (size_t)size);
 }
 
-static sb_status too_much(const sb_type *type, const char *what, sb_error *err)
+sb_status sb_array_too_much(const sb_type *type, const char *what, sb_error *err)
 {
     return sb_error_set(err, SB_LIMIT,
                         "column \"%.100s\": more %s than its type \"%.40s\" can hold", type->name,
@@ -215,7 +215,7 @@ static sb_status indices_map(job *work, int64_t *const *maps, sb_error *err)
                             [sb_dictionary_index(source, source->offset + pick->start + row)];
             }
             if (index > largest) {
-                return too_much(work->type, "dictionary entries", err);
+                return sb_array_too_much(work->type, "dictionary entries", err);
             }
             sb_index_put(out + at * width, width, index);
         }
@@ -282,8 +282,8 @@ static sb_status gather_offsets(job *work, int64_t *total, sb_error *err)
             }
         }
         if (width == 4 && sum > INT32_MAX) {
-            return too_much(work->type, work->type->child_count > 0 ? "items" : "bytes of text",
-                            err);
+            return sb_array_too_much(work->type,
+                                     work->type->child_count > 0 ? "items" : "bytes of text", err);
         }
     }
     *total = sum;
@@ -329,7 +329,7 @@ static sb_status views_shift(job *work, const int64_t *bases, sb_error *err)
                 memcpy(&view, views + at * 16, sizeof view);
                 if (view.size > SB_TEXT_INLINE) {
                     if (view.buffer + bases[pick->source] > INT32_MAX) {
-                        return too_much(work->type, "data buffers", err);
+                        return sb_array_too_much(work->type, "data buffers", err);
                     }
                     view.buffer = (int32_t)(view.buffer + bases[pick->source]);
                 }
@@ -465,8 +465,9 @@ static sb_status views_items(const job *work, int64_t *where, spans *items, sb_e
             return status;
         }
     }
-    return work->type->width == 4 && items->rows > INT32_MAX ? too_much(work->type, "items", err)
-                                                             : SB_OK;
+    return work->type->width == 4 && items->rows > INT32_MAX
+               ? sb_array_too_much(work->type, "items", err)
+               : SB_OK;
 }
 
 static sb_status gather_list_views(job *work, sb_error *err)
@@ -550,7 +551,7 @@ static sb_status gather_dense(job *work, sb_error *err)
                                                           source->offset + pick->start + row)
                                            : 0;
             if (child->rows >= INT32_MAX) {
-                status = too_much(work->type, "rows", err);
+                status = sb_array_too_much(work->type, "rows", err);
                 goto out;
             }
             sb_index_put((uint8_t *)work->parts.blocks[1] + at * 4, 4, child->rows);
@@ -615,7 +616,7 @@ static sb_status gather_runs(job *work, sb_error *err)
     sb_status status;
     sb_buf_init(&ends, 0);
     if (width < 8 && work->picks->rows >= INT64_C(1) << (width * 8 - 1)) {
-        status = too_much(work->type, "rows", err);
+        status = sb_array_too_much(work->type, "rows", err);
         goto out;
     }
     SB_TRY(runs_list(work, &values, &ends, err));
@@ -726,13 +727,15 @@ sb_status sb_array_gather(sb_array *array, const int64_t *rows, int64_t count, s
     spans picks = {0};
     sb_status status = SB_OK;
     for (int64_t i = 0; i < count; i++) {
-        if (rows[i] < -1 || rows[i] >= array->length) {
+        if (SB_UNLIKELY((uint64_t)rows[i] + 1 > (uint64_t)array->length)) {
             return sb_error_set(err, SB_INVALID, "row %lld of an array of %lld rows",
                                 (long long)rows[i], (long long)array->length);
         }
     }
-    if (array->type->layout == SB_LAYOUT_FIXED || array->type->layout == SB_LAYOUT_BOOL) {
-        return sb_array_gather_flat(array, rows, count, out, err);
+    bool taken;
+    status = sb_array_gather_flat(array, rows, count, out, &taken, err);
+    if (taken || status != SB_OK) {
+        return status;
     }
     for (int64_t i = 0; i < count; i++) {
         SB_TRY(spans_add(&picks, rows[i] < 0 ? -1 : 0, rows[i] < 0 ? 0 : rows[i], 1, err));

@@ -299,20 +299,6 @@ bad:
                         array->type->name);
 }
 
-/* Most pieces of text are short: there 16 bytes are one load and one store, where both sides have room for them. */
-#define TEXT_SHORT 16
-
-static inline uint8_t *text_put(uint8_t *dst, const uint8_t *src, int64_t start, int64_t size,
-                                int64_t src_size)
-{
-    if (size <= TEXT_SHORT && src_size - start >= TEXT_SHORT) {
-        memcpy(dst, src + start, TEXT_SHORT);
-    } else if (size > 0) {
-        memcpy(dst, src + start, (size_t)size);
-    }
-    return dst + size;
-}
-
 static sb_status take_text(sb_array *array, bool large, const uint8_t *mask, int64_t count,
                            sb_array_parts *parts, sb_error *err)
 {
@@ -321,7 +307,7 @@ static sb_status take_text(sb_array *array, bool large, const uint8_t *mask, int
     parts->block_count = 3;
     SB_TRY(block_new((size_t)(count + 1) * (large ? 8 : 4), &parts->blocks[1], err));
     SB_TRY(take_offsets(array, large, mask, parts->blocks[1], &total, err));
-    SB_TRY(block_new((size_t)total + TEXT_SHORT, &parts->blocks[2], err));
+    SB_TRY(block_new((size_t)total + SB_TEXT_SHORT, &parts->blocks[2], err));
     mask_run run;
     uint8_t *dst = parts->blocks[2];
     const uint8_t *src = array->buffers[2];
@@ -329,7 +315,7 @@ static sb_status take_text(sb_array *array, bool large, const uint8_t *mask, int
     while (mask_run_next(&run)) {
         int64_t start = offset_at(array, large, run.start);
         int64_t size = offset_at(array, large, run.start + run.length) - start;
-        dst = text_put(dst, src, start, size, array->data_size);
+        dst = sb_text_put(dst, src, start, size, array->data_size);
     }
 out:
     return status;

@@ -38,6 +38,17 @@ typedef enum sb_push {
     SB_PUSH_RESUME       /* from answer only: push is to be called again */
 } sb_push;
 
+/* What an operator did in one context, kept by the driver. */
+typedef struct sb_op_counts {
+    int64_t rows_in, rows_out; /* active rows */
+    int64_t batches_in, batches_out;
+    int64_t busy_ns; /* in push and answer */
+    int64_t host_ns; /* between an ask and its answer */
+    int64_t wait_ns; /* asks: until the lane took them up */
+    int64_t
+        bytes_out; /* of columns that the operator made; those it passes on and those the host keeps do not count */
+} sb_op_counts;
+
 /* What a function did in one context, added up by the driver. */
 typedef struct sb_call_counts {
     sb_func_counts func;
@@ -48,13 +59,13 @@ typedef struct sb_call_counts {
 typedef struct sb_ask {
     bool in_order;         /* user code with a memory of its own: strictly by seq */
     bool whole_batch;      /* call the batch function on `chunk`; else rows of `func` */
-    const sb_chunk *chunk; /* compact */
+    const sb_chunk *chunk; /* compact; for a whole batch it may have no columns */
     const sb_func *func;
     int32_t function_index; /* among the plan's functions; -1 for batch functions */
     uint32_t arg_count;
     const struct ArrowArray *const *args;
     const struct ArrowSchema *const *arg_schemas;
-    int64_t source_row; /* of row 0 of the args; -1: not known */
+    int64_t source_row; /* of row 0 of the args (whole_batch: of the batch); -1: not known */
     int64_t row_count;
     const int32_t *rows;        /* which rows of the args, ascending; NULL: all row_count of them */
     const int64_t *source_rows; /* of each of them; NULL: source_row + index */
@@ -62,13 +73,17 @@ typedef struct sb_ask {
     uint8_t *valid;             /* a byte per row, zeroed; the host writes 0, 1 or SB_ROW_DROPPED */
 } sb_ask;
 
+/* What came back. Structs and the object are moved out of by who uses them. */
 typedef struct sb_answer {
     int64_t done_count; /* rows computed; less than asked: the next one failed with message */
-    struct ArrowArray
-        *column; /* rows of a text function: done_count values; moved out of by who uses it */
-    struct ArrowArray *
-        array; /* batch function: its result, moved out of; NULL: it failed with message, or, without one, the batch is dropped */
-    const struct ArrowSchema *schema;
+    struct ArrowArray *column; /* rows of a text function: done_count values */
+    /* Batch function. unchanged: it gave back what it was given, or its filter keeps all rows. Else its result: data, or an object of
+     * the host's of row_count rows, or both. None of these three: it failed with message, or, without one, the batch is dropped. */
+    bool unchanged;
+    struct ArrowArray *array; /* NULL: no data; unchanged: the data of a chunk that has none */
+    const struct ArrowSchema *schema; /* NULL: the one that is known; filters: Boolean */
+    sb_host *host;                    /* the result as the host's own object; NULL: none */
+    int64_t row_count;
     const char *message; /* borrow; NULL: no words */
 } sb_answer;
 

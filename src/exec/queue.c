@@ -55,7 +55,7 @@ static sb_task *task_cut_next(sb_run *run)
         return NULL;
     }
     int64_t left = input->chunk->rows - input->cut;
-    task->rows = run->cut && left > run->morsel_rows ? run->morsel_rows : left;
+    task->rows = sb_input_is_cut(run, input) && left > run->morsel_rows ? run->morsel_rows : left;
     task->start = input->cut;
     task->part = input->parts++;
     task->input = input;
@@ -138,34 +138,10 @@ static void cancel_above(sb_run *run, int64_t order, sb_task **garbage)
     run->source_ended = true;
 }
 
-static void counts_move(sb_run *run, sb_context *context)
-{
-    for (int32_t i = 0; i < run->function_count; i++) {
-        sb_call_counts *to = &run->counts[i];
-        sb_call_counts *from = &context->counts[i];
-        to->func.rows += from->func.rows;
-        to->func.rows_native += from->func.rows_native;
-        to->func.rows_interpreter += from->func.rows_interpreter;
-        to->func.ns += from->func.ns;
-        to->func.rows_timed += from->func.rows_timed;
-        for (int32_t k = 0; k < SB_REASON_COUNT; k++) {
-            to->func.left[k] += from->func.left[k];
-        }
-        to->rows_host += from->rows_host;
-        *from = (sb_call_counts){0};
-    }
-    for (int32_t i = 0; i < run->op_count; i++) {
-        run->op_rows[i] += context->op_rows[i];
-        context->op_rows[i] = 0;
-    }
-    run->task_count += context->tasks;
-    context->tasks = 0;
-}
-
 void sb_run_settle_locked(sb_run *run, sb_context *context, sb_task *task, sb_task_state state,
                           sb_task **garbage)
 {
-    counts_move(run, context);
+    sb_run_count_locked(run, context);
     if (task->dropped) {
         sb_run_unlink_locked(run, task);
         task->next = *garbage;

@@ -70,8 +70,23 @@ static void op_print(const sb_run *run, int32_t i, sb_buf *json)
     static const char *const names[] = {"order_keeping", "parallel", "batch_sensitive",
                                         "python",        "can_fail", "light"};
     const sb_op *op = &run->ops[i];
-    sb_buf_printf(json, "%s{\"name\": \"%s\", \"rows_in\": %lld, \"capabilities\": [",
-                  i > 0 ? ", " : "", op->vt->name, (long long)run->op_rows[i]);
+    const sb_op_counts *counts = &run->op_counts[i];
+    sb_buf_printf(json, "%s{\"name\": \"%s\", \"label\": ", i > 0 ? ", " : "", op->vt->name);
+    if (op->node->label != NULL) {
+        sb_buf_json_string(json, op->node->label, SIZE_MAX);
+    } else {
+        sb_buf_text(json, "null");
+    }
+    sb_buf_printf(json,
+                  ", \"rows_in\": %lld, \"rows_out\": %lld, \"batches_in\": %lld, "
+                  "\"batches_out\": %lld",
+                  (long long)counts->rows_in, (long long)counts->rows_out,
+                  (long long)counts->batches_in, (long long)counts->batches_out);
+    sb_buf_printf(json,
+                  ", \"busy_ns\": %lld, \"host_ns\": %lld, \"wait_ns\": %lld, \"bytes_out\": "
+                  "%lld, \"capabilities\": [",
+                  (long long)counts->busy_ns, (long long)counts->host_ns,
+                  (long long)counts->wait_ns, (long long)counts->bytes_out);
     bool first = true;
     for (uint32_t k = 0; k < SB_COUNT_OF(names); k++) {
         if ((op->caps >> k & 1) != 0) {
@@ -96,8 +111,10 @@ void sb_run_report(const sb_run *run, sb_buf *json)
     for (int32_t i = 0; i < run->op_count; i++) {
         op_print(run, i, json);
     }
-    sb_buf_printf(json, "], \"batches\": %lld, \"rows\": %lld, \"morsels\": %lld, \"workers\": %d}",
-                  (long long)run->batches, (long long)run->source_rows, (long long)run->task_count,
-                  run->workers_used);
+    sb_buf_printf(json,
+                  "], \"batches\": %lld, \"rows\": %lld, \"source_ns\": %lld, \"morsels\": %lld, "
+                  "\"workers\": %d}",
+                  (long long)run->batches, (long long)run->source_rows, (long long)run->source_ns,
+                  (long long)run->task_count, run->workers_used);
     sb_mutex_unlock(run->lock);
 }

@@ -5,6 +5,9 @@
  * proves to have more than one morsel, or at once when a native function has loops without a bound, because the lane must come back to
  * look at signals. A source that is slow to answer is asked again only when nothing is in flight, so that results do not wait for it.
  *
+ * What the host makes may stay with it: an operator that reads columns (`reads`) gets them with the batch or the answer before it, and
+ * between the others a chunk is only the host's object.
+ *
  * Threads: the lane, but for sb_run_cancel. Memory: everything is released by sb_run_free; what the host made, on the lane. */
 #include "exec/run.h"
 
@@ -35,6 +38,7 @@ static sb_status ops_open(sb_run *run, sb_error *err)
         }
         run->cut = run->cut && (op->caps & SB_OP_BATCH_SENSITIVE) == 0;
         run->all_light = run->all_light && (op->caps & SB_OP_LIGHT) != 0;
+        run->reads[i] = op->node->kind != SB_PLAN_BATCH || op->node->is_filter;
         works = works || (op->caps & SB_OP_CAN_FAIL) != 0;
         if (op->vt->open_shared != NULL) {
             sb_status status = op->vt->open_shared(op, &run->shared[i], err);
@@ -67,12 +71,13 @@ static sb_status run_alloc(sb_run *run, sb_error *err)
     size_t threads = (size_t)run->threads;
     run->ops = sb_mem_alloc_zero(ops * sizeof *run->ops);
     run->shared = sb_mem_alloc_zero(ops * sizeof *run->shared);
-    run->op_rows = sb_mem_alloc_zero(ops * sizeof *run->op_rows);
+    run->op_counts = sb_mem_alloc_zero(ops * sizeof *run->op_counts);
+    run->reads = sb_mem_alloc_zero((ops + 1) * sizeof *run->reads);
     run->interpret = sb_mem_alloc_zero(functions * sizeof *run->interpret);
     run->counts = sb_mem_alloc_zero(functions * sizeof *run->counts);
     run->workers = sb_mem_alloc_zero(threads * sizeof *run->workers);
-    if (run->ops == NULL || run->shared == NULL || run->op_rows == NULL || run->interpret == NULL ||
-        run->counts == NULL || run->workers == NULL) {
+    if (run->ops == NULL || run->shared == NULL || run->op_counts == NULL || run->reads == NULL ||
+        run->interpret == NULL || run->counts == NULL || run->workers == NULL) {
         return sb_error_no_memory(err, ops * sizeof *run->ops);
     }
     return SB_OK;
@@ -113,6 +118,12 @@ static sb_status run_open(sb_run *run, const sb_run_options *options, sb_error *
     run->pid = sb_os_pid();
     SB_TRY(options_set(run, options, err));
     SB_TRY(run_alloc(run, err));
+    if (options->schema_once) {
+        run->schemas = sb_mem_alloc_zero(((size_t)run->op_count + 1) * sizeof *run->schemas);
+        if (run->schemas == NULL) {
+            return sb_error_no_memory(err, (size_t)run->op_count * sizeof *run->schemas);
+        }
+    }
     for (int32_t i = 0; options->interpret != NULL && i < run->function_count; i++) {
         run->interpret[i] = options->interpret[i];
     }
@@ -130,8 +141,8 @@ sb_status sb_run_new(sb_plan *plan, struct ArrowArrayStream *source, const sb_ru
                      sb_run **out, sb_error *err)
 {
     static const sb_run_options none = {0};
-    if (source == NULL || source->release == NULL) {
-        return sb_error_set(err, SB_INVALID, "the source is missing or already released");
+    if (source != NULL && source->release == NULL) {
+        return sb_error_set(err, SB_INVALID, "the source is already released");
     }
     sb_run *run = sb_mem_alloc_zero(sizeof *run);
     if (run == NULL) {
@@ -139,7 +150,7 @@ sb_status sb_run_new(sb_plan *plan, struct ArrowArrayStream *source, const sb_ru
     }
     run->plan = sb_plan_retain(plan);
     sb_status status = run_open(run, options != NULL ? options : &none, err);
-    if (status == SB_OK) {
+    if (status == SB_OK && source != NULL) {
         status = sb_run_check_source(source, run->source_schema, err);
     }
     if (status != SB_OK) {
@@ -147,8 +158,11 @@ sb_status sb_run_new(sb_plan *plan, struct ArrowArrayStream *source, const sb_ru
         return status;
     }
     functions_start(run);
-    run->source = *source;
-    source->release = NULL;
+    run->by_host = source == NULL;
+    if (source != NULL) {
+        run->source = *source;
+        source->release = NULL;
+    }
     *out = run;
     return SB_OK;
 }
@@ -205,7 +219,12 @@ void sb_run_free(sb_run *run)
     sb_mem_free(run->workers);
     sb_mem_free(run->counts);
     sb_mem_free(run->interpret);
-    sb_mem_free(run->op_rows);
+    for (int32_t i = 0; run->schemas != NULL && i <= run->op_count; i++) {
+        sb_type_drop(run->schemas[i]);
+    }
+    sb_mem_free(run->schemas);
+    sb_mem_free(run->reads);
+    sb_mem_free(run->op_counts);
     sb_mem_free(run->shared);
     sb_mem_free(run->ops);
     sb_type_drop(run->source_schema);
@@ -241,7 +260,9 @@ static int64_t morsels_waiting(const sb_run *run)
 {
     int64_t morsels = 0;
     for (const sb_input *input = run->inputs; input != NULL; input = input->next) {
-        morsels += run->cut ? (input->chunk->rows - input->cut) / run->morsel_rows + 1 : 1;
+        morsels += sb_input_is_cut(run, input)
+                       ? (input->chunk->rows - input->cut) / run->morsel_rows + 1
+                       : 1;
     }
     return morsels;
 }
@@ -342,9 +363,10 @@ static sb_status give(sb_run *run, sb_task *task, sb_event *event, bool *given, 
     return SB_OK;
 }
 
-static sb_status pull(sb_run *run, sb_error *err)
+/* After a batch came in: starts the workers that it calls for. */
+static sb_status workers_call(sb_run *run, sb_error *err)
 {
-    sb_run_pull(run);
+    run->pulled = false;
     if (run->all_light ||
         (run->inline_run && !run->has_loop && run->source_rows <= run->morsel_rows)) {
         return SB_OK;
@@ -377,6 +399,35 @@ static sb_status step(sb_run *run, sb_task *task, sb_error *err)
     return status == SB_OK ? SB_OK : run_fail_here(run, &error, err);
 }
 
+static sb_status pull(sb_run *run, sb_event *event, bool *given, sb_error *err)
+{
+    if (!run->by_host) {
+        sb_run_pull(run);
+        return workers_call(run, err);
+    }
+    run->pulling = true;
+    run->asked_ns = sb_os_now_ns();
+    *given = true;
+    *event = (sb_event){.kind = SB_EVENT_PULL,
+                        .op = -1,
+                        .seq = {.batch = run->batches},
+                        .data_wanted = run->op_count == 0 || run->reads[0] || run->validate};
+    return SB_OK;
+}
+
+static void ask(sb_run *run, sb_task *task, sb_event *event)
+{
+    const sb_op *op = &run->ops[task->op];
+    run->asked = task;
+    run->asked_ns = sb_os_now_ns();
+    run->lane.ops[task->op].wait_ns += run->asked_ns - task->asked_ns;
+    *event = (sb_event){.kind = SB_EVENT_ASK,
+                        .op = op->node->op_index,
+                        .seq = task->work.ask.chunk->seq,
+                        .ask = &task->work.ask,
+                        .data_wanted = run->reads[task->op + 1]};
+}
+
 static sb_status move_make(sb_run *run, lane_move move, sb_task *task, sb_event *event, bool *given,
                            sb_error *err)
 {
@@ -385,14 +436,10 @@ static sb_status move_make(sb_run *run, lane_move move, sb_task *task, sb_event 
     case MOVE_GIVE:
         return give(run, task, event, given, err);
     case MOVE_PULL:
-        return pull(run, err);
+        return pull(run, event, given, err);
     case MOVE_ASK:
-        run->asked = task;
+        ask(run, task, event);
         *given = true;
-        *event = (sb_event){.kind = SB_EVENT_ASK,
-                            .op = run->ops[task->op].node->op_index,
-                            .seq = task->work.ask.chunk->seq,
-                            .ask = &task->work.ask};
         return SB_OK;
     case MOVE_STEP:
         return step(run, task, err);
@@ -422,6 +469,10 @@ static sb_status usable(const sb_run *run, sb_error *err)
 static sb_status next_event(sb_run *run, sb_event *event, sb_error *err)
 {
     int64_t deadline = sb_os_now_ns() + SB_WAKE_NS;
+    sb_status pulled = run->pulled ? workers_call(run, err) : SB_OK;
+    if (pulled != SB_OK) {
+        return pulled;
+    }
     for (;;) {
         bool given = false;
         bool late = false;
@@ -456,7 +507,7 @@ sb_status sb_run_next(sb_run *run, sb_event *event, sb_error *err)
     if (status != SB_OK) {
         return status;
     }
-    if (run->asked != NULL) {
+    if (run->asked != NULL || run->pulling) {
         return sb_error_set(err, SB_STATE, "the last call of the host was not answered");
     }
     if (is_cancelled(run)) {
@@ -475,6 +526,35 @@ sb_status sb_run_next(sb_run *run, sb_event *event, sb_error *err)
     return next_event(run, event, err);
 }
 
+static sb_status rows_fit(const sb_ask *ask, const sb_answer *answer, sb_error *err)
+{
+    if (answer->done_count < 0 || answer->done_count > ask->row_count) {
+        return sb_error_set(err, SB_INVALID, "%lld rows answered of %lld asked",
+                            (long long)answer->done_count, (long long)ask->row_count);
+    }
+    return SB_OK;
+}
+
+/* The host's object alone does where no operator reads it; of a filter, the result is data. */
+static sb_status batch_fits(const sb_run *run, const sb_task *task, const sb_answer *answer,
+                            sb_error *err)
+{
+    bool is_filter = run->ops[task->op].node->is_filter;
+    bool failed = answer->array == NULL && answer->host == NULL && !answer->unchanged;
+    bool data = answer->array != NULL || (answer->unchanged && task->work.chunk->columns != NULL);
+    if (failed) {
+        return SB_OK;
+    }
+    if (!data && (is_filter || run->reads[task->op + 1])) {
+        return sb_error_set(err, SB_INVALID,
+                            "the data of the batch is wanted, not only its object");
+    }
+    if (!data && !answer->unchanged && answer->row_count < 0) {
+        return sb_error_set(err, SB_INVALID, "a batch of %lld rows", (long long)answer->row_count);
+    }
+    return SB_OK;
+}
+
 sb_status sb_run_answer(sb_run *run, const sb_answer *answer, sb_error *err)
 {
     sb_status status = usable(run, err);
@@ -485,19 +565,59 @@ sb_status sb_run_answer(sb_run *run, const sb_answer *answer, sb_error *err)
     if (task == NULL) {
         return sb_error_set(err, SB_STATE, "nothing was asked of the host");
     }
-    const sb_ask *ask = &task->work.ask;
-    if (!ask->whole_batch && (answer->done_count < 0 || answer->done_count > ask->row_count)) {
-        return sb_error_set(err, SB_INVALID, "%lld rows answered of %lld asked",
-                            (long long)answer->done_count, (long long)ask->row_count);
+    status = task->work.ask.whole_batch ? batch_fits(run, task, answer, err)
+                                        : rows_fit(&task->work.ask, answer, err);
+    if (status != SB_OK) {
+        return status;
     }
+    int64_t now = sb_os_now_ns();
+    run->lane.ops[task->op].host_ns += now - run->asked_ns;
     run->asked = NULL;
     sb_task *garbage = NULL;
-    sb_task_state state = sb_task_answer(&run->lane, task, answer);
+    sb_task_state state = sb_task_answer(&run->lane, task, answer, now);
     sb_mutex_lock(run->lock);
     sb_run_settle_locked(run, &run->lane, task, state, &garbage);
     sb_mutex_unlock(run->lock);
     sb_run_free_tasks(run, garbage);
     return SB_OK;
+}
+
+sb_status sb_run_supply(sb_run *run, const sb_supply *supply, sb_error *err)
+{
+    sb_status status = usable(run, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (!run->pulling) {
+        return sb_error_set(err, SB_STATE, "no batch was asked for");
+    }
+    bool alone = supply->array == NULL && supply->host != NULL;
+    if (alone && (run->op_count == 0 || run->reads[0] || supply->row_count < 0)) {
+        return sb_error_set(err, SB_INVALID,
+                            supply->row_count < 0
+                                ? "a batch of fewer than no rows"
+                                : "the data of the batch is wanted, not only its object");
+    }
+    run->pull_ns = sb_os_now_ns() - run->asked_ns;
+    run->source_ns += run->pull_ns;
+    run->pulling = false;
+    run->pulled = true;
+    sb_run_put(run, supply);
+    return SB_OK;
+}
+
+bool sb_run_schema_is_new(sb_run *run, int32_t op, sb_type *schema)
+{
+    if (run->schemas == NULL) {
+        return true;
+    }
+    sb_type **last = &run->schemas[op + 1];
+    if (*last == schema) {
+        return false;
+    }
+    sb_type_drop(*last);
+    *last = sb_type_retain(schema);
+    return true;
 }
 
 const sb_ask *sb_run_asked(const sb_run *run)

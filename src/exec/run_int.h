@@ -10,6 +10,7 @@ typedef struct sb_input {
     struct sb_input *next;
     _Atomic int64_t refs; /* the queue's and one per task that has not cut its part yet */
     sb_chunk *chunk;      /* const */
+    bool whole;           /* const: never cut */
     int64_t cut;          /* lock: rows given to tasks */
     int64_t parts;        /* lock: tasks made */
 } sb_input;
@@ -34,6 +35,7 @@ typedef struct sb_task {
     int64_t start, rows;   /* const: of input */
     int64_t part;          /* const */
     int32_t op;            /* owner: the operator it is at */
+    int64_t asked_ns;      /* owner: when it had its ask ready */
     sb_work work;          /* owner */
 } sb_task;
 
@@ -43,8 +45,8 @@ typedef struct sb_context {
     sb_thread *thread; /* lane thread's; NULL in the lane's own context */
     void **locals;     /* owned, one per operator */
     sb_call_counts
-        *counts;      /* the context's, one per function: moved to the run's after each step */
-    int64_t *op_rows; /* likewise, rows that went into each operator */
+        *counts;       /* the context's, one per function: moved to the run's after each step */
+    sb_op_counts *ops; /* likewise, one per operator */
     int64_t tasks;
 } sb_context;
 
@@ -62,6 +64,10 @@ struct sb_run {
     int64_t flight_max;         /* tasks between cut and handed out */
     bool cut;                   /* batches may be cut */
     bool validate, number_rows; /* see sb_run_options */
+    bool by_host;               /* the host reads the source */
+    bool *reads;                /* per operator, and false behind the last: it reads columns */
+    sb_type **
+        schemas; /* lane: owned, schemas given last for results and for each operator; NULL: not schema_once */
     bool all_light;
     bool has_loop; /* some native function may run for long without end */
     sb_tier tier;
@@ -71,8 +77,12 @@ struct sb_run {
     struct ArrowArrayStream source;
     sb_type *source_schema;
     int64_t batches, source_rows;
-    int64_t pull_ns; /* how long the last pull took */
+    int64_t pull_ns;   /* how long the last pull took */
+    int64_t source_ns; /* all of them */
+    int64_t asked_ns;  /* when the host was asked last */
     sb_task *asked;
+    bool pulling;  /* the host was asked for a batch */
+    bool pulled;   /* it has come, and nobody looked whether it needs workers */
     sb_token held; /* what follows the chunk that was given out last */
     sb_token failure;
     bool over;       /* END or the error was given */
@@ -98,7 +108,7 @@ struct sb_run {
     bool source_ended;
     bool quit;
     sb_call_counts *counts;
-    int64_t *op_rows;
+    sb_op_counts *op_counts;
     int64_t task_count;
     /* any */
     _Atomic bool cancelled;
@@ -111,11 +121,19 @@ sb_status sb_context_open_locals(sb_context *context, sb_error *err);
 void sb_context_close(sb_context *context);
 /* Takes the task through the operators until it asks or is done; gives the state it has reached. */
 sb_task_state sb_task_step(sb_context *context, sb_task *task);
-/* After answer: the same for what the lane may do on the spot. READY: a worker goes on. */
-sb_task_state sb_task_answer(sb_context *context, sb_task *task, const sb_answer *answer);
+/* After answer: the same for what the lane may do on the spot. READY: a worker goes on. now: on the clock of sb_os_now_ns. */
+sb_task_state sb_task_answer(sb_context *context, sb_task *task, const sb_answer *answer,
+                             int64_t now);
 sb_task *sb_task_new(sb_error *err);
 void sb_task_free(sb_run *run, sb_task *task);
 void sb_input_drop(sb_input *input);
+
+/* counts.c */
+/* Adds what the context counted to the run's; with the lock held. */
+void sb_run_count_locked(sb_run *run, sb_context *context);
+/* After a push or answer: what came out of the operator. `before` is the chunk's array of columns before the call. */
+void sb_op_count_output(const sb_op *op, sb_op_counts *counts, const sb_chunk *chunk,
+                        const void *before);
 
 /* queue.c: the tasks of a run; all with the lock held. */
 sb_task *sb_run_pick_locked(sb_run *run); /* for a worker; RUNNING; NULL: nothing to do */
@@ -129,6 +147,10 @@ void sb_run_free_tasks(sb_run *run, sb_task *garbage);
 
 /* source.c: the lane's. Pulls one batch into the queue of inputs, or appends the token that ends it. */
 void sb_run_pull(sb_run *run);
+/* The same with what the host supplied. */
+void sb_run_put(sb_run *run, const sb_supply *supply);
+/* Whether tasks may have parts of the input. */
+bool sb_input_is_cut(const sb_run *run, const sb_input *input);
 /* SB_TYPE unless the source has the schema that the plan was made for. */
 sb_status sb_run_check_source(struct ArrowArrayStream *source, const sb_type *schema,
                               sb_error *err);

@@ -159,11 +159,11 @@ static void expect_native(sb_buf *out, int64_t rows)
     }
 }
 
-static void expect_mixed(sb_buf *out, int64_t rows)
+static void expect_mixed_rows(sb_buf *out, int64_t rows, bool dropped)
 {
     for (int64_t row = 0; row < rows; row++) {
         char word[16] = "";
-        if (sb_kit_b(row) % 3 == 0) {
+        if (sb_kit_b(row) % 3 == 0 || (dropped && sb_kit_dropped(row))) {
             continue;
         }
         if (sb_kit_s_valid(row)) {
@@ -180,6 +180,16 @@ static void expect_mixed(sb_buf *out, int64_t rows)
         print_bool(out, " c", sb_kit_c_valid(row), sb_kit_c(row));
         sb_buf_char(out, '\n');
     }
+}
+
+static void expect_mixed(sb_buf *out, int64_t rows)
+{
+    expect_mixed_rows(out, rows, false);
+}
+
+static void expect_mixed_dropped(sb_buf *out, int64_t rows)
+{
+    expect_mixed_rows(out, rows, true);
 }
 
 /* --- every shape of a run ------------------------------------------------------------------------------------------ */
@@ -280,6 +290,86 @@ static void batch_functions_see_whole_batches(void **state)
         sb_kit_host_release(&host);
     }
     sb_plan_drop(plan);
+}
+
+/* --- rows and batches that the host drops ---------------------------------------------------------------------------- */
+
+static void dropped_rows_are_in_no_column(void **state)
+{
+    (void)state;
+    for (int32_t function = 2; function <= 3; function++) { /* text and score: the host's */
+        for (size_t k = 0; k < SB_COUNT_OF(shapes); k++) {
+            sb_plan *plan = plan_mixed();
+            sb_kit_host host;
+            sb_kit_source from;
+            sb_buf wanted;
+            sb_buf_init(&wanted, 0);
+            sb_kit_host_init(&host);
+            host.drop_function = function;
+            expect_mixed_dropped(&wanted, 2100);
+            run_shape(&host, &from, plan, 2100, &shapes[k]);
+            assert_int_equal(host.status, SB_OK);
+            assert_text(&host.out, &wanted);
+            sb_plan_drop(plan);
+            sb_kit_host_release(&host);
+            sb_buf_release(&wanted);
+        }
+    }
+}
+
+/* A failure behind a dropped row is at the row that it was at. */
+static void rows_before_a_failure_may_be_dropped(void **state)
+{
+    (void)state;
+    sb_plan *plan = plan_mixed();
+    for (size_t k = 0; k < SB_COUNT_OF(shapes); k++) {
+        sb_kit_host host;
+        sb_kit_source from;
+        sb_buf wanted;
+        sb_buf_init(&wanted, 0);
+        sb_kit_host_init(&host);
+        host.drop_function = 2;
+        host.fail_function = 3;
+        host.fail_row = 740;
+        expect_mixed_dropped(&wanted, 740);
+        run_shape(&host, &from, plan, 2100, &shapes[k]);
+        assert_int_equal(host.status, SB_USER);
+        assert_int_equal(host.failure.row, 740);
+        assert_text(&host.out, &wanted);
+        sb_kit_host_release(&host);
+        sb_buf_release(&wanted);
+    }
+    sb_plan_drop(plan);
+}
+
+static void a_dropped_batch_gives_no_rows(void **state)
+{
+    (void)state;
+    static const shape how[] = {{1, 0, 50}, {3, 7, 50}};
+    for (size_t p = 3; p < SB_COUNT_OF(plans);
+         p++) { /* batch functions, and before the schema is known */
+        for (size_t k = 0; k < SB_COUNT_OF(how); k++) {
+            for (int64_t drop = 0; drop < 2; drop++) {
+                sb_plan *plan = plans[p]();
+                sb_kit_host host, whole;
+                sb_kit_source from;
+                sb_kit_host_init(&host);
+                sb_kit_host_init(&whole);
+                host.drop_batch = drop;
+                run_shape(&host, &from, plan, 100, &how[k]);
+                run_shape(&whole, &from, plan, 100, &how[k]);
+                assert_int_equal(host.status, SB_OK);
+                assert_int_equal(host.batches, whole.batches - 1);
+                size_t size = host.out.size;
+                assert_true(size > 0 && size < whole.out.size);
+                assert_memory_equal(host.out.data,
+                                    whole.out.data + (drop == 0 ? whole.out.size - size : 0), size);
+                sb_plan_drop(plan);
+                sb_kit_host_release(&host);
+                sb_kit_host_release(&whole);
+            }
+        }
+    }
 }
 
 /* --- failures ------------------------------------------------------------------------------------------------------ */
@@ -640,6 +730,7 @@ static bool fault_round(plan_fn make, const shape *how, int64_t nth)
     sb_kit_source from = {.rows = 48, .batch_rows = how->batch_rows, .fail_batch = -1};
     sb_run_options options = {.threads = how->threads, .morsel_rows = how->morsel_rows};
     sb_kit_host_init(&host);
+    host.drop_function = 2;
     sb_fault_arm(nth, false);
     sb_plan *plan = make();
     if (plan != NULL) {
@@ -681,6 +772,9 @@ int main(void)
         cmocka_unit_test(rows_are_those_of_python),
         cmocka_unit_test(every_shape_gives_the_same),
         cmocka_unit_test(batch_functions_see_whole_batches),
+        cmocka_unit_test(dropped_rows_are_in_no_column),
+        cmocka_unit_test(rows_before_a_failure_may_be_dropped),
+        cmocka_unit_test(a_dropped_batch_gives_no_rows),
         cmocka_unit_test(the_first_failing_row_ends_the_run),
         cmocka_unit_test(the_lower_of_two_failures_wins),
         cmocka_unit_test(a_batch_function_never_sees_a_cut_batch),

@@ -18,8 +18,8 @@ sb_status sb_context_open(sb_context *context, sb_run *run, sb_error *err)
     size_t functions = (size_t)run->function_count;
     *context = (sb_context){.run = run};
     context->counts = sb_mem_alloc_zero(functions * sizeof(sb_call_counts));
-    context->op_rows = sb_mem_alloc_zero(ops * sizeof(int64_t));
-    if (context->counts == NULL || context->op_rows == NULL) {
+    context->ops = sb_mem_alloc_zero(ops * sizeof(sb_op_counts));
+    if (context->counts == NULL || context->ops == NULL) {
         sb_context_close(context);
         return sb_error_no_memory(err, functions * sizeof(sb_call_counts));
     }
@@ -65,7 +65,7 @@ void sb_context_close(sb_context *context)
 {
     locals_close(context);
     sb_mem_free(context->counts);
-    sb_mem_free(context->op_rows);
+    sb_mem_free(context->ops);
     *context = (sb_context){0};
 }
 
@@ -128,13 +128,19 @@ static void task_fail(sb_run *run, sb_task *task, const sb_error *error)
 
 static sb_status task_cut(sb_task *task, sb_error *err)
 {
-    if (task->input == NULL) {
+    sb_input *input = task->input;
+    if (input == NULL) {
         return SB_OK;
     }
-    sb_status status =
-        sb_chunk_slice(task->input->chunk, task->start, task->rows, &task->work.chunk, err);
-    if (status != SB_OK) {
-        return status;
+    if (task->rows == input->chunk->rows) {
+        task->work.chunk = input->chunk; /* no other task has a part of it */
+        input->chunk = NULL;
+    } else {
+        sb_status status =
+            sb_chunk_slice(input->chunk, task->start, task->rows, &task->work.chunk, err);
+        if (status != SB_OK) {
+            return status;
+        }
     }
     task->work.chunk->seq.part = task->part;
     sb_input_drop(task->input);
@@ -151,7 +157,9 @@ static void work_bind(sb_context *context, sb_task *task)
     task->work.counts = context->counts;
 }
 
-static sb_task_state walk(sb_context *context, sb_task *task, bool light_only, sb_error *err)
+/* then: when the task was taken up. */
+static sb_task_state walk(sb_context *context, sb_task *task, bool light_only, int64_t then,
+                          sb_error *err)
 {
     sb_run *run = context->run;
     while (task->op < run->op_count && task->work.chunk != NULL) {
@@ -161,18 +169,26 @@ static sb_task_state walk(sb_context *context, sb_task *task, bool light_only, s
         if (light_only && (op->caps & SB_OP_LIGHT) == 0) {
             return SB_TASK_READY;
         }
+        sb_op_counts *counts = &context->ops[task->op];
         if (task->work.state == NULL) {
-            context->op_rows[task->op] += task->work.chunk->active_count;
+            counts->rows_in += task->work.chunk->active_count;
+            counts->batches_in++;
         }
+        const void *before = task->work.chunk->columns;
         sb_status status =
             op->vt->push(op, run->shared[task->op], local, &task->work, &result, err);
+        int64_t now = sb_os_now_ns();
+        counts->busy_ns += now - then;
+        then = now;
         if (status != SB_OK) {
             task_fail(run, task, err);
             return SB_TASK_DONE;
         }
         if (result == SB_PUSH_BLOCKED) {
+            task->asked_ns = now;
             return SB_TASK_ASK;
         }
+        sb_op_count_output(op, counts, task->work.chunk, before);
         task->op++;
     }
     task->op = run->op_count;
@@ -196,27 +212,34 @@ sb_task_state sb_task_step(sb_context *context, sb_task *task)
         task_fail(context->run, task, &error);
         return SB_TASK_DONE;
     }
-    return walk(context, task, false, &error);
+    return walk(context, task, false, sb_os_now_ns(), &error);
 }
 
-sb_task_state sb_task_answer(sb_context *context, sb_task *task, const sb_answer *answer)
+sb_task_state sb_task_answer(sb_context *context, sb_task *task, const sb_answer *answer,
+                             int64_t now)
 {
     sb_run *run = context->run;
     const sb_op *op = &run->ops[task->op];
+    sb_op_counts *counts = &context->ops[task->op];
+    const void *before = task->work.chunk->columns;
     sb_error error = {0};
     sb_push result = SB_PUSH_HAVE_OUTPUT;
     work_bind(context, task);
     sb_status status =
         op->vt->answer(op, run->shared[task->op], &task->work, answer, &result, &error);
+    int64_t then = sb_os_now_ns();
+    counts->busy_ns += then - now;
     if (status != SB_OK) {
         task_fail(run, task, &error);
         return SB_TASK_DONE;
     }
     if (result == SB_PUSH_BLOCKED) {
+        task->asked_ns = then;
         return SB_TASK_ASK;
     }
     if (result != SB_PUSH_RESUME) {
+        sb_op_count_output(op, counts, task->work.chunk, before);
         task->op++;
     }
-    return walk(context, task, true, &error);
+    return walk(context, task, true, then, &error);
 }

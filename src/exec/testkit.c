@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "exec/call.h"
 
 #define SKEW 5 /* rows in front of every buffer that belong to nobody */
 
@@ -40,6 +41,10 @@ bool sb_kit_c_valid(int64_t row)
 bool sb_kit_c(int64_t row)
 {
     return row % 3 == 0;
+}
+bool sb_kit_dropped(int64_t row)
+{
+    return row % 9 < 2;
 }
 bool sb_kit_s_valid(int64_t row)
 {
@@ -280,7 +285,9 @@ void sb_kit_host_init(sb_kit_host *host)
                           .fail_function = -1,
                           .fail_row_2 = -1,
                           .fail_function_2 = -1,
-                          .fail_batch = -1};
+                          .fail_batch = -1,
+                          .drop_batch = -1,
+                          .drop_function = -1};
     sb_buf_init(&host->out, 0);
 }
 
@@ -397,6 +404,9 @@ static sb_status answer_rows(sb_kit_host *host, sb_run *run, const sb_ask *ask, 
             break;
         }
         compute(ask, i, row, &texts, offsets);
+        if (ask->function_index == host->drop_function && sb_kit_dropped(row)) {
+            ask->valid[i] = SB_ROW_DROPPED;
+        }
     }
     host->asks++;
     host->ask_rows += answer.done_count;
@@ -462,7 +472,9 @@ static sb_status answer_batch(sb_kit_host *host, sb_run *run, const sb_event *ev
     if (status == SB_OK && is_filter && !evens(&batch, &bits)) {
         status = sb_error_no_memory(err, 1);
     }
-    if (event->seq.batch != host->fail_batch) {
+    if (event->seq.batch == host->drop_batch) {
+        answer.message = NULL;
+    } else if (event->seq.batch != host->fail_batch) {
         answer.array = is_filter ? &bits : &batch;
         answer.schema = is_filter ? &boolean : &schema;
     }

@@ -46,11 +46,15 @@ typedef struct sb_kit_host {
     int32_t fail_function;
     int64_t fail_row_2; /* a second such place */
     int32_t fail_function_2;
-    int64_t fail_batch; /* batch functions fail at this batch; -1: never */
-    sb_status status;   /* how the run ended: SB_OK at END */
+    int64_t fail_batch;    /* batch functions fail at this batch; -1: never */
+    int64_t drop_batch;    /* batch functions drop this batch; -1: none */
+    int32_t drop_function; /* drops its rows of which sb_kit_dropped says so; -1: none does */
+    sb_status status;      /* how the run ended: SB_OK at END */
     sb_error error;
     sb_token failure;
 } sb_kit_host;
+
+bool sb_kit_dropped(int64_t row);
 
 void sb_kit_host_init(sb_kit_host *host);
 void sb_kit_host_release(sb_kit_host *host);

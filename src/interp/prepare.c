@@ -516,7 +516,8 @@ static void step_end_loop(const preparer *q, sb_step *step, uint32_t i)
     }
     step->kind = SB_STEP_END_LOOP;
     step->jump = q->step_of[body];
-    step->poll = q->insts[inst->b].imm.i == 0;
+    const int64_t turns_max = q->insts[inst->b].imm.i;
+    step->poll = turns_max == 0 || turns_max > SB_IR_TURNS_UNPOLLED;
     step->finals_first = q->ranges[i].finals_first;
     step->finals_count = q->ranges[i].finals_count;
     step->moves_first = q->ranges[i].moves_first;

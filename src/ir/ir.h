@@ -22,7 +22,8 @@
  *     store a b         output imm.i := value a where b is true, null elsewhere. b = 0: never null. Only at top level, once per
  *                       output, after everything that can leave.
  *
- * LOOP.imm.i: the greatest possible number of turns when known and constant, else 0 (then back-edges poll `stop`).
+ * LOOP.imm.i: the greatest possible number of turns when known and constant, else 0. Back-edges poll `stop` unless it is known and
+ * not above SB_IR_TURNS_UNPOLLED.
  *
  * Built by sb_irb_*, checked by sb_ir_verify, then const. Memory: arrays are owned by the sb_ir. Threads: const after verify. */
 #ifndef SB_IR_IR_H
@@ -33,6 +34,8 @@
 #include "base/vec.h"
 #include "ir/ops.h"
 #include "rt/reason.h"
+
+#define SB_IR_TURNS_UNPOLLED 4096
 
 typedef enum sb_op_code {
 #define X(name, text, result, operands, flags) SB_IR_##name,

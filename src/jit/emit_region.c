@@ -534,7 +534,8 @@ void sb_emit_end_loop(sb_emitter *e, sb_value i)
     const uint32_t turn = sb_eb_label_new(e);
     sb_eb_branch(e, again, turn, frame->last);
     sb_eb_label(e, turn);
-    if (insts[frame->inst].imm.i == 0) {
+    const int64_t turns_max = insts[frame->inst].imm.i;
+    if (turns_max == 0 || turns_max > SB_IR_TURNS_UNPOLLED) {
         poll_stop(e);
     }
     if (!e->careful && e->infos[frame->inst].leaves && !few_turns(e, frame->inst)) {

@@ -15,14 +15,29 @@ from sabot._errors import PlanError
 from sabot._expr import Column
 from sabot._function import bind
 from sabot._lane import BatchBinding
+from sabot._staged import called_by, is_async
 from sabot._stream import Stream
-from sabot._udf import Options, unwrap
+from sabot._udf import Options, Udf, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _MINE = ("on_error", "max_concurrency", "use_process", "dead_letter")
 _NONE = Options()
+
+
+def uncompiled(fn: Any) -> Any:
+    """A function that is not compiled.
+
+    Raises:
+        PlanError: its udf wants it compiled.
+    """
+    plain, options = unwrap(fn)
+    if options.compile == "require":
+        raise PlanError(
+            'vectorized=True leaves its function alone, and its udf says compile="require"'
+        )
+    return Udf(plain, options._replace(compile="off")) if callable(plain) else fn
 
 
 class Calls:
@@ -43,8 +58,18 @@ class Calls:
                 raise PlanError(
                     f"{who} calls its function itself, so {name}= of its udf would have no effect; use Stream.{operator}"
                 )
+        if isinstance(plain, type):
+            raise PlanError(
+                f"{who} takes a function or an object that is called, and {plain.__name__} is a class: {plain.__name__}(...) "
+                f"makes one; Stream.{operator} builds one for each worker"
+            )
+        called = called_by(plain)
+        if is_async(called):
+            raise PlanError(
+                f"{who} calls its function itself and does not await; Stream.{operator} awaits"
+            )
         self.name = str(getattr(plain, "__name__", type(plain).__name__))
-        self._fn: Any = fn
+        self._fn: Any = fn if called is plain else Udf(plain.__call__, options)
         self._operator = operator
         self._add = add
         self._told: tuple[pa.Schema, _Runs | None] | None = None
@@ -100,7 +125,7 @@ def rows_where(batch: pa.RecordBatch, mask: Any) -> pa.RecordBatch:
         while name in batch.schema.names:
             name += "_"
         wide = cast("Any", batch.append_column(name, mask))
-        kept = list(Stream.from_batches([wide]).filter(cast("Any", Column(name))))
+        kept = list(Stream.from_batches([wide]).filter(Column(name)))
         return together(kept, wide.slice(0, 0)).select(list(range(batch.num_columns)))
 
 

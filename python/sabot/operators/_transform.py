@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from sabot._checks import check_same, check_schema
 from sabot._conform import arrow, column_names, positions
@@ -10,12 +10,14 @@ from sabot._derive import made_batches
 from sabot._errors import PlanError
 from sabot._lane import batch_of, mask_of
 from sabot.operators._base import BaseOperator, check_batch
-from sabot.operators._calls import Calls, rows_where, together
+from sabot.operators._calls import Calls, rows_where, together, uncompiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
+
+    from sabot._expr import Column
 
 
 @final
@@ -26,8 +28,7 @@ class MapOperator(BaseOperator):
         source: as for `BaseOperator`.
         map_func: a batch function, as `Stream.map` takes it: gives a RecordBatch, a Table or a dict of arrays. Unlike there,
             None emits nothing.
-        vectorized: the function works on whole columns already, so it is called as it is and never compiled; one that would
-            be run row by row is refused.
+        vectorized: the function works on whole columns already and is left alone: what `udf(compile="off")` says.
         schema: of what the function gives; None: the first batch tells.
 
     Raises:
@@ -47,31 +48,26 @@ class MapOperator(BaseOperator):
         schema: pa.Schema | None = None,
     ) -> None:
         super().__init__(source, schema)
-        self._fn: Callable[[pa.RecordBatch], object] = map_func
-        self._vectorized = vectorized
-        self._calls = Calls(map_func, self, "map", lambda stream: stream.map(map_func, schema))
+        if not isinstance(cast("object", vectorized), bool):
+            raise PlanError(f"vectorized={vectorized!r}: it is True or False")
+        fn: Any = uncompiled(map_func) if vectorized else map_func
+        self._fn: Callable[[pa.RecordBatch], object] = fn
+        self._calls = Calls(fn, self, "map", lambda stream: stream.map(fn, schema))
         self._output(self._known())
 
     def process_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         """What the function makes of a batch; None where it gives None."""
         check_batch(batch)
         runs = self._calls.runs(batch.schema)
-        if runs is None:
-            result = self._fn(batch)
-            return None if result is None else batch_of(result, self._calls.name, self._schema)
-        self._check_vectorized()
-        return together(runs(batch), None)
+        if runs is not None:
+            return together(runs(batch), None)
+        result = self._fn(batch)
+        return None if result is None else batch_of(result, self._calls.name, self._schema)
 
     def _output(self, schema: pa.Schema | None) -> pa.Schema | None:
-        if schema is not None and self._calls.runs(schema) is not None:
-            self._check_vectorized()
+        if schema is not None:
+            self._calls.runs(schema)
         return self._schema
-
-    def _check_vectorized(self) -> None:
-        if self._vectorized:
-            raise PlanError(
-                f"vectorized=True says that {self._calls.name} takes whole batches, and it takes rows; leave it out"
-            )
 
 
 @final
@@ -94,7 +90,10 @@ class FilterOperator(BaseOperator):
     """
 
     def __init__(
-        self, source: object, predicate: Callable[..., object], schema: pa.Schema | None = None
+        self,
+        source: object,
+        predicate: Callable[..., object] | Column,
+        schema: pa.Schema | None = None,
     ) -> None:
         super().__init__(source, schema)
         self._fn: Any = predicate
@@ -123,7 +122,7 @@ class FilterOperator(BaseOperator):
 
 @final
 class SelectOperator(BaseOperator):
-    """Keeps the named columns, in this order; nothing is copied.
+    """Keeps the named columns of each batch, in this order; nothing is copied.
 
     Parameters:
         source: as for `BaseOperator`.

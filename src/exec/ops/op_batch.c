@@ -1,7 +1,9 @@
 /* A function of the host over whole batches: map, or a filter that gives a Boolean array.
  *
- * Algorithm: push compacts the chunk and asks; answer imports the result. A batch that an error has cut is not shown to the
- * function. A deferred operator takes the schema of its first result and holds later ones to it.
+ * Algorithm: push compacts the chunk and asks; answer imports the result, or only keeps the host's own object of it. A batch that
+ * an error has cut is not shown to the function. A deferred operator takes the schema of its first result and holds later ones
+ * to it. A function that gives back what it was given leaves the chunk as it is, but for its rows' places in the source: whether
+ * they are known shall not depend on what a function does inside.
  *
  * Threads: asks are answered in order of seq on the lane, so the shared schema has one owner. Memory: the result is a new chunk. */
 #include <string.h>
@@ -10,7 +12,8 @@
 #include "exec/op.h"
 
 typedef struct batch_shared {
-    sb_type *schema; /* owned reference: of the results; NULL: not known yet */
+    sb_type
+        *schema; /* owned reference: of the results; of a filter, Boolean; NULL: not known yet */
 } batch_shared;
 
 static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
@@ -19,7 +22,13 @@ static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
     if (own == NULL) {
         return sb_error_no_memory(err, sizeof *own);
     }
-    if (op->node->schema != NULL) {
+    if (op->node->is_filter) {
+        sb_status status = sb_type_new("b", "", 0, &own->schema, err);
+        if (status != SB_OK) {
+            sb_mem_free(own);
+            return status;
+        }
+    } else if (op->node->schema != NULL) {
         own->schema = sb_type_retain(op->node->schema);
     }
     *shared = own;
@@ -99,48 +108,106 @@ static sb_status schema_check(const sb_op *op, const sb_type *known, const sb_ty
     return sb_error_set(err, SB_TYPE, "%.100s gave another schema", op->node->label);
 }
 
-static sb_status answer_map(const sb_op *op, batch_shared *shared, sb_work *work,
-                            const sb_answer *given, sb_error *err)
+/* Holds a result's schema to the known one, which the first result sets where none is declared. */
+static sb_status schema_take(const sb_op *op, batch_shared *shared, sb_type *schema, sb_error *err)
+{
+    sb_status status = schema_check(op, shared->schema, schema, err);
+    if (status == SB_OK && shared->schema == NULL) {
+        shared->schema = sb_type_retain(schema);
+    }
+    return status;
+}
+
+static sb_status schema_import(const sb_op *op, batch_shared *shared, const sb_answer *given,
+                               sb_error *err)
 {
     sb_type *schema = NULL;
-    sb_chunk *chunk = NULL;
+    if (given->schema == NULL) {
+        return shared->schema != NULL ? SB_OK
+                                      : sb_error_set(err, SB_INVALID,
+                                                     "the first result of %.100s came without a "
+                                                     "schema",
+                                                     op->node->label);
+    }
     sb_status status = sb_type_import(given->schema, &schema, err);
     if (status != SB_OK) {
         return status;
     }
-    if (schema->layout != SB_LAYOUT_STRUCT) {
-        status = sb_error_set(err, SB_TYPE, "%.100s gave no record batch", op->node->label);
-        goto out;
-    }
-    SB_TRY(schema_check(op, shared->schema, schema, err));
-    if (shared->schema == NULL) {
-        shared->schema = sb_type_retain(schema);
-    }
-    /* The known schema, so that all results agree in metadata and nullability too. */
-    SB_TRY(sb_chunk_import(given->array, shared->schema, work->releases, &chunk, err));
-    if (chunk->rows > INT32_MAX) {
-        sb_chunk_free(chunk);
-        status = sb_error_set(err, SB_LIMIT, "%.100s gave more than %d rows", op->node->label,
-                              INT32_MAX);
-        goto out;
-    }
-    chunk->seq = work->chunk->seq;
-    chunk->source_row = -1;
-    sb_chunk_free(work->chunk);
-    work->chunk = chunk;
-out:
+    status = schema->layout == SB_LAYOUT_STRUCT
+                 ? schema_take(op, shared, schema, err)
+                 : sb_error_set(err, SB_TYPE, "%.100s gave no record batch", op->node->label);
     sb_type_drop(schema);
     return status;
 }
 
-static sb_status answer_filter(const sb_op *op, sb_work *work, const sb_answer *given,
-                               sb_error *err)
+static sb_status answer_map(const sb_op *op, batch_shared *shared, sb_work *work,
+                            const sb_answer *given, sb_error *err)
 {
-    sb_type *type = NULL;
+    sb_chunk *chunk = NULL;
+    sb_status status = schema_import(op, shared, given, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    /* The known schema, so that all results agree in metadata and nullability too. */
+    if (given->array != NULL) {
+        SB_TRY(sb_chunk_import(given->array, shared->schema, work->releases, &chunk, err));
+    }
+    if ((chunk != NULL ? chunk->rows : given->row_count) > INT32_MAX) {
+        status = sb_error_set(err, SB_LIMIT, "%.100s gave more than %d rows", op->node->label,
+                              INT32_MAX);
+        goto out;
+    }
+    if (given->array == NULL) {
+        SB_TRY(sb_chunk_new_host(shared->schema, given->row_count, given->host, work->releases,
+                                 &chunk, err));
+    } else if (given->host != NULL) {
+        SB_TRY(sb_chunk_hold(chunk, given->host, work->releases, err));
+    }
+    SB_ASSERT(chunk != NULL);
+    chunk->seq = work->chunk->seq;
+    chunk->source_row = -1;
+    sb_chunk_free(work->chunk);
+    work->chunk = chunk;
+    chunk = NULL;
+out:
+    sb_chunk_free(chunk);
+    return status;
+}
+
+/* The chunk stays; it may get what it lacks: the host's object of it, or its data. */
+static sb_status answer_unchanged(const sb_op *op, batch_shared *shared, sb_work *work,
+                                  const sb_answer *given, sb_error *err)
+{
+    sb_chunk *chunk = work->chunk;
+    sb_status status = op->node->is_filter ? SB_OK : schema_take(op, shared, chunk->schema, err);
+    if (status == SB_OK && given->array != NULL && chunk->columns == NULL) {
+        sb_chunk *data = NULL;
+        status = sb_chunk_import(given->array, chunk->schema, work->releases, &data, err);
+        if (status == SB_OK && data->rows != chunk->rows) {
+            sb_chunk_free(data);
+            status = sb_error_set(err, SB_INVALID, "an unchanged batch came with other rows");
+        }
+        if (status == SB_OK) {
+            sb_chunk_fill(chunk, data);
+        }
+    }
+    if (status == SB_OK && given->host != NULL && chunk->host == NULL) {
+        status = sb_chunk_hold(chunk, given->host, work->releases, err);
+    }
+    if (status == SB_OK && !op->node->is_filter) {
+        status = sb_chunk_set_source(chunk, -1, NULL, err);
+    }
+    return status;
+}
+
+static sb_status answer_filter(const sb_op *op, const batch_shared *shared, sb_work *work,
+                               const sb_answer *given, sb_error *err)
+{
+    sb_type *type = given->schema == NULL ? sb_type_retain(shared->schema) : NULL;
     sb_array *column = NULL;
     uint8_t *mask = NULL;
     int64_t kept;
-    sb_status status = sb_type_import(given->schema, &type, err);
+    sb_status status = given->schema != NULL ? sb_type_import(given->schema, &type, err) : SB_OK;
     if (status != SB_OK) {
         return status;
     }
@@ -169,13 +236,14 @@ out:
 static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_answer *given,
                         sb_push *result, sb_error *err)
 {
-    if (given->array == NULL && given->message == NULL) {
+    bool none = given->array == NULL && given->host == NULL && !given->unchanged;
+    if (none && given->message == NULL) {
         sb_chunk_free(work->chunk);
         work->chunk = NULL;
         *result = SB_PUSH_NEED_INPUT;
         return SB_OK;
     }
-    if (given->array == NULL) {
+    if (none) {
         work->token = (sb_token){
             .kind = SB_TOKEN_ERROR,
             .seq = work->chunk->seq,
@@ -190,7 +258,10 @@ static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_a
         return SB_OK;
     }
     *result = SB_PUSH_HAVE_OUTPUT;
-    return op->node->is_filter ? answer_filter(op, work, given, err)
+    if (given->unchanged) {
+        return answer_unchanged(op, shared, work, given, err);
+    }
+    return op->node->is_filter ? answer_filter(op, shared, work, given, err)
                                : answer_map(op, shared, work, given, err);
 }
 

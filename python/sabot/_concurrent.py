@@ -1,0 +1,299 @@
+"""Functions that have a stage of their own: async ones, those with `max_concurrency` or `use_process`, classes and callable objects.
+
+_staged.py tells which; `CallStage` puts them behind a stream. They are typed and bound as in the engine (_function.py); their calls are
+made by the lanes of _crew.py, and put in order by _ordered.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from itertools import chain
+from types import MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from sabot._calls import Work
+from sabot._capture import capture
+from sabot._checks import known
+from sabot._crew import Crew, DirectLane, Here, LoopLane, ThreadLane
+from sabot._derive import Derived, flat_map
+from sabot._errors import PlanError
+from sabot._function import Scalar, bind
+from sabot._instances import Holder
+from sabot._lane import Place
+from sabot._ordered import Bound, Settler, run_ordered
+from sabot._staged import called_by, is_async
+from sabot._udf import FORMATS, Options, Udf, unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    from sabot._capture import Captured
+    from sabot._piece import Piece
+    from sabot._run import RunContext
+    from sabot._stream import Stream
+
+ASYNC_MAX = 64  # calls awaited at once where nothing else is said
+_TYPES = {format: type_ for type_, format in FORMATS.items()}
+
+
+class Call(NamedTuple):
+    """A function of a stage, not yet bound to columns.
+
+    target: what is called, without its `udf`; bound: what stands for it when its parameters and text are read.
+    lane: "direct", "threads", "processes" or "loop". width: calls at once.
+    """
+
+    target: Any
+    bound: Any
+    captured: Captured
+    options: Options
+    lane: str
+    width: int
+
+    @property
+    def how(self) -> str:
+        """How it runs, as explain() shows it."""
+        if self.lane == "loop":
+            return f"interpreted, async, {self.width} at a time"
+        if self.lane == "direct":
+            return "interpreted"
+        noun = "thread" if self.lane == "threads" else "process"
+        plural = "" if self.width == 1 else "s" if noun == "thread" else "es"
+        return f"interpreted, {self.width} {noun}{plural}"
+
+
+def call_of(fn: object) -> Call:
+    """How a function that has a stage of its own runs.
+
+    Raises:
+        PlanError: options that contradict each other.
+    """
+    target, options = unwrap(fn)
+    called = called_by(target)
+    bound = target if called is target else MethodType(called, target)
+    captured = capture(bound)
+    if bound is not target:
+        captured.name = (target if isinstance(target, type) else type(target)).__name__
+    if options.compile == "require":
+        raise PlanError(
+            f'{captured.name}: compile="require", but calls in threads, processes or an event loop are interpreted'
+        )
+    given = options.max_concurrency
+    if is_async(called):
+        if options.use_process:
+            raise PlanError(
+                f"{captured.name} is async, so its calls are awaited on one event loop; use_process=True is for plain functions"
+            )
+        return Call(target, bound, captured, options, "loop", given or ASYNC_MAX)
+    if options.use_process:
+        return Call(target, bound, captured, options, "processes", given or _cpu_count())
+    lane = "direct" if given is None else "threads"
+    return Call(target, bound, captured, options, lane, given or 1)
+
+
+def _cpu_count() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+# --- a stage
+
+
+class CallStage:
+    """Functions at one place of a stream: `stream` is its input; `text`, `schema` and `run` are what Derived takes.
+
+    Where the input's columns are not known yet, the functions are bound when the first piece arrives.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        operator: str,
+        calls: Mapping[str, Call],
+        declared: pa.Schema | None = None,
+        columns: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Parameters:
+            operator: the method that the functions were given to.
+            calls: by the names of the columns that they make, in with_columns; else one.
+            declared: the schema that a map or flat_map function was said to give.
+            columns: all that with_columns was given. What the engine can make is made before the stage; where that would replace
+                a column that a function here reads, it has another name until the stage puts it in its place.
+        """
+        for call in calls.values() if operator != "flat_map" else ():
+            if inspect.isasyncgenfunction(call.bound):
+                raise PlanError(
+                    f"{call.captured.name} is an async generator function, which yields: {operator} takes one that returns"
+                )
+        self.stream = stream
+        self._operator = operator
+        self._calls = calls
+        self._declared = declared
+        self._bound: Bound | None = None
+        others = {name: given for name, given in (columns or {}).items() if name not in calls}
+        schema = stream.schema
+        if schema is None:
+            if others:
+                raise PlanError(
+                    f"with_columns({', '.join(columns or ())}): the columns are not known before the run, because a map "
+                    "without schema= comes before it; give that map its schema=, or add these columns one by one"
+                )
+            return
+        works = self._works(schema)
+        read = {column for work in works for column in work.columns}
+        aside = {name: _free(name, schema.names) if name in read else name for name in others}
+        if others:
+            self.stream = stream.with_columns(
+                **{aside[name]: given for name, given in others.items()}
+            )
+        self._bound = self._layout(
+            works, schema, known(self.stream.schema, operator), columns, aside
+        )
+
+    @property
+    def text(self) -> str:
+        """Its functions, with how each runs."""
+        if self._bound is None:
+            places = [_place(self._operator, *item, None).text for item in self._calls.items()]
+        else:
+            places = [work.place.text for work in self._bound.works]
+        hows = [call.how for call in self._calls.values()]
+        return "; ".join(f"{place}   {how}" for place, how in zip(places, hows, strict=True))
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """The schema of the result; None while the first batch must tell it."""
+        return self._declared if self._bound is None else self._bound.schema
+
+    def run(self, inputs: Sequence[Iterator[Piece]], context: RunContext) -> Generator[Piece]:
+        """The stage in a run."""
+        pieces, bound = inputs[0], self._bound
+        if self._operator == "flat_map":
+            (call,) = self._calls.values()
+            if call.lane == "direct":
+                yield from self._flat_mapped(call, inputs, context)
+                return
+        if bound is None:
+            first = next(pieces, None)
+            if first is None:
+                return
+            schema = first.batch.schema
+            bound = self._layout(self._works(schema), schema, schema, self._calls, {})
+            pieces = chain([first], pieces)
+        crew = Crew()
+        context.stops.add(crew.cut)
+        uses_loop = any(call.lane == "loop" for call in self._calls.values())
+        loop = context.loop.enter() if uses_loop else None
+        try:
+            for call, work in zip(self._calls.values(), bound.works, strict=True):
+                crew.lanes.append(_lane(crew, call, work, loop))
+            waits = not self.stream.is_bounded()
+            source = Derived(self.text, self.schema, None, (self.stream,), self.run)
+            yield from run_ordered(crew, pieces, Settler(bound, source, context), waits)
+        finally:
+            context.stops.remove(crew.cut)
+            if uses_loop:
+                context.loop.leave()
+
+    def _flat_mapped(
+        self, call: Call, inputs: Sequence[Iterator[Piece]], context: RunContext
+    ) -> Generator[Piece]:
+        """The calls of a flat_map on the run's thread."""
+        given = bind(Udf(call.bound, call.options), self.stream.schema, "flat_map", self._declared)
+        assert not isinstance(given, Scalar)
+        holder = Holder(call.target, call.captured.name)
+
+        def called(batch: pa.RecordBatch) -> object:
+            return holder.get()(batch)
+
+        try:
+            yield from flat_map(given._replace(function=called), self.stream)(inputs, context)
+        finally:
+            holder.close()
+
+    # --- binding
+
+    def _works(self, schema: pa.Schema) -> list[Work]:
+        return [self._work(name, call, schema) for name, call in self._calls.items()]
+
+    def _work(self, name: str, call: Call, schema: pa.Schema) -> Work:
+        bound = bind(Udf(call.bound, call.options), schema, self._operator, self._declared)
+        options = call.options
+        scalar = bound if isinstance(bound, Scalar) else None
+        return Work(
+            call.target,
+            self._operator,
+            "batch" if scalar is None else "scalar",
+            _place(self._operator, name, call, scalar),
+            () if scalar is None else tuple(column for _, column in scalar.core.params),
+            0 if scalar is None else scalar.positional_count,
+            () if scalar is None else scalar.keywords or (),
+            None if scalar is None else _TYPES[scalar.core.result_format],
+            self._declared,
+            options.on_error,
+            options.nulls == "skip",
+            options.dead_letter,
+        )
+
+    def _layout(
+        self,
+        works: list[Work],
+        schema: pa.Schema,
+        made: pa.Schema,
+        columns: Mapping[str, Any] | None,
+        aside: Mapping[str, str],
+    ) -> Bound:
+        """What comes out.
+
+        schema: of the stage's input as the user sees it. made: with what the engine made for the stage. aside: the names of that.
+        """
+        if self._operator != "with_columns":
+            return Bound(works, made if self._operator == "filter" else self._declared, [])
+        results = dict(zip(self._calls, works, strict=True))
+        sources: list[int | str] = []
+        fields: list[Any] = []
+        given: Any = made
+        for name in dict.fromkeys([*schema.names, *(columns or ())]):
+            if name in results:
+                sources.append(list(results).index(name))
+                fields.append(pa.field(name, results[name].result))
+            else:
+                sources.append(aside.get(name, name))
+                fields.append(given.field(aside.get(name, name)).with_name(name))
+        return Bound(works, pa.schema(fields, given.metadata), sources)
+
+
+def _place(operator: str, name: str, call: Call, scalar: Scalar | None) -> Place:
+    function = call.captured.name
+    arguments = "batch"
+    columns: tuple[str, ...] = ()
+    if scalar is not None:
+        columns = tuple(column for _, column in scalar.core.params)
+        arguments = ", ".join(columns)
+    elif operator == "with_columns":  # not bound yet
+        arguments = ", ".join(param.name for param in call.captured.params or ())
+    head = f"WITH {name} = " if operator == "with_columns" else f"{operator.upper()} "
+    return Place(f"{head}{function}({arguments})", function, columns)
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += "'"
+    return name
+
+
+def _lane(crew: Crew, call: Call, work: Work, loop: Any) -> DirectLane | ThreadLane | LoopLane:
+    if call.lane == "processes":
+        from sabot._processes import Remote, ship
+
+        shipped = ship(work)
+        return ThreadLane(crew, work, call.width, lambda: Remote(work, shipped), None)
+    holder = Holder(call.target, work.place.name)
+    if call.lane == "loop":
+        return LoopLane(crew, work, call.width, loop, holder)
+    if call.lane == "threads":
+        return ThreadLane(crew, work, call.width, lambda: Here(work, holder), holder)
+    return DirectLane(crew, work, holder)
