@@ -41,6 +41,8 @@ NAMES = [
     "WorkerError",
     "WriteResult",
     "__version__",
+    "apply",
+    "auto_compile",
     "col",
     "config",
     "explain",

@@ -1,5 +1,7 @@
 """Sabot: plain Python functions at native speed over Apache Arrow batches."""
 
+from sabot._apply import apply
+from sabot._auto import auto_compile
 from sabot._config import Config, config
 from sabot._core import __version__
 from sabot._errors import (
@@ -53,6 +55,8 @@ __all__ = [
     "WorkerError",
     "WriteResult",
     "__version__",
+    "apply",
+    "auto_compile",
     "col",
     "config",
     "explain",

@@ -10,6 +10,7 @@ Importing this module is cheap: parsing and encoding are imported by the first c
 from __future__ import annotations
 
 import weakref
+from copy import copy
 from functools import cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -380,6 +381,18 @@ def _mangle(owner: str | None, name: str) -> str:
     return f"_{owner}{name}" if owner else name
 
 
+def renamed(captured: Captured, params: tuple[Param, ...]) -> Captured:
+    """The same function with parameters that have other names or defaults. One with a default then is not given."""
+    other = copy(captured)
+    other.params = params
+    if captured.blob is not None:
+        fn: Any = captured.fn
+        entry = _by_code[id(fn.__code__)]
+        assert captured.node is not None
+        other.blob = _encoded(other, entry, _see(fn, entry), captured.node)
+    return other
+
+
 def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | None:
     """The blob of the function with a first line that returns None where one of these parameters is; None: it has no blob."""
     if captured.blob is None or not params:
@@ -415,6 +428,7 @@ def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:
 
 
 def _encoded(captured: Captured, entry: _Code, seen: _Seen, node: FunctionNode) -> bytes:
+    from sabot._blob import renamed_params
     from sabot._encode import Header, encode
 
     assert captured.params is not None
@@ -431,7 +445,9 @@ def _encoded(captured: Captured, entry: _Code, seen: _Seen, node: FunctionNode) 
             for place, param in enumerate(captured.params)
         ],
     )
-    return encode(header, node, seen.found, captured.mangle, seen.callees)
+    blob = encode(header, node, seen.found, captured.mangle, seen.callees)
+    names = tuple(param.name for param in captured.params)
+    return blob if names == entry.locals[: len(names)] else renamed_params(blob, names)
 
 
 def _value_key(value: object) -> Hashable:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Operator = Callable[["Chain"], "Chain"]
 
-_TIERS = {"auto": 0, "interpreter": 1, "native": 2}
+TIERS = {"auto": 0, "interpreter": 1, "native": 2}
 _DUMPS = ("plan", "ir", "llvm", "asm")
 
 
@@ -327,7 +327,7 @@ def _start(
         {op: recording(binding, log) for op, binding in chain.batches.items()},
         int(_config.get("threads")),
         int(_config.get("morsel_rows")),
-        _TIERS[str(_config.get("tier"))],
+        TIERS[str(_config.get("tier"))],
         [index in changed for index in range(len(chain.steps))],
         chain.ops,
         first_operator,

@@ -35,6 +35,32 @@ class Column:
         )
 
 
+class Applied:
+    """A function of named columns, made by `apply`, or by a `udf` that is given columns."""
+
+    __slots__ = ("fn", "name", "options", "values")
+
+    def __init__(self, fn: Any, options: Any, values: Any, name: str) -> None:
+        self.fn = fn
+        self.options = options
+        self.values = values
+        self.name = name
+
+    def __repr__(self) -> str:
+        given = zip(self.values.columns, self.values.constants, strict=True)
+        texts = [
+            f"col({column!r})" if column is not None else repr(constant[0])
+            for column, constant in given
+            if column is not None or constant is not None
+        ]
+        return f"{self.name}({', '.join(texts)})"
+
+    def __bool__(self) -> bool:
+        raise PlanError(
+            f"{self!r} stands for a whole column, which is neither true nor false; give it to filter or with_columns"
+        )
+
+
 def col(name: str) -> Column:
     """A column by its name, for `select`, `drop`, `with_columns` and `filter`.
 

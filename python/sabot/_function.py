@@ -15,6 +15,7 @@ from sabot._annotations import Annotation, blob_annotation
 from sabot._capture import Captured, Refusal, capture, null_skipping_blob
 from sabot._engine import session
 from sabot._errors import CompileError, PlanError, TypeMismatchError, UnknownColumnError
+from sabot._expr import Applied
 from sabot._kinds import kind_of
 from sabot._lane import ON_ERROR, BatchBinding, Binding, Place
 from sabot._udf import FORMATS, Options, unwrap
@@ -62,7 +63,7 @@ class Scalar(NamedTuple):
 
 
 def bind(
-    fn: Callable[..., object],
+    fn: Callable[..., object] | Applied,
     schema: pa.Schema | None,
     operator: str,
     declared: pa.Schema | None = None,
@@ -72,6 +73,10 @@ def bind(
     operator: the method it was given to, or "explain", which takes every kind and results of any type.
     """
     given: Any = fn
+    if isinstance(given, Applied):
+        from sabot._apply import bind_applied
+
+        return bind_applied(given, schema, operator)
     fn, options = unwrap(given)
     if not callable(fn):
         raise PlanError(f"{operator} takes a function, not {type(fn).__name__}")
@@ -222,6 +227,17 @@ def _inferred(
         if operator not in ("filter", "explain"):
             raise
     return _core_function(_annotated(blob, _BLOB_RESULTS["b"]), schema, off), False
+
+
+def can_compile(scalar: Scalar, schema: pa.Schema) -> bool:
+    """Whether a function has a compiled form for these columns, also where compilation is off."""
+    if scalar.core.compiled:
+        return True
+    blob = _blob_of(scalar.captured, schema, scalar.options)
+    try:
+        return _core.Function(session(), blob, schema).compiled
+    except PlanError:
+        return False
 
 
 def _blob_of(captured: Captured, schema: pa.Schema, options: Options) -> bytes:

@@ -161,6 +161,11 @@ class Guards:
         """The code object that was captured."""
         return self._code
 
+    @property
+    def calls_functions(self) -> bool:
+        """Whether functions of the user are called."""
+        return bool(self._others)
+
     def changed(self) -> str | None:
         """The name of what was rebound since capture, or None: a name, "__code__", "__defaults__" or "__kwdefaults__"."""
         fn = self._fn

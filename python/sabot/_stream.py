@@ -13,7 +13,7 @@ from sabot._chain import Step, TableSource, begin, operators_before, run_chain
 from sabot._checks import check_names, check_rows, check_same, check_schema, known
 from sabot._derive import Derived
 from sabot._errors import PlanError
-from sabot._expr import Column, as_filter, name_of, project, with_references
+from sabot._expr import Applied, Column, as_filter, name_of, project, with_references
 from sabot._function import Scalar, bind
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
@@ -82,12 +82,12 @@ class Stream(Reading, Writing):
 
     # --- operators in the engine
 
-    def with_columns(self, **columns: Callable[..., object] | Column) -> Stream:
+    def with_columns(self, **columns: Callable[..., object] | Column | Applied) -> Stream:
         """Adds columns, or replaces those of the same name, each computed by a scalar function or taken from another.
 
         Parameters:
             columns: name=function; the function's parameters are names of columns, null arrives as None, it gives one
-                value a row. Or name=col("other"). All of them see the columns that come in. Here as in the other methods a
+                value a row. Or name=col("other"), or name=apply(function, col("a"), ...). All of them see the columns that come in. Here as in the other methods a
                 function may be `async def`, and a class with `__call__`, of which each worker builds one object; see `udf`.
 
         Raises:
@@ -103,12 +103,12 @@ class Stream(Reading, Writing):
             return self._then(with_references(columns, _with_functions))
         return self._then(lambda chain: _with_functions(chain, columns))
 
-    def filter(self, fn: Callable[..., object] | Column) -> Stream:
+    def filter(self, fn: Callable[..., object] | Column | Applied) -> Stream:
         """Keeps the rows for which a function is true; None and null drop the row.
 
         Parameters:
             fn: a scalar function (parameters are column names), of which the truth of its result counts, or a batch
-                function that gives a Boolean array of the batch's length, or a Boolean column, as col("name").
+                function that gives a Boolean array of the batch's length, a Boolean column, as col("name"), or what `apply` gives.
         """
 
         if (stage := staged(self, "filter", {"": fn})) is not None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from sabot._config import check_path
 from sabot._errors import PlanError, suggest
+from sabot._expr import Applied, Column
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +22,7 @@ _CHOICES = {
     "compile": ("auto", "off", "require"),
     "on_error": ("raise", "null", "skip"),
 }
+_EXPRESSIONS = frozenset({Applied, Column})
 _LATER = ("record", "array")  # kinds
 # What a function's result can be, with the engine's name for it.
 FORMATS: dict[Any, str] = {
@@ -54,7 +56,19 @@ class Udf:
         self.options = options
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function; with `col(...)` among the arguments: what `apply` gives for them."""
+        for value in args:
+            if type(value) in _EXPRESSIONS:
+                return self._applied(args, kwargs)
+        for value in kwargs.values():
+            if type(value) in _EXPRESSIONS:
+                return self._applied(args, kwargs)
         return self.fn(*args, **kwargs)
+
+    def _applied(self, args: tuple[Any, ...], named: dict[str, Any]) -> Applied:
+        from sabot._apply import applied
+
+        return applied(self, args, named)
 
     def __get__(self, instance: object, owner: type | None = None) -> Udf:
         """A method, as of a plain function."""
@@ -189,15 +203,22 @@ def _check(options: Options) -> None:
             raise PlanError(f"{name}={given!r}: it is one of {listed}{near}")
     if options.dead_letter is not None and options.on_error == "raise":
         raise PlanError('dead_letter needs on_error="null" or "skip": with "raise" the run ends')
-    returns: Any = options.returns
-    if returns is None:
-        return
+    if options.returns is not None:
+        check_returns(options.returns, options.kind)
+
+
+def check_returns(returns: Any, kind: str | None) -> None:
+    """Refuses what is no type of a scalar function's result.
+
+    Raises:
+        PlanError: it is none, or the function is no scalar one.
+    """
     if not isinstance(returns, pa.DataType):
         raise PlanError(f"returns={returns!r}: it is a pyarrow type, such as pa.int64()")
     if returns not in FORMATS:
         known = ", ".join(map(str, FORMATS))
         raise PlanError(f"returns={returns}: the result of a function is one of {known} so far")
-    if options.kind == "batch":
+    if kind == "batch":
         raise PlanError(
             "returns= is for scalar functions; a batch function's result is map's schema="
         )

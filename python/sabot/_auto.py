@@ -1,0 +1,534 @@
+"""`auto_compile`: a function that runs as native code wherever it is given columns.
+
+For each combination of argument types the function is bound once, to a plan of one operator; a call is one run of that plan. A few
+rows cost less as calls of the function itself, which give the same: it is compiled, so it is known to be pure, and whatever is
+not plain there (an exception, a value of another type) is left to a run, which tells it as every run does.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import os
+import sys
+import weakref
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, cast
+
+import pyarrow as pa
+
+from sabot import _config, _core
+from sabot._capture import capture
+from sabot._chain import TIERS
+from sabot._checks import check_schema
+from sabot._engine import session
+from sabot._errors import (
+    CompileError,
+    DataError,
+    PlanError,
+    TypeMismatchError,
+    UnknownColumnError,
+)
+from sabot._function import Scalar, bind_scalar, can_compile
+from sabot._guards import tracing_active
+from sabot._kinds import kind_of
+from sabot._piece import arrow
+from sabot._udf import FORMATS, Udf, unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sabot._udf import Options
+
+_log = logging.getLogger("sabot.compile")
+_LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow"})
+_TOLD_LATER = frozenset(
+    {"unknown_column", "untold"}
+)  # rows of KINDS_TABLE, which depend on columns
+_COLUMNS: Any = (arrow.Array, arrow.ChunkedArray)
+_ARROW: Any = (*_COLUMNS, pa.RecordBatch, pa.Table)
+_CONSTANTS: dict[type, Any] = {
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    type(None): pa.null(),
+}
+# Types of which every value is that of a column, exactly.
+_PLAIN = frozenset(
+    {
+        *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
+        *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+        *(pa.float32(), pa.float64(), pa.bool_(), pa.string(), pa.null()),
+    }
+)
+_PYTHON = {"l": int, "g": float, "b": bool, "u": str, "n": type(None)}
+_NUMPY = {"l": "int64", "g": "float64", "b": "bool"}
+_RESULTS: dict[str, Any] = {format: type_ for type_, format in FORMATS.items()}
+_LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_UNKNOWN: object = object()
+_FEW_ROWS = 4
+_ONE_THREAD_ROWS = 16384
+_BOUND_MAX = 64  # combinations of types
+_CHANGES_MAX = 8  # of captured names, after which native code is not waited for
+
+
+class _Bound(NamedTuple):
+    """A function bound to columns of some types. `few`: what gives the values of a few rows, by calls, if that is exact."""
+
+    scalar: Scalar
+    schema: pa.Schema
+    plan: _core.Plan
+    result: Any
+    few: type | None
+
+
+class _Given(NamedTuple):
+    """The arguments of one call, by the names of parameters."""
+
+    names: tuple[str, ...]
+    values: list[Any]
+    rows: int
+    numpy: bool
+    chunked: bool
+
+
+class _Latest(NamedTuple):
+    """What the latest batch told: where the arguments are, and the function for them; None: it takes whole batches."""
+
+    schema: pa.Schema
+    names: tuple[str, ...]
+    places: list[int]
+    bound: _Bound | None
+
+
+class AutoCompiled(Udf):
+    """A function that computes columns by native code; made by `auto_compile`."""
+
+    def __init__(self, given: Any) -> None:
+        fn, options = unwrap(given)
+        super().__init__(fn, options)
+        self._given = given
+        self._changes = 0
+        self._see()
+
+    def _see(self) -> None:
+        """Looks at the function as it is now."""
+        self._forks = _forks
+        self._off = _config.get("compile") == "off"
+        self._captured = captured = capture(self.fn)
+        params = captured.params or ()
+        self._names = tuple(param.name for param in params if param.kind == "positional")
+        needed = [param for param in params if not param.has_default]
+        self._least = sum(param.kind == "positional" for param in needed)
+        self._by_name = len(needed) > self._least
+        every = [param.name for param in params]
+        kind = kind_of(captured, every, "filter", self.options.kind)
+        self._scalar = kind.kind == "scalar" and kind.error is None
+        self._bound: dict[object, object] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Gives a column for columns, else what the function gives."""
+        numpy: Any = sys.modules.get("numpy")
+        array = numpy.ndarray if numpy is not None else None
+        for value in args:
+            if type(value) is array or isinstance(value, _ARROW):
+                return self._columns(args, kwargs, array)
+        for value in kwargs.values():
+            if type(value) is array or isinstance(value, _ARROW):
+                return self._columns(args, kwargs, array)
+        return super().__call__(*args, **kwargs)
+
+    def _columns(self, args: tuple[Any, ...], kwargs: dict[str, Any], array: Any) -> Any:
+        guards = self._captured.guards
+        if guards is not None and guards.changed() is not None:
+            self._changes += 1
+            self._see()
+        elif self._forks != _forks:
+            self._see()
+        if len(args) == 1 and not kwargs and isinstance(args[0], (pa.RecordBatch, pa.Table)):
+            return self._of_batch(args[0])
+        given = self._arguments(args, kwargs, array) if self._scalar else None
+        if given is None:
+            return self.fn(*args, **kwargs)
+        key = (given.names, *map(_kind_key, given.values))
+        known = (
+            self._bound
+        )  # another thread may put an empty one in its place, which shall stay empty then
+        bound = known.get(key, _UNKNOWN)
+        if bound is _UNKNOWN:
+            bound = self._bind(given)
+            if len(known) >= _BOUND_MAX:
+                known.clear()
+            known[key] = bound
+        if bound is None:
+            return self.fn(*args, **kwargs)
+        return self._run(cast("_Bound", bound), given)
+
+    def _of_batch(self, batch: Any) -> Any:
+        known, schema = self._bound, batch.schema
+        latest: Any = known.get("batch")
+        if latest is None or not latest.schema.equals(schema):
+            places = self._places_of(schema)
+            columns = [batch.column(place) for place in places]
+            names = tuple(schema.names[place] for place in places)
+            given = _Given(names, columns, len(batch), numpy=False, chunked=False)
+            bound = self._bind(given) if places else None
+            known["batch"] = latest = _Latest(schema, names, places, bound)
+        if latest.bound is None:
+            return self.fn(batch)
+        columns = [batch.column(place) for place in latest.places]
+        chunked = isinstance(batch, pa.Table)
+        given = _Given(latest.names, columns, batch.num_rows, numpy=False, chunked=chunked)
+        return self._run(latest.bound, given)
+
+    def _places_of(self, schema: pa.Schema) -> list[int]:
+        """The columns that parameters are named after, in the order of these; none where the function takes batches."""
+        columns = schema.names
+        kind = kind_of(self._captured, columns, "filter", self.options.kind)
+        if kind.kind != "scalar":
+            return []
+        if kind.error is not None:
+            raise UnknownColumnError(kind.error)
+        names = [p.name for p in self._captured.params or () if p.name in columns]
+        for name in names:
+            if columns.count(name) > 1:
+                raise PlanError(
+                    f"{self._captured.name}: there is more than one column {name!r}; rename"
+                )
+        return list(map(columns.index, names))
+
+    def _arguments(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], array: Any
+    ) -> _Given | None:
+        """What the parameters get; None where the function itself takes it."""
+        names, values = self._names[: len(args)], [*args]
+        if kwargs or self._by_name:
+            import inspect
+
+            try:
+                given = inspect.signature(self.fn).bind(*args, **kwargs).arguments
+            except TypeError:  # which the call raises as well
+                return None
+            names, values = tuple(given), [*given.values()]
+        elif not self._least <= len(args) <= len(self._names):
+            return None
+        numpy, chunked, rows = True, False, -1
+        for name, value in zip(names, values, strict=True):
+            kind = cast("type", type(value))
+            if kind in _CONSTANTS:
+                continue
+            if kind is array:
+                if value.ndim != 1 or not _is_plain(value.dtype):
+                    return None
+            elif isinstance(value, arrow.Array):
+                numpy = False
+            elif isinstance(value, arrow.ChunkedArray):
+                numpy, chunked = False, True
+            else:
+                return None
+            count = len(value)
+            if count != rows >= 0:
+                raise DataError(
+                    f"{self._captured.name}: the columns differ in length: {name!r} has {count} rows, another has {rows}"
+                )
+            rows = count
+        return _Given(names, values, rows, numpy, chunked)
+
+    def _bind(self, given: _Given) -> _Bound | None:
+        """Binds the function to these types, and waits for its native code; None: NumPy arrays that it takes as they are."""
+        types = [_type_of(value) for value in given.values]
+        schema = pa.schema(list(zip(given.names, types, strict=True)))
+        captured, options = self._captured, self.options
+        try:
+            scalar = bind_scalar(captured, schema, "auto_compile", "given columns", options)
+        except CompileError:
+            raise
+        except (PlanError, TypeMismatchError) as error:
+            if not given.numpy:
+                raise
+            _log.debug("%s is not compiled: %s", captured.name, error)
+            return None
+        if given.numpy and not can_compile(scalar, schema):
+            _log_refusal(scalar)
+            return None
+        name = "result"
+        while name in schema.names:
+            name += "'"
+        plan = _core.Plan(session(), "CALL", schema)
+        plan = plan.with_columns([name], [scalar.core]).select([name])
+        few = None
+        if scalar.core.compiled and self._is_short(scalar, types):
+            few = _PYTHON.get(scalar.core.result_format)
+        result = _RESULTS[scalar.core.result_format]
+        bound = _Bound(scalar, schema, plan, result, few)
+        if self._changes <= _CHANGES_MAX:
+            self._wait(bound)
+        return bound
+
+    def _is_short(self, scalar: Scalar, types: Iterable[Any]) -> bool:
+        """Whether a call costs little, and is by position alone."""
+        captured = self._captured
+        if scalar.keywords or scalar.options.nulls == "skip" or captured.node is None:
+            return False
+        calls = captured.guards is not None and captured.guards.calls_functions
+        loops = calls or any(isinstance(node, _LOOPS) for node in ast.walk(captured.node))
+        return not loops and all(type_ in _PLAIN for type_ in types)
+
+    def _wait(self, bound: _Bound) -> None:
+        self._engine(bound, _empty(bound.schema), 0)
+        if not bound.scalar.core.compiled:
+            _log_refusal(bound.scalar)
+            return
+        facts: dict[str, Any] = json.loads(bound.scalar.core.report())
+        if facts["native"] == "ready":
+            _log.info("compiled %s in %.1f ms", self._captured.name, facts["compile_ms"])
+        elif facts["native"] == "failed":
+            _log.debug("no native code for %s: %s", self._captured.name, facts["native_error"])
+
+    def _run(self, bound: _Bound, given: _Given) -> Any:
+        values, rows, chunked = given.values, given.rows, given.chunked
+        if bound.few is not None and rows <= _FEW_ROWS:
+            made = self._few(bound, given)
+            if made is not None:
+                return made
+        columns = [_column(value, bound.schema.types[i], rows) for i, value in enumerate(values)]
+        table = arrow.Table if chunked else arrow.RecordBatch
+        source = table.from_arrays(columns, schema=bound.schema)
+        if self._off != (_config.get("compile") == "off"):
+            self._see()
+            again = self._bind(given)
+            bound = bound if again is None else again
+        parts = self._engine(bound, source, rows)
+        if chunked:
+            return arrow.chunked_array(parts, bound.result)
+        made = parts[0] if len(parts) == 1 else _joined(parts, bound.result)
+        return _to_numpy(made, bound) if given.numpy else made
+
+    def _few(self, bound: _Bound, given: _Given) -> Any:
+        """The result of a few rows by calls of the function; None where a run must tell."""
+        kind, fn = bound.few, self.fn
+        lists = [
+            [value] * given.rows
+            if type(value) in _CONSTANTS
+            else value.tolist()
+            if given.numpy
+            else value.to_pylist()
+            for value in given.values
+        ]
+        made: list[Any] = []
+        whole = True
+        try:
+            for row in zip(*lists, strict=True):
+                value = fn(*row)
+                if type(value) is not kind:
+                    if value is not None:
+                        return None
+                    whole = False
+                made.append(value)
+            if not given.numpy:
+                column = arrow.array(made, bound.result)
+                return arrow.chunked_array([column]) if given.chunked else column
+            import numpy as np
+
+            format = bound.scalar.core.result_format
+            return np.array(made, _NUMPY.get(format, "object") if whole else "object")
+        except Exception:
+            return None
+
+    def _engine(self, bound: _Bound, source: Any, rows: int) -> list[Any]:
+        """One run of the engine, from a batch or a table."""
+        feed: Any = source.to_reader() if isinstance(source, pa.Table) else [(source, 0, None)]
+        threads = int(_config.get("threads"))
+        tier = str(_config.get("tier"))
+        if tier == "auto" and self._changes <= _CHANGES_MAX:
+            tier = "native"
+        run = _core.Run(
+            bound.plan,
+            feed,
+            (bound.scalar.binding("CALL "),),
+            {},
+            threads or int(rows <= _ONE_THREAD_ROWS),
+            int(_config.get("morsel_rows")),
+            TIERS[tier],
+            [tracing_active()],
+            2,
+            0,
+            False,
+            _config.get("validate") == "full",
+        )
+        parts: list[Any] = []
+        try:
+            while (made := run.next()) is not None:
+                parts.append(cast("Any", made[0]).column(0))
+        finally:
+            run.close()
+        return parts
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        by_name = super().__reduce_ex__(protocol)
+        return by_name if isinstance(by_name, str) else (auto_compile, (self._given,))
+
+    def __repr__(self) -> str:
+        return f"<sabot.auto_compile {self._captured.name}>"
+
+    def ahead(self, schema: pa.Schema) -> None:
+        """Binds to the columns of a schema."""
+        if self._places_of(schema):
+            self(_empty(schema))
+
+
+def _kind_key(value: Any) -> object:
+    if type(value) in _CONSTANTS:
+        return cast("type", type(value))
+    return value.type if isinstance(value, _COLUMNS) else value.dtype
+
+
+def _is_plain(dtype: Any) -> bool:
+    """Whether its values are those of Python. What NumPy computes with narrower numbers differs, so these are left to it."""
+    return dtype.char in "?lqdU" and dtype.isnative
+
+
+def _type_of(value: Any) -> Any:
+    if type(value) in _CONSTANTS:
+        return _CONSTANTS[type(value)]
+    if isinstance(value, _COLUMNS):
+        return value.type
+    return pa.string() if value.dtype.kind == "U" else arrow.from_numpy_dtype(value.dtype)
+
+
+def _column(value: Any, type_: Any, rows: int) -> Any:
+    """An argument as an Arrow column."""
+    if isinstance(value, _COLUMNS):
+        return value
+    if type(value) in _CONSTANTS:
+        try:
+            return arrow.repeat(arrow.scalar(value, type_), rows)
+        except (OverflowError, pa.ArrowInvalid) as error:
+            raise DataError(f"a value given for all rows does not fit {type_}: {error}") from None
+    return arrow.array(value, type_)
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return arrow.RecordBatch.from_arrays(
+        [arrow.array([], type_) for type_ in schema.types], schema=schema
+    )
+
+
+def _joined(parts: Sequence[Any], type_: Any) -> Any:
+    return arrow.concat_arrays(parts) if parts else arrow.array([], type_)
+
+
+def _to_numpy(made: Any, bound: _Bound) -> Any:
+    """NumPy has no null: where there is one, the array is of objects."""
+    import numpy as np
+
+    dtype = _NUMPY.get(bound.scalar.core.result_format)
+    if dtype is None or made.null_count:
+        objects = np.empty(len(made), "object")
+        objects[:] = made.to_pylist()
+        return objects
+    return np.array(made.to_numpy(zero_copy_only=False), dtype)
+
+
+def _log_refusal(scalar: Scalar) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        reasons: list[dict[str, Any]] = json.loads(scalar.core.report())["reasons"]
+        text = "; ".join(f"{one['message']} (line {one['line']})" for one in reasons)
+        _log.debug("%s is not compiled: %s", scalar.captured.name, text)
+
+
+_forks = 0  # which a plan does not outlive
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
+# By id: the values hold what they were made of, so an entry lives exactly as long as its key means that.
+_made: weakref.WeakValueDictionary[int, AutoCompiled] = weakref.WeakValueDictionary()
+
+
+def auto_compile(fn: Callable[..., Any], schema: pa.Schema | None = None) -> Callable[..., Any]:
+    """A function that takes what `fn` takes and gives what it gives, and computes whole columns by native code.
+
+    Given one value for each parameter it is `fn`. Given columns (pyarrow arrays, NumPy arrays of one dimension, values that are the
+    same in all rows), or one RecordBatch or Table with columns named like its parameters, it computes row by row, by Python's rules
+    as everywhere here: null arrives as None, nothing wraps around, the first failing row raises. It gives a pyarrow array
+    (ChunkedArray for chunked input), for NumPy arrays a NumPy array, of objects where a result is None. NumPy arrays go to `fn` as
+    they are where a row of it cannot be compiled. The first call with new types waits for native code.
+
+    What takes batches, calls NumPy, pandas, Polars or pyarrow, or is no plain Python function has nothing to gain and is returned
+    itself. The same `fn` gives the same object while that is held. The logger `sabot.compile` tells what was done.
+
+    Parameters:
+        fn: a function, or a `udf`.
+        schema: compiles now for a RecordBatch with these columns.
+
+    Raises:
+        PlanError: what was given is no function, or its `udf` has another `on_error` than "raise".
+        UnknownColumnError: a parameter is no column of `schema`.
+
+    >>> import numpy as np, sabot as sb
+    >>> area = sb.auto_compile(lambda w, h: w * h if w > 0 else 0.0)
+    >>> area(2.0, 3.0), area(np.array([2.0, -1.0]), np.array([3.0, 4.0]))
+    (6.0, array([6., 0.]))
+    """
+    found = _made.get(id(fn))
+    if found is None:
+        if isinstance(fn, AutoCompiled):
+            found = fn
+        else:
+            check_schema(schema)
+            function, options = unwrap(fn)
+            if not callable(function):
+                raise PlanError(f"auto_compile takes a function, not {type(fn).__name__}")
+            if not _gains(function, options):
+                return fn
+            found = _made[id(fn)] = AutoCompiled(fn)
+    if schema is not None:
+        check_schema(schema)
+        found.ahead(schema)
+    return found
+
+
+def _gains(fn: Any, options: Options) -> bool:
+    """Whether a function can be called row by row, and has anything to gain by it."""
+    if options.on_error != "raise":
+        raise PlanError(
+            f'auto_compile: on_error="{options.on_error}" is for streams, where the failing rows are recorded'
+        )
+    if type(fn) is not FunctionType or options.max_concurrency or options.use_process:
+        return False
+    captured = capture(fn)
+    if any(refusal.code == "signature" for refusal in captured.refusals):
+        return False
+    kind = kind_of(captured, (), "filter", options.kind)
+    if kind.kind != "scalar" and kind.row not in _TOLD_LATER:
+        return False
+    return not _names_library(fn)
+
+
+def _names_library(fn: FunctionType) -> bool:
+    """Whether the code names, or imports, a library whose own functions take whole columns."""
+    cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
+    for name in (*fn.__code__.co_names, *cells):
+        if name.partition(".")[0] in _LIBRARIES:
+            return True
+        value: object = fn.__globals__.get(name)
+        if name in cells:
+            try:
+                value = cells[name].cell_contents
+            except ValueError:
+                continue
+        module: object = None
+        if type(value) is ModuleType:
+            module = value.__name__
+        elif type(value) in (FunctionType, BuiltinFunctionType, type):
+            module = cast("Any", value).__module__
+        if isinstance(module, str) and module.partition(".")[0] in _LIBRARIES:
+            return True
+    return False

@@ -1,0 +1,353 @@
+"""auto_compile: a function that computes columns, and is the function itself for everything else."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import logging
+import math
+import pickle
+import time
+import weakref
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from support import SLACK, TIERS, printed
+
+import sabot as sb
+from sabot import Stream, auto_compile, udf
+
+pytestmark = pytest.mark.api
+
+MODES = [("off", "auto"), *(("auto", tier) for tier in TIERS)]
+ROWS = (0, 1, 4, 5, 100)  # few and many: calls and runs
+
+
+def weigh(x, y):
+    """A weight."""
+    return x * y + 0.5
+
+
+def branches(x):
+    if x is None or x < 0:
+        return None
+    return x * 2
+
+
+def steps(n, x):
+    total = 0.0
+    for i in range(n):
+        total += x * i
+    return total
+
+
+named = auto_compile(weigh)
+
+
+@auto_compile
+def decorated(x):
+    return x + 1
+
+
+def test_it_stays_a_function():
+    made = auto_compile(weigh)
+    assert made(2, 3) == made(x=2, y=3) == made(y=3, x=2) == 6.5
+    assert made.__wrapped__ is weigh
+    assert (made.__name__, made.__doc__) == ("weigh", "A weight.")
+    assert repr(made) == "<sabot.auto_compile weigh>"
+    assert made(np.float64(2), 3) == 6.5
+    assert auto_compile(lambda v: v * 2)([1]) == [1, 1]
+    with pytest.raises(TypeError, match="positional argument"):
+        made(pa.array([1]))
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        made(pa.array([1]), y=2, z=3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("rows", ROWS)
+def test_columns(rows, mode):
+    xs, ys = [k / 8 for k in range(rows)], list(range(rows))
+    want = pa.array([weigh(x, y) for x, y in zip(xs, ys, strict=True)], pa.float64())
+    x, y = pa.array(xs, pa.float64()), pa.array(ys, pa.int64())
+    with sb.config(compile=mode[0], tier=mode[1]):
+        made = auto_compile(lambda x, y: x * y + 0.5)
+        assert made(x, y).equals(want)
+        assert made(y=y, x=x).equals(want)
+        assert made(pa.record_batch({"z": x, "y": y, "x": x})).equals(want)
+        assert made(pa.table({"y": y, "x": x})).equals(pa.chunked_array([want]))
+        assert (
+            made(pa.chunked_array([x, x]), pa.chunked_array([y, y]))
+            .combine_chunks()
+            .equals(pa.concat_arrays([want, want]))
+        )
+        assert made(x, 1).equals(pa.array([x + 0.5 for x in xs], pa.float64()))
+        arrays = made(np.array(xs, "float64"), np.array(ys, "int64"))
+        assert (arrays.dtype, arrays.flags.writeable) == (np.dtype("float64"), True)
+        assert arrays.tolist() == want.to_pylist()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("rows", (2, 50))
+def test_nulls(rows, mode):
+    given = [None, -1] + [3] * (rows - 2)
+    want = [None, None] + [6] * (rows - 2)
+    with sb.config(compile=mode[0], tier=mode[1]):
+        made = auto_compile(branches)
+        result = made(pa.array(given, pa.int64()))
+        assert (result.to_pylist(), result.type) == (want, pa.int64())
+        arrays = made(np.array([-2, -1, *given[2:]]))
+        assert (arrays.dtype, arrays.tolist()) == (np.dtype("object"), want)
+        assert made(np.array([1, 2])).dtype == np.dtype("int64")
+
+
+@pytest.mark.parametrize("rows", (2, 50))
+def test_errors_are_those_of_the_first_failing_row(rows):
+    made = auto_compile(weigh)
+    x = pa.array([1.0] * rows)
+    with pytest.raises(TypeError, match="NoneType") as raised:
+        made(x, pa.array([1, None] + [None] * (rows - 2), pa.int64()))
+    assert raised.value.__notes__ == [
+        "in CALL weigh(x, y): operator 0, batch 0, row 1: x=1.0, y=None"
+    ]
+    square = auto_compile(lambda v: v * v)
+    for column in (np.array([3] * (rows - 1) + [2**40]), pa.array([3] * (rows - 1) + [2**40])):
+        with pytest.raises(sb.IntegerOverflowError, match="does not fit 64 bits"):
+            square(column)
+    assert square(2**40) == 2**80
+    divided = auto_compile(lambda v, w: v // w)
+    with pytest.raises(ZeroDivisionError) as raised:
+        divided(np.array([1, 2]), np.array([1, 0]))
+    assert "row 1: v=2, w=0" in raised.value.__notes__[0]
+
+
+def test_bits_are_the_same_by_calls_and_runs():
+    made = auto_compile(lambda x, y: x * y)
+    odd = [0.0, -0.0, math.nan, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, 0.1]
+    few = [made(pa.array([x]), pa.array([y])).view(pa.int64()) for x in odd for y in odd]
+    x, y = pa.array([x for x in odd for _ in odd]), pa.array(odd * len(odd))
+    assert pa.concat_arrays(few).equals(made(x, y).view(pa.int64()))
+
+
+def test_what_has_nothing_to_gain_is_returned_itself():
+    def arrow(batch):
+        import pyarrow.compute as pc
+
+        return pc.multiply(batch["value"], 2)
+
+    def pandas(batch):
+        return pd.Series(batch)
+
+    def annotated(batch: pa.RecordBatch):
+        return batch
+
+    async def later(x):
+        return x
+
+    class Thing:
+        def method(self, x):
+            return x * 2
+
+    own = [
+        arrow,
+        pandas,
+        annotated,
+        later,
+        len,
+        math.sin,
+        Thing().method,
+        lambda b: b.column("x"),
+        lambda record: record["value"] * 2,
+        lambda a, b: pc.add(a, b),
+        lambda x: np.sum(x * 2.5 + 10),
+        lambda *values: values,
+        udf(weigh, kind="batch"),
+        udf(weigh, max_concurrency=2),
+    ]
+    for fn in own:
+        assert auto_compile(fn) is fn
+    assert auto_compile(own[8])({"value": 4}) == 8
+
+
+def test_arrays_that_no_row_of_which_compiles_go_to_the_function():
+    total = auto_compile(lambda v: sum(v))
+    assert total(np.arange(4)) == total([0, 1, 2, 3]) == 6
+    assert auto_compile(lambda v: v.max())(np.arange(4)) == 3
+    double = auto_compile(lambda v: v * 2)
+    assert double(np.array([1.5], "float32")).dtype == np.dtype("float32")
+    assert double(np.array([100], "int8")).tolist() == [-56]  # as NumPy has it
+    assert double(np.ones((2, 2))).shape == (2, 2)
+    assert double(np.array([1], ">i8")).tolist() == [2]
+    with sb.config(compile="off"):  # decides as with it
+        assert total(np.arange(4)) == 6
+        with pytest.raises(sb.IntegerOverflowError):
+            double(np.array([2**62] * 8))
+
+
+def test_batches_go_to_functions_of_batches():
+    def rows(batch):
+        return list(batch.to_pylist())
+
+    batch = pa.record_batch({"x": [1.0], "y": [2]})
+    made = auto_compile(rows)
+    assert made(batch) == [{"x": 1.0, "y": 2}]
+    with pytest.raises(sb.UnknownColumnError, match="no column 'y'"):
+        auto_compile(weigh)(pa.record_batch({"x": [1.0]}))
+    twice = pa.RecordBatch.from_arrays([batch[0], batch[0], batch[1]], ["x", "x", "y"])
+    with pytest.raises(sb.PlanError, match="more than one column 'x'"):
+        auto_compile(weigh)(twice)
+
+
+def test_defaults_and_parameters_by_name():
+    made = auto_compile(lambda x, k=2, *, w=1: x * k + w)
+    for rows in (2, 20):
+        x = pa.array([3] * rows)
+        assert made(x).to_pylist() == [7] * rows
+        assert made(x, 5).to_pylist() == [16] * rows
+        assert made(x, w=x).to_pylist() == [9] * rows
+        assert made(pa.record_batch({"x": x, "w": x})).to_pylist() == [9] * rows
+        assert made(x, w=0.5).to_pylist() == [6.5] * rows
+
+
+def test_wrong_columns():
+    made = auto_compile(weigh)
+    with pytest.raises(sb.DataError, match="'y' has 2 rows, another has 1"):
+        made(pa.array([1.0]), pa.array([1, 2]))
+    with pytest.raises(sb.DataError, match="does not fit int64"):
+        made(pa.array([1.0] * 10), 2**70)
+    with pytest.raises(sb.PlanError, match="type cannot be told"):
+        auto_compile(lambda v: str(v).center(9))(pa.array([1]))
+    with pytest.raises(sb.PlanError, match="takes a function, not int"):
+        auto_compile(3)
+    with pytest.raises(sb.PlanError, match="schema= takes"):
+        auto_compile(weigh, {"x": pa.int64()})
+    with pytest.raises(sb.PlanError, match="for streams"):
+        auto_compile(udf(weigh, on_error="null"))
+
+
+K = 1
+
+
+def captured(x):
+    return x + K
+
+
+@pytest.mark.parametrize("rows", (1, 30))
+def test_a_rebound_name_is_seen(rows, monkeypatch):
+    made = auto_compile(captured)
+    x = pa.array([10] * rows)
+    assert made(x).to_pylist() == [11] * rows
+    for k in (2, 2.5, 7, *range(20)):
+        monkeypatch.setattr(f"{__name__}.K", k)
+        assert made(x).to_pylist() == [10 + k] * rows
+        assert made(pa.record_batch({"x": x})).type == (pa.float64() if k == 2.5 else pa.int64())
+
+
+def test_options_of_a_udf_hold():
+    skipping = auto_compile(udf(nulls="skip")(lambda v: v + 1))
+    for rows in (2, 20):
+        assert skipping(pa.array([1] * (rows - 1) + [None])).to_pylist() == [2] * (rows - 1) + [
+            None
+        ]
+    text = auto_compile(udf(returns=pa.string())(lambda v: str(v).center(3)))
+    assert text(pa.array([1])).to_pylist() == [" 1 "]
+    with pytest.raises(sb.CompileError):
+        auto_compile(udf(compile="require", returns=pa.string())(lambda v: str(v).center(3)))(
+            np.array([1])
+        )
+    assert auto_compile(udf(compile="off")(lambda v: v + 1))(np.array([1] * 9)).tolist() == [2] * 9
+
+
+def test_the_same_function_gives_the_same_object():
+    made = auto_compile(weigh)
+    assert auto_compile(weigh) is made is auto_compile(made)
+    begin = time.perf_counter()
+    for _ in range(100):
+        auto_compile(weigh)
+    assert (time.perf_counter() - begin) / 100 < 0.001 * SLACK
+
+    def passing(x):
+        return x
+
+    made = auto_compile(passing)
+    made(pa.array([1] * 9))
+    seen = weakref.ref(made)
+    del made
+    gc.collect()
+    assert seen() is None
+
+
+def test_pickled_by_name_or_with_the_function():
+    assert pickle.loads(pickle.dumps(decorated)) is decorated
+    assert pickle.loads(pickle.dumps(named)) is named
+    assert copy.copy(named) is named
+
+
+def test_streams_take_it():
+    table = pa.table({"x": [1, 2]})
+    assert Stream.from_table(table).with_columns(y=decorated).collect()["y"].to_pylist() == [2, 3]
+    made = Stream.from_table(table).with_columns(y=decorated(sb.col("x")))
+    assert made.collect()["y"].to_pylist() == [2, 3]
+    assert sb.explain(decorated, {"x": pa.int64()}).mode == "compiled"
+
+
+def test_the_first_call_waits_for_native_code_and_says_so(caplog):
+    made = auto_compile(lambda u: u * 3 + 1)
+    with caplog.at_level(logging.DEBUG, "sabot.compile"):
+        made(pa.array([1]))
+    native = sb.explain(made, {"u": pa.int64()}).compile_ms is not None
+    assert ("compiled <lambda> in" in caplog.text) == native
+    assert ("no native code for <lambda>" in caplog.text) != native
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG, "sabot.compile"):
+        made(pa.array([1, 2, 3]))
+        auto_compile(lambda u: u.max())(np.arange(3))
+    assert [(r.levelname, "is not compiled" in r.message) for r in caplog.records] == [
+        ("DEBUG", True)
+    ]
+
+
+def test_ahead_of_the_first_call():
+    made = auto_compile(lambda ahead: ahead * 3, schema=pa.schema([("ahead", pa.int64())]))
+    assert sb.explain(made, {"ahead": pa.int64()}).mode == "compiled"
+    with pytest.raises(sb.UnknownColumnError):
+        auto_compile(weigh, schema=pa.schema([("x", pa.int64())]))
+
+
+def test_loops_run_natively():
+    made = auto_compile(steps)
+    n, x = pa.array([1000] * 2000), pa.array([1.5] * 2000)
+    assert made(n, x)[0].as_py() == steps(1000, 1.5)
+    assert made(n[:1], x[:1]).to_pylist() == [steps(1000, 1.5)]
+    report = sb.explain(made, {"n": pa.int64(), "x": pa.float64()})
+    assert report.rows >= 2001
+    assert not report.rows_left
+
+
+def test_one_row_costs_little():
+    made = auto_compile(weigh)
+    batch = pa.record_batch({"x": [1.5], "y": [2]})
+    made(batch)
+    took = []
+    for _ in range(30):
+        begin = time.perf_counter()
+        for _ in range(20):
+            made(batch)
+        took.append((time.perf_counter() - begin) / 20)
+    assert min(took) < 10e-6 * SLACK
+
+
+def test_a_forked_child_compiles_anew():
+    text = """
+        import os, pyarrow as pa, sabot as sb
+        made = sb.auto_compile(lambda x: x + 1)
+        column = pa.array([1] * 10)
+        made(column)
+        pid = os.fork()
+        if not pid:
+            os._exit(made(column).to_pylist() != [2] * 10)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), made(column)[0])
+    """
+    assert printed(text, "-Wignore::DeprecationWarning").split() == ["0", "2"]
