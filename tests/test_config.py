@@ -19,6 +19,7 @@ DEFAULTS = {
     "progress": True,
     "threads": 0,
     "tier": "auto",
+    "validate": "auto",
 }
 
 
@@ -32,7 +33,8 @@ def test_defaults():
         "morsel_rows  0       default\n"
         "progress     True    default\n"
         "threads      0       default\n"
-        "tier         'auto'  default"
+        "tier         'auto'  default\n"
+        "validate     'auto'  default"
     )
 
 

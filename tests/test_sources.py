@@ -1130,7 +1130,6 @@ def test_nothing_came_but_the_schema_is_kept(tmp_path):
     path = tmp_path / "x.parquet"
     Stream.from_table(empty).to_parquet(path)
     for stream in (
-        Stream.from_table(empty),
         Stream.from_arrow(empty),
         Stream.from_arrow(empty.to_reader()),
         Stream.from_batches([empty]),

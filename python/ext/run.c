@@ -112,7 +112,8 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"plan",      "source",         "functions",   "batch_functions",
                             "threads",   "morsel_rows",    "tier",        "interpret",
-                            "operators", "first_operator", "number_rows", NULL};
+                            "operators", "first_operator", "number_rows", "validate",
+                            NULL};
     ext_state *state = ext_state_of_type(type);
     PyObject *plan = NULL;
     PyObject *source = NULL;
@@ -125,10 +126,11 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int operators = 0;
     int first_operator = 0;
     int number_rows = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiOi|ip:Run", names, state->plan_type,
+    int validate = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiOi|ipp:Run", names, state->plan_type,
                                      &plan, &source, &PyTuple_Type, &functions, &PyDict_Type,
                                      &batch_functions, &threads, &morsel_rows, &tier, &interpret,
-                                     &operators, &first_operator, &number_rows)) {
+                                     &operators, &first_operator, &number_rows, &validate)) {
         return NULL;
     }
     Py_ssize_t flag_count = 0;
@@ -147,6 +149,7 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                      .tier = (sabot_tier)tier,
                                      .interpret = flags,
                                      .interpret_count = (int32_t)flag_count,
+                                     .validate = validate != 0,
                                      .number_rows = number_rows != 0,
                                      .schema_once = true};
         if (start(self, state, source, operators, &options) < 0) {
@@ -646,7 +649,7 @@ static PyMethodDef run_methods[] = {
 
 static PyType_Slot run_slots[] = {
     {Py_tp_doc, "Run(plan, source, functions, batch_functions, threads, morsel_rows, tier, "
-                "interpret, operators, first_operator=0, number_rows=False)"},
+                "interpret, operators, first_operator=0, number_rows=False, validate=False)"},
     {Py_tp_new, (void *)run_new},
     {Py_tp_dealloc, (void *)run_dealloc},
     {Py_tp_traverse, (void *)run_traverse},

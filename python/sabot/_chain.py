@@ -227,7 +227,7 @@ def run_chain(
                 chain = add(chain)
             stage.chain = chain
         _dump(chain)
-        if chain.ops:
+        if chain.ops or _config.get("validate") == "full":
             yield from _run(context, stage, chain, feed.input, log, operators_before(source))
             return
         for piece in feed.pieces:  # batches stay as the source cut them
@@ -332,6 +332,7 @@ def _start(
         chain.ops,
         first_operator,
         number_rows,
+        _config.get("validate") == "full",
     )
 
 

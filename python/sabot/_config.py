@@ -28,6 +28,7 @@ _SETTINGS: dict[str, _Setting] = {
     "tier": _Setting(
         "auto", ("auto", "interpreter", "native"), 0, "which code runs a compiled function"
     ),
+    "validate": _Setting("auto", ("auto", "full"), 0, "how much of a source's arrays is checked"),
 }
 _UNSET = object()
 _TRUTHS = {"1": True, "true": True, "0": False, "false": False}
@@ -163,6 +164,7 @@ def config(
     progress: bool | None = None,
     threads: int | None = None,
     tier: Literal["auto", "interpreter", "native"] | None = None,
+    validate: Literal["auto", "full"] | None = None,
     **unknown: object,
 ) -> Config:
     """Changes settings; as a context manager, for the block only. Without arguments: a look at all of them.
@@ -178,6 +180,8 @@ def config(
         threads: native worker threads; 0 means one a processor.
         tier: "interpreter" runs compiled functions in the engine's own interpreter, "native" waits for native code,
             "auto" starts with the first and goes over to the second.
+        validate: "full" checks every batch of a source before anything reads it: offsets, text, decimals, times, counts of nulls;
+            "auto" what cannot be read without. A bad batch is a DataError.
 
     Raises:
         PlanError: an unknown setting or a value out of range.
@@ -196,6 +200,7 @@ def config(
         "progress": progress,
         "threads": threads,
         "tier": tier,
+        "validate": validate,
     }
     checked = {name: _check(name, value) for name, value in given.items() if value is not None}
     with _lock:

@@ -411,7 +411,7 @@ static sb_status pull(sb_run *run, sb_event *event, bool *given, sb_error *err)
     *event = (sb_event){.kind = SB_EVENT_PULL,
                         .op = -1,
                         .seq = {.batch = run->batches},
-                        .data_wanted = run->op_count == 0 || run->reads[0]};
+                        .data_wanted = run->op_count == 0 || run->reads[0] || run->validate};
     return SB_OK;
 }
 
