@@ -159,7 +159,6 @@ def test_what_has_nothing_to_gain_is_returned_itself():
         math.sin,
         Thing().method,
         lambda b: b.column("x"),
-        lambda record: record["value"] * 2,
         lambda a, b: pc.add(a, b),
         lambda x: np.sum(x * 2.5 + 10),
         lambda *values: values,
@@ -168,7 +167,6 @@ def test_what_has_nothing_to_gain_is_returned_itself():
     ]
     for fn in own:
         assert auto_compile(fn) is fn
-    assert auto_compile(own[8])({"value": 4}) == 8
 
 
 def test_arrays_that_no_row_of_which_compiles_go_to_the_function():
@@ -198,6 +196,27 @@ def test_batches_go_to_functions_of_batches():
     twice = pa.RecordBatch.from_arrays([batch[0], batch[0], batch[1]], ["x", "x", "y"])
     with pytest.raises(sb.PlanError, match="more than one column 'x'"):
         auto_compile(weigh)(twice)
+
+
+@pytest.mark.parametrize("rows", (1, 30))
+def test_functions_of_records(rows):
+    def worth(record):
+        total = 0
+        for i in range(3):
+            total += record["value"] * i
+        return total if record.get("ok", True) else None
+
+    made = auto_compile(worth)
+    assert made({"value": 2}) == 6
+    batch = pa.record_batch({"x": ["a"] * rows, "value": [5] * rows})
+    assert made(batch).to_pylist() == [15] * rows
+    refused = batch.append_column("ok", pa.array([False] * rows))
+    assert made(refused).to_pylist() == [None] * rows
+    with pytest.raises(sb.PlanError, match="for scalar functions"):
+        auto_compile(udf(worth, nulls="skip"))
+    lengths = auto_compile(lambda thing: len(thing["value"]))
+    assert lengths(batch) == rows
+    assert lengths({"value": "abc"}) == 3
 
 
 def test_defaults_and_parameters_by_name():

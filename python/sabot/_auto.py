@@ -39,13 +39,11 @@ from sabot._udf import FORMATS, Udf, unwrap
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from sabot._capture import Captured
     from sabot._udf import Options
 
 _log = logging.getLogger("sabot.compile")
 _LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow"})
-_TOLD_LATER = frozenset(
-    {"unknown_column", "untold"}
-)  # rows of KINDS_TABLE, which depend on columns
 _COLUMNS: Any = (arrow.Array, arrow.ChunkedArray)
 _ARROW: Any = (*_COLUMNS, pa.RecordBatch, pa.Table)
 _CONSTANTS: dict[type, Any] = {
@@ -170,11 +168,11 @@ class AutoCompiled(Udf):
         known, schema = self._bound, batch.schema
         latest: Any = known.get("batch")
         if latest is None or not latest.schema.equals(schema):
-            places = self._places_of(schema)
+            captured, places = self._places_of(schema)
             columns = [batch.column(place) for place in places]
             names = tuple(schema.names[place] for place in places)
-            given = _Given(names, columns, len(batch), numpy=False, chunked=False)
-            bound = self._bind(given) if places else None
+            given = _Given(names, columns, batch.num_rows, numpy=False, chunked=False)
+            bound = self._bind(given, captured) if places else None
             known["batch"] = latest = _Latest(schema, names, places, bound)
         if latest.bound is None:
             return self.fn(batch)
@@ -183,21 +181,23 @@ class AutoCompiled(Udf):
         given = _Given(latest.names, columns, batch.num_rows, numpy=False, chunked=chunked)
         return self._run(latest.bound, given)
 
-    def _places_of(self, schema: pa.Schema) -> list[int]:
-        """The columns that parameters are named after, in the order of these; none where the function takes batches."""
-        columns = schema.names
-        kind = kind_of(self._captured, columns, "filter", self.options.kind)
-        if kind.kind != "scalar":
-            return []
-        if kind.error is not None:
+    def _places_of(self, schema: pa.Schema) -> tuple[Captured, list[int]]:
+        """The function of columns, and these in the order of its parameters; none where it takes batches."""
+        columns, captured = schema.names, self._captured
+        kind = kind_of(captured, columns, "with_columns", self.options.kind)
+        if kind.kind == "record":
+            from sabot._record import as_scalar
+
+            captured = as_scalar(captured, columns)
+        elif kind.kind != "scalar":
+            return captured, []
+        elif kind.error is not None:
             raise UnknownColumnError(kind.error)
-        names = [p.name for p in self._captured.params or () if p.name in columns]
+        names = [param.name for param in captured.params or () if param.name in columns]
         for name in names:
             if columns.count(name) > 1:
-                raise PlanError(
-                    f"{self._captured.name}: there is more than one column {name!r}; rename"
-                )
-        return list(map(columns.index, names))
+                raise PlanError(f"{captured.name}: there is more than one column {name!r}; rename")
+        return captured, list(map(columns.index, names))
 
     def _arguments(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], array: Any
@@ -236,21 +236,22 @@ class AutoCompiled(Udf):
             rows = count
         return _Given(names, values, rows, numpy, chunked)
 
-    def _bind(self, given: _Given) -> _Bound | None:
-        """Binds the function to these types, and waits for its native code; None: NumPy arrays that it takes as they are."""
+    def _bind(self, given: _Given, captured: Captured | None = None) -> _Bound | None:
+        """Binds the function to these types, and waits for its native code; None: it takes the columns as they are."""
         types = [_type_of(value) for value in given.values]
         schema = pa.schema(list(zip(given.names, types, strict=True)))
-        captured, options = self._captured, self.options
+        captured, options = captured or self._captured, self.options
+        may_take = given.numpy or bool(captured.record)
         try:
             scalar = bind_scalar(captured, schema, "auto_compile", "given columns", options)
         except CompileError:
             raise
         except (PlanError, TypeMismatchError) as error:
-            if not given.numpy:
+            if not may_take:
                 raise
             _log.debug("%s is not compiled: %s", captured.name, error)
             return None
-        if given.numpy and not can_compile(scalar, schema):
+        if may_take and not can_compile(scalar, schema):
             _log_refusal(scalar)
             return None
         name = "result"
@@ -298,7 +299,7 @@ class AutoCompiled(Udf):
         source = table.from_arrays(columns, schema=bound.schema)
         if self._off != (_config.get("compile") == "off"):
             self._see()
-            again = self._bind(given)
+            again = self._bind(given, bound.scalar.captured)
             bound = bound if again is None else again
         parts = self._engine(bound, source, rows)
         if chunked:
@@ -308,7 +309,7 @@ class AutoCompiled(Udf):
 
     def _few(self, bound: _Bound, given: _Given) -> Any:
         """The result of a few rows by calls of the function; None where a run must tell."""
-        kind, fn = bound.few, self.fn
+        kind, fn = bound.few, cast("Any", bound.scalar.captured.fn)
         lists = [
             [value] * given.rows
             if type(value) in _CONSTANTS
@@ -375,7 +376,7 @@ class AutoCompiled(Udf):
 
     def ahead(self, schema: pa.Schema) -> None:
         """Binds to the columns of a schema."""
-        if self._places_of(schema):
+        if self._places_of(schema)[1]:
             self(_empty(schema))
 
 
@@ -456,10 +457,10 @@ def auto_compile(fn: Callable[..., Any], schema: pa.Schema | None = None) -> Cal
     """A function that takes what `fn` takes and gives what it gives, and computes whole columns by native code.
 
     Given one value for each parameter it is `fn`. Given columns (pyarrow arrays, NumPy arrays of one dimension, values that are the
-    same in all rows), or one RecordBatch or Table with columns named like its parameters, it computes row by row, by Python's rules
-    as everywhere here: null arrives as None, nothing wraps around, the first failing row raises. It gives a pyarrow array
-    (ChunkedArray for chunked input), for NumPy arrays a NumPy array, of objects where a result is None. NumPy arrays go to `fn` as
-    they are where a row of it cannot be compiled. The first call with new types waits for native code.
+    same in all rows), or one RecordBatch or Table that has columns named like its parameters, or the columns that a function of
+    records reads, it computes row by row, by Python's rules as everywhere here: null arrives as None, nothing wraps around, the first failing row raises. It gives a pyarrow array
+    (ChunkedArray for chunked input), for NumPy arrays a NumPy array, of objects where a result is None. NumPy arrays, and
+    the batch that is given for a record, go to `fn` as they are where a row of it cannot be compiled. The first call with new types waits for native code.
 
     What takes batches, calls NumPy, pandas, Polars or pyarrow, or is no plain Python function has nothing to gain and is returned
     itself. The same `fn` gives the same object while that is held. The logger `sabot.compile` tells what was done.
@@ -506,9 +507,13 @@ def _gains(fn: Any, options: Options) -> bool:
     captured = capture(fn)
     if any(refusal.code == "signature" for refusal in captured.refusals):
         return False
-    kind = kind_of(captured, (), "filter", options.kind)
-    if kind.kind != "scalar" and kind.row not in _TOLD_LATER:
+    kind = kind_of(captured, (), "with_columns", options.kind)
+    if kind.kind not in ("scalar", "record", "unknown"):  # the last is told by columns
         return False
+    if kind.kind == "record" and options.nulls == "skip":
+        raise PlanError(
+            'auto_compile: nulls="skip" is for scalar functions, not for one of records'
+        )
     return not _names_library(fn)
 
 

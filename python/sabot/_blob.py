@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 MAGIC = 0x31464253
 VERSION = 2
@@ -150,20 +150,6 @@ KINDS = {"NONE": 1, "BOOL": 2, "INT": 4, "FLOAT": 8, "TUPLE": 16, "LIST": 32}
 ANNOTATIONS = {"missing": 0, "unknown": 1, "int": 2, "float": 3, "bool": 4, "str": 5, "None": 6}
 
 
-def renamed_params(blob: bytes, names: Sequence[str]) -> bytes:
-    """The blob with other names for the first of its locals, which are the parameters."""
-    place = 8
-    for _ in range(2):  # behind magic and version: the function's name, its file
-        place += 4 + int.from_bytes(blob[place : place + 4], "little")
-    place += 4 + 1 + 4  # first line, annotation, count
-    end = place
-    for _ in names:
-        end += 4 + int.from_bytes(blob[end : end + 4], "little")
-    texts = [name.encode("utf-8", "backslashreplace") for name in names]
-    made = b"".join(struct.pack("<I", len(text)) + text for text in texts)
-    return blob[:place] + made + blob[end:]
-
-
 def dump(blob: bytes) -> str:
     """A blob as indented text, one node a line; raises ValueError for bytes that are no blob."""
     return _Reader(blob).text()
@@ -210,8 +196,12 @@ class _Reader:
         if (self._u32(), self._u32()) != (MAGIC, VERSION):
             raise ValueError("not a function blob: wrong magic or version")
         name, file, line, annotation = self._str(), self._str(), self._u32(), self._u8()
+        record = self._str()
         locals_ = [self._str() for _ in range(self._u32())]
-        self._lines.append(f"function {name} {file}:{line} -> {_key(ANNOTATIONS, annotation)}")
+        kind = f" record {record}" if record else ""
+        self._lines.append(
+            f"function {name} {file}:{line} -> {_key(ANNOTATIONS, annotation)}{kind}"
+        )
         self._lines.append(
             "locals " + " ".join(f"{slot}:{text}" for slot, text in enumerate(locals_))
         )

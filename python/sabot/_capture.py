@@ -70,9 +70,12 @@ class Captured:
         "guards",
         "name",
         "node",
+        "owner",
         "params",
+        "record",
+        "refusals",
+        "source",
     )
-    __slots__ += ("source", "owner", "refusals")
 
     fn: object
     name: str
@@ -83,6 +86,7 @@ class Captured:
     refusals: tuple[Refusal, ...]
     guards: Guards | None
     annotations: dict[str, Annotation]
+    record: str  # the parameter of a record function that was bound to columns; else ""
     node: FunctionNode | None
     owner: str | None
     source: Source | None
@@ -159,6 +163,7 @@ def _capture_function(fn: FunctionType) -> Captured:
         entry = _read_code(code, fn.__globals__)
     captured = Captured()
     captured.fn = fn
+    captured.record = ""
     captured.name = fn.__name__
     captured.file = code.co_filename
     captured.first_line = code.co_firstlineno
@@ -245,6 +250,7 @@ def _capture_other(fn: object) -> Captured:
     """What can be told of a callable that is no plain function; it always runs in CPython."""
     captured = Captured()
     captured.fn = fn
+    captured.record = ""
     captured.file, captured.first_line, captured.params = "", 0, None
     captured.blob = captured.guards = captured.node = captured.owner = captured.source = None
     captured.annotations = {}
@@ -405,6 +411,30 @@ def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | Non
     return _encoded(captured, entry, _see(fn, entry), guarded(captured.node, params))
 
 
+def record_blob(
+    captured: Captured, node: FunctionNode, param: str, columns: Sequence[str]
+) -> bytes:
+    """The blob of a record function whose tree reads columns instead of its parameter, see `_record`."""
+    from sabot._encode import Header, encode
+    from sabot._record import MISSING, local_of
+
+    fn: Any = captured.fn
+    entry = _by_code[id(fn.__code__)]
+    seen = _see(fn, entry)
+    own = [name for name in entry.locals if name != param]
+    header = Header(
+        captured.name,
+        captured.file,
+        captured.first_line,
+        blob_annotation(captured.annotations.get("return")),
+        [*columns, *own, "missing"],
+        [None] * len(columns),
+        param,
+        [*map(local_of, columns), *own, MISSING],
+    )
+    return encode(header, node, seen.found, captured.mangle, seen.callees)
+
+
 def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:
     assert captured.params is not None
     assert captured.node is not None
@@ -428,26 +458,25 @@ def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:
 
 
 def _encoded(captured: Captured, entry: _Code, seen: _Seen, node: FunctionNode) -> bytes:
-    from sabot._blob import renamed_params
     from sabot._encode import Header, encode
 
     assert captured.params is not None
     assert captured.node is not None
+    names = [param.name for param in captured.params]
     places = _default_places(captured.node)
     header = Header(
         captured.name,
         captured.file,
         captured.first_line,
         blob_annotation(captured.annotations.get("return")),
-        entry.locals,
+        [*names, *entry.locals[len(names) :]],
         [
             (param.default, places[place]) if param.has_default else None
             for place, param in enumerate(captured.params)
         ],
+        names=entry.locals,
     )
-    blob = encode(header, node, seen.found, captured.mangle, seen.callees)
-    names = tuple(param.name for param in captured.params)
-    return blob if names == entry.locals[: len(names)] else renamed_params(blob, names)
+    return encode(header, node, seen.found, captured.mangle, seen.callees)
 
 
 def _value_key(value: object) -> Hashable:
