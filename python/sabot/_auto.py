@@ -216,7 +216,7 @@ class AutoCompiled(Udf):
             return None
         numpy, chunked, rows = True, False, -1
         for name, value in zip(names, values, strict=True):
-            kind = cast("type", type(value))
+            kind: type[Any] = type(value)
             if kind in _CONSTANTS:
                 continue
             if kind is array:
@@ -374,7 +374,7 @@ class AutoCompiled(Udf):
     def __repr__(self) -> str:
         return f"<sabot.auto_compile {self._captured.name}>"
 
-    def ahead(self, schema: pa.Schema) -> None:
+    def _ahead(self, schema: pa.Schema) -> None:
         """Binds to the columns of a schema."""
         if self._places_of(schema)[1]:
             self(_empty(schema))
@@ -382,7 +382,8 @@ class AutoCompiled(Udf):
 
 def _kind_key(value: Any) -> object:
     if type(value) in _CONSTANTS:
-        return cast("type", type(value))
+        kind: type[Any] = type(value)
+        return kind
     return value.type if isinstance(value, _COLUMNS) else value.dtype
 
 
@@ -492,7 +493,7 @@ def auto_compile(fn: Callable[..., Any], schema: pa.Schema | None = None) -> Cal
             found = _made[id(fn)] = AutoCompiled(fn)
     if schema is not None:
         check_schema(schema)
-        found.ahead(schema)
+        found._ahead(schema)  # pyright: ignore[reportPrivateUsage]
     return found
 
 
