@@ -216,7 +216,7 @@ class AutoCompiled(Udf):
             return None
         numpy, chunked, rows = True, False, -1
         for name, value in zip(names, values, strict=True):
-            kind: type[Any] = type(value)
+            kind = cast("Any", type)(value)
             if kind in _CONSTANTS:
                 continue
             if kind is array:
@@ -382,8 +382,7 @@ class AutoCompiled(Udf):
 
 def _kind_key(value: Any) -> object:
     if type(value) in _CONSTANTS:
-        kind: type[Any] = type(value)
-        return kind
+        return value.__class__
     return value.type if isinstance(value, _COLUMNS) else value.dtype
 
 
