@@ -178,7 +178,8 @@ def test_constants():
 @pytest.mark.parametrize(
     ("fn", "code", "detail", "at"),
     [
-        (lambda x: x + math.sqrt(x), "unknown_call", "math.sqrt", "math.sqrt(x)"),
+        (lambda x: x + math.hypot(x, x), "unknown_call", "math.hypot", "math.hypot(x, x)"),
+        (lambda x: x + math.lgamma(x), "unknown_call", "math.lgamma", "math.lgamma(x)"),
         (lambda x: x.lower().strip(), "unknown_call", "x.lower", "x.lower()"),
         (lambda x: body(x).real + 1, "unknown_call", "body", "body(x)"),
         (lambda x: missing_name + x, "unresolved", "missing_name", "missing_name"),  # noqa: F821
@@ -189,7 +190,7 @@ def test_constants():
         (lambda x: range, "captured", "type", "range"),
         (lambda x: print(x), "impure", "print", "print(x)"),
         (lambda x: open(x), "impure", "open", "open(x)"),
-        (lambda x: abs(x), "syntax", "a call of abs", "abs(x)"),
+        (lambda x: hash(x), "syntax", "a call of hash", "hash(x)"),
         (lambda x: range(x, step=1), "syntax", "a call of range with these arguments", "range(x, step=1)"),
         (lambda x: range(*x), "syntax", "unpacking with *", "*x"),
         (lambda x: (x + 1).real, "syntax", "attribute access .real", "(x + 1).real"),

@@ -184,7 +184,8 @@ def test_what_the_program_prints_stays_whole():
         import logging
         log = logging.getLogger()
         log.addHandler(logging.StreamHandler())
-        for number, batch in enumerate(Stream.from_table(pa.table({"a": list(range(2400))}), 300).with_columns(y=slow)):
+        s = Stream.from_table(pa.table({"a": list(range(2400))}), 300).with_columns(y=slow)
+        for number, batch in enumerate(s.rebatch(300)):
             print("out", number)
             log.warning("err %d", number)
         print("half", end="", flush=True)
