@@ -362,6 +362,41 @@ def test_times_of_different_kinds_are_never_equal(way):
             check(table, fn, way)
 
 
+def zoned_kinds(p, t, d, i):
+    q = p
+    if p == t or p == d or p in (i, 1.5, None, t):
+        return -1
+    return 1 if q and q is not None and p != i else 0
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_zones_whose_offset_changes_are_passed_on(way):
+    seconds = with_nulls([1603587600 + 1800 * k for k in range(7)], 30)  # an hour comes twice there
+    table = pa.table(
+        {
+            "p": stamps(seconds, "ms", "Europe/Paris"),
+            "t": stamps([0] * 30, "s"),
+            "d": days([1] * 30),
+            "i": pa.array([1] * 30, pa.uint8()),
+        }
+    )
+    check(table, zoned_kinds, way)
+    check(table.select(["p"]).rename_columns(["a"]), truth, way)
+
+
+@pytest.mark.parametrize("compile", ["auto", "off"])
+def test_unknown_zones_fail_as_in_cpython(compile):
+    column = pa.array([1, None]).cast(pa.timestamp("us", "Here/Nowhere"))
+    with pytest.raises(Exception) as wanted:  # noqa: PT011
+        column[0].as_py()
+    fn = cell("def f(a) -> int:\n    return 1 if a is None else 2")["f"]
+    with sb.config(compile=compile):
+        stream = Stream.from_table(pa.table({"a": column})).with_columns(y=fn)
+        with pytest.raises(type(wanted.value)) as raised:
+            stream.collect()
+    assert raised.value.args == wanted.value.args
+
+
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("other", ["t", "z", "i", "f"])
 def test_ordering_times_of_different_kinds_raises(other, tier):
@@ -464,7 +499,9 @@ REFUSED = {
     "abs(t)": "a column of this type is not compiled yet: timestamp",
     "(d, d)[d]": "a column of this type is not compiled yet: date",
     "1 if n is None else 2": "a column of this type is not compiled yet: n",
-    "1 if p is None else 2": "a column of this type is not compiled yet: p",
+    "p < p": "a column of this type is not compiled yet: timestamp in a zone whose offset changes",
+    "1 if p in (None, z) else 2": "a column of this type is not compiled yet: timestamp in a zone whose offset changes",
+    "1 if bad is None else 2": "a column of this type is not compiled yet: bad",
     "d": "a value of this type is not compiled yet: a date or timestamp as the result",
     "1 if t is None else t": "a value of this type is not compiled yet: a date or timestamp as the result",
 }
@@ -478,8 +515,10 @@ def test_refusals(text):
         "t": pa.timestamp("us"),
         "n": pa.timestamp("ns"),
         "p": pa.timestamp("us", "Europe/Paris"),
+        "z": pa.timestamp("us", "UTC"),
+        "bad": pa.timestamp("us", "Here/Nowhere"),
     }
-    report = sb.explain(cell(f"def f(d, e, t, n, p) -> int:\n    return {text}")["f"], schema)
+    report = sb.explain(cell(f"def f(d, e, t, n, p, z, bad) -> int:\n    return {text}")["f"], schema)
     assert report.mode == "interpreted"
     assert [reason.message for reason in report.reasons] == [REFUSED[text]]
     assert report.reasons[0].line == 2

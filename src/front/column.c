@@ -1,8 +1,9 @@
 /* Columns as Python values: which formats kernels read, and what they become.
  *
  * Algorithm: kernels see int64, double or bool (column/view.h widens what is narrower). Dates stay days. Timestamps of all columns
- * of a function are brought to the finest of their units, so that comparing needs no unit. A zone is known when its offset is
- * fixed: in others the wall clock goes back once a year, and Python compares by it.
+ * of a function are brought to the finest of their units, so that comparing needs no unit. In a zone whose
+ * offset changes the wall clock may go back, and Python compares by that clock: those are told from None, and passed on. The host
+ * gives no zone that it does not know.
  * A date or timestamp that Python cannot hold fails its row before the function is called, read or not: the row leaves first.
  *
  * Interface: sb_column_* of lower_int.h. Memory: none. Threads: any. */
@@ -60,8 +61,7 @@ sb_column_kind sb_column_kind_of(const char *format)
             continue;
         }
         if (kind.unit_us != 0 && format[size] != '\0') {
-            kind.tag = TAG_AWARE;
-            kind.prim = has_fixed_offset(format + size) ? kind.prim : SB_PRIM_VOID;
+            kind.tag = has_fixed_offset(format + size) ? TAG_AWARE : TAG_ZONED;
         }
         return kind;
     }
@@ -83,7 +83,7 @@ static void leave_outside(lowering *l, sb_value in, sb_value valid, int64_t low,
 static sb_value stamp_value(lowering *l, sb_value in, sb_value valid, const sb_column_kind *kind)
 {
     /* In a zone the time of the wall clock, too, must be within Python's years. */
-    int64_t margin = kind->tag == TAG_AWARE ? 1 : 0;
+    int64_t margin = kind->tag == TAG_STAMP ? 0 : 1;
     int64_t day = DAY_S * (SECOND_US / kind->unit_us);
     leave_outside(l, in, valid, (DAY_FIRST + margin) * day, (DAY_LAST + 1 - margin) * day - 1,
                   SB_REASON_RAISE);

@@ -318,10 +318,8 @@ static void test_column_formats(void **state)
 {
     (void)state;
     static const char *const ints[] = {"c", "C", "s", "S", "i", "I", "l", "L"};
-    static const char *const times[] = {"tdD", "tss:", "tsm:UTC", "tsu:+23:59", "tsu:-00:00"};
-    static const char *const unknown[] = {
-        "tsn:", "tsu:Europe/Paris", "tsu:+24:00", "tsu:+00:60", "tsu:+0000", "tsu:utc", "tdm", "cc",
-        "u"};
+    static const char *const times[] = {"tdD", "tss:", "tsm:UTC", "tsu:-00:00", "tsu:Europe/Paris"};
+    static const char *const unknown[] = {"tsn:", "tsn:UTC", "tdm", "tts", "tDs", "cc", "u"};
     sb_lowered lowered;
     for (size_t k = 0; k < SB_COUNT_OF(ints); k++) {
         return_column(ints[k], &lowered);
@@ -401,7 +399,7 @@ static void test_faults(void **state)
 static void test_faults_of_columns(void **state)
 {
     (void)state;
-    static const char *const formats[] = {"c", "L", "tss:UTC", "tsu:Europe/Paris"};
+    static const char *const formats[] = {"c", "L", "tss:UTC", "u"};
     for (size_t k = 0; k < SB_COUNT_OF(formats); k++) {
         bool hit = true;
         for (int64_t nth = 1; hit; nth++) {

@@ -289,7 +289,7 @@ static void refuse_result(lowering *l, const pyval *v)
         add_refusal(l, SB_REFUSAL_TYPE, items ? "a tuple or list as the result" : "the result",
                     (sb_refusal){.line = l->return_tags[items ? TAG_ITEMS : TAG_OPAQUE]});
     }
-    for (unsigned tag = TAG_DATE; tag <= TAG_AWARE; tag++) {
+    for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
         if (v->tags & TAG_BIT(tag)) {
             add_refusal(l, SB_REFUSAL_TYPE, "a date or timestamp as the result",
                         (sb_refusal){.line = l->return_tags[tag]});

@@ -13,7 +13,7 @@
 #include "front/front.h"
 #include "front/tree.h"
 
-enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_DATE, TAG_STAMP, TAG_AWARE, TAG_ITEMS, TAG_UNBOUND, TAG_OPAQUE, TAG_COUNT };
+enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_DATE, TAG_STAMP, TAG_AWARE, TAG_ZONED, TAG_ITEMS, TAG_UNBOUND, TAG_OPAQUE, TAG_COUNT };
 #define TAG_BIT(tag) (1u << (tag))
 #define NONE_BIT TAG_BIT(TAG_NONE)
 #define BOOL_BIT TAG_BIT(TAG_BOOL)
@@ -22,11 +22,12 @@ enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_DATE, TAG_STAMP, TAG_AWARE, T
 #define DATE_BIT TAG_BIT(TAG_DATE)   /* days since 1970 */
 #define STAMP_BIT TAG_BIT(TAG_STAMP) /* a datetime without zone: units of time since 1970 */
 #define AWARE_BIT TAG_BIT(TAG_AWARE) /* one with a zone of fixed offset: likewise, in UTC */
+#define ZONED_BIT TAG_BIT(TAG_ZONED) /* one with any other zone: likewise; not compared, see column.c */
 #define ITEMS_BIT TAG_BIT(TAG_ITEMS) /* a tuple or list */
 #define UNBOUND_BIT TAG_BIT(TAG_UNBOUND)
 #define OPAQUE_BIT TAG_BIT(TAG_OPAQUE) /* never with another tag; any use is refused, as `why` says */
 #define NUMERIC_BITS (BOOL_BIT | INT_BIT | FLOAT_BIT)
-#define TIME_BITS (DATE_BIT | STAMP_BIT | AWARE_BIT)
+#define TIME_BITS (DATE_BIT | STAMP_BIT | AWARE_BIT | ZONED_BIT)
 #define WHOLE_BITS (INT_BIT | TIME_BITS) /* their payload is `i` */
 
 typedef enum opaque_why {

@@ -275,6 +275,7 @@ static sb_value truth_of_tag(lowering *l, const pyval *v, unsigned tag)
     case TAG_DATE:
     case TAG_STAMP:
     case TAG_AWARE:
+    case TAG_ZONED:
         return l->true_b;
     default:
         return l->zero_b;
@@ -295,6 +296,12 @@ sb_value sb_pyval_truth(lowering *l, const pyval *v)
 
 /* --- arithmetic --------------------------------------------------------------------------------------------------------- */
 
+static void refuse_here(lowering *l, const char *type)
+{
+    static const sb_node nowhere = {0};
+    sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, type, l->at != NULL ? l->at : &nowhere);
+}
+
 /* What no operator but == takes. */
 static pyval strip_no_operand(lowering *l, pyval v)
 {
@@ -306,9 +313,7 @@ pyval sb_pyval_number(lowering *l, pyval v)
 {
     v = strip_no_operand(l, v);
     if (v.tags & TIME_BITS) {
-        static const sb_node nowhere = {0};
-        sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, v.tags & DATE_BIT ? "date" : "timestamp",
-                  l->at != NULL ? l->at : &nowhere);
+        refuse_here(l, v.tags & DATE_BIT ? "date" : "timestamp");
         return sb_pyval_never();
     }
     if (!(v.tags & BOOL_BIT)) {
@@ -480,8 +485,12 @@ static sb_value compare_times(lowering *l, uint8_t op, const pyval *x, const pyv
                               sb_value *alike)
 {
     sb_value result = l->zero_b;
+    uint32_t zones = AWARE_BIT | ZONED_BIT;
     *alike = l->zero_b;
-    for (unsigned tag = TAG_DATE; tag <= TAG_AWARE; tag++) {
+    if ((x->tags & zones) && (y->tags & zones) && ((x->tags | y->tags) & ZONED_BIT)) {
+        refuse_here(l, "timestamp in a zone whose offset changes");
+    }
+    for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
         if (x->tags & y->tags & TAG_BIT(tag)) {
             sb_value both = both_are(l, x, y, tag);
             sb_value holds = sb_op2(l, SB_IR_AND, both, compare_whole(l, op, x, y));
@@ -495,7 +504,7 @@ static sb_value compare_times(lowering *l, uint8_t op, const pyval *x, const pyv
 static sb_value is_time(lowering *l, const pyval *v)
 {
     sb_value result = l->zero_b;
-    for (unsigned tag = TAG_DATE; tag <= TAG_AWARE; tag++) {
+    for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
         result = sb_op2(l, SB_IR_OR, result, sb_pyval_is(l, v, tag));
     }
     return result;
