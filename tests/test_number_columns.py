@@ -518,7 +518,9 @@ def test_refusals(text):
         "z": pa.timestamp("us", "UTC"),
         "bad": pa.timestamp("us", "Here/Nowhere"),
     }
-    report = sb.explain(cell(f"def f(d, e, t, n, p, z, bad) -> int:\n    return {text}")["f"], schema)
+    report = sb.explain(
+        cell(f"def f(d, e, t, n, p, z, bad) -> int:\n    return {text}")["f"], schema
+    )
     assert report.mode == "interpreted"
     assert [reason.message for reason in report.reasons] == [REFUSED[text]]
     assert report.reasons[0].line == 2

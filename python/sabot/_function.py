@@ -287,14 +287,14 @@ def _known_zones(schema: pa.Schema) -> pa.Schema:
 
     Making a value of such a column raises, and a compiled function would make none.
     """
-    for index, field in enumerate(schema):
-        type: Any = field.type
+    known: Any = schema
+    for index, type in enumerate(known.types):
         if pa.types.is_timestamp(type) and type.tz is not None:
             try:
                 pa.scalar(0, type).as_py()
             except Exception:
-                schema = schema.set(index, field.with_type(pa.timestamp("ns", type.tz)))
-    return schema
+                known = known.set(index, known[index].with_type(pa.timestamp("ns", type.tz)))
+    return known
 
 
 def _refused_blob(

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "column/half.h"
 #include "column/array_int.h"
+#include "column/half.h"
 
 #define VECTOR 1024
 #define NS_SECOND INT64_C(1000000000)

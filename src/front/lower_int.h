@@ -13,7 +13,20 @@
 #include "front/front.h"
 #include "front/tree.h"
 
-enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_DATE, TAG_STAMP, TAG_AWARE, TAG_ZONED, TAG_ITEMS, TAG_UNBOUND, TAG_OPAQUE, TAG_COUNT };
+enum {
+    TAG_NONE,
+    TAG_BOOL,
+    TAG_INT,
+    TAG_FLOAT,
+    TAG_DATE,
+    TAG_STAMP,
+    TAG_AWARE,
+    TAG_ZONED,
+    TAG_ITEMS,
+    TAG_UNBOUND,
+    TAG_OPAQUE,
+    TAG_COUNT
+};
 #define TAG_BIT(tag) (1u << (tag))
 #define NONE_BIT TAG_BIT(TAG_NONE)
 #define BOOL_BIT TAG_BIT(TAG_BOOL)
@@ -22,7 +35,8 @@ enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_DATE, TAG_STAMP, TAG_AWARE, T
 #define DATE_BIT TAG_BIT(TAG_DATE)   /* days since 1970 */
 #define STAMP_BIT TAG_BIT(TAG_STAMP) /* a datetime without zone: units of time since 1970 */
 #define AWARE_BIT TAG_BIT(TAG_AWARE) /* one with a zone of fixed offset: likewise, in UTC */
-#define ZONED_BIT TAG_BIT(TAG_ZONED) /* one with any other zone: likewise; not compared, see column.c */
+#define ZONED_BIT                                                                                  \
+    TAG_BIT(TAG_ZONED) /* one with any other zone: likewise; not compared, see column.c */
 #define ITEMS_BIT TAG_BIT(TAG_ITEMS) /* a tuple or list */
 #define UNBOUND_BIT TAG_BIT(TAG_UNBOUND)
 #define OPAQUE_BIT TAG_BIT(TAG_OPAQUE) /* never with another tag; any use is refused, as `why` says */
@@ -75,7 +89,8 @@ typedef struct lowering {
     uint32_t depth; /* of sb_lower_rest inside itself */
     uint32_t inlined; /* calls of functions inside each other */
     const sb_node *at; /* what is being lowered */
-    int64_t stamp_us;  /* microseconds of the unit that all timestamps of the function are brought to */
+    int64_t
+        stamp_us; /* microseconds of the unit that all timestamps of the function are brought to */
     SB_VEC(sb_refusal) refusals;
     loop_memo *memos;
     uint32_t return_tags[TAG_COUNT]; /* line of the first return of each kind, 0: none */
