@@ -59,7 +59,7 @@ def expected(fn, *columns):
 
 def compiled_rows(stream, index=0):
     report = function_report(stream, index)
-    assert report["mode"] == "compiled", report["reasons"]
+    assert report["mode"] == "compiled", report
     return report["rows"] - sum(report["rows_left"].values())
 
 
@@ -76,7 +76,7 @@ def check(table, fn, way, left=0):
     if compile == "off" or table.num_rows == 0:
         return
     function = report["functions"][0]
-    assert function["mode"] == "compiled", function["reasons"]
+    assert function["mode"] == "compiled", function
     assert function["rows"] == table.num_rows
     if left is not None:
         assert sum(function["rows_left"].values()) == left

@@ -12,7 +12,7 @@
 
 #define EXACT_DOUBLE_MAX (1LL << 53)
 #define NATIVE "bcCsSiIlLefgun" /* formats of columns whose values are made here */
-#define ARGS_MAX 64 /* arguments kept on the stack; more are on the heap */
+#define ARGS_MAX 64             /* arguments kept on the stack; more are on the heap */
 
 /* sabot._lane.Binding.on_error. */
 enum { ON_ERROR_RAISE = 0, ON_ERROR_NULL = 1, ON_ERROR_SKIP = 2 };
