@@ -86,9 +86,9 @@ typedef struct lowering {
     sb_irb b;
     sb_value zero_b, zero_i, zero_f, true_b; /* constants visible everywhere */
     bool no_memory;
-    uint32_t work;    /* nodes lowered so far, trials included */
-    uint32_t depth;   /* of sb_lower_rest inside itself */
-    uint32_t inlined; /* calls of functions inside each other */
+    uint32_t work;     /* nodes lowered so far, trials included */
+    uint32_t depth;    /* of sb_lower_rest inside itself */
+    uint32_t inlined;  /* calls of functions inside each other */
     const sb_node *at; /* what is being lowered */
     int64_t
         stamp_us; /* microseconds of the unit that all timestamps of the function are brought to */
