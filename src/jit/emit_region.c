@@ -39,13 +39,13 @@ uint32_t sb_emit_weight(const sb_inst *inst)
     case SB_IR_PY_TRUEDIV_F64:
     case SB_IR_PY_TRUEDIV_I64:
         return inst->uniform ? 1 : 3;
-#define E_(X, NAME, name)                                                                           \
+#define E_(X, NAME, name)                                                                          \
     case SB_IR_MATH_##NAME:                                                                        \
         return 100;
         SB_RT_MATH1_LIST(E_, )
         SB_RT_MATH2_LIST(E_, )
 #undef E_
-#define E_(X, NAME, name, to, ta, tb, reason)                                                                           \
+#define E_(X, NAME, name, to, ta, tb, reason)                                                      \
     case SB_IR_##NAME:                                                                             \
         return 100;
         SB_RT_SLOW_LIST(E_, )
@@ -480,6 +480,10 @@ void sb_emit_loop(sb_emitter *e, sb_value i)
     }
     if (!frame->uniform) {
         e->mask = load_mask(e, frame);
+    } else if (e->careful && e->lanes > 1 && e->infos[i].leaves) {
+        /* a lane that left in a turn before must not leave again, for what comes then */
+        const sb_ev alive = sb_eb_load(e, e->alive_slot, SB_PRIM_B, true);
+        e->mask = sb_eb_and(e, sb_emit_mask(e), alive);
     }
 }
 
