@@ -78,6 +78,7 @@ class Forms:
     more: float
     tame: bool
     inside: int
+    chained: int
     loops: int
     turns: int
     prefix: str
@@ -261,7 +262,9 @@ class Forms:
         rng.shuffle(parts)
         texts = ", ".join(p.text for p in parts)
         form = rng.choice(("{0}({1})", "{0}(({1}))", "{0}([{1}])"))
-        if rng.random() < 0.15:
+        if self.chained:
+            form = "{0}({1})"
+        elif rng.random() < 0.15:
             item = self.fresh_name("v")
             form = f"{{0}}({item} for {item} in ({{1}}))"
         return joined(
@@ -308,6 +311,8 @@ class Forms:
 
     def sum_of(self, kind: str, depth: int) -> Expr:
         rng = self.rng
+        if self.chained:
+            return self.item_of(kind * 2, depth)
         if rng.random() < 0.45 and self.turns * 6 <= TURNS_MAX and not self.tame:
             return self.generated(kind, depth)
         kinds = "i" if kind == "i" else rng.choice(("f", "f", "fi", "fb"))
@@ -355,7 +360,7 @@ class Forms:
 
     def named(self, kind: str, depth: int) -> Expr:
         """A value that is kept by := and used again behind; not in another form, which may be a comprehension."""
-        if self.inside > 1:
+        if self.inside > 1 or self.chained:
             return self.dynamic(kind, depth)
         e = self.dynamic(kind, depth)
         name = self.fresh_name("w")
@@ -445,6 +450,8 @@ class Forms:
 
     def quantified(self, depth: int) -> Expr:
         rng = self.rng
+        if self.chained:
+            return self.membership(depth)
         name = rng.choice(("any", "all"))
         parts = [self.dynamic(rng.choice("if"), depth - 1) for _ in range(rng.randint(2, 3))]
         texts = ", ".join(p.text for p in parts)
@@ -636,7 +643,7 @@ class Forms:
             message = rng.choice(("", ', "no"'))
             return [f"{pad}assert {e.text} != {rare}{message}"]
         raised = rng.choice(
-            ("ValueError", 'ValueError("no")', 'KeyError(f"{%s}")' % rng.choice(list(self.params)))
+            ("ValueError", 'ValueError("no")', f'KeyError(f"{{{rng.choice(list(self.params))}}}")')
         )
         return [f"{pad}if {e.text} == {rare}:", f"{pad}    raise {raised}"]
 
