@@ -672,6 +672,7 @@ class Forms:
         parts[0] = self.dynamic(kind, 1)
         texts = ", ".join(p.text for p in parts)
         items = rng.choice(("({0})", "[{0}]")).format(texts)
+        first = self.small_int(5)  # before the names of the loop exist
         value, index = self.fresh_name("v"), self.fresh_name("i")
         self.scope[value] = Var(
             kind, True, False, any(p.loopy for p in parts), max(p.weight for p in parts)
@@ -687,5 +688,5 @@ class Forms:
         if pick > 0.8:
             head = f"{value}, {index} in zip({items}, range({rng.randint(1, 5)}))"
         elif pick > 0.7:
-            head = f"{value}, {index} in zip({items}, range({self.small_int(5)}, 9))"
+            head = f"{value}, {index} in zip({items}, range({first}, 9))"
         return [], f"{pad}for {head}:", [], len(parts), []
