@@ -8,12 +8,12 @@ def sign(v):
     return -1
 
 
-def f(x, y):
-    return (x and sign(y)) or y + 1
+def f(x, z):
+    return (x and sign(z)) or z + 1
 
 
 FUNCTION = f
-PARAMS = {'x': 'i', 'y': 'i'}
+PARAMS = {'x': 'i', 'z': 'i'}
 RESULT = 'i'
 OPERATOR = 'with_columns'
 SETTINGS = {

@@ -2,12 +2,12 @@
 
 # ruff: noqa
 # fmt: off
-def f(x, y):
-    return [v + x for v in (x, y, 2)][y % 3]
+def f(x, z):
+    return [v + x for v in (x, z, 2)][z % 3]
 
 
 FUNCTION = f
-PARAMS = {'x': 'i', 'y': 'i'}
+PARAMS = {'x': 'i', 'z': 'i'}
 RESULT = 'i'
 OPERATOR = 'with_columns'
 SETTINGS = {
