@@ -127,6 +127,9 @@ void sb_pyval_complete(lowering *l, pyval *v)
         return;
     }
     unsigned lowest = (unsigned)sb_ctz_u64(v->tags);
+    if (v->is[lowest] != 0) {
+        return; /* was not merged: its register may be seen where one made here is not */
+    }
     sb_value others = l->zero_b;
     for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
         if (v->tags & TAG_BIT(tag)) {
