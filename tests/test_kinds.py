@@ -257,7 +257,10 @@ def test_kinds_that_are_not_there_yet_are_errors(fn):
     for operator in ("map", "filter", "with_columns"):
         result = kind_of(capture(fn), COLUMNS, operator)
         assert result.kind in ("record", "array")
-        assert f"{result.kind} functions are not there yet" in result.error
+        if result.kind == "array" or operator == "map":
+            assert f"{result.kind} functions are not there yet" in result.error
+        else:
+            assert result.error is None
 
 
 def test_scalar_functions_in_map():

@@ -37,8 +37,12 @@ PYTHON_LINES_LEAST = 95.0
 C_BRANCHES_LEAST = 85.0
 
 NOT_COUNTED = re.compile(r"_test\.|/test_|testkit|_fuzz\.|/jit_helper/")
-# Not run here: what compares the interpreters with each other at length, in processes of its own, reaches nothing new.
-NO_TESTS = ("tests/test_differential.py", "tests/test_fuzz_selftest.py")
+# Not run here: the fuzzer and the benchmarks, at length and in processes of their own, reach nothing new.
+NO_TESTS = (
+    "tests/test_differential.py",
+    "tests/test_fuzz_selftest.py",
+    "tests/test_bench_operators.py",
+)
 
 
 class Branches(NamedTuple):

@@ -2,9 +2,9 @@
 
     python tools/gen_front_vectors.py > src/front/front_vectors.inc       from the root of the repository
 
-The functions are those of tools/front_cases.py. A row is one line of text: its arguments, `>` and the outcome. Words: n is
-None, t and f are booleans, i<decimal> an int, d<hex> the bits of a float, `!` an exception. A line that starts with `.`
-must stay in the compiled code: its numbers are small. An int result is given as the column's type has it, and as `!`
+The functions are those of tools/front_cases.py and tools/front_language.py. A row is one line of text: its arguments, `>` and the
+outcome. Words: n is None, t and f are booleans, i<decimal> an int, d<hex> the bits of a float, `!` an exception. A line that starts
+with `.` must stay in the compiled code: its numbers are small. An int result is given as the column's type has it, and as `!`
 where that cannot hold it.
 """
 
@@ -20,6 +20,7 @@ package = types.ModuleType("sabot")
 package.__path__ = [str(ROOT / "python" / "sabot")]
 sys.modules["sabot"] = package
 
+from front_case import CASES  # noqa: E402
 from sabot._capture import capture  # noqa: E402
 
 ROWS = 20
@@ -114,10 +115,10 @@ def literal(data: bytes) -> str:
 
 
 def main() -> int:
-    # By a path of the repository, so that no machine's folders stand in the blobs.
-    place = "tools/front_cases.py"
-    names: dict[str, object] = {"__name__": "front_cases"}
-    exec(compile((ROOT / place).read_text(), place, "exec"), names)
+    for name in ("front_cases", "front_language"):
+        # By a path of the repository, so that no machine's folders stand in the blobs.
+        place = f"tools/{name}.py"
+        exec(compile((ROOT / place).read_text(), place, "exec"), {"__name__": name})
     print("/* Made by tools/gen_front_vectors.py: functions, rows, and what CPython answers. */")
     print("#ifndef SB_FRONT_FRONT_VECTORS_H\n#define SB_FRONT_FRONT_VECTORS_H\n")
     print("/* clang-format off */")
@@ -126,7 +127,7 @@ def main() -> int:
         "    const char *blob;\n    unsigned blob_size;\n    const char *rows;\n} front_vector;\n"
     )
     print("static const front_vector front_vectors[] = {")
-    for case in names["CASES"]:
+    for case in CASES:
         name = case.fn.__name__
         captured = capture(case.fn)
         assert captured.refusals == (), (name, captured.refusals)

@@ -196,8 +196,12 @@ class _Reader:
         if (self._u32(), self._u32()) != (MAGIC, VERSION):
             raise ValueError("not a function blob: wrong magic or version")
         name, file, line, annotation = self._str(), self._str(), self._u32(), self._u8()
+        record = self._str()
         locals_ = [self._str() for _ in range(self._u32())]
-        self._lines.append(f"function {name} {file}:{line} -> {_key(ANNOTATIONS, annotation)}")
+        kind = f" record {record}" if record else ""
+        self._lines.append(
+            f"function {name} {file}:{line} -> {_key(ANNOTATIONS, annotation)}{kind}"
+        )
         self._lines.append(
             "locals " + " ".join(f"{slot}:{text}" for slot, text in enumerate(locals_))
         )

@@ -69,9 +69,12 @@ class Captured:
         "guards",
         "name",
         "node",
+        "owner",
         "params",
+        "record",
+        "refusals",
+        "source",
     )
-    __slots__ += ("source", "owner", "refusals")
 
     fn: object
     name: str
@@ -82,6 +85,7 @@ class Captured:
     refusals: tuple[Refusal, ...]
     guards: Guards | None
     annotations: dict[str, Annotation]
+    record: str  # the parameter of a record function that was bound to columns; else ""
     node: FunctionNode | None
     owner: str | None
     source: Source | None
@@ -158,6 +162,7 @@ def _capture_function(fn: FunctionType) -> Captured:
         entry = _read_code(code, fn.__globals__)
     captured = Captured()
     captured.fn = fn
+    captured.record = ""
     captured.name = fn.__name__
     captured.file = code.co_filename
     captured.first_line = code.co_firstlineno
@@ -244,6 +249,7 @@ def _capture_other(fn: object) -> Captured:
     """What can be told of a callable that is no plain function; it always runs in CPython."""
     captured = Captured()
     captured.fn = fn
+    captured.record = ""
     captured.file, captured.first_line, captured.params = "", 0, None
     captured.blob = captured.guards = captured.node = captured.owner = captured.source = None
     captured.annotations = {}
@@ -390,6 +396,30 @@ def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | Non
     entry = _by_code[id(fn.__code__)]
     assert captured.node is not None
     return _encoded(captured, entry, _see(fn, entry), guarded(captured.node, params))
+
+
+def record_blob(
+    captured: Captured, node: FunctionNode, param: str, columns: Sequence[str]
+) -> bytes:
+    """The blob of a record function whose tree reads columns instead of its parameter, see `_record`."""
+    from sabot._encode import Header, encode
+    from sabot._record import MISSING, local_of
+
+    fn: Any = captured.fn
+    entry = _by_code[id(fn.__code__)]
+    seen = _see(fn, entry)
+    own = [name for name in entry.locals if name != param]
+    header = Header(
+        captured.name,
+        captured.file,
+        captured.first_line,
+        blob_annotation(captured.annotations.get("return")),
+        [*columns, *own, "missing"],
+        [None] * len(columns),
+        param,
+        [*map(local_of, columns), *own, MISSING],
+    )
+    return encode(header, node, seen.found, captured.mangle, seen.callees)
 
 
 def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:

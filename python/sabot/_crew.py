@@ -2,7 +2,8 @@
 
 A stage reads pieces of its input and makes a `Job` of each: one `Task` for every function. A lane runs the calls of one function,
 at most `width` at once: threads (`ThreadLane`; with worker processes each thread drives one), an event loop (`LoopLane`), or the
-thread of the run itself (`DirectLane`). The thread of the run adds tasks, waits for the first job, and hands on what came of it, so rows keep their order.
+thread of the run itself (`DirectLane`). The thread of the run adds tasks, waits for the first job, and hands on what came of it, so
+rows keep their order.
 
 A task of a scalar function is cut as it is taken: a lane takes rows from its front, as many as make about `PART_S` of work. So
 every row before a failing one was taken before it, and the lowest failing row is known when those have ended. One lock guards it

@@ -163,6 +163,10 @@ class Header(NamedTuple):
     annotation: int
     locals: Sequence[str]
     defaults: Sequence[tuple[object, ast.AST] | None]
+    record: str = (
+        ""  # the parameter of a record function; `locals` begins with the columns it reads then
+    )
+    names: Sequence[str] | None = None  # what the tree calls the locals; None: as they are called
 
 
 class Callee(NamedTuple):
@@ -258,10 +262,12 @@ def encode(
     """
     program = Program(header.locals, callees or {})
     encoder = Encoder(program, found, mangle)
-    scope = Scope({name: slot for slot, name in enumerate(header.locals)})
+    names = header.locals if header.names is None else header.names
+    scope = Scope({name: slot for slot, name in enumerate(names)})
     body = encoder.function(node, scope)
     out = [u32(MAGIC), u32(VERSION), text_of(header.name), text_of(header.file)]
-    out += [u32(header.first_line), u8(header.annotation), u32(len(program.slots))]
+    out += [u32(header.first_line), u8(header.annotation), text_of(header.record)]
+    out.append(u32(len(program.slots)))
     out += [text_of(name) for name in program.slots]
     out.append(u32(len(header.defaults)))
     for default in header.defaults:

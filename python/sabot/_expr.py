@@ -91,6 +91,7 @@ def _captured(name: str) -> Any:
     captured = Captured()
     captured.fn = lambda value: value  # pyright: ignore[reportUnknownLambdaType]
     captured.name, captured.file, captured.first_line = "col", "", 1
+    captured.record = ""
     captured.params = (Param(name, "positional", has_default=False, default=None),)
     captured.refusals, captured.annotations = (), {}
     captured.guards = captured.node = captured.owner = captured.source = None

@@ -46,7 +46,8 @@ class Scalar(NamedTuple):
         """What the engine needs to call it; `operator` begins the text of its place, `truth` is for a filter."""
         columns = tuple(column for _, column in self.core.params)
         name = self.captured.name
-        place = Place(f"{operator}{name}({', '.join(columns)})", name, columns)
+        given = self.captured.record or ", ".join(columns)
+        place = Place(f"{operator}{name}({given})", name, columns)
         function: Any = self.captured.fn
         options = self.options
         return Binding(
@@ -88,6 +89,8 @@ def bind(
         raise PlanError(kind.error)
     if kind.kind == "scalar":
         return bind_scalar(captured, schema, operator, kind.rule, options)
+    if kind.kind == "record" and operator in ("with_columns", "filter", "explain"):
+        return _bind_record(captured, schema, operator, kind.rule, options)
     if kind.kind != "batch":
         raise PlanError(f"{captured.name}: {kind.kind} functions are not there yet ({kind.rule})")
     if operator == "with_columns":
@@ -109,6 +112,20 @@ def bind(
     if options.compile == "require" and operator != "explain":
         raise _not_compiled(captured, bound, schema)
     return bound
+
+
+def _bind_record(
+    captured: Captured, schema: pa.Schema | None, operator: str, rule: str, options: Options
+) -> Scalar:
+    from sabot._record import as_scalar
+
+    if schema is None:
+        raise PlanError(_too_early(captured, operator))
+    if options.nulls == "skip":
+        raise PlanError(
+            f'{operator}({captured.name}): nulls="skip" is for scalar functions; a record function has one argument, the row'
+        )
+    return bind_scalar(as_scalar(captured, schema.names), schema, operator, rule, options)
 
 
 def check_batch_options(name: str, operator: str, options: Options) -> None:
@@ -286,7 +303,8 @@ def _refused_blob(
         return head + text(refused.code) + text(refused.detail)
 
     parts = [struct.pack("<II", MAGIC, VERSION), text(captured.name), text(captured.file)]
-    parts.append(struct.pack("<IBI", captured.first_line, number, len(params)))
+    parts.append(struct.pack("<IB", captured.first_line, number))
+    parts += [text(captured.record), struct.pack("<I", len(params))]
     parts += [text(param.name) for param in params]
     parts.append(struct.pack("<I", len(params)))
     for param in params:

@@ -167,8 +167,10 @@ class _Table:
         rule = detail if row == "declared" else rule
         name = self._captured.name
         error = None
-        if kind in ("record", "array"):
-            error = f"{name} is a function of kind {kind!r} ({rule}); {kind} functions are not there yet"
+        later = kind == "array" or (kind == "record" and self._operator in ("map", "flat_map"))
+        if later:
+            what = f" in {self._operator}" if kind == "record" else ""
+            error = f"{name} is a function of kind {kind!r} ({rule}); {kind} functions are not there yet{what}"
         elif kind == "scalar" and self._operator in ("map", "flat_map"):
             error = (
                 f"{name} gives one value a row ({rule}), and {self._operator} wants whole batches; "

@@ -70,7 +70,9 @@ class Report:
             self.reasons.append(Reason(*_BATCH, captured.file, captured.first_line, 0, 0, 0, hint))
         if isinstance(bound, Scalar):
             types = dict(zip(schema.names, map(str, schema.types), strict=True))
-            args = ", ".join(f"{name}: {types[name]}" for name in facts["params"])
+            args = facts["record"] or ", ".join(
+                f"{name}: {types[name]}" for name in facts["params"]
+            )
             result = facts["result"] if bound.told else "?"
             self.signature: str = f"{self.name}({args}) -> {result}"
             if not bound.told:

@@ -72,7 +72,8 @@ class RunContext:
     reports: what each engine run said at its end, in the order of the plan, source first.
     shared: the user's code takes the batches, and may leave the run as it is and come back later.
     sized: bytes are counted, which costs something for each column.
-    root: what the stages count; stage: what reads the rows that a source makes of those of other streams; watch: shows it while it lasts, if anybody sees it.
+    root: what the stages count; stage: what reads the rows that a source makes of those of other streams; watch: shows it while it
+        lasts, if anybody sees it.
     """
 
     __slots__ = (

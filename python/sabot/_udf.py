@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHOICES = {
-    "kind": ("scalar", "batch"),
+    "kind": ("scalar", "record", "batch"),
     "nulls": ("pass", "skip"),
     "compile": ("auto", "off", "require"),
     "on_error": ("raise", "null", "skip"),
 }
-_LATER = ("record", "array")  # kinds
+_LATER = ("array",)  # kinds
 # What a function's result can be, with the engine's name for it.
 FORMATS: dict[Any, str] = {
     pa.int64(): "l",

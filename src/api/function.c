@@ -10,6 +10,7 @@
 static void move_parts(sb_lowered *from, sb_func *to)
 {
     *to = (sb_func){.name = from->name,
+                    .record = from->record,
                     .compiled = from->compiled,
                     .can_raise = from->can_raise,
                     .result_prim = from->result_prim,

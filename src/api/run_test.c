@@ -391,6 +391,278 @@ static void bad_text_passes_unless_all_is_checked(void **state)
     sabot_session_free(session);
 }
 
+/* --- a host that reads the source and keeps its batches --------------------------------------------------------------- */
+
+typedef struct keeper {
+    int64_t live; /* objects that the engine has */
+    int64_t rows, objects,
+        calls;         /* of results; results that came back as objects; calls of batch functions */
+    int64_t first_row; /* of the last result */
+} keeper;
+
+static void let_go(void *object)
+{
+    ((keeper *)object)->live--;
+}
+
+/* Supplies the next batch of the stream: its object, and its data where that is wanted. */
+static sabot_status supply(sabot_run *run, struct ArrowArrayStream *stream,
+                           const sabot_event *event, keeper *own, int64_t *row, sabot_error *err)
+{
+    sabot_batch batch = {.object = own, .release = let_go, .source_row = *row};
+    int64_t rows[100];
+    int code = stream->get_next(stream, &batch.array);
+    if (code != 0) {
+        return sabot_run_reply_pull(run, NULL, "the disk is on fire", err);
+    }
+    if (batch.array.release == NULL) {
+        return sabot_run_reply_pull(run, NULL, NULL, err);
+    }
+    batch.row_count = batch.array.length;
+    for (int64_t i = 0; i < batch.row_count; i++) {
+        rows[i] = *row + i * 10; /* every tenth row of some source */
+    }
+    batch.source_rows = rows;
+    *row += batch.row_count * 10;
+    if (!event->data_wanted) {
+        batch.array.release(&batch.array);
+    }
+    own->live++;
+    sabot_status status = sabot_run_reply_pull(run, &batch, NULL, err);
+    if (status != SABOT_OK) {
+        own->live--;
+        if (batch.array.release != NULL) {
+            batch.array.release(&batch.array);
+        }
+    }
+    return status;
+}
+
+static sabot_status give_back(sabot_run *run, const sabot_event *event, keeper *own,
+                              sabot_error *err)
+{
+    sabot_batch same = {.unchanged = true, .source_row = -1};
+    own->calls++;
+    if (event->object == NULL) {
+        same.object = own;
+        same.release = let_go;
+        own->live++;
+    }
+    sabot_status status = sabot_run_reply_object(run, &same, err);
+    if (status != SABOT_OK && same.release != NULL) {
+        own->live--;
+    }
+    return status;
+}
+
+static sabot_status keep_result(sabot_event *event, keeper *own)
+{
+    own->rows += event->row_count;
+    own->objects += event->object != NULL;
+    own->first_row = event->source_rows != NULL ? event->source_rows[0] : event->source_row;
+    if (event->array.release != NULL) {
+        event->array.release(&event->array);
+    }
+    if (event->schema.release != NULL) {
+        event->schema.release(&event->schema);
+    }
+    return SABOT_OK;
+}
+
+static sabot_status drive_keeper(sabot_plan *plan, sb_kit_source *from, int32_t threads,
+                                 keeper *own, char **json, sabot_error *err)
+{
+    sabot_run_options options = {
+        .threads = threads, .schema_once = true, .number_rows = true, .morsel_rows = 30};
+    struct ArrowArrayStream stream;
+    sabot_event event = {.kind = SABOT_EVENT_WAKE};
+    sabot_run *run = NULL;
+    int64_t row = 7;
+    sb_kit_stream(from, &stream);
+    sabot_status status = sabot_run_new(plan, NULL, &options, &run, err);
+    while (status == SABOT_OK && event.kind != SABOT_EVENT_END) {
+        status = sabot_run_next(run, &event, err);
+        if (status != SABOT_OK) {
+            break;
+        }
+        if (event.kind == SABOT_EVENT_PULL) {
+            status = supply(run, &stream, &event, own, &row, err);
+        } else if (event.kind == SABOT_EVENT_CALL_BATCH) {
+            if (event.array.release != NULL) {
+                event.array.release(&event.array);
+            }
+            if (event.schema.release != NULL) {
+                event.schema.release(&event.schema);
+            }
+            status = give_back(run, &event, own, err);
+        } else if (event.kind == SABOT_EVENT_CALL_ROWS) {
+            status = reply_rows(run, &event, -1, err);
+        } else if (event.kind == SABOT_EVENT_BATCH) {
+            status = keep_result(&event, own);
+        }
+    }
+    if (status == SABOT_OK && json != NULL) {
+        status = sabot_run_report(run, json, err);
+    }
+    sabot_run_free(run);
+    stream.release(&stream);
+    return status;
+}
+
+/* Two batch functions over the source, and with one operator of the engine before them. */
+static sabot_status open_keeper(fixture *f, sabot_plan **maps, sabot_plan **mixed)
+{
+    sabot_plan *one = NULL;
+    sabot_status status = sabot_plan_batch(f->source, "one", NULL, false, &one, NULL);
+    if (status == SABOT_OK) {
+        status = sabot_plan_batch(one, "two", NULL, false, maps, NULL);
+    }
+    if (status == SABOT_OK) {
+        status = sabot_plan_batch(f->batch, "two", NULL, false, mixed, NULL);
+    }
+    sabot_plan_free(one);
+    return status;
+}
+
+static void objects_of_the_host_pass_through(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    sabot_plan *maps = NULL, *mixed = NULL;
+    assert_int_equal(open_fixture(&f, NULL), SABOT_OK);
+    assert_int_equal(open_keeper(&f, &maps, &mixed), SABOT_OK);
+    for (int32_t threads = 1; threads < 3; threads++) {
+        sb_kit_source from = {.rows = 300, .batch_rows = 100, .fail_batch = -1, .lane = true};
+        keeper own = {0};
+        char *json = NULL;
+        assert_int_equal(drive_keeper(maps, &from, threads, &own, &json, NULL), SABOT_OK);
+        assert_int_equal(own.rows, 300);
+        assert_int_equal(own.objects, 3);
+        assert_int_equal(own.calls, 6);
+        assert_int_equal(own.first_row, -1); /* a batch function made them */
+        assert_int_equal(own.live, 0);
+        assert_int_equal(from.live, 0);
+        assert_non_null(strstr(json, "\"label\": \"two\", \"rows_in\": 300, \"rows_out\": 300, "
+                                     "\"batches_in\": 3, \"batches_out\": 3"));
+        assert_non_null(strstr(json, "\"bytes_out\": 0"));
+        sabot_text_free(json);
+        from = (sb_kit_source){.rows = 300, .batch_rows = 100, .fail_batch = -1, .lane = true};
+        own = (keeper){0};
+        assert_int_equal(drive_keeper(mixed, &from, threads, &own, &json, NULL), SABOT_OK);
+        assert_int_equal(own.rows, 300);
+        assert_int_equal(own.objects, 3); /* made by the host of what the engine gave it */
+        assert_int_equal(own.live, 0);
+        assert_int_equal(from.live, 0);
+        assert_non_null(
+            strstr(json, "\"name\": \"with_columns\", \"label\": null, \"rows_in\": 300"));
+        sabot_text_free(json);
+    }
+    sabot_plan_free(maps);
+    sabot_plan_free(mixed);
+    close_fixture(&f);
+}
+
+static void rows_of_the_host_stay_with_the_batches(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    assert_int_equal(open_fixture(&f, NULL), SABOT_OK);
+    for (int32_t threads = 1; threads < 3; threads++) {
+        sb_kit_source from = {.rows = 300, .batch_rows = 100, .fail_batch = -1, .lane = true};
+        keeper own = {0};
+        assert_int_equal(drive_keeper(f.with, &from, threads, &own, NULL, NULL), SABOT_OK);
+        assert_int_equal(own.rows, 300);
+        assert_int_equal(own.objects, 0);
+        assert_int_equal(own.first_row, 7 + 10 * 290); /* of the last part of 10 rows */
+        assert_int_equal(own.live, 0);
+        assert_int_equal(from.live, 0);
+    }
+    close_fixture(&f);
+}
+
+static void a_source_of_the_host_that_fails_comes_after_its_rows(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    assert_int_equal(open_fixture(&f, NULL), SABOT_OK);
+    for (int32_t threads = 1; threads < 3; threads++) {
+        sb_kit_source from = {.rows = 300, .batch_rows = 100, .fail_batch = 2, .lane = true};
+        keeper own = {0};
+        sabot_error err;
+        assert_int_equal(drive_keeper(f.batch, &from, threads, &own, NULL, &err), SABOT_USER);
+        assert_string_equal(err.message, "the disk is on fire");
+        assert_int_equal(own.rows, 200);
+        assert_int_equal(own.live, 0);
+        assert_int_equal(from.live, 0);
+    }
+    close_fixture(&f);
+}
+
+static void wrong_answers_to_a_pull_are_told(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    sabot_run *run;
+    sabot_event event;
+    keeper own = {0};
+    sabot_batch batch = {.object = &own, .release = let_go, .row_count = 3};
+    sabot_batch nothing = {.source_row = -1};
+    assert_int_equal(open_fixture(&f, NULL), SABOT_OK);
+    assert_int_equal(sabot_run_new(f.with, NULL, NULL, &run, NULL), SABOT_OK);
+    assert_int_equal(sabot_run_reply_pull(NULL, &batch, NULL, NULL), SABOT_INVALID);
+    assert_int_equal(sabot_run_reply_object(run, NULL, NULL), SABOT_INVALID);
+    assert_int_equal(sabot_run_reply_pull(run, &batch, NULL, NULL), SABOT_STATE);
+    assert_int_equal(sabot_run_next(run, &event, NULL), SABOT_OK);
+    assert_int_equal(event.kind, SABOT_EVENT_PULL);
+    assert_true(event.data_wanted);
+    assert_int_equal(sabot_run_next(run, &event, NULL), SABOT_STATE);
+    assert_int_equal(sabot_run_reply_pull(run, &batch, NULL, NULL), SABOT_INVALID);
+    assert_int_equal(sabot_run_reply_pull(run, &nothing, NULL, NULL), SABOT_INVALID);
+    assert_int_equal(sabot_run_reply_object(run, &nothing, NULL), SABOT_INVALID);
+    assert_int_equal(sabot_run_reply_pull(run, NULL, NULL, NULL), SABOT_OK);
+    assert_int_equal(sabot_run_next(run, &event, NULL), SABOT_OK);
+    assert_int_equal(event.kind, SABOT_EVENT_END);
+    sabot_run_free(run);
+    assert_int_equal(own.live, 0);
+    close_fixture(&f);
+}
+
+#ifdef SB_FAULTS
+static void failing_allocations_lose_no_object(void **state)
+{
+    (void)state;
+    for (int which = 0; which < 2; which++) {
+        for (int64_t nth = 1;; nth++) {
+            int64_t live = sb_mem_live_blocks();
+            fixture f = {0};
+            keeper own = {0};
+            sabot_plan *maps = NULL, *mixed = NULL;
+            sb_kit_source from = {.rows = 300, .batch_rows = 100, .fail_batch = -1, .lane = true};
+            sb_fault_arm(nth, false);
+            sabot_status status = open_fixture(&f, NULL);
+            if (status == SABOT_OK) {
+                status = open_keeper(&f, &maps, &mixed);
+            }
+            if (status == SABOT_OK) {
+                (void)drive_keeper(which == 0 ? maps : mixed, &from, 2, &own, NULL, NULL);
+            }
+            sb_fault_arm(0, false);
+            bool hit = sb_fault_hit();
+            assert_int_equal(own.live, 0);
+            assert_int_equal(from.live, 0);
+            sabot_plan_free(maps);
+            sabot_plan_free(mixed);
+            close_fixture(&f);
+            assert_int_equal(sb_mem_live_blocks(), live);
+            if (!hit) {
+                assert_int_equal(own.rows, 300);
+                break;
+            }
+        }
+    }
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,8 +671,13 @@ int main(void)
         cmocka_unit_test(wrong_arguments_are_told),
         cmocka_unit_test(replies_of_the_wrong_kind_are_told),
         cmocka_unit_test(bad_text_passes_unless_all_is_checked),
+        cmocka_unit_test(objects_of_the_host_pass_through),
+        cmocka_unit_test(rows_of_the_host_stay_with_the_batches),
+        cmocka_unit_test(a_source_of_the_host_that_fails_comes_after_its_rows),
+        cmocka_unit_test(wrong_answers_to_a_pull_are_told),
 #ifdef SB_FAULTS
         cmocka_unit_test(failing_allocations_leak_nothing),
+        cmocka_unit_test(failing_allocations_lose_no_object),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,8 @@
  * Algorithm: the bits up to the next byte of the destination (or source, when counting) go one by one, then whole
  * words of 64, then the rest one by one; a fill has masks for its first and its last byte. Words are read and written as
  * bytes in little-endian order, which compilers turn into one load on little-endian machines, so no byte outside the range
- * is touched. Counting adds eight words at a time bit by bit, so that one word in eight is counted. Bits become bytes and back by eight at a time in one 64-bit register.
+ * is touched. Counting adds eight words at a time bit by bit, so that one word in eight is counted. Bits become bytes and
+ * back by eight at a time in one 64-bit register.
  *
  * Threads: none of its own. Memory: the caller's. */
 #include "base/bitmap.h"
@@ -55,9 +56,11 @@ static inline int64_t count_from(const uint8_t *bits, int64_t offset, int64_t co
     int64_t set = 0;
     int64_t i = 0;
     for (; i + 512 <= count; i += 512) {
-        set += 8 * sb_popcount_u64(add_words(bits, offset + i, sums));
+        set += INT64_C(8) * sb_popcount_u64(add_words(bits, offset + i, sums));
     }
-    set += sb_popcount_u64(sums[0]) + 2 * sb_popcount_u64(sums[1]) + 4 * sb_popcount_u64(sums[2]);
+    for (int k = 0; k < 3; k++) {
+        set += (int64_t)sb_popcount_u64(sums[k]) << k;
+    }
     for (; i + 64 <= count; i += 64) {
         set += sb_popcount_u64(load_word(bits, offset + i));
     }

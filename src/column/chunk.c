@@ -333,7 +333,7 @@ static void mask_pick(uint8_t *mask, int64_t span, const uint8_t *picked, int64_
         uint64_t word = sb_bitmap_word(mask, i);
         int count = sb_popcount_u64(word), shift = (int)(at & 63);
         uint64_t bits = at < rows ? sb_bitmap_word(picked, at / 64) >> shift : 0;
-        if (shift + count > 64 && (at / 64 + 1) * 64 < rows) {
+        if (shift > 0 && shift + count > 64 && (at / 64 + 1) * 64 < rows) {
             bits |= sb_bitmap_word(picked, at / 64 + 1) << (64 - shift);
         }
         uint64_t kept = 0;

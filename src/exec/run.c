@@ -399,6 +399,12 @@ static sb_status step(sb_run *run, sb_task *task, sb_error *err)
     return status == SB_OK ? SB_OK : run_fail_here(run, &error, err);
 }
 
+/* Somebody looks into the source's batches. */
+static bool source_is_read(const sb_run *run)
+{
+    return run->op_count == 0 || run->reads[0] || run->validate;
+}
+
 static sb_status pull(sb_run *run, sb_event *event, bool *given, sb_error *err)
 {
     if (!run->by_host) {
@@ -411,7 +417,7 @@ static sb_status pull(sb_run *run, sb_event *event, bool *given, sb_error *err)
     *event = (sb_event){.kind = SB_EVENT_PULL,
                         .op = -1,
                         .seq = {.batch = run->batches},
-                        .data_wanted = run->op_count == 0 || run->reads[0] || run->validate};
+                        .data_wanted = source_is_read(run)};
     return SB_OK;
 }
 
@@ -592,7 +598,7 @@ sb_status sb_run_supply(sb_run *run, const sb_supply *supply, sb_error *err)
         return sb_error_set(err, SB_STATE, "no batch was asked for");
     }
     bool alone = supply->array == NULL && supply->host != NULL;
-    if (alone && (run->op_count == 0 || run->reads[0] || supply->row_count < 0)) {
+    if (alone && (source_is_read(run) || supply->row_count < 0)) {
         return sb_error_set(err, SB_INVALID,
                             supply->row_count < 0
                                 ? "a batch of fewer than no rows"

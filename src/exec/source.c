@@ -92,8 +92,7 @@ static sb_status chunk_make(sb_run *run, const sb_supply *supply, sb_chunk **out
             SB_TRY(sb_chunk_hold(chunk, supply->host, run->releases, err));
         }
     }
-    for (int64_t i = 0; run->validate && chunk->columns != NULL && i < chunk->schema->child_count;
-         i++) {
+    for (int64_t i = 0; run->validate && i < chunk->schema->child_count; i++) {
         SB_TRY(sb_array_validate(chunk->columns[i], SB_VALIDATE_FULL, err));
     }
     SB_TRY(sb_chunk_set_source(chunk, supply->source_row, supply->source_rows, err));

@@ -7,6 +7,8 @@
  *     str  file
  *     u32  first_line
  *     u8   annotation                SB_BLOB_ANN_*: the return annotation, as far as it is known
+ *     str  record                    a record function: the name of its parameter; the parameters below are columns that it reads.
+ *                                    Empty: a scalar function
  *     u32  local_count, then per local: str name         parameters come first, in order
  *     u32  param_count, then per parameter: u8 has_default, and if 1: an expression node (CONST_* or UNSUPPORTED)
  *     u32  function_count, then per called function: str name, u32 first, u32 count (its own locals), statement list

@@ -17,6 +17,7 @@ typedef struct sb_front_column { /* borrowed */
 
 typedef struct sb_lowered {
     char *name;
+    char *record;          /* of a record function: its parameter's name; else "" */
     bool compiled;         /* ir is there */
     bool can_raise;        /* some row may leave or raise (true when not compiled) */
     char result_format[8]; /* "l" "g" "b" "u" "n" */

@@ -108,6 +108,7 @@ static void put_header(sb_buf *out, uint32_t statements)
     put_text(out, "f.py");
     put_u32(out, 1);
     put_u8(out, SB_BLOB_ANN_INT);
+    put_text(out, "");
     put_u32(out, 2);
     put_text(out, "x");
     put_text(out, "s");

@@ -375,7 +375,8 @@ sb_status sb_front_lower(const void *blob, size_t size, const sb_front_column *c
     sb_arena_init(&l.arena, 4096, (size_t)256 << 20);
     SB_TRY(sb_tree_read(blob, size, &l.arena, &l.tree, err));
     out->name = copy_text(l.tree.name);
-    if (out->name == NULL) {
+    out->record = copy_text(l.tree.record);
+    if (out->name == NULL || out->record == NULL) {
         status = sb_error_no_memory(err, strlen(l.tree.name));
         goto out;
     }
@@ -396,6 +397,7 @@ out:
 void sb_lowered_release(sb_lowered *lowered)
 {
     sb_mem_free(lowered->name);
+    sb_mem_free(lowered->record);
     for (uint32_t k = 0; k < lowered->param_count; k++) {
         sb_mem_free(lowered->params[k].column);
     }

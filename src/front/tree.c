@@ -404,6 +404,7 @@ static void read_header(reader *r, sb_tree *tree)
     tree->file = read_text(r, NULL);
     tree->first_line = read_u32(r);
     tree->annotation = read_op(r, SB_BLOB_ANN_MISSING, SB_BLOB_ANN_NONE);
+    tree->record = read_text(r, NULL);
     tree->local_count = read_count(r);
     r->local_count = tree->local_count;
     tree->locals = allocate(r, tree->local_count, sizeof(*tree->locals));

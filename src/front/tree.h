@@ -62,6 +62,7 @@ typedef struct sb_tree {
     const char *file;
     uint32_t first_line;
     uint8_t annotation; /* SB_BLOB_ANN_* */
+    const char *record; /* the parameter of a record function; else "" */
     uint32_t local_count;
     const char **locals;
     uint32_t param_count;

@@ -60,6 +60,7 @@ struct sb_func_local {
 
 void sb_func_parts_release(sb_func *parts)
 {
+    sb_mem_free(parts->record);
     sb_mem_free(parts->name);
     for (uint32_t k = 0; k < parts->param_count; k++) {
         sb_mem_free(parts->params[k].column);
@@ -511,12 +512,21 @@ static const char *type_name(const char *format)
     return format;
 }
 
+bool sb_func_is_record(const sb_func *func)
+{
+    return func->record != NULL && func->record[0] != 0;
+}
+
 void sb_func_report(const sb_func *func, sb_buf *json)
 {
     sb_buf_text(json, "{\"name\": ");
     sb_buf_json_string(json, func->name, SIZE_MAX);
-    sb_buf_printf(json, ", \"mode\": \"%s\", \"kind\": \"scalar\", \"result\": \"%s\", ",
-                  func->compiled ? "compiled" : "interpreted", type_name(func->result_format));
+    sb_buf_printf(json, ", \"mode\": \"%s\", \"kind\": \"%s\", \"result\": \"%s\", ",
+                  func->compiled ? "compiled" : "interpreted",
+                  sb_func_is_record(func) ? "record" : "scalar", type_name(func->result_format));
+    sb_buf_text(json, "\"record\": ");
+    sb_buf_json_string(json, func->record != NULL ? func->record : "", SIZE_MAX);
+    sb_buf_text(json, ", ");
     report_params(func, json);
     sb_buf_printf(json, ", \"can_raise\": %s, ", func->can_raise ? "true" : "false");
     report_reasons(func, json);

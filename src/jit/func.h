@@ -20,7 +20,8 @@ typedef enum sb_tier { SB_TIER_AUTO = 0, SB_TIER_INTERPRETER = 1, SB_TIER_NATIVE
 
 typedef struct sb_func sb_func;
 struct sb_func {
-    char *name; /* owned */
+    char *name;   /* owned */
+    char *record; /* owned: the parameter of a record function; "" or NULL: a scalar one */
     bool compiled;
     bool can_raise;        /* some row may leave or raise */
     char result_format[8]; /* Arrow format: "l" "g" "b" "u" "n" */
@@ -39,6 +40,8 @@ sb_status sb_func_new(struct sb_jit *jit /* borrow, may be NULL: never native */
 sb_func *sb_func_retain(sb_func *func);
 void sb_func_drop(sb_func *func);           /* NULL is fine */
 void sb_func_parts_release(sb_func *parts); /* for the parts of a function that was not made */
+
+bool sb_func_is_record(const sb_func *func);
 
 /* Asks for native code when the tier wants it; NATIVE waits until it is there or failed. Cheap when repeated. */
 void sb_func_start(sb_func *func, sb_tier tier);

@@ -56,6 +56,10 @@ static void line_end(printer *p, bool has_right)
 static void call_left(printer *p, const sb_func *func)
 {
     sb_buf_printf(&p->left, "%s(", func->name);
+    if (sb_func_is_record(func)) {
+        sb_buf_printf(&p->left, "%s)", func->record);
+        return;
+    }
     for (uint32_t i = 0; i < func->param_count; i++) {
         sb_buf_printf(&p->left, "%s%s", i > 0 ? ", " : "", func->params[i].column);
     }
@@ -64,11 +68,8 @@ static void call_left(printer *p, const sb_func *func)
 
 static void call_right(printer *p, const sb_func *func)
 {
-    if (func->compiled) {
-        sb_buf_text(p->out, "compiled, scalar");
-    } else {
-        sb_buf_text(p->out, "interpreted, scalar");
-    }
+    sb_buf_printf(p->out, "%s, %s", func->compiled ? "compiled" : "interpreted",
+                  sb_func_is_record(func) ? "record" : "scalar");
     for (uint32_t i = 0; i < func->param_count; i++) {
         sb_buf_printf(p->out, "%s%s", i > 0 ? ", " : "  reads ", func->params[i].column);
     }

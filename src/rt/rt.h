@@ -406,20 +406,20 @@ static inline sb_reason sb_rt_math_sqrt(double a, double *out)
     return sb_rt_math_result(sqrt(a), a, a, out);
 }
 
-#define E_(X, NAME, name)                                                                          \
+#define SB_E(X, NAME, name)                                                                          \
     static inline sb_reason sb_rt_math_##name(double a, double *out)                               \
     {                                                                                              \
         return sb_rt_math_result(name(a), a, a, out);                                              \
     }
-SB_RT_MATH1_LIST(E_, )
-#undef E_
-#define E_(X, NAME, name)                                                                          \
+SB_RT_MATH1_LIST(SB_E, )
+#undef SB_E
+#define SB_E(X, NAME, name)                                                                          \
     static inline sb_reason sb_rt_math_##name(double a, double b, double *out)                     \
     {                                                                                              \
         return sb_rt_math_result(name(a, b), a, b, out);                                           \
     }
-SB_RT_MATH2_LIST(E_, )
-#undef E_
+SB_RT_MATH2_LIST(SB_E, )
+#undef SB_E
 
 /* a ** b. libm answers for the magnitude of a; a negative base with a broken exponent is a complex number in Python. */
 static inline sb_reason sb_rt_py_pow_f64(double a, double b, double *out)

@@ -46,12 +46,12 @@
     E(X, MATH_ISQRT_I64, math_isqrt_i64, int64_t, int64_t, int64_t, RAISE)
 
 enum { /* the first argument of sb_rt_table.slow */
-#define E_(X, NAME, name) SB_RT_SLOW_MATH_##NAME,
-    SB_RT_MATH1_LIST(E_, ) SB_RT_MATH2_LIST(E_, )
-#undef E_
-#define E_(X, NAME, name, to, ta, tb, reason) SB_RT_SLOW_##NAME,
-        SB_RT_SLOW_LIST(E_, )
-#undef E_
+#define SB_E(X, NAME, name) SB_RT_SLOW_MATH_##NAME,
+    SB_RT_MATH1_LIST(SB_E, ) SB_RT_MATH2_LIST(SB_E, )
+#undef SB_E
+#define SB_E(X, NAME, name, to, ta, tb, reason) SB_RT_SLOW_##NAME,
+        SB_RT_SLOW_LIST(SB_E, )
+#undef SB_E
             SB_RT_SLOW_COUNT
 };
 

@@ -101,12 +101,7 @@ def xorshift32(state):
 
 @case(value=ints(0, 2**32 - 1))
 def byte_swap(value):
-    return (
-        (value & 0xFF) << 24
-        | (value & 0xFF00) << 8
-        | (value >> 8) & 0xFF00
-        | value >> 24
-    )
+    return (value & 0xFF) << 24 | (value & 0xFF00) << 8 | (value >> 8) & 0xFF00 | value >> 24
 
 
 @case(value=ints(0, 2**31 - 1))

@@ -75,9 +75,7 @@ def mandelbrot(re, im):
 def kepler(mean_anomaly, eccentricity):
     e = mean_anomaly if eccentricity < 0.8 else math.pi
     for _ in range(30):
-        delta = (e - eccentricity * math.sin(e) - mean_anomaly) / (
-            1 - eccentricity * math.cos(e)
-        )
+        delta = (e - eccentricity * math.sin(e) - mean_anomaly) / (1 - eccentricity * math.cos(e))
         e -= delta
         if abs(delta) < 1e-12:
             break

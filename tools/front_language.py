@@ -1,0 +1,686 @@
+"""Small functions, each about one thing that the front must get right: tuples, iteration, calls, numbers beyond + - * /."""
+
+import math
+import operator
+
+from front_case import case
+
+# --- tuples, unpacking, assignment expressions
+
+
+@case("ii")
+def swap(x, y):
+    x, y = y, x
+    return x - y
+
+
+@case("if")
+def unpack_nested(x, y):
+    (a, b), c = (x, y), x
+    return a + b * c
+
+
+@case("ii")
+def tuple_index(x, y):
+    t = (x, y, x + y)
+    return t[0] + t[-1] + t[1]
+
+
+@case("ii", may_leave=True)
+def tuple_index_by_row(x, y):
+    t = (10, 20, 30, y)
+    return t[x]
+
+
+@case("if")
+def list_of_kinds(x, y):
+    t = [x, y, 2, None]
+    return t[1]
+
+
+@case("b", result="l")
+def tuple_or_none(c):
+    t = (1, 2) if c else None
+    if t is None:
+        return -1
+    a, b = t
+    return a + b
+
+
+@case("bi")
+def tuples_of_two_lengths_unused(c, x):
+    t = (1, 2) if c else (1, 2, 3)
+    return x
+
+
+@case("bii")
+def tuples_merge(c, x, y):
+    if c:
+        t = (x, y)
+    else:
+        t = (y, 1.5)
+    return t[0] if c is None else t[1]
+
+
+@case("ii", may_leave=True)
+def unpack_what_may_be_none(x, y):
+    t = None
+    if x:
+        t = (x, y)
+    a, b = t
+    return a - b
+
+
+@case("i")
+def unpack_wrong_length(x):
+    if x == 12:
+        a, b = (1, 2, 3)
+    return x
+
+
+@case("ii")
+def in_tuple(x, y):
+    return x in (1, 2, y)
+
+
+@case("fi")
+def not_in_list(x, y):
+    return x not in [0.5, y, 2]
+
+
+@case("ff")
+def in_floats(x, y):
+    return x in (y, 1.0)
+
+
+@case("ii")
+def equal_tuples(x, y):
+    return (x, 1) == (y, True)
+
+
+@case("i")
+def truth_of_tuples(x):
+    return 1 if () else (2 if (x,) else 3)
+
+
+@case("ii")
+def concatenated(x, y):
+    t = (x,) + (y, 3)
+    return t[2] + t[1] + len(t)
+
+
+@case("ii")
+def walrus(x, y):
+    if (z := x + y) > 3:
+        return z
+    return -z
+
+
+@case("ii", result="l")
+def walrus_inside_and(x, y):
+    z = 0
+    ok = x > 1 and (z := y) > 2
+    return z if ok else -z
+
+
+@case("bi", result="l")
+def walrus_on_one_side(c, x):
+    y = (z := x) if c else 5
+    return z if c else y
+
+
+@case("i", small=True)
+def walrus_in_while(x):
+    n = 0
+    while (x := x - 1) > 0:
+        n += x
+    return n * 10 + x
+
+
+@case("i", may_leave=True)
+def deleted(x):
+    y = x
+    if x == 3:
+        del y
+    return y
+
+
+@case("ii", may_leave=True)
+def asserted(x, y):
+    assert x != 3, "three"
+    assert y
+    return x + y
+
+
+@case("ii", may_leave=True)
+def raised(x, y):
+    if x < y:
+        raise ValueError(f"{x} is less than {y}")
+    return x - y
+
+
+# --- what for goes through
+
+
+@case("ii")
+def over_tuple(x, y):
+    s = 0
+    for t in (x, y, 3):
+        s = s * 2 + t
+    return s
+
+
+@case("f")
+def horner(x):
+    r = 0.0
+    for c in (1.0, -2.5, 0.125, 7.0):
+        r = r * x + c
+    return r
+
+
+@case("ii", small=True)
+def over_enumerate(x, y):
+    s = 0
+    for k, v in enumerate((x, y, 4), 1):
+        s += k * v
+    return s
+
+
+@case("ii", small=True)
+def over_enumerate_range(x, y):
+    s = 0
+    for k, v in enumerate(range(y, x), start=x):
+        s += k * v
+    return s
+
+
+@case("iii", small=True)
+def over_zip(x, y, z):
+    s = 0
+    for a, b, (c, d) in zip((x, y, z), range(5), enumerate([z, y, x])):
+        s += a * b - c * d
+    return s
+
+
+@case("ii", small=True)
+def over_reversed(x, y):
+    s = 0
+    for a in reversed((x, y, 5)):
+        s = s * 3 + a
+    for b in reversed(range(y, x)):
+        s = s * 2 + b
+    for b in reversed(range(x, y, -2)):
+        s = s * 2 + b
+    return s
+
+
+@case("ii", small=True)
+def break_out_of_tuple(x, y):
+    found = -1
+    for k, v in enumerate((3, 1, x)):
+        if v == y:
+            found = k
+            break
+    else:
+        found = -2
+    return found
+
+
+@case("bi", result="g")
+def over_kinds(c, x):
+    s = 0
+    for v in (x, 0.5, c):
+        s = s + v
+    return s * 1.0
+
+
+@case("i", may_leave=True)
+def over_a_number(x):
+    if x == 3:
+        for a in x:
+            pass
+    return x
+
+
+@case("i", small=True)
+def carried_tuple(x):
+    pair = (0, 1)
+    for _ in range(x):
+        pair = (pair[1], pair[0] + pair[1])
+    return pair[0]
+
+
+@case("i", small=True)
+def carried_tuple_changes_kind(x):
+    pair = (0, 1)
+    for k in range(x):
+        pair = (pair[1], pair[0] + 0.5)
+    return pair[0] + pair[1] * 1.0
+
+
+# --- builtins
+
+
+@case("ii")
+def min_max(x, y):
+    return min(x, y, 7) - max(y, x)
+
+
+@case("if")
+def max_of_kinds(x, y):
+    return max(x, y) + 0.0
+
+
+@case("ff")
+def min_of_floats(x, y):
+    return min(x, y)
+
+
+@case("ii")
+def max_of_tuple(x, y):
+    return max((x, y, 5)) - min([x, y])
+
+
+@case("ii", small=True, may_leave=True)
+def max_of_generator(x, y):
+    return max(k * y for k in range(x))
+
+
+@case("i")
+def sum_of_ints(x):
+    return sum((x, 1, 2)) + sum([x], 10)
+
+
+@case("ff")
+def sum_of_floats(x, y):
+    return sum((x, y, 1e16, 1.0, -1e16))
+
+
+@case("if")
+def sum_of_kinds(x, y):
+    return sum([x, 2, y, x])
+
+
+@case("if", small=True)
+def sum_generated(x, y):
+    return sum(y * k for k in range(x) if k != 2)
+
+
+@case("ii", small=True)
+def sum_of_two_loops(x, y):
+    return sum(a * b for a in range(x) for b in range(y) if a != b)
+
+
+@case("ii")
+def any_all(x, y):
+    return any(v > 3 for v in (x, y)) and not all([x, y])
+
+
+@case("ii", small=True, may_leave=True)
+def any_stops(x, y):
+    return any(12 // (k - y) > 3 for k in range(x))
+
+
+@case("ii", small=True, may_leave=True)
+def all_of_two_loops(x, y):
+    return all(10 // (a - b + 1) for a in range(x) for b in (y, 0))
+
+
+@case("bif")
+def conversions(a, x, y):
+    return float(a) + float(x) + float(y) + 0.0
+
+
+@case("if")
+def bools(x, y):
+    return bool(x) == bool(y) or False
+
+
+@case("f")
+def float_texts(x):
+    return max(float("-inf"), min(x, float("1e3")))
+
+
+@case("ii", may_leave=True)
+def divmods(x, y):
+    q, r = divmod(x, y)
+    return q * 3 - r
+
+
+@case("bif", result="l")
+def instances(c, x, y):
+    s = 0
+    if isinstance(c, bool):
+        s += 1
+    if isinstance(x, int):
+        s += 2
+    if isinstance(y, (int, float)):
+        s += 4
+    if isinstance(c, int):
+        s += 8
+    return s
+
+
+@case("ii")
+def sorted_three(x, y):
+    a, b, c = sorted((x, y, 4))
+    return a * 2 - b + c
+
+
+@case("ff")
+def sorted_floats(x, y):
+    return sorted([x, y, 0.5])[1]
+
+
+@case("ii")
+def comprehension(x, y):
+    squares = [v + 1 for v in (x, y, 3)]
+    return squares[0] + squares[2] * len(squares)
+
+
+@case("ff")
+def comprehension_summed(x, y):
+    values = [v for v in (x, y)]
+    return sum(values) / len(values)
+
+
+@case("ff")
+def tuple_beside_a_loop_with_branches(x, y):
+    pair = (x, y)
+    s = 0.0
+    for k in range(3):
+        if k > s:
+            s += k
+    return s if pair[0] is None else pair[0] + s
+
+
+@case("i")
+def comprehension_of_range(x):
+    t = tuple(k * x for k in range(4))
+    return t[3] + t[1]
+
+
+@case("ii")
+def variables_of_comprehensions(x, y):
+    k = x
+    t = [k + y for k in (1, 2)]
+    return k + t[0] + t[1]
+
+
+# --- functions
+
+
+def half(x, by=2):
+    if x is None:
+        return None
+    return x / by
+
+
+def clamp(value, *, low=0, high=100):
+    if value < low:
+        return low
+    if value > high:
+        return high
+    return value
+
+
+def mean_of(first, *others):
+    return (first + sum(others)) / (1 + len(others))
+
+
+@case("ii", may_leave=True)
+def calls(x, y):
+    return half(x) + half(by=4, x=y)
+
+
+@case("if")
+def calls_with_returns(x, y):
+    total = 0
+    for k in range(3):
+        if clamp(x + k, high=5) == 5:
+            return clamp(y, low=-1.0, high=1.0)
+        total += clamp(k)
+    return total + 0.5
+
+
+@case("ii")
+def calls_with_stars(x, y):
+    return mean_of(x, y, 3) + mean_of(y)
+
+
+@case("ii")
+def nested_function(x, y):
+    def scaled(v, by=3):
+        w = v * by
+        return w + y
+
+    z = scaled(x)
+    y = 1
+    return z + scaled(2)
+
+
+@case("ii")
+def nested_lambda(x, y):
+    square = lambda v: v * v + y
+    return square(square(2)) - square(x - x)
+
+
+@case("i", may_leave=True)
+def nested_function_not_defined(x):
+    if x > 2:
+
+        def g(v):
+            return v + 1
+
+    return g(x)
+
+
+@case("i", small=True)
+def functions_in_loops(x):
+    def step(n):
+        while n > 10:
+            n = n - 7
+            if n == 11:
+                return -1
+        return n
+
+    s = 0
+    for k in range(x):
+        s += step(k * k)
+    return s
+
+
+PAIR = (2, 0.5)
+WEIGHTS = ((1, 2.0), (3, -1.5))
+
+
+@case("f")
+def captured_tuples(x):
+    r = x * PAIR[1] + PAIR[0]
+    for a, b in WEIGHTS:
+        r = r * a + b
+    return r
+
+
+# --- powers, bits, rounding, math
+
+
+@case("ii", small=True, may_leave=True)
+def powers(x, y):
+    return x**2 + y**3 - 2**x
+
+
+@case("ii", small=True, may_leave=True, result="g")
+def power_of_row(x, y):
+    return x**y
+
+
+@case("fi", may_leave=True)
+def power_of_float(x, y):
+    return x**2 + x ** (y - 3)
+
+
+@case("ff", may_leave=True)
+def power_of_floats(x, y):
+    return x**y
+
+
+@case("bif", small=True, may_leave=True, result="g")
+def power_of_kinds(c, x, y):
+    base = x if c else y
+    return base**2
+
+
+@case("ii", may_leave=True)
+def bits(x, y):
+    return (x & y) | (x ^ 5) & ~y
+
+
+@case("bb")
+def bits_of_bools(x, y):
+    return (x & y) ^ (x | True)
+
+
+@case("bi", may_leave=True)
+def bits_of_kinds(x, y):
+    return (x & y) + (y | x)
+
+
+@case("ii", small=True, may_leave=True)
+def shifts(x, y):
+    return (x << y) - (x >> y) + (1 << 62 >> x)
+
+
+@case("ii", small=True, may_leave=True)
+def shift_far(x, y):
+    return x >> (y + 60)
+
+
+@case("if", may_leave=True)
+def absolute(x, y):
+    return abs(x) + abs(y) + abs(x - y)
+
+
+@case("bif")
+def absolute_of_kinds(c, x, y):
+    v = x if c else y
+    return abs(v) + 0.0
+
+
+@case("f", may_leave=True)
+def whole_number(x):
+    return int(x)
+
+
+@case("bif", may_leave=True)
+def whole_number_of_kinds(c, x, y):
+    return int(x if c else y) + int(c) + 0
+
+
+@case("f", may_leave=True)
+def rounded(x):
+    return round(x) + round(x, None)
+
+
+@case("ff", may_leave=True)
+def rounded_to_digits(x, y):
+    return round(x * 1.005, 2) + round(y, ndigits=1) - round(x, -1)
+
+
+@case("fi", small=True, may_leave=True)
+def rounded_by_row(x, n):
+    return round(x, n)
+
+
+@case("ii", small=True, may_leave=True)
+def rounded_ints(x, n):
+    return round(x, n - 5) + round(x)
+
+
+@case("f", may_leave=True)
+def floors(x):
+    return math.floor(x) * 100 + math.ceil(x) * 10 + math.trunc(x)
+
+
+@case("i")
+def floors_of_ints(x):
+    return math.floor(x) + math.ceil(x) + math.trunc(x)
+
+
+@case("f", may_leave=True)
+def roots(x):
+    return math.sqrt(x) + math.sqrt(x * x)
+
+
+@case("ff", may_leave=True)
+def trigonometry(x, y):
+    return math.sin(x) * math.cos(y) + math.tan(x) - math.atan2(y, x) + math.atan(y)
+
+
+@case("f", may_leave=True)
+def arcs(x):
+    return math.asin(x) + math.acos(x)
+
+
+@case("ff", may_leave=True)
+def exponentials(x, y):
+    return math.exp(x) + math.expm1(y) - math.exp2(x) + math.cosh(y) - math.sinh(x) + math.tanh(y)
+
+
+@case("fi", may_leave=True)
+def logarithms(x, y):
+    return math.log(x) + math.log2(y) + math.log10(x) + math.log1p(y)
+
+
+@case("ff", may_leave=True)
+def logarithm_to_a_base(x, y):
+    return math.log(x, y)
+
+
+@case("ff", may_leave=True)
+def libm_of_two(x, y):
+    return math.fmod(x, y) + math.copysign(x, y) + math.remainder(x, y) + math.pow(x, y)
+
+
+@case("ff")
+def more_libm(x, y):
+    return math.erf(x) + math.erfc(y) + math.cbrt(x) + math.nextafter(x, y)
+
+
+@case("f", may_leave=True)
+def area_functions(x):
+    return math.asinh(x) + (math.acosh(x) if x >= 1 else math.atanh(x))
+
+
+@case("ii", may_leave=True)
+def number_theory(x, y):
+    return math.gcd(x, y, 12) + math.isqrt(x) + math.gcd()
+
+
+@case("if")
+def classes_of_floats(x, y):
+    return math.isnan(y) or math.isinf(y) and not math.isfinite(x)
+
+
+@case("f")
+def angles(x):
+    return math.degrees(x) + math.radians(x) + math.fabs(x) * math.pi - math.tau + math.e
+
+
+@case("f")
+def infinities(x):
+    return min(max(x, -math.inf), math.inf)
+
+
+@case("ii", may_leave=True)
+def operators_by_name(x, y):
+    z = operator.add(x, y) * operator.neg(x) - operator.floordiv(x, y)
+    return z if operator.lt(x, y) else operator.xor(x, y)
+
+
+@case("ff", may_leave=True)
+def haversine(lat, lon):
+    p = math.radians(lat - 40.5)
+    q = math.radians(lon + 73.25)
+    a = math.sin(p / 2) ** 2 + math.cos(math.radians(lat)) * 0.76 * math.sin(q / 2) ** 2
+    return 2 * 6371.0 * math.asin(math.sqrt(a))
