@@ -63,9 +63,8 @@ def assert_same(got, wanted, table, what):
         )
 
 
-def test_there_are_many_of_each_kind():
-    assert len(CASES) >= 80
-    assert len(COMPILED) >= 0.9 * len(CASES)
+def test_most_of_the_corpus_is_compiled():
+    assert len(COMPILED) >= 120
 
 
 @pytest.mark.parametrize("name", COMPILED)
