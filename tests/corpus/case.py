@@ -17,7 +17,6 @@ class Column(NamedTuple):
     """How a column's values are made; `make(random, rows)`."""
 
     make: Callable[[Random, int], np.ndarray[Any, Any]]
-    has_nulls: bool = True
 
 
 class Case(NamedTuple):
@@ -28,13 +27,13 @@ class Case(NamedTuple):
     columns: dict[str, Column]
     nulls: str
 
-    def table(self, rows: int, seed: int = 0) -> pa.Table:
+    def table(self, rows: int, seed: int = 0, has_nulls: bool = True) -> pa.Table:
         """Clean data: the same for the same arguments."""
         random = np.random.default_rng([seed, zlib.crc32(self.name.encode())])
         arrays: dict[str, pa.Array] = {}
         for name, column in self.columns.items():
             values = column.make(random, rows)
-            mask = random.random(rows) < NULLS if column.has_nulls else None
+            mask = random.random(rows) < NULLS if has_nulls else None
             arrays[name] = pa.array(values, mask=mask)
         return pa.table(arrays)
 

@@ -127,7 +127,7 @@ def horner(x):
 @case(x=reals(-10, 10))
 def sum_of_steps(x):
     total = 0
-    for j in range(100):
+    for j in range(1000):
         total += x * j
     return total
 
