@@ -223,7 +223,11 @@ def test_results_that_do_not_fit():
         (as_annotated("int", lambda n: "x" if n > 2 else n), "sabot.CastError", "column is int64"),
         (as_annotated("str", lambda n: 1 if n > 2 else "a"), "sabot.CastError", "column is string"),
         (as_annotated("str", lambda n: "\ud800" if n > 2 else ""), "sabot.CastError", "UTF-8"),
-        (as_annotated("bool", lambda n: {False: True, True: 1}[n > 2]), "sabot.CastError", "is bool"),
+        (
+            as_annotated("bool", lambda n: {False: True, True: 1}[n > 2]),
+            "sabot.CastError",
+            "is bool",
+        ),
         (as_annotated("float", lambda n: 2**60 + 1 if n > 2 else 1.0), None, "beyond 2**53"),
     ):
         for on_error in ("null", "skip"):

@@ -76,9 +76,8 @@ struct sb_run {
     /* lane */
     struct ArrowArrayStream source;
     sb_type *source_schema;
-    _Atomic int64_t batches, source_rows; /* reports of other threads read these four */
+    _Atomic int64_t batches, source_rows; /* reports of other threads read these and workers_used */
     _Atomic int64_t source_ns;            /* of all pulls */
-    _Atomic int32_t workers_used;         /* the most that ran */
     int64_t pull_ns;                      /* how long the last pull took */
     int64_t asked_ns;                     /* when the host was asked last */
     sb_task *asked;
@@ -95,6 +94,7 @@ struct sb_run {
     sb_context lane;
     sb_context *workers;
     int32_t worker_count;
+    _Atomic int32_t workers_used; /* the most that ran */
     /* lock: innermost; nothing else is locked and no slot is called while it is held */
     sb_mutex *lock;
     sb_cond *work_cond; /* for workers: a task or input may be there */

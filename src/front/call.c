@@ -199,8 +199,8 @@ static pyval sorted_items(lowering *l, const pyval *v)
     for (uint32_t k = 0; items != NULL && k < v->count; k++) {
         items[k] = v->items[k];
         if (items[k].tags & FLOAT_BIT) { /* an order with NaN depends on the algorithm */
-            sb_value nan = sb_op2(l, SB_IR_AND, nan_of(l, items[k].f),
-                                  sb_pyval_is(l, &items[k], TAG_FLOAT));
+            sb_value nan =
+                sb_op2(l, SB_IR_AND, nan_of(l, items[k].f), sb_pyval_is(l, &items[k], TAG_FLOAT));
             sb_irb_leave_if(&l->b, nan, SB_REASON_TYPE_TAG);
         }
     }
@@ -275,8 +275,8 @@ static pyval sum_next(lowering *l, pyval total, sb_value correction, pyval x, bo
     if (plain || !(total.tags & FLOAT_BIT) || !(x.tags & FLOAT_BIT)) {
         return pair(l, sum, correction);
     }
-    sb_value both = sb_op2(l, SB_IR_AND, sb_pyval_is(l, &total, TAG_FLOAT),
-                           sb_pyval_is(l, &x, TAG_FLOAT));
+    sb_value both =
+        sb_op2(l, SB_IR_AND, sb_pyval_is(l, &total, TAG_FLOAT), sb_pyval_is(l, &x, TAG_FLOAT));
     sb_value error = addition_error(l, total.f, x.f, sum.f);
     sb_value corrected = sb_op2(l, SB_IR_PY_ADD_F64, correction, error);
     return pair(l, sum, sb_irb_op(&l->b, SB_IR_SELECT, both, corrected, correction));

@@ -193,8 +193,7 @@ static sb_source *open_zip(lowering *l, env *e, const sb_node *n, sb_counter *c)
             source->turns = part->turns;
         } else {
             sb_value less = sb_op2(l, SB_IR_PY_LT_I64, part->turns, source->turns);
-            source->turns =
-                sb_irb_op(&l->b, SB_IR_SELECT, less, part->turns, source->turns);
+            source->turns = sb_irb_op(&l->b, SB_IR_SELECT, less, part->turns, source->turns);
         }
     }
     return source;

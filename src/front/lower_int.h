@@ -21,7 +21,8 @@ enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_ITEMS, TAG_UNBOUND, TAG_OPAQU
 #define FLOAT_BIT TAG_BIT(TAG_FLOAT)
 #define ITEMS_BIT TAG_BIT(TAG_ITEMS) /* a tuple or list */
 #define UNBOUND_BIT TAG_BIT(TAG_UNBOUND)
-#define OPAQUE_BIT TAG_BIT(TAG_OPAQUE) /* never with another tag; any use is refused, as `why` says */
+#define OPAQUE_BIT                                                                                 \
+    TAG_BIT(TAG_OPAQUE) /* never with another tag; any use is refused, as `why` says */
 #define NUMERIC_BITS (BOOL_BIT | INT_BIT | FLOAT_BIT)
 
 typedef enum opaque_why {
@@ -65,8 +66,8 @@ typedef struct lowering {
     sb_irb b;
     sb_value zero_b, zero_i, zero_f, true_b; /* constants visible everywhere */
     bool no_memory;
-    uint32_t work;  /* nodes lowered so far, trials included */
-    uint32_t depth; /* of sb_lower_rest inside itself */
+    uint32_t work;    /* nodes lowered so far, trials included */
+    uint32_t depth;   /* of sb_lower_rest inside itself */
     uint32_t inlined; /* calls of functions inside each other */
     SB_VEC(sb_refusal) refusals;
     loop_memo *memos;
@@ -102,7 +103,8 @@ sb_value sb_pyval_as_float(lowering *l, const pyval *v);         /* of a number:
 pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_ADD .. SB_BLOB_MOD */
 pyval sb_pyval_negate(lowering *l, pyval v);
 sb_value sb_pyval_compare(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_EQ .. SB_BLOB_GE */
-sb_value sb_item_equal(lowering *l, const pyval *x, const pyval *y);  /* as `in` and tuples compare */
+sb_value sb_item_equal(lowering *l, const pyval *x,
+                       const pyval *y); /* as `in` and tuples compare */
 /* cond ? x : y without a region: all registers must be visible here. */
 pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y);
 sb_value sb_op1(lowering *l, sb_op_code op, sb_value x);
@@ -118,7 +120,8 @@ void sb_pyval_complete(lowering *l, pyval *v); /* is[] of the lowest tag from th
 void sb_shape_of(lowering *l, const pyval *v, shape *out);
 bool sb_shape_same(const shape *x, const shape *y);
 bool sb_shape_widen(lowering *l, shape *to, const shape *from); /* true: *to has grown */
-unsigned sb_shape_mixed(const shape *s); /* values in it that need a lane of tags to tell number kinds apart */
+unsigned sb_shape_mixed(
+    const shape *s); /* values in it that need a lane of tags to tell number kinds apart */
 
 /* --- what a for loop goes through (iter.c) ---------------------------------------------------------------------------- */
 #define RANGES_MAX 8u

@@ -60,7 +60,8 @@ pyval sb_pyval_bits(lowering *l, uint8_t op, pyval x, pyval y)
     }
     if ((x.tags & y.tags & BOOL_BIT) && op >= SB_BLOB_BITAND) {
         /* Of two bools a bool, else an int: rows with two bools leave, since few functions mix them. */
-        sb_value both = sb_op2(l, SB_IR_AND, sb_pyval_is(l, &x, TAG_BOOL), sb_pyval_is(l, &y, TAG_BOOL));
+        sb_value both =
+            sb_op2(l, SB_IR_AND, sb_pyval_is(l, &x, TAG_BOOL), sb_pyval_is(l, &y, TAG_BOOL));
         sb_irb_leave_if(&l->b, both, SB_REASON_TYPE_TAG);
     }
     x = only_int(l, x);
@@ -148,8 +149,7 @@ static pyval int_of(lowering *l, const pyval *v, unsigned tag)
 
 static pyval rounded_int(lowering *l, const pyval *v, unsigned tag, sb_op_code op)
 {
-    return sb_pyval_int(tag == TAG_INT ? v->i
-                                       : sb_op1(l, SB_IR_PY_INT_F64, sb_op1(l, op, v->f)));
+    return sb_pyval_int(tag == TAG_INT ? v->i : sb_op1(l, SB_IR_PY_INT_F64, sb_op1(l, op, v->f)));
 }
 
 static pyval round_of(lowering *l, const pyval *v, unsigned tag)
@@ -230,8 +230,9 @@ static pyval of_float(lowering *l, const sb_node *n, const pyval *args)
 static pyval scaled(lowering *l, pyval v, double factor)
 {
     v = only_float(l, v);
-    return v.tags == 0 ? v
-                       : sb_pyval_float(sb_op2(l, SB_IR_PY_MUL_F64, v.f, sb_irb_const_f(&l->b, factor)));
+    return v.tags == 0
+               ? v
+               : sb_pyval_float(sb_op2(l, SB_IR_PY_MUL_F64, v.f, sb_irb_const_f(&l->b, factor)));
 }
 
 #define PI 3.141592653589793

@@ -26,8 +26,8 @@ struct sb_target {
 
 /* Which fields a kind uses is written in front/blob.h, in the same order. */
 struct sb_node {
-    uint8_t kind; /* SB_BLOB_<kind> */
-    uint8_t op;   /* operator, builtin, or has_value */
+    uint8_t kind;   /* SB_BLOB_<kind> */
+    uint8_t op;     /* operator, builtin, or has_value */
     uint32_t slot;  /* also INLINE: the function; BLOCK, COMPREHENSION: the first own local */
     uint32_t count; /* BLOCK, COMPREHENSION: own locals */
     uint32_t line, col, end_line, end_col;

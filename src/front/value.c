@@ -480,7 +480,8 @@ static sb_value equal(lowering *l, pyval x, pyval y)
 {
     sb_value both_items = l->zero_b;
     if (x.tags & y.tags & ITEMS_BIT) {
-        both_items = sb_op2(l, SB_IR_AND, sb_pyval_is(l, &x, TAG_ITEMS), sb_pyval_is(l, &y, TAG_ITEMS));
+        both_items =
+            sb_op2(l, SB_IR_AND, sb_pyval_is(l, &x, TAG_ITEMS), sb_pyval_is(l, &y, TAG_ITEMS));
         both_items = sb_op2(l, SB_IR_AND, both_items, equal_items(l, &x, &y));
     }
     sb_value items_x = sb_pyval_is(l, &x, TAG_ITEMS);

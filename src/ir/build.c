@@ -18,6 +18,16 @@ const sb_op_info sb_op_infos[SB_IR_OP_COUNT] = {
 #undef X
 };
 
+const sb_slow_info sb_slow_infos[SB_IR_OP_COUNT] = {
+#define SB_E(X, NAME, name) [SB_IR_MATH_##NAME] = {1 + SB_RT_SLOW_MATH_##NAME, SB_REASON_RAISE},
+    SB_RT_MATH1_LIST(SB_E, ) SB_RT_MATH2_LIST(SB_E, )
+#undef SB_E
+#define SB_E(X, NAME, name, to, ta, tb, why)                                                       \
+    [SB_IR_##NAME] = {1 + SB_RT_SLOW_##NAME, SB_REASON_##why},
+        SB_RT_SLOW_LIST(SB_E, )
+#undef SB_E
+};
+
 void sb_ir_init(sb_ir *ir)
 {
     *ir = (sb_ir){0};

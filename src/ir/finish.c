@@ -211,21 +211,10 @@ static uint32_t reasons_of(const sb_inst *inst)
     case SB_IR_PY_RSHIFT_I64:
     case SB_IR_MATH_SQRT:
         return BIT(RAISE);
-#define E_(X, NAME, name)                                                                          \
-    case SB_IR_MATH_##NAME:                                                                        \
-        return BIT(RAISE);
-        SB_RT_MATH1_LIST(E_, )
-        SB_RT_MATH2_LIST(E_, )
-#undef E_
-#define E_(X, NAME, name, to, ta, tb, reason)                                                      \
-    case SB_IR_##NAME:                                                                             \
-        return BIT(reason);
-        SB_RT_SLOW_LIST(E_, )
-#undef E_
     case SB_IR_LEAVE_IF:
         return 1u << inst->reason;
     default:
-        return 0;
+        return sb_slow_infos[inst->op].call > 0 ? 1u << sb_slow_infos[inst->op].reason : 0;
     }
 #undef BIT
 }
@@ -240,17 +229,6 @@ static uint32_t cost_of(const sb_inst *inst)
     case SB_IR_PY_FLOORDIV_F64:
     case SB_IR_PY_MOD_F64:
         return 20;
-#define E_(X, NAME, name)                                                                           \
-    case SB_IR_MATH_##NAME:                                                                        \
-        return 30;
-        SB_RT_MATH1_LIST(E_, )
-        SB_RT_MATH2_LIST(E_, )
-#undef E_
-#define E_(X, NAME, name, to, ta, tb, reason)                                                                           \
-    case SB_IR_##NAME:                                                                             \
-        return 30;
-        SB_RT_SLOW_LIST(E_, )
-#undef E_
     case SB_IR_PY_TRUEDIV_I64:
     case SB_IR_PY_TRUEDIV_F64:
     case SB_IR_MATH_SQRT:
@@ -270,7 +248,7 @@ static uint32_t cost_of(const sb_inst *inst)
     case SB_IR_END_IF:
         return 0;
     default:
-        return 1;
+        return sb_slow_infos[inst->op].call > 0 ? 30 : 1;
     }
 }
 

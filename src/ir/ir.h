@@ -57,6 +57,12 @@ typedef struct sb_op_info {
 } sb_op_info;
 extern const sb_op_info sb_op_infos[SB_IR_OP_COUNT];
 
+typedef struct sb_slow_info { /* of an op that generated code calls, see rt/slow.h */
+    uint8_t call;             /* 1 + its number there; 0: no such op */
+    uint8_t reason;           /* why its rows leave */
+} sb_slow_info;
+extern const sb_slow_info sb_slow_infos[SB_IR_OP_COUNT];
+
 typedef uint32_t sb_value;
 
 typedef struct sb_inst {

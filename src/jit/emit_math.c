@@ -60,32 +60,9 @@ static sb_ev root(sb_emitter *e, sb_ev a)
 
 /* --- through the table ------------------------------------------------------------------------------------------------ */
 
-typedef struct slow_op {
-    int64_t number; /* in sb_rt_table.slow */
-    sb_reason reason;
-} slow_op;
-
-static slow_op slow_of(uint8_t op)
+static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
 {
-    switch (op) {
-#define E_(X, NAME, name)                                                                           \
-    case SB_IR_MATH_##NAME:                                                                        \
-        return (slow_op){SB_RT_SLOW_MATH_##NAME, SB_REASON_RAISE};
-        SB_RT_MATH1_LIST(E_, )
-        SB_RT_MATH2_LIST(E_, )
-#undef E_
-#define E_(X, NAME, name, to, ta, tb, reason_)                                                     \
-    case SB_IR_##NAME:                                                                             \
-        return (slow_op){SB_RT_SLOW_##NAME, SB_REASON_##reason_};
-        SB_RT_SLOW_LIST(E_, )
-#undef E_
-    default:
-        return (slow_op){-1, SB_REASON_NONE};
-    }
-}
-
-static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, slow_op slow, sb_ev a, sb_ev b)
-{
+    const sb_slow_info *slow = &sb_slow_infos[inst->op];
     if (a.vec || b.vec) {
         a = sb_eb_widen(e, a);
         b = sb_eb_widen(e, b);
@@ -101,11 +78,11 @@ static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, slow_op slow, sb_ev a
     sb_buf_printf(e->out, "  %%t%" PRIu32 " = load ptr, ptr %%t%" PRIu32 ", align 8\n", function,
                   at);
     sb_buf_printf(e->out,
-                  "  call void %%t%" PRIu32 "(i64 %" PRId64 ", ptr %%t%" PRIu32 ", ptr %%t%" PRIu32
+                  "  call void %%t%" PRIu32 "(i64 %d, ptr %%t%" PRIu32 ", ptr %%t%" PRIu32
                   ", ptr %%t%" PRIu32 ", ptr %%t%" PRIu32 ", i64 %" PRIu32 ")\n",
-                  function, slow.number, result, bad, in_a, in_b, a.vec ? e->lanes : 1);
+                  function, slow->call - 1, result, bad, in_a, in_b, a.vec ? e->lanes : 1);
     const sb_ev words = sb_eb_load(e, bad, SB_PRIM_I64, a.vec);
-    sb_emit_check_sign(e, words, slow.reason);
+    sb_emit_check_sign(e, words, (sb_reason)slow->reason);
     return sb_eb_load(e, result, inst->prim, a.vec);
 }
 
@@ -151,12 +128,11 @@ bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *o
     case SB_IR_MATH_SQRT:
         *out = root(e, a);
         return true;
-    default: {
-        const slow_op slow = slow_of(inst->op);
-        if (slow.number >= 0) {
-            *out = call_slow(e, inst, slow, a, sb_op_infos[inst->op].operand_count > 1 ? b : a);
+    default:
+        if (sb_slow_infos[inst->op].call == 0) {
+            return false;
         }
-        return slow.number >= 0;
-    }
+        *out = call_slow(e, inst, a, sb_op_infos[inst->op].operand_count > 1 ? b : a);
+        return true;
     }
 }

@@ -39,18 +39,10 @@ uint32_t sb_emit_weight(const sb_inst *inst)
     case SB_IR_PY_TRUEDIV_F64:
     case SB_IR_PY_TRUEDIV_I64:
         return inst->uniform ? 1 : 3;
-#define E_(X, NAME, name)                                                                           \
-    case SB_IR_MATH_##NAME:                                                                        \
-        return 100;
-        SB_RT_MATH1_LIST(E_, )
-        SB_RT_MATH2_LIST(E_, )
-#undef E_
-#define E_(X, NAME, name, to, ta, tb, reason)                                                                           \
-    case SB_IR_##NAME:                                                                             \
-        return 100;
-        SB_RT_SLOW_LIST(E_, )
-#undef E_
     default:
+        if (sb_slow_infos[inst->op].call > 0) {
+            return 100;
+        }
         return inst->uniform ? 0 : 1;
     }
 }

@@ -53,7 +53,8 @@ LANES(py_floordiv_i64, int64_t)
             o[i] = result;                                                                         \
         }                                                                                          \
     }
-#define E_(X, NAME, name) SLOW(math_##name, double, double, double, sb_rt_math_##name(a[i], &result))
+#define E_(X, NAME, name)                                                                          \
+    SLOW(math_##name, double, double, double, sb_rt_math_##name(a[i], &result))
 SB_RT_MATH1_LIST(E_, )
 #undef E_
 #define E_(X, NAME, name)                                                                          \

@@ -406,14 +406,14 @@ static inline sb_reason sb_rt_math_sqrt(double a, double *out)
     return sb_rt_math_result(sqrt(a), a, a, out);
 }
 
-#define SB_E(X, NAME, name)                                                                          \
+#define SB_E(X, NAME, name)                                                                        \
     static inline sb_reason sb_rt_math_##name(double a, double *out)                               \
     {                                                                                              \
         return sb_rt_math_result(name(a), a, a, out);                                              \
     }
 SB_RT_MATH1_LIST(SB_E, )
 #undef SB_E
-#define SB_E(X, NAME, name)                                                                          \
+#define SB_E(X, NAME, name)                                                                        \
     static inline sb_reason sb_rt_math_##name(double a, double b, double *out)                     \
     {                                                                                              \
         return sb_rt_math_result(name(a, b), a, b, out);                                           \

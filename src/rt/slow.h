@@ -47,12 +47,12 @@
 
 enum { /* the first argument of sb_rt_table.slow */
 #define SB_E(X, NAME, name) SB_RT_SLOW_MATH_##NAME,
-    SB_RT_MATH1_LIST(SB_E, ) SB_RT_MATH2_LIST(SB_E, )
+       SB_RT_MATH1_LIST(SB_E, ) SB_RT_MATH2_LIST(SB_E, )
 #undef SB_E
 #define SB_E(X, NAME, name, to, ta, tb, reason) SB_RT_SLOW_##NAME,
-        SB_RT_SLOW_LIST(SB_E, )
+           SB_RT_SLOW_LIST(SB_E, )
 #undef SB_E
-            SB_RT_SLOW_COUNT
+               SB_RT_SLOW_COUNT
 };
 
 #endif
