@@ -41,7 +41,8 @@ def as_array(result: Any) -> np.ndarray[Any, Any]:
         return result["y"].combine_chunks().to_numpy(zero_copy_only=False)
     if type(result).__name__ in ("DataFrame", "dict"):  # of Polars, of DuckDB
         return np.asarray(result["y"])
-    return np.asarray(result)
+    # A copy: memory of hand-written C goes with its result.
+    return np.array(result)
 
 
 def kind_of(case: Case, columns: Columns) -> type:
@@ -176,6 +177,26 @@ def library(folder: Path) -> ctypes.CDLL:
     return ctypes.CDLL(str(out))
 
 
+class Fresh:
+    """Values in memory that malloc has just given, as Sabot's results are; NumPy's own would have huge pages."""
+
+    def __init__(self, code: ctypes.CDLL, rows: int, dtype: np.dtype[Any]) -> None:
+        self.free = code.free  # libc's, found through the library
+        self.free.restype, self.free.argtypes = None, [ctypes.c_void_p]
+        code.malloc.restype, code.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+        self.at = code.malloc(rows * dtype.itemsize)
+        assert self.at
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": (rows,),
+            "typestr": dtype.str,
+            "data": (self.at, False),
+        }
+
+    def __del__(self) -> None:
+        self.free(self.at)
+
+
 def by_hand(code: ctypes.CDLL, style: str) -> Callable[[Case, Columns], Run]:
     """`style`: row or lanes."""
 
@@ -184,12 +205,12 @@ def by_hand(code: ctypes.CDLL, style: str) -> Callable[[Case, Columns], Run]:
         function.restype = None
         dtype = _dtype(case, columns)
         arrays = list(columns.values())
+        pointers = [ctypes.c_void_p(values.ctypes.data) for values in arrays]
         rows = len(arrays[0])
 
-        def run() -> np.ndarray[Any, Any]:
-            out = np.empty(rows, dtype)
-            pointers = [ctypes.c_void_p(values.ctypes.data) for values in (*arrays, out)]
-            function(*pointers, ctypes.c_int64(rows))
+        def run() -> Fresh:
+            out = Fresh(code, rows, dtype)
+            function(*pointers, ctypes.c_void_p(out.at), ctypes.c_int64(rows))
             return out
 
         return run

@@ -25,9 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(HERE.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from corpus import CASES, Case
 from function_engines import ENGINES, Columns, as_array, by_hand, columns_of, cpython, library
@@ -142,7 +141,7 @@ def steady(out: Table, case: Case, engines: dict[str, Any], sizes: Sizes) -> Non
     found = Steady(case, engines, rows, sizes.rounds)
     python = found.ns["CPython"]
     goal = 100 if is_loop else 30
-    others = [name for name in engines if not name.startswith(("Sabot", "C ", "C,"))]
+    others = [name for name in engines if not name.startswith(("Sabot", "C "))]
     out.add(
         f"{case.name}, {sizes.large:,} rows",
         f"{ns(found.ours)} ns a row",
