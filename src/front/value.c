@@ -117,7 +117,8 @@ pyval sb_pyval_strip(lowering *l, pyval v, unsigned tag, sb_reason reason)
     return v;
 }
 
-/* The lowest tag's register from the others': merges and loop arguments carry all but that one. */
+/* The lowest tag's register from the others': merges and loop arguments carry all but that one. What is complete stays as it is: its
+ * items may be shared with states outside of the region that is being built, or of the trial of a loop. */
 void sb_pyval_complete(lowering *l, pyval *v)
 {
     for (uint32_t k = 0; (v->tags & ITEMS_BIT) && k < v->count; k++) {
