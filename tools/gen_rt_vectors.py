@@ -1,6 +1,6 @@
-"""Writes src/rt/rt_vectors.h: what CPython answers for every exact primitive on a grid of edge values.
+"""Writes src/rt/rt_vectors.inc: what CPython answers for every exact primitive on a grid of edge values.
 
-    python tools/gen_rt_vectors.py > src/rt/rt_vectors.h
+    python tools/gen_rt_vectors.py > src/rt/rt_vectors.inc
 
 The answers come from the interpreter that runs this; the text is the same on every supported version. Results are bit
 patterns, row by row (first operand) and column by column (second one); reasons are one digit each, as in rt/reason.h.

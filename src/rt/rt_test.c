@@ -1,4 +1,4 @@
-/* The primitives against CPython's own answers (rt_vectors.h), against independent definitions on random operands, and the
+/* The primitives against CPython's own answers (rt_vectors.inc), against independent definitions on random operands, and the
  * lane helpers against the primitives. */
 #include "rt/rt.h"
 
@@ -10,7 +10,7 @@
 
 #include "base/compiler.h"
 #include "rt/rt_table.h"
-#include "rt/rt_vectors.h"
+#include "rt/rt_vectors.inc"
 
 #define INTS SB_COUNT_OF(vector_ints)
 #define DOUBLES SB_COUNT_OF(vector_doubles)
