@@ -112,6 +112,10 @@ SABOT_API void sabot_session_free(sabot_session *session);
 SABOT_API sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_error *err);
 SABOT_API void sabot_text_free(char *text);
 
+/* What compiled code makes of math.<name>(a) or math.<name>(a, b): 1: *out is it; 0: it raises; -1: there is no such function, or a NULL.
+ * A host compares this with its own libm before it trusts compiled code with that name. Any thread. */
+SABOT_API int sabot_math_value(const char *name, double a, double b, double *out);
+
 /* --- functions ------------------------------------------------------------------------------------------------------- */
 typedef struct sabot_function sabot_function;
 

@@ -321,11 +321,38 @@ static PyModuleDef_Slot module_slots[] = {
     {0, NULL},
 };
 
+static PyObject *math_value(PyObject *module, PyObject *args)
+{
+    const char *name = NULL;
+    double a = 0;
+    double b = 0;
+    double out = 0;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sdd:math_value", &name, &a, &b)) {
+        return NULL;
+    }
+    switch (sabot_math_value(name, a, b, &out)) {
+    case 1:
+        return PyFloat_FromDouble(out);
+    case 0:
+        Py_RETURN_NONE;
+    default:
+        return PyErr_Format(PyExc_ValueError, "compiled code has no math.%s", name);
+    }
+}
+
+static PyMethodDef module_methods[] = {
+    {"math_value", math_value, METH_VARARGS,
+     "math_value(name, a, b): what compiled code makes of math.<name>; None: it raises."},
+    {NULL, NULL, 0, NULL},
+};
+
 static struct PyModuleDef ext_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "sabot._core",
     .m_doc = "The engine. Use the package sabot.",
     .m_size = sizeof(ext_state),
+    .m_methods = module_methods,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

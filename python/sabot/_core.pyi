@@ -11,6 +11,8 @@ class _ArrowStreamExporter(Protocol):
 
 __version__: str
 
+def math_value(name: str, a: float, b: float, /) -> float | None: ...
+
 class Session:
     def __new__(
         cls, helper_path: str | None = None, compile_ms_max: int = 0, cpu_level: str | None = None

@@ -8,6 +8,7 @@ CALLS_MAX, are refused.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import operator
 import sys
@@ -548,10 +549,33 @@ def _power(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     return [encoder.at("BINARY", node), u8(BINARY["Pow"]), *node.args]
 
 
+@functools.cache
+def _is_same(name: str) -> bool:
+    """Whether compiled code has the values of this process's `math`, tried at 64 places."""
+    try:
+        from sabot._core import math_value
+    except ImportError:  # the engine is not there: nothing will run compiled
+        return True
+    function, count = getattr(math, name), MATH[name][1]
+    for k in range(64):
+        x = (k - 24) * 0.4375 + 1 / (k + 1) if k < 56 else 10.0 ** ((k - 60) * 37)
+        args = (x, 2.75 - x / 3)[:count]
+        try:
+            wanted: float | None = function(*args)
+        except (ValueError, OverflowError):
+            wanted = None
+        given = math_value(name, x, args[-1])
+        if given != wanted and (given == given or wanted == wanted):
+            return False
+    return True
+
+
 def _libm(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     number, count = MATH[name]
 
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+        if not _is_same(name):
+            return encoder.unsupported(node, "unknown_call", f"math.{name} of another libm")
         if node.keywords or _has_stars(node) or len(node.args) != count:
             return _refuse(encoder, node)
         return [encoder.at("CALL", node), u8(number), u32(count), *node.args]
@@ -564,6 +588,8 @@ def _logarithm(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     if node.keywords or _has_stars(node) or not 1 <= len(node.args) <= 2:
         return _refuse(encoder, node)
     number, _ = MATH["log"]
+    if not _is_same("log"):
+        return encoder.unsupported(node, "unknown_call", "math.log of another libm")
     parts: list[Part] = []
     if len(node.args) == 2:
         parts = [encoder.at("BINARY", node), u8(BINARY["Div"])]

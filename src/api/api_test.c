@@ -315,6 +315,12 @@ static void test_null_arguments(void **state)
     assert_int_equal(make_plan(&w), SABOT_OK);
     assert_int_equal(sabot_session_new(NULL, NULL, &w.err), SABOT_INVALID);
     assert_int_equal(sabot_session_stats(NULL, &text, NULL), SABOT_INVALID);
+    double value = 0;
+    assert_int_equal(sabot_math_value("exp", 0.0, 0.0, &value), 1);
+    assert_true(value == 1.0);
+    assert_int_equal(sabot_math_value("log", -1.0, 0.0, &value), 0);
+    assert_int_equal(sabot_math_value("nope", 1.0, 0.0, &value), -1);
+    assert_int_equal(sabot_math_value(NULL, 1.0, 0.0, &value), -1);
     assert_int_equal(sabot_function_new(w.session, "x", 1, &released, false, &w.function, NULL),
                      SABOT_INVALID);
     assert_int_equal(sabot_function_report(NULL, &text, &w.err), SABOT_INVALID);
