@@ -177,6 +177,22 @@ static void rounding_is_cpythons(void **state)
     assert_true(answered * 2 > cells);
 }
 
+/* A zero remainder has the sign of the first operand, whatever libm says. */
+static void remainders_of_zero_have_signs(void **state)
+{
+    (void)state;
+    static const double pairs[][2] = {
+        {6.730238372566097e-267, 2.2250738585072014e-308}, {4.0, 2.0}, {4.0, -2.0}, {0.0, 3.0}};
+    for (size_t k = 0; k < SB_COUNT_OF(pairs); k++) {
+        for (int sign = 0; sign < 2; sign++) {
+            double z = 77;
+            const double a = sign != 0 ? -pairs[k][0] : pairs[k][0];
+            assert_int_equal(sb_rt_math_remainder(a, pairs[k][1], &z), SB_REASON_NONE);
+            assert_true(z == 0.0 && (signbit(z) != 0) == (sign != 0));
+        }
+    }
+}
+
 static void doubles_are_cpythons(void **state)
 {
     (void)state;
@@ -413,6 +429,7 @@ int main(void)
         cmocka_unit_test(bits_and_powers_are_cpythons),
         cmocka_unit_test(conversions_are_cpythons),
         cmocka_unit_test(rounding_is_cpythons),
+        cmocka_unit_test(remainders_of_zero_have_signs),
         cmocka_unit_test(one_operand_is_cpythons),
         cmocka_unit_test(comparisons_are_cpythons),
         cmocka_unit_test(random_products),
