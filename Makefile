@@ -3,7 +3,7 @@ SETUP = @python3 tools/setup.py
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate bench bench-operators fmt tidy cover docs wheel
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate bench bench-operators bench-functions fmt tidy cover docs wheel
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
@@ -50,6 +50,10 @@ bench:        ## benchmarks beside their peers; answers are checked first
 bench-operators: ## the same for operators: throughput, what a batch costs, filter by mask, memory
 	$(SETUP) bench
 	@PYTHONPATH=build-release/lib $(PY) bench/operators.py
+
+bench-functions: ## functions beside CPython, C, Numba, Polars, DuckDB, pandas
+	$(SETUP) bench
+	@PYTHONPATH=build-release/lib $(PY) bench/functions.py
 
 fmt:          ## format C and Python
 	$(SETUP) fmt

@@ -19,96 +19,31 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-INT_LITERALS = [0, 1, 2, 3, 4, 5, 7, 10, 60, 100, 1000]
-INT_EDGE_LITERALS = [
-    2**31 - 1, 2**31, 2**32, 2**53, 2**53 + 1, 2**53 - 1, 2**62, 2**62 + 1, 2**63 - 1, -(2**63) + 1, -(2**63),
-]  # fmt: skip
-FLOAT_LITERALS = [0.5, 1.0, 1.5, 2.0, 3.0, 0.1, 10.0, 100.0, 0.25, -1.0, -2.5]
-FLOAT_EDGE_LITERALS = [0.0, -0.0, 1e308, 5e-324, 2.0**53, 2.0**62, 2.0**63, 1e16, 1e-300]
-INT_DIVISORS = [
-    2, 2, 2, 4, 8, 16, 1024, 2**40, 3, 5, 7, 10, 60, 1, -1, -1, -1, -2, -3, -7, -10,
-    2**31, 2**53 + 1, 2**62, 2**63 - 1, -(2**63),
-]  # fmt: skip
-FLOAT_DIVISORS = [2.0, 0.5, 3.0, -1.5, 1e-3, 60.0, 0.1, -0.1, 1e300, float("inf")]
-CAPTURED = [
-    0,
-    1,
-    3,
-    -2,
-    7,
-    2**53 + 1,
-    2**62,
-    True,
-    False,
-    0.5,
-    -0.0,
-    1e300,
-    2.0**53,
-    float("inf"),
-    float("nan"),
-    -1.5,
-]
-PARAMETER_NAMES = ["a", "b", "c", "d", "v", "w", "price", "total_", "n0", "x1"]
-COMPARISONS = ["<", "<=", ">", ">=", "==", "!="]
-
-TURNS_MAX = 40
-WEIGHT_MAX = 12  # factors in one product
+from fuzz.forms import Forms, Helper
+from fuzz.terms import (
+    CAPTURED,
+    COMPARISONS,
+    FLOAT_DIVISORS,
+    FLOAT_EDGE_LITERALS,
+    FLOAT_LITERALS,
+    INT_DIVISORS,
+    INT_EDGE_LITERALS,
+    INT_LITERALS,
+    PARAMETER_NAMES,
+    TURNS_MAX,
+    WEIGHT_MAX,
+    Expr,
+    Function,
+    Var,
+    join,
+    kind_of,
+    literal,
+)
 
 
-def join(*tags: str) -> str:
-    return "".join(sorted(set("".join(tags))))
-
-
-def kind_of(value: object) -> str:
-    return {bool: "b", int: "i", float: "f", type(None): "n"}[type(value)]
-
-
-def literal(value: object) -> str:
-    """Text that is an expression with exactly this value, usable as an operand."""
-    if isinstance(value, float):
-        if value != value:
-            return '(float("nan"))'
-        text = repr(value).replace("inf", "1e999")
-    else:
-        text = repr(value)
-    return f"({text})" if text.startswith("-") else text
-
-
-@dataclass(frozen=True)
-class Var:
-    tags: str
-    dynamic: bool = True
-    maybe_unbound: bool = False
-    loopy: bool = False
-    weight: int = 1
-
-
-@dataclass(frozen=True)
-class Expr:
-    text: str
-    tags: str
-    dynamic: bool = False
-    loopy: bool = False
-    weight: int = 1
-
-
-@dataclass
-class Function:
-    """One function of the grammar. `source` is a module that defines `name`; `result` the letters of what it returns."""
-
-    name: str
-    source: str
-    params: dict[str, str]
-    result: str
-    operator: str
-    form: str
-    lambda_text: str = ""  # form "lambda": the expression alone, for several on one line
-    captured_text: str = ""  # form "lambda": the assignments before it
-
-
-class Writer:
+class Writer(Forms):
     """Writes one body. `scope` maps each variable to what is known of it at this point of the text."""
 
     def __init__(
@@ -126,6 +61,15 @@ class Writer:
         self.locals = 0
         self.result = "i"
         self.daring = rng.random() < 0.04  # reads variables that may have no value yet
+        self.more = rng.choice(
+            (0.0, 0.15, 0.3, 0.5)
+        )  # how often the forms of fuzz/forms.py are taken
+        self.home = ""  # the name of the function
+        self.helpers: list[Helper] = []
+        self.helper_text = ""
+        self.inside = 0  # forms of fuzz/forms.py around what is written now
+        self.chained = 0  # chains of comparisons around
+        self.tame = False  # no products: what this writes is called in loops
 
     # --- expressions ---------------------------------------------------------------------------------------------
 
@@ -148,6 +92,8 @@ class Writer:
 
     def mixed(self, depth: int) -> Expr:
         kinds = self.rng.sample("if", 2)
+        if self.rng.random() < self.more:
+            return self.more_mixed(kinds, depth)
         if self.rng.random() < 0.6:
             return self.conditional(kinds[0], kinds[1], depth)
         return self.and_or(kinds[0], kinds[1], depth)
@@ -235,6 +181,8 @@ class Writer:
 
     def arith(self, op: str, left: Expr, right: Expr, tags: str) -> Expr:
         weight = max(left.weight, right.weight)
+        if op == "*" and self.tame:
+            op = "+"
         if op == "*":
             limit = 2 if self.loops else WEIGHT_MAX
             light = right if left.loopy else left
@@ -294,6 +242,8 @@ class Writer:
 
     def int_expr(self, depth: int) -> Expr:
         rng = self.rng
+        if rng.random() < self.more:
+            return self.more_int(depth)
         pick = rng.random()
         if pick < 0.44:
             op = rng.choices("+-*", (4, 4, 3))[0]
@@ -317,6 +267,8 @@ class Writer:
 
     def float_expr(self, depth: int) -> Expr:
         rng = self.rng
+        if rng.random() < self.more:
+            return self.more_float(depth)
         pick = rng.random()
         if pick < 0.48:
             op = rng.choice("+-*")
@@ -345,6 +297,8 @@ class Writer:
 
     def bool_expr(self, depth: int) -> Expr:
         rng = self.rng
+        if rng.random() < self.more:
+            return self.more_bool(depth)
         pick = rng.random()
         nullable = [
             n for n, v in self.scope.items() if "n" in v.tags and v.dynamic and not v.maybe_unbound
@@ -361,12 +315,14 @@ class Writer:
                 left, right = right, left
             return Expr(f"({left.text} {rng.choice(COMPARISONS)} {right.text})", "b", True)
         if pick < 0.7:
+            self.chained += 1  # no loops and no := in a chain
             parts = [self.comparable(depth).text]
             wanted = True  # of two neighbours one depends on a parameter
             for _ in range(rng.choice((2, 2, 3))):
                 e = self.dynamic("i", depth) if wanted else self.comparable(depth - 1)
                 wanted = not wanted
                 parts += [rng.choice(COMPARISONS), e.text]
+            self.chained -= 1
             return Expr(f"({' '.join(parts)})", "b", True)
         if pick < 0.8:
             e = self.expr("t", depth)
@@ -439,6 +395,8 @@ class Writer:
             made = self.augment(pad)
             if made:
                 return made, False
+        if rng.random() < self.more / 2:
+            return self.more_statement(pad), False
         return self.assign(pad), False
 
     def assignable(self) -> list[str]:
@@ -581,7 +539,11 @@ class Writer:
                 self.scope[name] = replace(var, tags="fi")
         before_header = dict(self.scope)
         lines, head, first, turns, bound = (
-            self.while_head(pad) if rng.random() < 0.35 else self.for_head(pad)
+            self.items_head(pad)
+            if rng.random() < self.more
+            else self.while_head(pad)
+            if rng.random() < 0.35
+            else self.for_head(pad)
         )
         before = {**before_header, **{n: self.scope[n] for n in self.protected if n in self.scope}}
         for name, var in self.scope.items():
@@ -814,6 +776,8 @@ class Writer:
         rng = self.rng
         lines = self.definite_float(pad) if self.result == "m" else []
         lines += self.prelude(pad)
+        if self.more > 0.1 and rng.random() < 0.3:
+            lines += self.nested_function(pad)
         if rng.random() < 0.08:
             lines += self.best_so_far(pad)
         made, _ = self.block(pad, rng.randint(1, 5), rng.choice((0, 1, 1, 2, 2, 3)))
@@ -851,9 +815,18 @@ def make_params(rng: random.Random) -> dict[str, str]:
 
 
 def captured_text(writer: Writer, body: str) -> str:
-    """Assignments of the captured constants that the body reads."""
+    """What stands before a function: modules, constants that it or its helpers read, the helpers."""
+    return outside_text(writer, body) + constants_text(writer, body)
+
+
+def constants_text(writer: Writer, body: str) -> str:
     used = {k: v for k, v in writer.captured.items() if re.search(rf"\b{k}\b", body)}
     return "".join(f"{name} = {literal(value)}\n" for name, value in used.items())
+
+
+def outside_text(writer: Writer, body: str) -> str:
+    modules = [m for m in ("math", "operator") if f"{m}." in body + writer.helper_text]
+    return "".join(f"import {m}\n" for m in modules) + writer.helper_text
 
 
 def make_function(seed: object, index: int) -> Function:
@@ -870,6 +843,9 @@ def make_function(seed: object, index: int) -> Function:
         f"{name}_" if form != "closure" else "",
     )
     writer.result = rng.choices("ifbmn", (32, 27, 14, 24, 0.6))[0]
+    writer.home = name
+    if writer.more > 0.1 and rng.random() < 0.4:
+        writer.make_helper(rng.randint(1, 2))
     if operator == "filter" and rng.random() < 0.7:
         writer.result = "b"
     head = ", ".join(params)
@@ -886,7 +862,9 @@ def make_function(seed: object, index: int) -> Function:
         used = {k: v for k, v in writer.captured.items() if re.search(rf"\b{k}\b", body)}
         cells = ", ".join(used)
         values = ", ".join(literal(v) for v in used.values())
-        source = f"def make_{name}({cells}):\n    def {name}({head}):\n{body}\n\n    return {name}\n\n\n{name} = make_{name}({values})\n"
+        outside = outside_text(writer, body)
+        inner = f"    def {name}({head}):\n{body}\n\n    return {name}\n"
+        source = f"{outside}def make_{name}({cells}):\n{inner}\n\n{name} = make_{name}({values})\n"
         return Function(name, source, params, writer.result, operator, form)
     captured = captured_text(writer, body)
     return Function(

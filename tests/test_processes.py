@@ -55,7 +55,7 @@ def descriptors():
         os.readlink(path)
         for path in Path("/proc/self/fd").iterdir()
         if path.is_symlink()
-        and ("memfd:sabot" in os.readlink(path) or "socket" in os.readlink(path))
+        and ("memfd:sabot-batch" in os.readlink(path) or "socket" in os.readlink(path))
     )
 
 
@@ -66,7 +66,7 @@ def nothing_is_left():
     gc.collect()
     assert children() == []
     assert (descriptors(), set(os.listdir("/dev/shm"))) == before
-    assert "memfd:sabot" not in Path("/proc/self/maps").read_text()
+    assert "memfd:sabot-batch" not in Path("/proc/self/maps").read_text()
 
 
 # --- results
@@ -110,7 +110,7 @@ def test_large_batches_lie_in_shared_memory():
     @udf(**TWO)
     def seen(batch: pa.RecordBatch):
         maps = Path("/proc/self/maps").read_text()
-        shared = [line for line in maps.splitlines() if "memfd:sabot" in line]
+        shared = [line for line in maps.splitlines() if "memfd:sabot-batch" in line]
         return {"n": [batch.num_rows], "shared": [len(shared)], "mode": [shared[0].split()[1][:2]]}
 
     rows = batches(table, 100_000).map(seen).collect().to_pylist()

@@ -41,6 +41,7 @@ NOT_COUNTED = re.compile(r"_test\.|/test_|testkit|_fuzz\.|/jit_helper/")
 NO_TESTS = (
     "tests/test_differential.py",
     "tests/test_fuzz_selftest.py",
+    "tests/test_bench_functions.py",
     "tests/test_bench_operators.py",
 )
 

@@ -378,6 +378,22 @@ def comprehension(x, y):
     return squares[0] + squares[2] * len(squares)
 
 
+@case("ff")
+def comprehension_summed(x, y):
+    values = [v for v in (x, y)]
+    return sum(values) / len(values)
+
+
+@case("ff")
+def tuple_beside_a_loop_with_branches(x, y):
+    pair = (x, y)
+    s = 0.0
+    for k in range(3):
+        if k > s:
+            s += k
+    return s if pair[0] is None else pair[0] + s
+
+
 @case("i")
 def comprehension_of_range(x):
     t = tuple(k * x for k in range(4))

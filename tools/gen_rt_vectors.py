@@ -1,11 +1,12 @@
-"""Writes src/rt/rt_vectors.h: what CPython answers for every exact primitive on a grid of edge values.
+"""Writes src/rt/rt_vectors.inc: what CPython answers for every exact primitive on a grid of edge values.
 
-    python tools/gen_rt_vectors.py > src/rt/rt_vectors.h
+    python tools/gen_rt_vectors.py > src/rt/rt_vectors.inc
 
 The answers come from the interpreter that runs this; the text is the same on every supported version. Results are bit
 patterns, row by row (first operand) and column by column (second one); reasons are one digit each, as in rt/reason.h.
 """
 
+import math
 import operator
 import struct
 import sys
@@ -19,7 +20,19 @@ DOUBLES = [
     -(2.0**63), float("inf"), float("-inf"), float("nan"),
 ]  # fmt: skip
 
-NONE, OVERFLOW, BIGINT, DIV_ZERO = 0, 1, 2, 3
+# Counts of shifts, exponents, digits; doubles to round; bases and exponents whose powers every libm has exactly.
+COUNTS = [0, 1, 2, 3, 5, 31, 62, 63, 64, 65, -1, -2, -3, -18, -19, -20, 2**40]
+ROUNDED = [
+    2.675, 1.005, 0.5, 1.5, 2.5, -0.5, -2.5, 25.0, 35.0, -150.0, 12345.678, 1e16, 1e22, 1e300, -1.7e308, 4503599627370495.5,
+    5e-324, 0.0, -0.0, float("inf"), float("nan"),
+]  # fmt: skip
+DIGITS = [0, 1, 2, 3, 5, 15, 22, 23, 100, 308, 323, 324, -1, -2, -3, -22, -23, -308, -309]
+BASES = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 4.0, float("inf"), float("-inf"), float("nan")]
+EXPONENTS = [
+    0.0, -0.0, 1.0, -1.0, 2.0, 3.0, -3.0, 2000.0, 2001.0, -2001.0, 1e308, float("inf"), float("-inf"), float("nan"),
+]  # fmt: skip
+
+NONE, OVERFLOW, BIGINT, DIV_ZERO, RAISE = 0, 1, 2, 3, 6
 EXACT = 2**53
 Answer = tuple[int, int]  # bits, reason
 
@@ -60,6 +73,35 @@ def exact_float(a: int) -> Answer:
     return (0, BIGINT) if abs(a) > EXACT else (double_bits(float(a)), NONE)
 
 
+def left_shift(a: int, b: int) -> Answer:
+    if b < 0:
+        return (0, RAISE)
+    return (0, OVERFLOW) if a != 0 and b > 63 else int_answer(a << min(b, 64))
+
+
+def right_shift(a: int, b: int) -> Answer:
+    return (0, RAISE) if b < 0 else int_answer(a >> b)
+
+
+def int_power(a: int, b: int) -> Answer:
+    if b < 0 or (abs(a) > 1 and b > 64):
+        return (0, OVERFLOW)
+    return int_answer(a**b)
+
+
+def raising(function: Callable[..., int | float | complex]) -> Callable[..., Answer]:
+    """What raises, or gives a complex number, leaves with RAISE."""
+
+    def one(*operands: int | float) -> Answer:
+        try:
+            x = function(*operands)
+        except (ArithmeticError, ValueError):
+            return (0, RAISE)
+        return (0, RAISE) if isinstance(x, complex) else answer(lambda: x)
+
+    return one
+
+
 def plain(function: Callable[..., int | float]) -> Callable[..., Answer]:
     return lambda *operands: answer(lambda: function(*operands))
 
@@ -84,6 +126,22 @@ ARITHMETIC: list[tuple[str, str, Callable[..., Answer]]] = [
     ("py_neg_f64", "f", plain(operator.neg)),
     ("py_float_i64", "i", plain(float)),
     ("py_exact_float_i64", "i", exact_float),
+    ("py_and_i64", "ii", plain(operator.and_)),
+    ("py_or_i64", "ii", plain(operator.or_)),
+    ("py_xor_i64", "ii", plain(operator.xor)),
+    ("py_lshift_i64", "ic", left_shift),
+    ("py_rshift_i64", "ic", right_shift),
+    ("py_pow_i64", "ic", int_power),
+    ("py_round_n_i64", "ic", lambda a, b: int_answer(round(a, b))),
+    ("math_gcd_i64", "ii", plain(math.gcd)),
+    ("math_isqrt_i64", "i", raising(math.isqrt)),
+    ("py_invert_i64", "i", plain(operator.invert)),
+    ("py_abs_i64", "i", plain(abs)),
+    ("py_abs_f64", "f", plain(abs)),
+    ("py_int_f64", "f", raising(int)),
+    ("math_sqrt", "f", raising(math.sqrt)),
+    ("py_round_n_f64", "rd", raising(round)),
+    ("py_pow_f64", "pe", raising(operator.pow)),
 ]
 COMPARISONS: list[tuple[str, str, Callable[..., bool]]] = [
     ("py_eq_i64", "ii", operator.eq),
@@ -101,7 +159,9 @@ COMPARISONS: list[tuple[str, str, Callable[..., bool]]] = [
 
 
 def grid(letters: str) -> list[tuple[int | float, ...]]:
-    values: dict[str, list[int] | list[float]] = {"i": INTS, "f": DOUBLES}
+    values: dict[str, list[int] | list[float]] = {
+        "i": INTS, "f": DOUBLES, "c": COUNTS, "r": ROUNDED, "d": DIGITS, "p": BASES, "e": EXPONENTS,
+    }  # fmt: skip
     first = values[letters[0]]
     if len(letters) == 1:
         return [(a,) for a in first]
@@ -137,6 +197,12 @@ def main() -> None:
         *lines_of([hex(double_bits(a)) for a in DOUBLES]),
         "};",
     ]
+    for name, ints in (("counts", COUNTS), ("digits", DIGITS)):
+        out += [f"static const uint64_t vector_{name}[] = {{"]
+        out += [*lines_of([hex(a % 2**64) for a in ints]), "};"]
+    for name, doubles in (("rounded", ROUNDED), ("bases", BASES), ("exponents", EXPONENTS)):
+        out += [f"static const uint64_t vector_{name}[] = {{"]
+        out += [*lines_of([hex(double_bits(a)) for a in doubles]), "};"]
     for name, letters, function in ARITHMETIC:
         answers = [function(*operands) for operands in grid(letters)]
         digits = "".join(str(reason) for _, reason in answers)

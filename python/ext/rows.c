@@ -1,6 +1,6 @@
 /* Rows in CPython: argument values from Arrow columns, calls of the user's function, results back into a column.
  *
- * Values are what to_pylist() gives: exact int, float, bool, str, None straight from the buffers; other types through pyarrow.
+ * Values are what to_pylist() gives: numbers, bool, str, None straight from the buffers; other types through pyarrow.
  * A result must be of the column's kind exactly (True is no int, 1.5 is no int; an int goes into a double only within
  * 2**53): anything else is a failure of that row, as is an exception, or a value that Python cannot hold. A filter takes
  * the truth of any result.
@@ -11,7 +11,8 @@
 #include "ext.h"
 
 #define EXACT_DOUBLE_MAX (1LL << 53)
-#define ARGS_MAX 64 /* arguments kept on the stack; more are on the heap */
+#define NATIVE "bcCsSiIlLefgun" /* formats of columns whose values are made here */
+#define ARGS_MAX 64             /* arguments kept on the stack; more are on the heap */
 
 /* sabot._lane.Binding.on_error. */
 enum { ON_ERROR_RAISE = 0, ON_ERROR_NULL = 1, ON_ERROR_SKIP = 2 };
@@ -19,7 +20,7 @@ enum { VALID_NULL = 0, VALID_DROP = 2 };
 
 typedef struct arg_column {
     const struct ArrowArray *array;
-    char format;    /* 'l' 'g' 'b' 'u' 'n', or 0: `list` has the rows' values */
+    char format;    /* one of NATIVE, or 0: `list` has the rows' values */
     PyObject *list; /* new reference; an exception stands for a value that could not be made */
 } arg_column;
 
@@ -92,19 +93,47 @@ static PyObject *decode_column(const row_call *call, int32_t index)
     return ext_call_helper(call->state, "values_of", args);
 }
 
+/* Has the column an extension type, whose values are its own affair? The engine has checked the metadata's lengths. */
+static bool is_extension(const char *metadata)
+{
+    static const char key[] = "ARROW:extension:name";
+    int32_t pairs = 0;
+    int32_t length;
+    if (metadata != NULL) {
+        memcpy(&pairs, metadata, sizeof(pairs));
+        metadata += sizeof(pairs);
+    }
+    for (int64_t k = 0; k < 2 * (int64_t)pairs; k++) {
+        memcpy(&length, metadata, sizeof(length));
+        metadata += sizeof(length);
+        if (k % 2 == 0 && (size_t)length == sizeof(key) - 1 &&
+            memcmp(metadata, key, sizeof(key) - 1) == 0) {
+            return true;
+        }
+        metadata += length;
+    }
+    return false;
+}
+
 static int open_column(row_call *call, int32_t index)
 {
     arg_column *column = &call->columns[index];
     const struct ArrowSchema *schema = call->event->arg_schemas[index];
     const char *format = schema->format;
     bool known = schema->dictionary == NULL && format[0] != '\0' && format[1] == '\0' &&
-                 strchr("lgbun", format[0]) != NULL;
+                 strchr(NATIVE, format[0]) != NULL && !is_extension(schema->metadata);
     column->array = call->event->args[index];
     column->format = known ? format[0] : '\0';
     if (!known) {
         column->list = decode_column(call, index);
     }
     return known || column->list != NULL ? 0 : -1;
+}
+
+static PyObject *half_float(const char *bytes)
+{
+    double value = PyFloat_Unpack2(bytes, PY_LITTLE_ENDIAN);
+    return value == -1.0 && PyErr_Occurred() != NULL ? NULL : PyFloat_FromDouble(value);
 }
 
 static PyObject *value_at(const arg_column *column, int64_t row, int64_t position)
@@ -126,15 +155,34 @@ static PyObject *value_at(const arg_column *column, int64_t row, int64_t positio
     if (valid != NULL && array->null_count != 0 && !((valid[at >> 3] >> (at & 7)) & 1)) {
         return Py_NewRef(Py_None);
     }
+    const void *values = array->buffers[1];
     switch (column->format) {
+    case 'c':
+        return PyLong_FromLong(((const int8_t *)values)[at]);
+    case 'C':
+        return PyLong_FromLong(((const uint8_t *)values)[at]);
+    case 's':
+        return PyLong_FromLong(((const int16_t *)values)[at]);
+    case 'S':
+        return PyLong_FromLong(((const uint16_t *)values)[at]);
+    case 'i':
+        return PyLong_FromLong(((const int32_t *)values)[at]);
+    case 'I':
+        return PyLong_FromUnsignedLong(((const uint32_t *)values)[at]);
     case 'l':
-        return PyLong_FromLongLong(((const int64_t *)array->buffers[1])[at]);
+        return PyLong_FromLongLong(((const int64_t *)values)[at]);
+    case 'L':
+        return PyLong_FromUnsignedLongLong(((const uint64_t *)values)[at]);
+    case 'e':
+        return half_float((const char *)values + 2 * at);
+    case 'f':
+        return PyFloat_FromDouble((double)((const float *)values)[at]);
     case 'g':
-        return PyFloat_FromDouble(((const double *)array->buffers[1])[at]);
+        return PyFloat_FromDouble(((const double *)values)[at]);
     case 'b':
-        return PyBool_FromLong((((const uint8_t *)array->buffers[1])[at >> 3] >> (at & 7)) & 1);
+        return PyBool_FromLong((((const uint8_t *)values)[at >> 3] >> (at & 7)) & 1);
     default: {
-        const int32_t *offsets = array->buffers[1];
+        const int32_t *offsets = values;
         const char *text = array->buffers[2];
         return PyUnicode_DecodeUTF8(text != NULL ? text + offsets[at] : "",
                                     offsets[at + 1] - offsets[at], NULL);

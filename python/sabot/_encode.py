@@ -492,7 +492,7 @@ class Encoder:
         found = self.known(node.value)
         local = root is not None and self.scope.slot(self.mangle(root.id)) is not None
         is_tuple = found is not None and _plain_tuple(found.value) is not None
-        inner = isinstance(node.value, (ast.Tuple, ast.List, ast.Subscript, ast.Call))
+        inner = isinstance(node.value, (ast.Tuple, ast.List, ast.ListComp, ast.Subscript, ast.Call))
         if isinstance(node.slice, ast.Slice) or not (local or is_tuple or inner):
             return self.refuse(node)
         return [self.at("SUBSCRIPT", node), node.value, node.slice]

@@ -70,7 +70,7 @@ def _inline(batch: pa.RecordBatch | None) -> memoryview:
 
 
 def _send_shared(sock: socket.socket, message: Message) -> None:
-    fd = os.memfd_create("sabot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = os.memfd_create("sabot-batch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.fchmod(fd, 0o600)
         with open(fd, "wb", buffering=0, closefd=False) as file:

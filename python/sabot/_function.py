@@ -290,12 +290,27 @@ def _core_function(blob: bytes, schema: pa.Schema, off: bool) -> _core.Function:
     )
     found = _cache.get(key)
     if found is None:
-        found = _cache[key] = _core.Function(session(), blob, schema, compile_off)
+        found = _cache[key] = _core.Function(session(), blob, _known_zones(schema), compile_off)
     with contextlib.suppress(KeyError):  # another thread may be here, too
         _cache.move_to_end(key)
         while len(_cache) > _CACHE_MAX:
             _cache.popitem(last=False)
     return found
+
+
+def _known_zones(schema: pa.Schema) -> pa.Schema:
+    """The schema; timestamps in zones that this Python does not know as nanoseconds, which functions do not read.
+
+    Making a value of such a column raises, and a compiled function would make none.
+    """
+    known: Any = schema
+    for index, type in enumerate(known.types):
+        if pa.types.is_timestamp(type) and type.tz is not None:
+            try:
+                pa.scalar(0, type).as_py()
+            except Exception:
+                known = known.set(index, known[index].with_type(pa.timestamp("ns", type.tz)))
+    return known
 
 
 def _refused_blob(

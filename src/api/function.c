@@ -4,6 +4,7 @@
  * Memory: out-owned handles. Threads: a function is const once made; counters are atomic. */
 #include "api/api_int.h"
 #include "base/mem.h"
+#include "column/type.h"
 #include "front/front.h"
 
 /* Everything moves: the two structs hold the same facts for different owners. */
@@ -45,9 +46,10 @@ sabot_status sabot_function_new(sabot_session *session, const void *blob, size_t
     }
     for (size_t k = 0; k < count; k++) {
         const struct ArrowSchema *child = columns->children[k];
-        /* A dictionary's format is that of its indices: no type that kernels know. */
+        /* The format of a dictionary is that of its indices, of an extension type that of its storage: no types that kernels know. */
         names[k].name = child->name != NULL ? child->name : "";
-        names[k].format = child->dictionary != NULL ? "dictionary" : child->format;
+        bool plain = child->dictionary == NULL && !sb_schema_is_extension(child);
+        names[k].format = plain ? child->format : "other";
     }
     SB_TRY(sb_front_lower(blob, blob_size, names, (uint32_t)count, compile_off, &lowered,
                           api_error(err)));

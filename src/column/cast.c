@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "column/array_int.h"
+#include "column/half.h"
 
 #define VECTOR 1024
 #define NS_SECOND INT64_C(1000000000)
@@ -122,21 +123,6 @@ static const primitive *primitive_find(const sb_type *type)
 
 /* --- half floats ---------------------------------------------------------------------------------------------------- */
 
-static double half_to_double(uint16_t half)
-{
-    uint64_t sign = (uint64_t)(half >> 15) << 63;
-    uint64_t exponent = half >> 10 & 0x1F, fraction = half & 0x3FF;
-    uint64_t bits;
-    double value;
-    if (exponent == 0) { /* fraction times 2 to the power of -24 */
-        value = (double)fraction * 0x1p-24;
-        return sign != 0 ? -value : value;
-    }
-    bits = sign | (exponent == 0x1F ? UINT64_C(0x7FF) : exponent + 1008) << 52 | fraction << 42;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* Rounds to nearest, ties to even. */
 static uint16_t half_from_double(double value)
 {
@@ -193,7 +179,7 @@ static void load_F16(cast *work, const uint8_t *values, int64_t rows)
     for (int64_t i = 0; i < rows; i++) {
         uint16_t half;
         memcpy(&half, values + i * 2, sizeof half);
-        work->real[i] = half_to_double(half);
+        work->real[i] = sb_half_to_double(half);
     }
 }
 

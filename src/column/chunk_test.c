@@ -275,6 +275,99 @@ static void values_that_are_in_place_are_not_copied(void **state)
     sb_type_drop(type);
 }
 
+/* One value, read as its format says; *out for floats. */
+static int64_t number_at(const char *format, const uint8_t *bytes, double *out)
+{
+    union {
+        int8_t c;
+        uint8_t C;
+        int16_t s;
+        uint16_t S;
+        int32_t i;
+        uint32_t I;
+        int64_t l;
+        float f;
+    } u = {0};
+    *out = 0;
+    switch (format[0]) {
+    case 'c':
+        memcpy(&u.c, bytes, 1);
+        return u.c;
+    case 'C':
+        memcpy(&u.C, bytes, 1);
+        return u.C;
+    case 's':
+        memcpy(&u.s, bytes, 2);
+        return u.s;
+    case 'S':
+        memcpy(&u.S, bytes, 2);
+        return u.S;
+    case 'i':
+        memcpy(&u.i, bytes, 4);
+        return u.i;
+    case 'I':
+        memcpy(&u.I, bytes, 4);
+        return u.I;
+    case 'f':
+        memcpy(&u.f, bytes, 4);
+        *out = (double)u.f;
+        return 0;
+    default:
+        memcpy(&u.l, bytes, strcmp(format, "tdD") == 0 ? 4 : 8);
+        return strcmp(format, "tdD") == 0 ? u.i : u.l;
+    }
+}
+
+static void check_widened(const sb_array *slice, int64_t row0, int64_t rows)
+{
+    static sb_view_scratch scratch;
+    sb_view view = {0};
+    const char *format = slice->type->format;
+    memset(&scratch, 0xAB, sizeof scratch);
+    sb_view_values(slice, row0, rows, &scratch, &view);
+    for (int64_t i = 0; i < rows; i++) {
+        const uint8_t *bytes = slice->buffers[1];
+        double real;
+        int64_t whole =
+            number_at(format, bytes + (slice->offset + row0 + i) * slice->type->width, &real);
+        if (format[0] == 'f') {
+            double seen = ((const double *)view.values)[i];
+            assert_true(seen == real || (seen != seen && real != real));
+        } else {
+            assert_int_equal(((const int64_t *)view.values)[i], whole);
+        }
+    }
+    /* Whole groups must be readable, and what pads a copy is zero. */
+    for (int64_t i = rows; i % SB_VIEW_PAD != 0; i++) {
+        volatile int64_t pad = ((const int64_t *)view.values)[i];
+        assert_true(view.values != scratch.values || pad == 0);
+    }
+}
+
+static void narrow_numbers_are_widened(void **state)
+{
+    (void)state;
+    static const char *const formats[] = {"c", "C", "s",   "S",    "i",       "I",
+                                          "f", "l", "tdD", "tss:", "tsu:UTC", "L"};
+    for (size_t k = 0; k < SB_COUNT_OF(formats); k++) {
+        uint64_t seed = 99 + k;
+        sb_type *type;
+        assert_int_equal(sb_type_new(formats[k], "x", ARROW_FLAG_NULLABLE, &type, NULL), SB_OK);
+        sb_array *array = sb_kit_array(type, 2100, &seed);
+        for (int64_t start = 0; start < 9; start++) {
+            sb_array *slice;
+            assert_int_equal(sb_array_slice(array, start, 2100 - start, &slice, NULL), SB_OK);
+            check_widened(slice, 0, 2048);
+            check_widened(slice, 2048, 2100 - start - 2048);
+            check_widened(slice, 5, 1);
+            check_widened(slice, 0, 0);
+            sb_array_drop(slice);
+        }
+        sb_array_drop(array);
+        sb_type_drop(type);
+    }
+}
+
 /* --- failing allocations ------------------------------------------------------------------------------------------ */
 
 #ifdef SB_FAULTS
@@ -331,6 +424,7 @@ int main(void)
         cmocka_unit_test(slices_know_where_they_come_from),
         cmocka_unit_test(views_have_every_alignment),
         cmocka_unit_test(values_that_are_in_place_are_not_copied),
+        cmocka_unit_test(narrow_numbers_are_widened),
 #ifdef SB_FAULTS
         cmocka_unit_test(failing_allocations_leak_nothing),
 #endif

@@ -213,6 +213,28 @@ static size_t metadata_size(const char *metadata)
     return at;
 }
 
+bool sb_schema_is_extension(const struct ArrowSchema *schema)
+{
+    static const char key[] = "ARROW:extension:name";
+    const char *metadata = schema->metadata;
+    if (metadata == NULL || metadata_size(metadata) == SIZE_MAX) {
+        return false;
+    }
+    int32_t pairs, length;
+    memcpy(&pairs, metadata, sizeof pairs);
+    size_t at = sizeof pairs;
+    for (int64_t i = 0; i < 2 * (int64_t)pairs; i++) {
+        memcpy(&length, metadata + at, sizeof length);
+        at += sizeof length;
+        if (i % 2 == 0 && (size_t)length == sizeof key - 1 &&
+            memcmp(metadata + at, key, sizeof key - 1) == 0) {
+            return true;
+        }
+        at += (size_t)length;
+    }
+    return false;
+}
+
 static sb_status type_set_metadata(sb_type *type, const char *metadata, size_t size, sb_error *err)
 {
     if (size == SIZE_MAX) {

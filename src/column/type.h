@@ -69,6 +69,8 @@ struct sb_type {
 
 /* Deep copy; the schema is borrowed and not released. SB_INVALID for what no producer may give. */
 sb_status sb_type_import(const struct ArrowSchema *schema, sb_type **out, sb_error *err);
+/* Has it an extension type, whose values are its own affair whatever its storage is? */
+bool sb_schema_is_extension(const struct ArrowSchema *schema);
 /* The exported schema keeps a reference on the type and may be released on any thread. */
 sb_status sb_type_export(sb_type *type, struct ArrowSchema *out, sb_error *err);
 

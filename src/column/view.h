@@ -1,8 +1,8 @@
 /* What a kernel sees of a column: values from row 0 of a vector and validity from bit 0, whatever the array's layout and offset are.
  *
- * int64 and double values are used where they lie when whole groups of SB_VIEW_PAD rows can be read there; the last rows of a
- * buffer are copied into the caller's scratch memory. Booleans are unpacked, one byte each. A bitmap that does not start at a
- * whole byte is shifted into scratch.
+ * Values of 8 bytes are used where they lie when whole groups of SB_VIEW_PAD rows can be read there; the last rows of a buffer are
+ * copied into the caller's scratch memory. Narrower numbers are widened there: integers and dates to int64, floats to double, both
+ * exactly. Booleans are unpacked, one byte each. A bitmap that does not start at a whole byte is shifted into scratch.
  *
  * Threads: none of its own. Memory: the view borrows from the array and the scratch. */
 #ifndef SB_COLUMN_VIEW_H
@@ -23,7 +23,8 @@ typedef struct sb_view {
     const uint8_t *valid; /* NULL: no nulls */
 } sb_view;
 
-/* Rows [row0, row0 + rows) of a column of format l, g or b; both can be read up to the next multiple of SB_VIEW_PAD. */
+/* Rows [row0, row0 + rows) of a column of numbers, booleans, dates or timestamps; both can be read up to the next multiple of
+ * SB_VIEW_PAD. uint64 comes with the bits of int64. */
 void sb_view_values(const sb_array *column, int64_t row0, int64_t rows, sb_view_scratch *scratch,
                     sb_view *out);
 /* Likewise the validity of a column of any format. */

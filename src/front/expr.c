@@ -279,11 +279,8 @@ static pyval lower_named(lowering *l, env *e, const sb_node *n)
     return v;
 }
 
-pyval sb_lower_expr(lowering *l, env *e, const sb_node *n)
+static pyval lower_kind(lowering *l, env *e, const sb_node *n)
 {
-    if (!sb_working(l)) {
-        return sb_pyval_never();
-    }
     switch (n->kind) {
     case SB_BLOB_CONST_NONE:
         return sb_pyval_none();
@@ -336,4 +333,16 @@ pyval sb_lower_expr(lowering *l, env *e, const sb_node *n)
         sb_refuse(l, SB_REFUSAL_SYNTAX, "", n);
         return sb_pyval_never();
     }
+}
+
+pyval sb_lower_expr(lowering *l, env *e, const sb_node *n)
+{
+    const sb_node *outer = l->at;
+    if (!sb_working(l)) {
+        return sb_pyval_never();
+    }
+    l->at = n;
+    pyval v = lower_kind(l, e, n);
+    l->at = outer;
+    return v;
 }

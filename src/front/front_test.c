@@ -305,6 +305,43 @@ static void test_columns(void **state)
     sb_lowered_release(&lowered);
 }
 
+static void return_column(const char *format, sb_lowered *out)
+{
+    sb_buf blob;
+    put_header(&blob, 1);
+    put_return(&blob);
+    assert_int_equal(lower_blob(&blob, format, out, NULL), SB_OK);
+}
+
+/* Which formats are integers, which are refused when they are returned, which when they are read. */
+static void test_column_formats(void **state)
+{
+    (void)state;
+    static const char *const ints[] = {"c", "C", "s", "S", "i", "I", "l", "L"};
+    static const char *const times[] = {"tdD", "tss:", "tsm:UTC", "tsu:-00:00", "tsu:Europe/Paris"};
+    static const char *const unknown[] = {"tsn:", "tsn:UTC", "tdm", "tts", "tDs", "cc", "u"};
+    sb_lowered lowered;
+    for (size_t k = 0; k < SB_COUNT_OF(ints); k++) {
+        return_column(ints[k], &lowered);
+        assert_true(lowered.compiled);
+        assert_string_equal(lowered.params[0].format, ints[k]);
+        assert_int_equal(lowered.params[0].prim, SB_PRIM_I64);
+        assert_int_equal(lowered.can_raise, ints[k][0] == 'L');
+        sb_lowered_release(&lowered);
+    }
+    for (size_t k = 0; k < SB_COUNT_OF(times); k++) {
+        return_column(times[k], &lowered);
+        assert_int_equal(lowered.refusals[0].code, SB_REFUSAL_TYPE);
+        sb_lowered_release(&lowered);
+    }
+    for (size_t k = 0; k < SB_COUNT_OF(unknown); k++) {
+        return_column(unknown[k], &lowered);
+        assert_int_equal(lowered.refusals[0].code, SB_REFUSAL_COLUMN_TYPE);
+        assert_int_equal(lowered.params[0].prim, SB_PRIM_VOID);
+        sb_lowered_release(&lowered);
+    }
+}
+
 /* The first turn is peeled: the loop carries a double and uniform counters, nothing else. */
 static void test_peeled(void **state)
 {
@@ -358,6 +395,33 @@ static void test_faults(void **state)
 }
 #endif
 
+#ifdef SB_FAULTS
+static void test_faults_of_columns(void **state)
+{
+    (void)state;
+    static const char *const formats[] = {"c", "L", "tss:UTC", "u"};
+    for (size_t k = 0; k < SB_COUNT_OF(formats); k++) {
+        bool hit = true;
+        for (int64_t nth = 1; hit; nth++) {
+            const int64_t before = sb_mem_live_blocks();
+            sb_buf blob;
+            sb_lowered lowered;
+            put_header(&blob, 1);
+            put_return(&blob);
+            sb_fault_arm(nth, (nth & 1) != 0);
+            const sb_status status = lower_blob(&blob, formats[k], &lowered, NULL);
+            hit = sb_fault_hit();
+            sb_fault_arm(0, false);
+            assert_int_equal(status, hit ? SB_NO_MEMORY : SB_OK);
+            if (status == SB_OK) {
+                sb_lowered_release(&lowered);
+            }
+            assert_int_equal(sb_mem_live_blocks(), before);
+        }
+    }
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,9 +429,9 @@ int main(void)
         cmocka_unit_test(test_many_returns), cmocka_unit_test(test_many_statements),
         cmocka_unit_test(test_nested_loops), cmocka_unit_test(test_depth),
         cmocka_unit_test(test_refusals),     cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_peeled),
+        cmocka_unit_test(test_peeled),       cmocka_unit_test(test_column_formats),
 #ifdef SB_FAULTS
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_faults),       cmocka_unit_test(test_faults_of_columns),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,7 +201,7 @@ static pyval open_args(lowering *l, const pyval *init, const shape *s, arg_set *
     uint32_t tags = s->tags;
     *args = (arg_set){0};
     args->b = arg_or_none(l, tags & BOOL_BIT, init->tags & BOOL_BIT ? init->b : l->zero_b);
-    args->i = arg_or_none(l, tags & INT_BIT, init->tags & INT_BIT ? init->i : l->zero_i);
+    args->i = arg_or_none(l, tags & WHOLE_BITS, init->tags & WHOLE_BITS ? init->i : l->zero_i);
     args->f = arg_or_none(l, tags & FLOAT_BIT, init->tags & FLOAT_BIT ? init->f : l->zero_f);
     pyval head = {.tags = tags, .b = args->b, .i = args->i, .f = args->f, .why = s->why};
     if (tags & ITEMS_BIT) {
@@ -226,7 +226,7 @@ static void close_args(lowering *l, const arg_set *args, const shape *s, const p
         sb_irb_arg_next(&l->b, args->b, next->tags & BOOL_BIT ? next->b : l->zero_b);
     }
     if (args->i != 0) {
-        sb_irb_arg_next(&l->b, args->i, next->tags & INT_BIT ? next->i : l->zero_i);
+        sb_irb_arg_next(&l->b, args->i, next->tags & WHOLE_BITS ? next->i : l->zero_i);
     }
     if (args->f != 0) {
         sb_irb_arg_next(&l->b, args->f, next->tags & FLOAT_BIT ? next->f : l->zero_f);
@@ -248,7 +248,7 @@ static pyval result_of_args(lowering *l, const arg_set *args, const shape *head,
     uint32_t tags = head->tags & out->tags;
     pyval r = {.tags = tags, .why = head->why};
     r.b = tags & BOOL_BIT ? sb_irb_result(&l->b, args->b) : 0;
-    r.i = tags & INT_BIT ? sb_irb_result(&l->b, args->i) : 0;
+    r.i = tags & WHOLE_BITS ? sb_irb_result(&l->b, args->i) : 0;
     r.f = tags & FLOAT_BIT ? sb_irb_result(&l->b, args->f) : 0;
     if ((tags & ITEMS_BIT) && head->count == out->count) {
         r.items = sb_items_new(l, head->count);

@@ -61,42 +61,18 @@ bool sb_working(lowering *l)
 
 /* --- parameters --------------------------------------------------------------------------------------------------------- */
 
-static sb_prim prim_of_format(const char *format)
-{
-    if (strcmp(format, "l") == 0) {
-        return SB_PRIM_I64;
-    }
-    if (strcmp(format, "g") == 0) {
-        return SB_PRIM_F64;
-    }
-    return strcmp(format, "b") == 0 ? SB_PRIM_B : SB_PRIM_VOID;
-}
-
-static pyval input_value(lowering *l, uint32_t input, sb_prim prim)
-{
-    pyval v = {0};
-    sb_value in = sb_irb_in(&l->b, input);
-    sb_value valid = sb_irb_in_valid(&l->b, input);
-    unsigned tag = prim == SB_PRIM_I64 ? TAG_INT : (prim == SB_PRIM_F64 ? TAG_FLOAT : TAG_BOOL);
-    v.tags = NONE_BIT | TAG_BIT(tag);
-    v.b = tag == TAG_BOOL ? in : 0;
-    v.i = tag == TAG_INT ? in : 0;
-    v.f = tag == TAG_FLOAT ? in : 0;
-    v.is[tag] = valid;
-    sb_pyval_complete(l, &v);
-    return v;
-}
-
 static sb_status bind_column(lowering *l, uint32_t index, const sb_front_column *column,
                              sb_lowered *out, pyval *value, sb_error *err)
 {
     sb_func_param *param = &out->params[out->param_count];
-    *param = (sb_func_param){.index = index, .prim = prim_of_format(column->format), .input = -1};
-    param->column = copy_text(column->name);
-    if (param->column == NULL) {
-        return sb_error_no_memory(err, strlen(column->name));
-    }
+    sb_column_kind kind = sb_column_kind_of(column->format);
+    *param = (sb_func_param){.index = index, .prim = kind.prim, .input = -1};
     out->param_count++;
+    param->column = copy_text(column->name);
+    param->format = copy_text(column->format);
+    if (param->column == NULL || param->format == NULL) {
+        return sb_error_no_memory(err, strlen(column->name) + strlen(column->format));
+    }
     if (param->prim == SB_PRIM_VOID) {
         *value = sb_pyval_opaque(OPAQUE_COLUMN);
         return SB_OK;
@@ -106,7 +82,7 @@ static sb_status bind_column(lowering *l, uint32_t index, const sb_front_column 
         return sb_error_no_memory(err, sizeof(sb_ir_input));
     }
     param->input = (int32_t)input;
-    *value = input_value(l, input, param->prim);
+    *value = sb_column_value(l, input, &kind);
     return SB_OK;
 }
 
@@ -121,6 +97,17 @@ static const sb_front_column *find_column(const sb_front_column *columns, uint32
     return NULL;
 }
 
+/* The finest unit of the timestamps that parameters are bound to. */
+static void find_stamp_unit(lowering *l, const sb_front_column *columns, uint32_t column_count)
+{
+    l->stamp_us = INT64_MAX;
+    for (uint32_t k = 0; k < l->tree.param_count; k++) {
+        const sb_front_column *column = find_column(columns, column_count, l->tree.locals[k]);
+        int64_t unit_us = column != NULL ? sb_column_kind_of(column->format).unit_us : 0;
+        l->stamp_us = unit_us != 0 && unit_us < l->stamp_us ? unit_us : l->stamp_us;
+    }
+}
+
 static sb_status bind_params(lowering *l, env *e, const sb_front_column *columns,
                              uint32_t column_count, sb_lowered *out, sb_error *err)
 {
@@ -128,6 +115,7 @@ static sb_status bind_params(lowering *l, env *e, const sb_front_column *columns
     if (out->params == NULL) {
         return sb_error_no_memory(err, sizeof(*out->params));
     }
+    find_stamp_unit(l, columns, column_count);
     for (uint32_t k = 0; k < l->tree.param_count; k++) {
         const sb_front_column *column = find_column(columns, column_count, l->tree.locals[k]);
         if (column != NULL) {
@@ -246,7 +234,7 @@ static sb_status decide_type(lowering *l, uint32_t tags, sb_lowered *out, sb_err
             first != NULL ? first->detail : "");
     }
     (void)snprintf(out->result_format, sizeof(out->result_format), "%s", format);
-    out->result_prim = prim_of_format(format);
+    out->result_prim = sb_column_kind_of(format).prim;
     return SB_OK;
 }
 
@@ -293,6 +281,22 @@ static sb_status store_result(lowering *l, const pyval *v, sb_lowered *out, sb_e
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------ */
 
+/* A result that no column holds. */
+static void refuse_result(lowering *l, const pyval *v)
+{
+    if (v->tags & (ITEMS_BIT | OPAQUE_BIT)) {
+        bool items = (v->tags & ITEMS_BIT) || v->why == OPAQUE_LENGTH;
+        add_refusal(l, SB_REFUSAL_TYPE, items ? "a tuple or list as the result" : "the result",
+                    (sb_refusal){.line = l->return_tags[items ? TAG_ITEMS : TAG_OPAQUE]});
+    }
+    for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
+        if (v->tags & TAG_BIT(tag)) {
+            add_refusal(l, SB_REFUSAL_TYPE, "a date or timestamp as the result",
+                        (sb_refusal){.line = l->return_tags[tag]});
+        }
+    }
+}
+
 static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_t column_count,
                             bool compile_off, sb_lowered *out, sb_error *err)
 {
@@ -318,11 +322,7 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
     }
     sb_lower_block(l, &e, &l->tree.body, 0);
     sb_finish_result(l, &e);
-    if (e.result.tags & (ITEMS_BIT | OPAQUE_BIT)) {
-        bool items = (e.result.tags & ITEMS_BIT) || e.result.why == OPAQUE_LENGTH;
-        add_refusal(l, SB_REFUSAL_TYPE, items ? "a tuple or list as the result" : "the result",
-                    (sb_refusal){.line = l->return_tags[items ? TAG_ITEMS : TAG_OPAQUE]});
-    }
+    refuse_result(l, &e.result);
     if (l->no_memory || l->b.no_memory) {
         return sb_error_no_memory(err, sizeof(pyval));
     }
@@ -400,6 +400,7 @@ void sb_lowered_release(sb_lowered *lowered)
     sb_mem_free(lowered->record);
     for (uint32_t k = 0; k < lowered->param_count; k++) {
         sb_mem_free(lowered->params[k].column);
+        sb_mem_free(lowered->params[k].format);
     }
     sb_mem_free(lowered->params);
     for (uint32_t k = 0; k < lowered->refusal_count; k++) {

@@ -13,17 +13,37 @@
 #include "front/front.h"
 #include "front/tree.h"
 
-enum { TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_ITEMS, TAG_UNBOUND, TAG_OPAQUE, TAG_COUNT };
+enum {
+    TAG_NONE,
+    TAG_BOOL,
+    TAG_INT,
+    TAG_FLOAT,
+    TAG_DATE,
+    TAG_STAMP,
+    TAG_AWARE,
+    TAG_ZONED,
+    TAG_ITEMS,
+    TAG_UNBOUND,
+    TAG_OPAQUE,
+    TAG_COUNT
+};
 #define TAG_BIT(tag) (1u << (tag))
 #define NONE_BIT TAG_BIT(TAG_NONE)
 #define BOOL_BIT TAG_BIT(TAG_BOOL)
 #define INT_BIT TAG_BIT(TAG_INT)
 #define FLOAT_BIT TAG_BIT(TAG_FLOAT)
+#define DATE_BIT TAG_BIT(TAG_DATE)   /* days since 1970 */
+#define STAMP_BIT TAG_BIT(TAG_STAMP) /* a datetime without zone: units of time since 1970 */
+#define AWARE_BIT TAG_BIT(TAG_AWARE) /* one with a zone of fixed offset: likewise, in UTC */
+#define ZONED_BIT                                                                                  \
+    TAG_BIT(TAG_ZONED) /* one with any other zone: likewise; not compared, see column.c */
 #define ITEMS_BIT TAG_BIT(TAG_ITEMS) /* a tuple or list */
 #define UNBOUND_BIT TAG_BIT(TAG_UNBOUND)
 #define OPAQUE_BIT                                                                                 \
     TAG_BIT(TAG_OPAQUE) /* never with another tag; any use is refused, as `why` says */
 #define NUMERIC_BITS (BOOL_BIT | INT_BIT | FLOAT_BIT)
+#define TIME_BITS (DATE_BIT | STAMP_BIT | AWARE_BIT | ZONED_BIT)
+#define WHOLE_BITS (INT_BIT | TIME_BITS) /* their payload is `i` */
 
 typedef enum opaque_why {
     OPAQUE_COLUMN, /* a column of a type that kernels do not know */
@@ -66,9 +86,12 @@ typedef struct lowering {
     sb_irb b;
     sb_value zero_b, zero_i, zero_f, true_b; /* constants visible everywhere */
     bool no_memory;
-    uint32_t work;    /* nodes lowered so far, trials included */
-    uint32_t depth;   /* of sb_lower_rest inside itself */
-    uint32_t inlined; /* calls of functions inside each other */
+    uint32_t work;     /* nodes lowered so far, trials included */
+    uint32_t depth;    /* of sb_lower_rest inside itself */
+    uint32_t inlined;  /* calls of functions inside each other */
+    const sb_node *at; /* what is being lowered */
+    int64_t
+        stamp_us; /* microseconds of the unit that all timestamps of the function are brought to */
     SB_VEC(sb_refusal) refusals;
     loop_memo *memos;
     uint32_t return_tags[TAG_COUNT]; /* line of the first return of each kind, 0: none */
@@ -97,8 +120,8 @@ sb_value sb_pyval_is(lowering *l, const pyval *v, unsigned tag); /* boolean: has
 /* Rows whose value has the tag leave; the result lacks it. */
 pyval sb_pyval_strip(lowering *l, pyval v, unsigned tag, sb_reason reason);
 sb_value sb_pyval_truth(lowering *l, const pyval *v);
-pyval sb_pyval_number(lowering *l,
-                      pyval v); /* None leaves, bool becomes int: tags within INT, FLOAT */
+/* None leaves, bool becomes int: tags within INT, FLOAT. A date or timestamp is refused: never. */
+pyval sb_pyval_number(lowering *l, pyval v);
 sb_value sb_pyval_as_float(lowering *l, const pyval *v);         /* of a number: float(v) */
 pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_ADD .. SB_BLOB_MOD */
 pyval sb_pyval_negate(lowering *l, pyval v);
@@ -109,6 +132,19 @@ sb_value sb_item_equal(lowering *l, const pyval *x,
 pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y);
 sb_value sb_op1(lowering *l, sb_op_code op, sb_value x);
 sb_value sb_op2(lowering *l, sb_op_code op, sb_value x, sb_value y);
+
+/* --- columns (column.c) ------------------------------------------------------------------------------------------------- */
+typedef struct sb_column_kind {
+    const char *format; /* exact, or what stands before a zone */
+    sb_prim prim;
+    unsigned tag;
+    int64_t unit_us; /* of timestamps: microseconds of one unit; else 0 */
+} sb_column_kind;
+
+/* How kernels read a column of this format; prim VOID: they do not. */
+sb_column_kind sb_column_kind_of(const char *format);
+/* The parameter's value: rows that Python cannot hold, or int64, leave. */
+pyval sb_column_value(lowering *l, uint32_t input, const sb_column_kind *kind);
 
 /* --- merging at the end of an IF ---------------------------------------------------------------------------------------
  * Merges must directly follow the end_if: merge all values first, then sb_pyval_complete each (it computes). */

@@ -192,6 +192,7 @@ static void lower_augassign(lowering *l, env *e, const sb_node *n)
 
 static void lower_statement(lowering *l, env *e, const sb_node *n)
 {
+    l->at = n;
     switch (n->kind) {
     case SB_BLOB_ASSIGN:
         lower_assign(l, e, n);

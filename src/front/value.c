@@ -117,7 +117,8 @@ pyval sb_pyval_strip(lowering *l, pyval v, unsigned tag, sb_reason reason)
     return v;
 }
 
-/* The lowest tag's register from the others': merges and loop arguments carry all but that one. */
+/* The lowest tag's register from the others': merges and loop arguments carry all but that one. What is complete stays as it is: its
+ * items may be shared with states outside of the region that is being built, or of the trial of a loop. */
 void sb_pyval_complete(lowering *l, pyval *v)
 {
     for (uint32_t k = 0; (v->tags & ITEMS_BIT) && k < v->count; k++) {
@@ -127,6 +128,9 @@ void sb_pyval_complete(lowering *l, pyval *v)
         return;
     }
     unsigned lowest = (unsigned)sb_ctz_u64(v->tags);
+    if (v->is[lowest] != 0) {
+        return; /* was not merged: its register may be seen where one made here is not */
+    }
     sb_value others = l->zero_b;
     for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
         if (v->tags & TAG_BIT(tag)) {
@@ -151,9 +155,9 @@ sb_value sb_merge_bool(lowering *l, sb_value cond, sb_value x, sb_value y)
     return sb_irb_merge(&l->b, x, y);
 }
 
-static sb_value payload(const pyval *v, unsigned tag, sb_value in_tag, sb_value absent)
+static sb_value payload(const pyval *v, uint32_t tags, sb_value in_tags, sb_value absent)
 {
-    return v->tags & TAG_BIT(tag) ? in_tag : absent;
+    return v->tags & tags ? in_tags : absent;
 }
 
 typedef pyval (*join_values)(lowering *l, sb_value cond, const pyval *x, const pyval *y);
@@ -202,16 +206,16 @@ pyval sb_merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
     }
     join_items(l, cond, x, y, &r, sb_merge_value);
     if (r.tags & BOOL_BIT) {
-        r.b = sb_irb_merge(&l->b, payload(x, TAG_BOOL, x->b, l->zero_b),
-                           payload(y, TAG_BOOL, y->b, l->zero_b));
+        r.b = sb_irb_merge(&l->b, payload(x, BOOL_BIT, x->b, l->zero_b),
+                           payload(y, BOOL_BIT, y->b, l->zero_b));
     }
-    if (r.tags & INT_BIT) {
-        r.i = sb_irb_merge(&l->b, payload(x, TAG_INT, x->i, l->zero_i),
-                           payload(y, TAG_INT, y->i, l->zero_i));
+    if (r.tags & WHOLE_BITS) {
+        r.i = sb_irb_merge(&l->b, payload(x, WHOLE_BITS, x->i, l->zero_i),
+                           payload(y, WHOLE_BITS, y->i, l->zero_i));
     }
     if (r.tags & FLOAT_BIT) {
-        r.f = sb_irb_merge(&l->b, payload(x, TAG_FLOAT, x->f, l->zero_f),
-                           payload(y, TAG_FLOAT, y->f, l->zero_f));
+        r.f = sb_irb_merge(&l->b, payload(x, FLOAT_BIT, x->f, l->zero_f),
+                           payload(y, FLOAT_BIT, y->f, l->zero_f));
     }
     if (sb_tag_count(r.tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(r.tags);
@@ -240,8 +244,9 @@ pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y
     }
     join_items(l, cond, x, y, &r, sb_pyval_select);
     uint32_t both = x->tags & y->tags;
+    bool both_whole = (x->tags & WHOLE_BITS) && (y->tags & WHOLE_BITS);
     r.b = both & BOOL_BIT ? select_one(l, cond, x->b, y->b) : (x->tags & BOOL_BIT ? x->b : y->b);
-    r.i = both & INT_BIT ? select_one(l, cond, x->i, y->i) : (x->tags & INT_BIT ? x->i : y->i);
+    r.i = both_whole ? select_one(l, cond, x->i, y->i) : (x->tags & WHOLE_BITS ? x->i : y->i);
     r.f = both & FLOAT_BIT ? select_one(l, cond, x->f, y->f) : (x->tags & FLOAT_BIT ? x->f : y->f);
     if (sb_tag_count(r.tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(r.tags);
@@ -271,6 +276,11 @@ static sb_value truth_of_tag(lowering *l, const pyval *v, unsigned tag)
         return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, v->f, l->zero_f));
     case TAG_ITEMS:
         return v->count > 0 ? l->true_b : l->zero_b;
+    case TAG_DATE:
+    case TAG_STAMP:
+    case TAG_AWARE:
+    case TAG_ZONED:
+        return l->true_b;
     default:
         return l->zero_b;
     }
@@ -290,10 +300,26 @@ sb_value sb_pyval_truth(lowering *l, const pyval *v)
 
 /* --- arithmetic --------------------------------------------------------------------------------------------------------- */
 
-pyval sb_pyval_number(lowering *l, pyval v)
+static void refuse_here(lowering *l, const char *type)
+{
+    static const sb_node nowhere = {0};
+    sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, type, l->at != NULL ? l->at : &nowhere);
+}
+
+/* What no operator but == takes. */
+static pyval strip_no_operand(lowering *l, pyval v)
 {
     v = sb_pyval_strip(l, v, TAG_NONE, SB_REASON_NONE_OPERAND);
-    v = sb_pyval_strip(l, v, TAG_ITEMS, SB_REASON_RAISE);
+    return sb_pyval_strip(l, v, TAG_ITEMS, SB_REASON_RAISE);
+}
+
+pyval sb_pyval_number(lowering *l, pyval v)
+{
+    v = strip_no_operand(l, v);
+    if (v.tags & TIME_BITS) {
+        refuse_here(l, v.tags & DATE_BIT ? "date" : "timestamp");
+        return sb_pyval_never();
+    }
     if (!(v.tags & BOOL_BIT)) {
         return v;
     }
@@ -408,6 +434,13 @@ pyval sb_pyval_negate(lowering *l, pyval v)
 
 /* --- comparison --------------------------------------------------------------------------------------------------------- */
 
+static sb_value compare_whole(lowering *l, uint8_t op, const pyval *x, const pyval *y)
+{
+    bool eq = op == SB_BLOB_EQ;
+    bool lt = op == SB_BLOB_LT;
+    return sb_op2(l, eq ? SB_IR_PY_EQ_I64 : (lt ? SB_IR_PY_LT_I64 : SB_IR_PY_LE_I64), x->i, y->i);
+}
+
 /* x < y, x <= y or x == y of two numbers of one kind each. */
 static sb_value compare_kinds(lowering *l, uint8_t op, const pyval *x, unsigned kx, const pyval *y,
                               unsigned ky)
@@ -415,8 +448,7 @@ static sb_value compare_kinds(lowering *l, uint8_t op, const pyval *x, unsigned 
     bool eq = op == SB_BLOB_EQ;
     bool lt = op == SB_BLOB_LT;
     if (kx == TAG_INT && ky == TAG_INT) {
-        return sb_op2(l, eq ? SB_IR_PY_EQ_I64 : (lt ? SB_IR_PY_LT_I64 : SB_IR_PY_LE_I64), x->i,
-                      y->i);
+        return compare_whole(l, op, x, y);
     }
     if (kx == TAG_FLOAT && ky == TAG_FLOAT) {
         return sb_op2(l, eq ? SB_IR_PY_EQ_F64 : (lt ? SB_IR_PY_LT_F64 : SB_IR_PY_LE_F64), x->f,
@@ -444,6 +476,61 @@ static sb_value compare_numbers(lowering *l, uint8_t op, const pyval *x, const p
         }
     }
     return result;
+}
+
+/* Are both values of this kind of date or timestamp? */
+static sb_value both_are(lowering *l, const pyval *x, const pyval *y, unsigned tag)
+{
+    return sb_op2(l, SB_IR_AND, sb_pyval_is(l, x, tag), sb_pyval_is(l, y, tag));
+}
+
+/* Of dates and timestamps only those of one kind compare; *alike: both are of one. */
+static sb_value compare_times(lowering *l, uint8_t op, const pyval *x, const pyval *y,
+                              sb_value *alike)
+{
+    sb_value result = l->zero_b;
+    uint32_t zones = AWARE_BIT | ZONED_BIT;
+    *alike = l->zero_b;
+    if ((x->tags & zones) && (y->tags & zones) && ((x->tags | y->tags) & ZONED_BIT)) {
+        refuse_here(l, "timestamp in a zone whose offset changes");
+    }
+    for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
+        if (x->tags & y->tags & TAG_BIT(tag)) {
+            sb_value both = both_are(l, x, y, tag);
+            sb_value holds = sb_op2(l, SB_IR_AND, both, compare_whole(l, op, x, y));
+            *alike = sb_op2(l, SB_IR_OR, *alike, both);
+            result = sb_op2(l, SB_IR_OR, result, holds);
+        }
+    }
+    return result;
+}
+
+static sb_value is_time(lowering *l, const pyval *v)
+{
+    sb_value result = l->zero_b;
+    for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
+        result = sb_op2(l, SB_IR_OR, result, sb_pyval_is(l, v, tag));
+    }
+    return result;
+}
+
+/* x < y or x <= y. */
+static sb_value ordered(lowering *l, uint8_t op, pyval x, pyval y)
+{
+    x = strip_no_operand(l, x);
+    y = strip_no_operand(l, y);
+    sb_value alike;
+    sb_value times = compare_times(l, op, &x, &y, &alike);
+    sb_value either = sb_op2(l, SB_IR_OR, is_time(l, &x), is_time(l, &y));
+    sb_irb_leave_if(&l->b, sb_op2(l, SB_IR_AND, either, sb_op1(l, SB_IR_NOT, alike)),
+                    SB_REASON_RAISE);
+    x.tags &= ~TIME_BITS;
+    y.tags &= ~TIME_BITS;
+    x = sb_pyval_number(l, x);
+    y = sb_pyval_number(l, y);
+    sb_value numbers = compare_numbers(l, op, &x, &y);
+    numbers = sb_op2(l, SB_IR_AND, sb_op1(l, SB_IR_NOT, either), numbers);
+    return sb_op2(l, SB_IR_OR, times, numbers);
 }
 
 /* Equality of items is by identity first, which for a NaN says more than its value: rows where both are NaN leave. */
@@ -485,16 +572,19 @@ static sb_value equal(lowering *l, pyval x, pyval y)
     sb_value none_x = sb_pyval_is(l, &x, TAG_NONE);
     sb_value none_y = sb_pyval_is(l, &y, TAG_NONE);
     sb_value both_none = sb_op2(l, SB_IR_AND, none_x, none_y);
-    sb_value not_x = sb_op2(l, SB_IR_OR, none_x, items_x);
-    sb_value not_y = sb_op2(l, SB_IR_OR, none_y, items_y);
+    sb_value not_x = sb_op2(l, SB_IR_OR, is_time(l, &x), sb_op2(l, SB_IR_OR, none_x, items_x));
+    sb_value not_y = sb_op2(l, SB_IR_OR, is_time(l, &y), sb_op2(l, SB_IR_OR, none_y, items_y));
+    sb_value alike;
+    sb_value times = compare_times(l, SB_BLOB_EQ, &x, &y, &alike);
     sb_value neither = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_OR, not_x, not_y));
     /* Kinds stay told apart by is[] even when None is taken out: rows with None are masked by `neither`. */
-    x.tags &= ~(NONE_BIT | ITEMS_BIT);
-    y.tags &= ~(NONE_BIT | ITEMS_BIT);
+    x.tags &= ~(NONE_BIT | ITEMS_BIT | TIME_BITS);
+    y.tags &= ~(NONE_BIT | ITEMS_BIT | TIME_BITS);
     x = sb_pyval_number(l, x);
     y = sb_pyval_number(l, y);
     sb_value numbers = sb_op2(l, SB_IR_AND, neither, compare_numbers(l, SB_BLOB_EQ, &x, &y));
-    return sb_op2(l, SB_IR_OR, both_items, sb_op2(l, SB_IR_OR, both_none, numbers));
+    sb_value others = sb_op2(l, SB_IR_OR, both_items, times);
+    return sb_op2(l, SB_IR_OR, others, sb_op2(l, SB_IR_OR, both_none, numbers));
 }
 
 sb_value sb_pyval_compare(lowering *l, uint8_t op, pyval x, pyval y)
@@ -509,8 +599,6 @@ sb_value sb_pyval_compare(lowering *l, uint8_t op, pyval x, pyval y)
     case SB_BLOB_GE:
         return sb_pyval_compare(l, SB_BLOB_LE, y, x);
     default:
-        x = sb_pyval_number(l, x);
-        y = sb_pyval_number(l, y);
-        return compare_numbers(l, op, &x, &y);
+        return ordered(l, op, x, y);
     }
 }

@@ -9,7 +9,8 @@
 typedef struct sb_func_param {
     uint32_t index; /* among all parameters of the Python function */
     char *column;   /* owned: name of the column it binds to */
-    sb_prim prim;   /* the column's type when kernels know it, else VOID */
+    char *format;   /* owned: the column's Arrow format */
+    sb_prim prim;   /* what kernels see of the column; VOID: they do not know its type */
     int32_t input;  /* index in ir.inputs (kernel in[]); -1: the kernel does not read it */
 } sb_func_param;
 

@@ -472,6 +472,10 @@ void sb_emit_loop(sb_emitter *e, sb_value i)
     }
     if (!frame->uniform) {
         e->mask = load_mask(e, frame);
+    } else if (e->careful && e->lanes > 1 && e->infos[i].leaves) {
+        /* a lane that left in a turn before must not leave again, for what comes then */
+        const sb_ev alive = sb_eb_load(e, e->alive_slot, SB_PRIM_B, true);
+        e->mask = sb_eb_and(e, sb_emit_mask(e), alive);
     }
 }
 

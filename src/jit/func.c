@@ -64,6 +64,7 @@ void sb_func_parts_release(sb_func *parts)
     sb_mem_free(parts->name);
     for (uint32_t k = 0; k < parts->param_count; k++) {
         sb_mem_free(parts->params[k].column);
+        sb_mem_free(parts->params[k].format);
     }
     sb_mem_free(parts->params);
     for (uint32_t k = 0; k < parts->refusal_count; k++) {

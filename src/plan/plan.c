@@ -109,24 +109,10 @@ static sb_status column_find(const sb_type *schema, const char *name, int64_t *o
     return *out >= 0 ? SB_OK : unknown_column(schema, name, err);
 }
 
-static const char *prim_format(sb_prim prim)
-{
-    switch (prim) {
-    case SB_PRIM_B:
-        return "b";
-    case SB_PRIM_I64:
-        return "l";
-    case SB_PRIM_F64:
-        return "g";
-    default:
-        return NULL;
-    }
-}
-
 static sb_status param_check(const sb_func *func, const sb_func_param *param, const sb_type *column,
                              sb_error *err)
 {
-    const char *need = func->compiled ? prim_format(param->prim) : NULL;
+    const char *need = func->compiled && param->prim != SB_PRIM_VOID ? param->format : NULL;
     if (need == NULL || (strcmp(column->format, need) == 0 && column->dictionary == NULL)) {
         return SB_OK;
     }

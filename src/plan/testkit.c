@@ -41,6 +41,11 @@ static char *copy(const char *text, size_t size)
     return made;
 }
 
+static const char *format_of(sb_prim prim)
+{
+    return prim == SB_PRIM_B ? "b" : prim == SB_PRIM_F64 ? "g" : "l";
+}
+
 static bool params_fill(sb_func *parts, const char *columns)
 {
     uint32_t count = 1;
@@ -61,8 +66,9 @@ static bool params_fill(sb_func *parts, const char *columns)
             param->input = (int32_t)i;
             param->prim = parts->ir.inputs.items[i].prim;
         }
+        param->format = copy(format_of(param->prim), 1);
         parts->param_count = i + 1;
-        if (param->column == NULL) {
+        if (param->column == NULL || param->format == NULL) {
             return false;
         }
         columns += size + (columns[size] == ',');

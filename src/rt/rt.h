@@ -416,7 +416,11 @@ SB_RT_MATH1_LIST(SB_E, )
 #define SB_E(X, NAME, name)                                                                        \
     static inline sb_reason sb_rt_math_##name(double a, double b, double *out)                     \
     {                                                                                              \
-        return sb_rt_math_result(name(a, b), a, b, out);                                           \
+        double r = name(a, b);                                                                     \
+        if (SB_RT_SLOW_MATH_##NAME == SB_RT_SLOW_MATH_REMAINDER && r == 0.0) {                     \
+            r = copysign(r, a); /* Python's own is right where some libm's sign is not */          \
+        }                                                                                          \
+        return sb_rt_math_result(r, a, b, out);                                                    \
     }
 SB_RT_MATH2_LIST(SB_E, )
 #undef SB_E

@@ -1,4 +1,4 @@
-/* The primitives against CPython's own answers (rt_vectors.h), against independent definitions on random operands, and the
+/* The primitives against CPython's own answers (rt_vectors.inc), against independent definitions on random operands, and the
  * lane helpers against the primitives. */
 #include "rt/rt.h"
 
@@ -10,7 +10,7 @@
 
 #include "base/compiler.h"
 #include "rt/rt_table.h"
-#include "rt/rt_vectors.h"
+#include "rt/rt_vectors.inc"
 
 #define INTS SB_COUNT_OF(vector_ints)
 #define DOUBLES SB_COUNT_OF(vector_doubles)
@@ -39,6 +39,20 @@ static double double_at(size_t index)
 {
     return double_of(vector_doubles[index]);
 }
+
+#define AT(name, type)                                                                             \
+    static type name##_at(size_t index)                                                            \
+    {                                                                                              \
+        return AT_##type(vector_##name[index]);                                                    \
+    }
+#define AT_int64_t int_of
+#define AT_double double_of
+AT(counts, int64_t)
+AT(digits, int64_t)
+AT(rounded, double)
+AT(bases, double)
+AT(exponents, double)
+#undef AT
 
 static bool same_int(int64_t x, uint64_t bits)
 {
@@ -96,6 +110,87 @@ static void ints_are_cpythons(void **state)
     PLAIN_GRID(ix_add, INTS, INTS, int_at, int_at, same_int)
     PLAIN_GRID(ix_sub, INTS, INTS, int_at, int_at, same_int)
     PLAIN_GRID(ix_udiv, INTS, INTS, int_at, int_at, same_int)
+}
+
+static void bits_and_powers_are_cpythons(void **state)
+{
+    (void)state;
+    const size_t counts = SB_COUNT_OF(vector_counts);
+    PLAIN_GRID(py_and_i64, INTS, INTS, int_at, int_at, same_int)
+    PLAIN_GRID(py_or_i64, INTS, INTS, int_at, int_at, same_int)
+    PLAIN_GRID(py_xor_i64, INTS, INTS, int_at, int_at, same_int)
+    LEAVING_GRID(py_lshift_i64, INTS, counts, int_at, counts_at, int64_t, same_int)
+    LEAVING_GRID(py_rshift_i64, INTS, counts, int_at, counts_at, int64_t, same_int)
+    LEAVING_GRID(py_pow_i64, INTS, counts, int_at, counts_at, int64_t, same_int)
+    LEAVING_GRID(py_round_n_i64, INTS, counts, int_at, counts_at, int64_t, same_int)
+    LEAVING_GRID(math_gcd_i64, INTS, INTS, int_at, int_at, int64_t, same_int)
+    LEAVING_GRID(py_pow_f64, SB_COUNT_OF(vector_bases), SB_COUNT_OF(vector_exponents), bases_at,
+                 exponents_at, double, same_double)
+}
+
+/* One operand: the columns of a grid of one column. */
+#define ONE_LEAVING(name, rows, at_a, type, same)                                                  \
+    for (size_t k = 0; k < (rows); k++) {                                                          \
+        type z = 77;                                                                               \
+        const sb_reason reason = name##_of(at_a(k), &z);                                           \
+        check((char)('0' + (int)reason) == name##_reasons[k], #name " (reason)", k, 1);            \
+        check(reason == SB_REASON_NONE ? same(z, name##_results[k]) : z == 77, #name, k, 1);       \
+    }
+#define math_isqrt_i64_of(a, out) sb_rt_math_isqrt_i64(a, 0, out)
+#define py_abs_i64_of sb_rt_py_abs_i64
+#define py_int_f64_of sb_rt_py_int_f64
+#define math_sqrt_of sb_rt_math_sqrt
+
+static void conversions_are_cpythons(void **state)
+{
+    (void)state;
+    ONE_LEAVING(math_isqrt_i64, INTS, int_at, int64_t, same_int)
+    ONE_LEAVING(py_abs_i64, INTS, int_at, int64_t, same_int)
+    ONE_LEAVING(py_int_f64, DOUBLES, double_at, int64_t, same_int)
+    ONE_LEAVING(math_sqrt, DOUBLES, double_at, double, same_double)
+    for (size_t k = 0; k < INTS; k++) {
+        check(same_int(sb_rt_py_invert_i64(int_at(k)), py_invert_i64_results[k]), "py_invert_i64",
+              k, 1);
+    }
+    for (size_t k = 0; k < DOUBLES; k++) {
+        check(same_double(sb_rt_py_abs_f64(double_at(k)), py_abs_f64_results[k]), "py_abs_f64", k,
+              1);
+    }
+}
+
+/* Rounding may leave for CPython where it wants more digits than a double has; where it does not, it is right. */
+static void rounding_is_cpythons(void **state)
+{
+    (void)state;
+    const size_t columns = SB_COUNT_OF(vector_digits);
+    const size_t cells = SB_COUNT_OF(vector_rounded) * columns;
+    size_t answered = 0;
+    for (size_t k = 0; k < cells; k++) {
+        double z = 0;
+        if (sb_rt_py_round_n_f64(rounded_at(k / columns), digits_at(k % columns), &z) ==
+            SB_REASON_NONE) {
+            check(py_round_n_f64_reasons[k] == '0', "py_round_n_f64 (reason)", k, columns);
+            check(same_double(z, py_round_n_f64_results[k]), "py_round_n_f64", k, columns);
+            answered++;
+        }
+    }
+    assert_true(answered * 2 > cells);
+}
+
+/* A zero remainder has the sign of the first operand, whatever libm says. */
+static void remainders_of_zero_have_signs(void **state)
+{
+    (void)state;
+    static const double pairs[][2] = {
+        {6.730238372566097e-267, 2.2250738585072014e-308}, {4.0, 2.0}, {4.0, -2.0}, {0.0, 3.0}};
+    for (size_t k = 0; k < SB_COUNT_OF(pairs); k++) {
+        for (int sign = 0; sign < 2; sign++) {
+            double z = 77;
+            const double a = sign != 0 ? -pairs[k][0] : pairs[k][0];
+            assert_int_equal(sb_rt_math_remainder(a, pairs[k][1], &z), SB_REASON_NONE);
+            assert_true(z == 0.0 && (signbit(z) != 0) == (sign != 0));
+        }
+    }
 }
 
 static void doubles_are_cpythons(void **state)
@@ -329,11 +424,20 @@ static void reasons_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ints_are_cpythons),       cmocka_unit_test(doubles_are_cpythons),
-        cmocka_unit_test(one_operand_is_cpythons), cmocka_unit_test(comparisons_are_cpythons),
-        cmocka_unit_test(random_products),         cmocka_unit_test(random_quotients),
-        cmocka_unit_test(random_double_quotients), cmocka_unit_test(lanes_are_the_primitives),
-        cmocka_unit_test(table_is_complete),       cmocka_unit_test(reasons_have_names),
+        cmocka_unit_test(ints_are_cpythons),
+        cmocka_unit_test(doubles_are_cpythons),
+        cmocka_unit_test(bits_and_powers_are_cpythons),
+        cmocka_unit_test(conversions_are_cpythons),
+        cmocka_unit_test(rounding_is_cpythons),
+        cmocka_unit_test(remainders_of_zero_have_signs),
+        cmocka_unit_test(one_operand_is_cpythons),
+        cmocka_unit_test(comparisons_are_cpythons),
+        cmocka_unit_test(random_products),
+        cmocka_unit_test(random_quotients),
+        cmocka_unit_test(random_double_quotients),
+        cmocka_unit_test(lanes_are_the_primitives),
+        cmocka_unit_test(table_is_complete),
+        cmocka_unit_test(reasons_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
