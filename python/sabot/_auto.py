@@ -458,9 +458,10 @@ def auto_compile(fn: Callable[..., Any], schema: pa.Schema | None = None) -> Cal
 
     Given one value for each parameter it is `fn`. Given columns (pyarrow arrays, NumPy arrays of one dimension, values that are the
     same in all rows), or one RecordBatch or Table that has columns named like its parameters, or the columns that a function of
-    records reads, it computes row by row, by Python's rules as everywhere here: null arrives as None, nothing wraps around, the first failing row raises. It gives a pyarrow array
-    (ChunkedArray for chunked input), for NumPy arrays a NumPy array, of objects where a result is None. NumPy arrays, and
-    the batch that is given for a record, go to `fn` as they are where a row of it cannot be compiled. The first call with new types waits for native code.
+    records reads, it computes row by row, by Python's rules as everywhere here: null arrives as None, nothing wraps around, the
+    first failing row raises. It gives a pyarrow array (ChunkedArray for chunked input), for NumPy arrays a NumPy array, of objects
+    where a result is None. NumPy arrays, and the batch that is given for a record, go to `fn` as they are where a row cannot be
+    compiled. Of NumPy's types int64, float64, bool and str are computed. The first call with new types waits for native code.
 
     What takes batches, calls NumPy, pandas, Polars or pyarrow, or is no plain Python function has nothing to gain and is returned
     itself. The same `fn` gives the same object while that is held. The logger `sabot.compile` tells what was done.
