@@ -88,7 +88,8 @@ class Stream(Reading, Writing):
         Parameters:
             columns: name=function; the function's parameters are names of columns, null arrives as None, it gives one
                 value a row. Or name=col("other"), or name=apply(function, col("a"), ...). All of them see the columns that come in.
-                Here as in the other methods a function may be `async def`, and a class with `__call__`, of which each worker builds one object; see `udf`.
+                Here as in the other methods a function may be `async def`, and a class with `__call__`, of which each worker
+                builds one object; see `udf`.
 
         Raises:
             UnknownColumnError: a parameter is no column and has no default.
