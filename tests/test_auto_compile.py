@@ -84,9 +84,6 @@ def test_columns(rows, mode):
             .equals(pa.concat_arrays([want, want]))
         )
         assert made(x, 1).equals(pa.array([x + 0.5 for x in xs], pa.float64()))
-        arrays = made(np.array(xs, "float64"), np.array(ys, "int64"))
-        assert (arrays.dtype, arrays.flags.writeable) == (np.dtype("float64"), True)
-        assert arrays.tolist() == want.to_pylist()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -98,9 +95,6 @@ def test_nulls(rows, mode):
         made = auto_compile(branches)
         result = made(pa.array(given, pa.int64()))
         assert (result.to_pylist(), result.type) == (want, pa.int64())
-        arrays = made(np.array([-2, -1, *given[2:]]))
-        assert (arrays.dtype, arrays.tolist()) == (np.dtype("object"), want)
-        assert made(np.array([1, 2])).dtype == np.dtype("int64")
 
 
 @pytest.mark.parametrize("rows", (2, 50))
@@ -113,13 +107,12 @@ def test_errors_are_those_of_the_first_failing_row(rows):
         "in CALL weigh(x, y): operator 0, batch 0, row 1: x=1.0, y=None"
     ]
     square = auto_compile(lambda v: v * v)
-    for column in (np.array([3] * (rows - 1) + [2**40]), pa.array([3] * (rows - 1) + [2**40])):
-        with pytest.raises(sb.IntegerOverflowError, match="does not fit 64 bits"):
-            square(column)
+    with pytest.raises(sb.IntegerOverflowError, match="does not fit 64 bits"):
+        square(pa.array([3] * (rows - 1) + [2**40]))
     assert square(2**40) == 2**80
     divided = auto_compile(lambda v, w: v // w)
     with pytest.raises(ZeroDivisionError) as raised:
-        divided(np.array([1, 2]), np.array([1, 0]))
+        divided(pa.array([1, 2]), pa.array([1, 0]))
     assert "row 1: v=2, w=0" in raised.value.__notes__[0]
 
 
@@ -169,19 +162,15 @@ def test_what_has_nothing_to_gain_is_returned_itself():
         assert auto_compile(fn) is fn
 
 
-def test_arrays_that_no_row_of_which_compiles_go_to_the_function():
+def test_numpy_arrays_go_to_the_function():
     total = auto_compile(lambda v: sum(v))
     assert total(np.arange(4)) == total([0, 1, 2, 3]) == 6
-    assert auto_compile(lambda v: v.max())(np.arange(4)) == 3
+    assert auto_compile(lambda v: v.max())(np.arange(3)) == 2
     double = auto_compile(lambda v: v * 2)
     assert double(np.array([1.5], "float32")).dtype == np.dtype("float32")
-    assert double(np.array([100], "int8")).tolist() == [-56]  # as NumPy has it
+    assert double(np.array([2**62] * 8)).tolist() == [-(2**63)] * 8  # as NumPy has it
     assert double(np.ones((2, 2))).shape == (2, 2)
-    assert double(np.array([1], ">i8")).tolist() == [2]
-    with sb.config(compile="off"):  # decides as with it
-        assert total(np.arange(4)) == 6
-        with pytest.raises(sb.IntegerOverflowError):
-            double(np.array([2**62] * 8))
+    assert auto_compile(lambda v, w: v + w)(np.array([1]), w=np.array([2])).tolist() == [3]
 
 
 def test_batches_go_to_functions_of_batches():
@@ -274,9 +263,10 @@ def test_options_of_a_udf_hold():
     assert text(pa.array([1])).to_pylist() == [" 1 "]
     with pytest.raises(sb.CompileError):
         auto_compile(udf(compile="require", returns=pa.string())(lambda v: str(v).center(3)))(
-            np.array([1])
+            pa.array([1])
         )
-    assert auto_compile(udf(compile="off")(lambda v: v + 1))(np.array([1] * 9)).tolist() == [2] * 9
+    off = auto_compile(udf(compile="off")(lambda v: v + 1))
+    assert off(pa.array([1] * 9)).to_pylist() == [2] * 9
 
 
 def test_the_same_function_gives_the_same_object():
@@ -322,7 +312,8 @@ def test_the_first_call_waits_for_native_code_and_says_so(caplog):
     caplog.clear()
     with caplog.at_level(logging.DEBUG, "sabot.compile"):
         made(pa.array([1, 2, 3]))
-        auto_compile(lambda u: u.max())(np.arange(3))
+        with pytest.raises(sb.PlanError):
+            auto_compile(lambda u: u.max())(pa.array([3]))
     assert [(r.levelname, "is not compiled" in r.message) for r in caplog.records] == [
         ("DEBUG", True)
     ]

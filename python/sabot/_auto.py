@@ -11,7 +11,6 @@ import ast
 import json
 import logging
 import os
-import sys
 import weakref
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, cast
@@ -62,7 +61,6 @@ _PLAIN = frozenset(
     }
 )
 _PYTHON = {"l": int, "g": float, "b": bool, "u": str, "n": type(None)}
-_NUMPY = {"l": "int64", "g": "float64", "b": "bool"}
 _RESULTS: dict[str, Any] = {format: type_ for type_, format in FORMATS.items()}
 _LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _UNKNOWN: object = object()
@@ -88,7 +86,6 @@ class _Given(NamedTuple):
     names: tuple[str, ...]
     values: list[Any]
     rows: int
-    numpy: bool
     chunked: bool
 
 
@@ -128,17 +125,15 @@ class AutoCompiled(Udf):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Gives a column for columns, else what the function gives."""
-        numpy: Any = sys.modules.get("numpy")
-        array = numpy.ndarray if numpy is not None else None
         for value in args:
-            if type(value) is array or isinstance(value, _ARROW):
-                return self._columns(args, kwargs, array)
+            if isinstance(value, _ARROW):
+                return self._columns(args, kwargs)
         for value in kwargs.values():
-            if type(value) is array or isinstance(value, _ARROW):
-                return self._columns(args, kwargs, array)
+            if isinstance(value, _ARROW):
+                return self._columns(args, kwargs)
         return super().__call__(*args, **kwargs)
 
-    def _columns(self, args: tuple[Any, ...], kwargs: dict[str, Any], array: Any) -> Any:
+    def _columns(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         guards = self._captured.guards
         if guards is not None and guards.changed() is not None:
             self._changes += 1
@@ -147,7 +142,7 @@ class AutoCompiled(Udf):
             self._see()
         if len(args) == 1 and not kwargs and isinstance(args[0], (pa.RecordBatch, pa.Table)):
             return self._of_batch(args[0])
-        given = self._arguments(args, kwargs, array) if self._scalar else None
+        given = self._arguments(args, kwargs) if self._scalar else None
         if given is None:
             return self.fn(*args, **kwargs)
         key = (given.names, *map(_kind_key, given.values))
@@ -171,14 +166,14 @@ class AutoCompiled(Udf):
             captured, places = self._places_of(schema)
             columns = [batch.column(place) for place in places]
             names = tuple(schema.names[place] for place in places)
-            given = _Given(names, columns, batch.num_rows, numpy=False, chunked=False)
+            given = _Given(names, columns, batch.num_rows, chunked=False)
             bound = self._bind(given, captured) if places else None
             known["batch"] = latest = _Latest(schema, names, places, bound)
         if latest.bound is None:
             return self.fn(batch)
         columns = [batch.column(place) for place in latest.places]
         chunked = isinstance(batch, pa.Table)
-        given = _Given(latest.names, columns, batch.num_rows, numpy=False, chunked=chunked)
+        given = _Given(latest.names, columns, batch.num_rows, chunked=chunked)
         return self._run(latest.bound, given)
 
     def _places_of(self, schema: pa.Schema) -> tuple[Captured, list[int]]:
@@ -199,9 +194,7 @@ class AutoCompiled(Udf):
                 raise PlanError(f"{captured.name}: there is more than one column {name!r}; rename")
         return captured, list(map(columns.index, names))
 
-    def _arguments(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], array: Any
-    ) -> _Given | None:
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Given | None:
         """What the parameters get; None where the function itself takes it."""
         names, values = self._names[: len(args)], [*args]
         if kwargs or self._by_name:
@@ -214,19 +207,14 @@ class AutoCompiled(Udf):
             names, values = tuple(given), [*given.values()]
         elif not self._least <= len(args) <= len(self._names):
             return None
-        numpy, chunked, rows = True, False, -1
+        chunked, rows = False, -1
         for name, value in zip(names, values, strict=True):
             kind = cast("Any", type)(value)
             if kind in _CONSTANTS:
                 continue
-            if kind is array:
-                if value.ndim != 1 or not _is_plain(value.dtype):
-                    return None
-            elif isinstance(value, arrow.Array):
-                numpy = False
-            elif isinstance(value, arrow.ChunkedArray):
-                numpy, chunked = False, True
-            else:
+            if isinstance(value, arrow.ChunkedArray):
+                chunked = True
+            elif not isinstance(value, arrow.Array):
                 return None
             count = len(value)
             if count != rows >= 0:
@@ -234,14 +222,14 @@ class AutoCompiled(Udf):
                     f"{self._captured.name}: the columns differ in length: {name!r} has {count} rows, another has {rows}"
                 )
             rows = count
-        return _Given(names, values, rows, numpy, chunked)
+        return _Given(names, values, rows, chunked)
 
     def _bind(self, given: _Given, captured: Captured | None = None) -> _Bound | None:
         """Binds the function to these types, and waits for its native code; None: it takes the columns as they are."""
         types = [_type_of(value) for value in given.values]
         schema = pa.schema(list(zip(given.names, types, strict=True)))
         captured, options = captured or self._captured, self.options
-        may_take = given.numpy or bool(captured.record)
+        may_take = bool(captured.record)
         try:
             scalar = bind_scalar(captured, schema, "auto_compile", "given columns", options)
         except CompileError:
@@ -304,37 +292,24 @@ class AutoCompiled(Udf):
         parts = self._engine(bound, source, rows)
         if chunked:
             return arrow.chunked_array(parts, bound.result)
-        made = parts[0] if len(parts) == 1 else _joined(parts, bound.result)
-        return _to_numpy(made, bound) if given.numpy else made
+        return parts[0] if len(parts) == 1 else _joined(parts, bound.result)
 
     def _few(self, bound: _Bound, given: _Given) -> Any:
         """The result of a few rows by calls of the function; None where a run must tell."""
         kind, fn = bound.few, cast("Any", bound.scalar.captured.fn)
         lists = [
-            [value] * given.rows
-            if type(value) in _CONSTANTS
-            else value.tolist()
-            if given.numpy
-            else value.to_pylist()
+            [value] * given.rows if type(value) in _CONSTANTS else value.to_pylist()
             for value in given.values
         ]
         made: list[Any] = []
-        whole = True
         try:
             for row in zip(*lists, strict=True):
                 value = fn(*row)
-                if type(value) is not kind:
-                    if value is not None:
-                        return None
-                    whole = False
+                if value is not None and type(value) is not kind:
+                    return None
                 made.append(value)
-            if not given.numpy:
-                column = arrow.array(made, bound.result)
-                return arrow.chunked_array([column]) if given.chunked else column
-            import numpy as np
-
-            format = bound.scalar.core.result_format
-            return np.array(made, _NUMPY.get(format, "object") if whole else "object")
+            column = arrow.array(made, bound.result)
+            return arrow.chunked_array([column]) if given.chunked else column
         except Exception:
             return None
 
@@ -386,17 +361,9 @@ def _kind_key(value: Any) -> object:
     return value.type if isinstance(value, _COLUMNS) else value.dtype
 
 
-def _is_plain(dtype: Any) -> bool:
-    """Whether its values are those of Python. What NumPy computes with narrower numbers differs, so these are left to it."""
-    return dtype.char in "?lqdU" and dtype.isnative
-
-
 def _type_of(value: Any) -> Any:
-    if type(value) in _CONSTANTS:
-        return _CONSTANTS[type(value)]
-    if isinstance(value, _COLUMNS):
-        return value.type
-    return pa.string() if value.dtype.kind == "U" else arrow.from_numpy_dtype(value.dtype)
+    kind = type(value)
+    return _CONSTANTS[kind] if kind in _CONSTANTS else value.type
 
 
 def _column(value: Any, type_: Any, rows: int) -> Any:
@@ -419,18 +386,6 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
 
 def _joined(parts: Sequence[Any], type_: Any) -> Any:
     return arrow.concat_arrays(parts) if parts else arrow.array([], type_)
-
-
-def _to_numpy(made: Any, bound: _Bound) -> Any:
-    """NumPy has no null: where there is one, the array is of objects."""
-    import numpy as np
-
-    dtype = _NUMPY.get(bound.scalar.core.result_format)
-    if dtype is None or made.null_count:
-        objects = np.empty(len(made), "object")
-        objects[:] = made.to_pylist()
-        return objects
-    return np.array(made.to_numpy(zero_copy_only=False), dtype)
 
 
 def _log_refusal(scalar: Scalar) -> None:
@@ -456,12 +411,11 @@ _made: weakref.WeakValueDictionary[int, AutoCompiled] = weakref.WeakValueDiction
 def auto_compile(fn: Callable[..., Any], schema: pa.Schema | None = None) -> Callable[..., Any]:
     """A function that takes what `fn` takes and gives what it gives, and computes whole columns by native code.
 
-    Given one value for each parameter it is `fn`. Given columns (pyarrow arrays, NumPy arrays of one dimension, values that are the
-    same in all rows), or one RecordBatch or Table that has columns named like its parameters, or the columns that a function of
-    records reads, it computes row by row, by Python's rules as everywhere here: null arrives as None, nothing wraps around, the
-    first failing row raises. It gives a pyarrow array (ChunkedArray for chunked input), for NumPy arrays a NumPy array, of objects
-    where a result is None. NumPy arrays, and the batch that is given for a record, go to `fn` as they are where a row cannot be
-    compiled. Of NumPy's types int64, float64, bool and str are computed. The first call with new types waits for native code.
+    Given one value for each parameter it is `fn`. Given columns (pyarrow arrays, and values that are the same in all rows), or one
+    RecordBatch or Table that has columns named like its parameters, or the columns that a function of records reads, it computes
+    row by row, by Python's rules as everywhere here: null arrives as None, nothing wraps around, the first failing row raises. It
+    gives a pyarrow array, a ChunkedArray for chunked input. NumPy arrays go to `fn` as they are, since NumPy's rules are others; so
+    does the batch that is given for a record where a row cannot be compiled. The first call with new types waits for native code.
 
     What takes batches, calls NumPy, pandas, Polars or pyarrow, or is no plain Python function has nothing to gain and is returned
     itself. The same `fn` gives the same object while that is held. The logger `sabot.compile` tells what was done.
@@ -474,10 +428,10 @@ def auto_compile(fn: Callable[..., Any], schema: pa.Schema | None = None) -> Cal
         PlanError: what was given is no function, or its `udf` has another `on_error` than "raise".
         UnknownColumnError: a parameter is no column of `schema`.
 
-    >>> import numpy as np, sabot as sb
+    >>> import pyarrow as pa, sabot as sb
     >>> area = sb.auto_compile(lambda w, h: w * h if w > 0 else 0.0)
-    >>> area(2.0, 3.0), area(np.array([2.0, -1.0]), np.array([3.0, 4.0]))
-    (6.0, array([6., 0.]))
+    >>> area(2.0, 3.0), area(pa.array([2.0, -1.0]), pa.array([3.0, 4.0])).to_pylist()
+    (6.0, [6.0, 0.0])
     """
     found = _made.get(id(fn))
     if found is None:
