@@ -1,5 +1,6 @@
 """A call whose body has branches, as an operand of and: the same error."""
 
+
 # ruff: noqa
 # fmt: off
 def sign(v):

@@ -1,5 +1,6 @@
 """A call whose body has branches, on one side of a choice: the other side read what the call's regions had made: an internal error."""
 
+
 # ruff: noqa
 # fmt: off
 def sign(v):

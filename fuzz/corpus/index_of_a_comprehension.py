@@ -1,5 +1,6 @@
 """A comprehension that is indexed was refused although its length is known."""
 
+
 # ruff: noqa
 # fmt: off
 def f(x, z):
