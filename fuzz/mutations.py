@@ -257,17 +257,17 @@ MUTATIONS = [
         "interpreter",
     ),
     Mutation(
-        "rounding to digits takes ties of the product as they look",
+        "ties are rounded away from zero",
         RT,
-        "if (rest == 0.5 && e > 0.0) {",
-        "if (rest == 0.5 && e > 1.0) {",
+        "double whole = rint(p);",
+        "double whole = round(p);",
         "interpreter",
     ),
     Mutation(
         "int() of a double that does not fit",
         RT,
         "if (!(a >= -SB_RT_TWO_63 && a < SB_RT_TWO_63)) {",
-        "if (!(a >= -SB_RT_TWO_63 && a <= SB_RT_TWO_63)) {",
+        "if (!(a >= -SB_RT_TWO_63 && a < 1e300)) {",
         "interpreter",
     ),
     Mutation(
