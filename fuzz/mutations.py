@@ -319,13 +319,6 @@ MUTATIONS = [
         "sb_value moved = sb_op2(l, SB_IR_IX_ADD, index, sb_irb_const_i(&l->b, count - 1));",
         "interpreter",
     ),
-    Mutation(
-        "min takes the last of equals",
-        CALL,
-        "largest ? SB_BLOB_GT : SB_BLOB_LT, args[k], best",
-        "largest ? SB_BLOB_GE : SB_BLOB_LE, args[k], best",
-        "interpreter",
-    ),
     Mutation("sorting stops early", CALL, "end > 1; end--", "end > 2; end--", "interpreter"),
     Mutation(
         "a called function's returns are the caller's",
