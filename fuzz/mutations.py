@@ -342,13 +342,6 @@ MUTATIONS = [
         "interpreter",
     ),
     Mutation(
-        "zip goes on to the longest",
-        ITER,
-        "sb_irb_op(&l->b, SB_IR_SELECT, less, part->turns, source->turns)",
-        "sb_irb_op(&l->b, SB_IR_SELECT, less, source->turns, part->turns)",
-        "interpreter",
-    ),
-    Mutation(
         "divmod gives the quotient twice",
         CALL,
         "items[1] = sb_pyval_arith(l, SB_BLOB_MOD, args[0], args[1]);",
