@@ -7,6 +7,7 @@ than its operands are, shifts and powers have small counts, and a called functio
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -580,6 +581,9 @@ class Forms:
             lines = [f"{pad}{name} = lambda {head}: {inner.expr(helper.result, 2).text}"]
         else:
             lines = [f"{pad}def {name}({head}):", *self.helper_lines(inner, helper, pad + "    ")]
+        body = "\n".join(lines)
+        # It reads the variable of the moment of the call: that must keep its kind.
+        self.protected |= {n for n in around if re.search(rf"\b{n}\b", body)}
         self.captured.update(inner.captured)
         self.helpers.append(helper)
         return lines

@@ -863,8 +863,10 @@ def make_function(seed: object, index: int) -> Function:
         cells = ", ".join(used)
         values = ", ".join(literal(v) for v in used.values())
         outside = outside_text(writer, body)
-        inner = f"    def {name}({head}):\n{body}\n\n    return {name}\n"
-        source = f"{outside}def make_{name}({cells}):\n{inner}\n\n{name} = make_{name}({values})\n"
+        source = (
+            f"{outside}def make_{name}({cells}):\n    def {name}({head}):\n{body}\n\n"
+            f"    return {name}\n\n\n{name} = make_{name}({values})\n"
+        )
         return Function(name, source, params, writer.result, operator, form)
     captured = captured_text(writer, body)
     return Function(

@@ -24,6 +24,11 @@ OPS = "src/jit/emit_op.c"
 DIV = "src/jit/emit_div.c"
 REGION = "src/jit/emit_region.c"
 EMIT = "src/jit/emit.c"
+EMIT_MATH = "src/jit/emit_math.c"
+CALL = "src/front/call.c"
+ITER = "src/front/iter.c"
+MATH = "src/front/math.c"
+VALUE = "src/front/value.c"
 
 MUTATIONS = [
     Mutation(
@@ -214,5 +219,140 @@ MUTATIONS = [
         "sb_emit_load_bits(e, sb_emit_input_valid(e, (uint32_t)inst->imm.i))",
         "sb_emit_load_bits(e, sb_emit_input_valid(e, 0 * (uint32_t)inst->imm.i))",
         "native",
+    ),
+    Mutation(
+        "integers are rounded half up to tens",
+        RT,
+        "(rest == unit - rest && (whole / unit & 1) != 0)",
+        "rest == unit - rest",
+        "interpreter",
+    ),
+    Mutation(
+        "a right shift by 64 and more is one by its low bits",
+        RT,
+        "*out = a >> (b > 63 ? 63 : b);",
+        "*out = a >> (b & 63);",
+        "interpreter",
+    ),
+    Mutation(
+        "native code does not shift right by 64 and more",
+        EMIT_MATH,
+        'sb_eb_bin(e, "ashr", a, sb_eb_select(e, far, sb_ev_int(63), b))',
+        'sb_eb_bin(e, "ashr", a, sb_eb_select(e, far, sb_ev_int(0), b))',
+        "native",
+    ),
+    Mutation(
+        "native left shifts lose bits",
+        EMIT_MATH,
+        "sb_eb_or(e, lost, sb_eb_and(e, far, some))",
+        "sb_eb_and(e, lost, sb_eb_and(e, far, some))",
+        "native",
+    ),
+    Mutation("powers of -1 are -1", RT, "(a == -1 && (b & 1) == 0 ? 1 : a)", "a", "interpreter"),
+    Mutation(
+        "isqrt is one too large",
+        RT,
+        "while (root < 3037000499u && (root + 1) * (root + 1) <= (uint64_t)a) {",
+        "while (root < 3037000499u && root * root < (uint64_t)a) {",
+        "interpreter",
+    ),
+    Mutation(
+        "ties are rounded away from zero",
+        RT,
+        "double whole = rint(p);",
+        "double whole = round(p);",
+        "interpreter",
+    ),
+    Mutation(
+        "int() of a double that does not fit",
+        RT,
+        "if (!(a >= -SB_RT_TWO_63 && a < SB_RT_TWO_63)) {",
+        "if (!(a >= -SB_RT_TWO_63 && a < 1e300)) {",
+        "interpreter",
+    ),
+    Mutation(
+        "native int() rounds to nearest",
+        EMIT_MATH,
+        'return sb_eb_cast(e, "fptosi", sb_eb_select(e, fits, a, sb_ev_double(0.0)), SB_PRIM_I64);',
+        'return sb_eb_cast(e, "fptosi", sb_eb_select(e, fits, sb_eb_intrinsic(e, "roundeven", a), sb_ev_double(0.0)), SB_PRIM_I64);',
+        "native",
+    ),
+    Mutation(
+        "errors of math do not raise",
+        RT,
+        "!(r - r == 0.0) && a - a == 0.0 && b - b == 0.0) {",
+        "false) {",
+        "interpreter",
+    ),
+    Mutation(
+        "native ceil is floor",
+        EMIT_MATH,
+        'sb_eb_intrinsic(e, "ceil", a)',
+        'sb_eb_intrinsic(e, "floor", a)',
+        "native",
+    ),
+    Mutation(
+        "native bit or is and",
+        EMIT_MATH,
+        '*out = sb_eb_bin(e, "or", a, b);',
+        '*out = sb_eb_bin(e, "and", a, b);',
+        "native",
+    ),
+    Mutation(
+        "math.trunc is floor",
+        MATH,
+        "    case SB_BLOB_TRUNC:\n        return by_kind(l, args[0], int_of);",
+        "    case SB_BLOB_TRUNC:\n        return by_kind(l, args[0], floor_of);",
+        "interpreter",
+    ),
+    Mutation(
+        "a square of an int is a float",
+        MATH,
+        "return known >= 0 ? ",
+        "return known > 2 ? ",
+        "interpreter",
+    ),
+    Mutation(
+        "negative indexes count from one before the end",
+        CALL,
+        "sb_value moved = sb_op2(l, SB_IR_IX_ADD, index, sb_irb_const_i(&l->b, count));",
+        "sb_value moved = sb_op2(l, SB_IR_IX_ADD, index, sb_irb_const_i(&l->b, count - 1));",
+        "interpreter",
+    ),
+    Mutation("sorting stops early", CALL, "end > 1; end--", "end > 2; end--", "interpreter"),
+    Mutation(
+        "a called function's returns are the caller's",
+        CALL,
+        "    e->returned = outer.returned;\n    e->broke",
+        "    e->broke",
+        "interpreter",
+    ),
+    Mutation(
+        "reversed goes forward",
+        ITER,
+        "items[k] = v.items[v.count - 1 - k];",
+        "items[k] = v.items[k];",
+        "interpreter",
+    ),
+    Mutation(
+        "enumerate starts at 0",
+        ITER,
+        "add_range(l, c, start.i, sb_irb_const_i(&l->b, 1), n, &source->range)",
+        "add_range(l, c, l->zero_i, sb_irb_const_i(&l->b, 1), n, &source->range)",
+        "interpreter",
+    ),
+    Mutation(
+        "divmod gives the quotient twice",
+        CALL,
+        "items[1] = sb_pyval_arith(l, SB_BLOB_MOD, args[0], args[1]);",
+        "items[1] = sb_pyval_arith(l, SB_BLOB_FLOORDIV, args[0], args[1]);",
+        "interpreter",
+    ),
+    Mutation(
+        "a region's values replace what it left as it was",
+        VALUE,
+        "    if (v->is[lowest] != 0) {",
+        "    if (false && v->is[lowest] != 0) {",
+        "interpreter",
     ),
 ]
