@@ -363,7 +363,9 @@ def _kind_key(value: Any) -> object:
 
 def _type_of(value: Any) -> Any:
     kind = type(value)
-    return _CONSTANTS[kind] if kind in _CONSTANTS else value.type
+    if kind in _CONSTANTS:
+        return _CONSTANTS[kind]
+    return value.type
 
 
 def _column(value: Any, type_: Any, rows: int) -> Any:
