@@ -358,11 +358,11 @@ class AutoCompiled(Udf):
 def _kind_key(value: Any) -> object:
     if type(value) in _CONSTANTS:
         return value.__class__
-    return value.type if isinstance(value, _COLUMNS) else value.dtype
+    return value.type
 
 
 def _type_of(value: Any) -> Any:
-    kind = type(value)
+    kind: Any = type(value)
     if kind in _CONSTANTS:
         return _CONSTANTS[kind]
     return value.type
