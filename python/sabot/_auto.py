@@ -362,7 +362,7 @@ def _kind_key(value: Any) -> object:
 
 
 def _type_of(value: Any) -> Any:
-    kind: Any = type(value)
+    kind = cast("Any", type)(value)
     if kind in _CONSTANTS:
         return _CONSTANTS[kind]
     return value.type
