@@ -1143,3 +1143,17 @@ def test_a_forgotten_run_may_be_collected_by_one_of_its_own_threads():
         gc.enable()
     gc.collect()
     assert no_thread_is_left()
+
+
+def test_the_note_counts_operators_of_the_whole_stream():
+    @udf(max_concurrency=2)
+    def inverse(b) -> float:
+        return 1 / (b - 4)
+
+    table = pa.table({"a": list(range(8))})
+    stream = Stream.from_table(table).filter(lambda a: a > 0).rename(a="b").skip(1)
+    with pytest.raises(ZeroDivisionError) as caught:
+        stream.with_columns(y=inverse).collect()
+    (note,) = caught.value.__notes__
+    assert note.startswith("in WITH y = inverse(b): operator 3, batch ")
+    assert note.endswith(", row 4: b=4")

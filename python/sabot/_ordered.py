@@ -140,6 +140,7 @@ class Settler:
         self._errors = context.errors
         self._log: StageLog | None = None
         self._source = source
+        self._number = sum(parent.operator_count for parent in source.parents)
         self._conform = Conformer(self.works[0].place.text, self.works[0].schema)
         for work in self.works:
             self._dead_letter(work)  # there also when no row fails
@@ -260,7 +261,8 @@ class Settler:
         rows = job.piece
         if work.kind == "scalar":
             rows = rows.slice(row, failed.rows)
-        where = f"in {work.place.text}: operator 0, batch {job.seq}, {_rows_text(rows, is_row)}"
+        place = f"in {work.place.text}: operator {self._number}"
+        where = f"{place}, batch {job.seq}, {_rows_text(rows, is_row)}"
         if is_row:
             where += f": {self._row_text(job, work, row)}"
         if isinstance(error, WorkerError):
