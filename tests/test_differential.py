@@ -44,7 +44,7 @@ def test_fuzzer_under_all_settings(capsys: pytest.CaptureFixture[str]) -> None:
         "--columns",
         "3",
         "--seed",
-        "settings",
+        "settings 3",
         "--combinations",
         "2000",
     ]
