@@ -203,6 +203,9 @@ typedef struct sabot_run_options {
     bool schema_once;
     bool
         number_rows; /* BATCH events tell the rows in the source of all their rows, not of the first alone */
+    /* The source may be silent for ever: it is asked for more only when every result of what it gave was handed out. Without it, the
+     * source is read ahead while workers compute. */
+    bool prompt;
 } sabot_run_options;
 
 typedef enum sabot_event_kind {

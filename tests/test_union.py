@@ -220,6 +220,24 @@ def test_a_silent_input_stalls_nobody(kind):
     assert wait_until(lambda: len(loud.closed) == loud.opened == 12)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_are_not_kept_while_a_source_is_silent(threads):
+    released = threading.Event()
+
+    def source():
+        for k in range(3):
+            yield pa.record_batch({"a": pa.array(range(k, 150_000))})
+        released.wait()
+
+    with sb.config(threads=threads):
+        running = iter(Stream.from_batches(source).filter(lambda a: a >= 0))
+        rows = 0
+        while rows < 449_997:
+            rows += next(running).num_rows
+        released.set()
+        assert list(running) == []
+
+
 def take_async(records):
     """Rows as an event loop gets them."""
     loop = asyncio.new_event_loop()

@@ -110,10 +110,10 @@ static int start(ext_run *self, ext_state *state, PyObject *source, Py_ssize_t o
 
 static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"plan",      "source",         "functions",   "batch_functions",
-                            "threads",   "morsel_rows",    "tier",        "interpret",
-                            "operators", "first_operator", "number_rows", "validate",
-                            NULL};
+    static char *names[] = {
+        "plan",   "source",    "functions", "batch_functions", "threads",     "morsel_rows",
+        "tier",   "interpret", "operators", "first_operator",  "number_rows", "validate",
+        "prompt", NULL};
     ext_state *state = ext_state_of_type(type);
     PyObject *plan = NULL;
     PyObject *source = NULL;
@@ -127,10 +127,11 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int first_operator = 0;
     int number_rows = 0;
     int validate = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiOi|ipp:Run", names, state->plan_type,
-                                     &plan, &source, &PyTuple_Type, &functions, &PyDict_Type,
-                                     &batch_functions, &threads, &morsel_rows, &tier, &interpret,
-                                     &operators, &first_operator, &number_rows, &validate)) {
+    int prompt = 0;
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "O!OO!O!iLiOi|ippp:Run", names, state->plan_type, &plan, &source,
+            &PyTuple_Type, &functions, &PyDict_Type, &batch_functions, &threads, &morsel_rows,
+            &tier, &interpret, &operators, &first_operator, &number_rows, &validate, &prompt)) {
         return NULL;
     }
     Py_ssize_t flag_count = 0;
@@ -151,6 +152,7 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                      .interpret_count = (int32_t)flag_count,
                                      .validate = validate != 0,
                                      .number_rows = number_rows != 0,
+                                     .prompt = prompt != 0,
                                      .schema_once = true};
         if (start(self, state, source, operators, &options) < 0) {
             Py_CLEAR(self);
@@ -648,8 +650,9 @@ static PyMethodDef run_methods[] = {
 };
 
 static PyType_Slot run_slots[] = {
-    {Py_tp_doc, "Run(plan, source, functions, batch_functions, threads, morsel_rows, tier, "
-                "interpret, operators, first_operator=0, number_rows=False, validate=False)"},
+    {Py_tp_doc,
+     "Run(plan, source, functions, batch_functions, threads, morsel_rows, tier, "
+     "interpret, operators, first_operator=0, number_rows=False, validate=False, prompt=False)"},
     {Py_tp_new, (void *)run_new},
     {Py_tp_dealloc, (void *)run_dealloc},
     {Py_tp_traverse, (void *)run_traverse},

@@ -228,7 +228,8 @@ def run_chain(
             stage.chain = chain
         _dump(chain)
         if chain.ops or _config.get("validate") == "full":
-            yield from _run(context, stage, chain, feed.input, log, operators_before(source))
+            place = _Place(operators_before(source), source.bounded is not True)
+            yield from _run(context, stage, chain, feed.input, log, place)
             return
         for piece in feed.pieces:  # batches stay as the source cut them
             context.stops.check()
@@ -243,20 +244,27 @@ def _same_row(row: int) -> int:
     return row
 
 
+class _Place(NamedTuple):
+    """Where an engine run stands: behind how many operators, and whether its input may be silent for ever."""
+
+    first_operator: int
+    prompt: bool
+
+
 def _run(
     context: RunContext,
     stage: Stage,
     chain: Chain,
     feed: pa.RecordBatchReader | Iterator[Piece],
     log: StageLog,
-    first_operator: int,
+    place: _Place,
 ) -> Generator[Piece]:
     changed = _changed(chain)
     number_rows = stage is not context.root  # nobody asks for rows behind the last stage
     functions = [step.binding for step in chain.steps]
     if context.watch is not None:
         functions = _counted(chain, changed, stage)
-    run = _start(chain, feed, functions, changed, log, first_operator, number_rows)
+    run = _start(chain, feed, functions, changed, log, place, number_rows)
     stage.run = run
     context.stops.add(run.cancel)
     try:
@@ -317,7 +325,7 @@ def _start(
     functions: Sequence[Binding],
     changed: dict[int, str],
     log: StageLog,
-    first_operator: int,
+    place: _Place,
     number_rows: bool,
 ) -> _core.Run:
     return _core.Run(
@@ -330,9 +338,10 @@ def _start(
         TIERS[str(_config.get("tier"))],
         [index in changed for index in range(len(chain.steps))],
         chain.ops,
-        first_operator,
+        place.first_operator,
         number_rows,
         _config.get("validate") == "full",
+        place.prompt,
     )
 
 

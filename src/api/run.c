@@ -41,6 +41,7 @@ sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
             .validate = options->validate,
             .schema_once = options->schema_once,
             .number_rows = options->number_rows,
+            .prompt = options->prompt,
         };
     }
     sb_run *run = NULL;

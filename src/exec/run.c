@@ -100,6 +100,7 @@ static sb_status options_set(sb_run *run, const sb_run_options *options, sb_erro
     run->tier = options->tier;
     run->validate = options->validate;
     run->number_rows = options->number_rows;
+    run->prompt = options->prompt;
     run->op_count = run->plan->op_index + 1;
     return SB_OK;
 }
@@ -271,7 +272,9 @@ static int64_t morsels_waiting(const sb_run *run)
 static bool pull_wanted(const sb_run *run, bool *hungry)
 {
     *hungry = false;
-    if (run->source_ended || (run->pull_ns > SLOW_PULL_NS && run->in_flight > 0)) {
+    bool waits = run->prompt || run->pull_ns > SLOW_PULL_NS;
+    if (run->source_ended || (waits && run->in_flight > 0) ||
+        (run->prompt && run->inputs != NULL)) {
         return false;
     }
     if (run->inline_run) {

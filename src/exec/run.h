@@ -31,6 +31,7 @@ typedef struct sb_run_options {
     bool validate;    /* every batch of the source in full, before anything reads it */
     bool schema_once; /* see sb_run_schema_is_new */
     bool number_rows; /* batches are given out with their source_rows */
+    bool prompt;      /* the source is not asked while results are under way: it may be silent */
 } sb_run_options;
 
 typedef enum sb_event_kind {

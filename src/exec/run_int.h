@@ -61,11 +61,11 @@ struct sb_run {
     int32_t last_in_order; /* last operator that asks in order; -1: none */
     int32_t threads;
     int64_t morsel_rows;
-    int64_t flight_max;         /* tasks between cut and handed out */
-    bool cut;                   /* batches may be cut */
-    bool validate, number_rows; /* see sb_run_options */
-    bool by_host;               /* the host reads the source */
-    bool *reads;                /* per operator, and false behind the last: it reads columns */
+    int64_t flight_max;                 /* tasks between cut and handed out */
+    bool cut;                           /* batches may be cut */
+    bool validate, number_rows, prompt; /* see sb_run_options */
+    bool by_host;                       /* the host reads the source */
+    bool *reads; /* per operator, and false behind the last: it reads columns */
     sb_type **
         schemas; /* lane: owned, schemas given last for results and for each operator; NULL: not schema_once */
     bool all_light;
