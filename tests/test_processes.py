@@ -59,13 +59,18 @@ def descriptors():
     )
 
 
+def shared_names():
+    """Named shared memory; semaphores of multiprocessing are other programs' of this machine."""
+    return {name for name in os.listdir("/dev/shm") if not name.startswith("sem.mp-")}
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left():
-    before = descriptors(), set(os.listdir("/dev/shm"))
+    before = descriptors(), shared_names()
     yield
     gc.collect()
     assert children() == []
-    assert (descriptors(), set(os.listdir("/dev/shm"))) == before
+    assert (descriptors(), shared_names()) == before
     assert "memfd:sabot-batch" not in Path("/proc/self/maps").read_text()
 
 
