@@ -610,7 +610,7 @@ from sabot import Stream, udf
 
 @udf(use_process=True, max_concurrency=2)
 def slow(a) -> int:
-    print("worker", os.getpid(), flush=True)
+    os.write(1, f"worker {os.getpid()}\\n".encode())  # one write: two workers share the pipe
     time.sleep(60)
     return a
 

@@ -99,7 +99,7 @@ def unwrap(fn: Any) -> tuple[Any, Options]:
 def udf(
     fn: None = None,
     *,
-    kind: Literal["scalar", "batch"] | None = None,
+    kind: Literal["scalar", "record", "batch"] | None = None,
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
     compile: Literal["auto", "off", "require"] = "auto",
@@ -112,7 +112,7 @@ def udf(
 def udf(
     fn: Callable[..., Any],
     *,
-    kind: Literal["scalar", "batch"] | None = None,
+    kind: Literal["scalar", "record", "batch"] | None = None,
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
     compile: Literal["auto", "off", "require"] = "auto",
@@ -124,7 +124,7 @@ def udf(
 def udf(
     fn: Callable[..., Any] | None = None,
     *,
-    kind: Literal["scalar", "batch"] | None = None,
+    kind: Literal["scalar", "record", "batch"] | None = None,
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
     compile: Literal["auto", "off", "require"] = "auto",
@@ -136,7 +136,7 @@ def udf(
     """Says how a function is run by streams. It stays an ordinary function, and plain functions work without it.
 
     Parameters:
-        kind: "scalar" takes one row's values, "batch" whole batches; None: its text tells.
+        kind: "scalar" takes one row's values, "record" a row as a dict, "batch" whole batches; None: its text tells.
         returns: the type of a scalar function's result, where its text does not tell: int64, double, bool, string or null.
         nulls: "skip" makes the result null where an argument is, without a call.
         compile: "off" always interprets it, "require" raises CompileError when it cannot be compiled.
