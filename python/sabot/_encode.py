@@ -209,6 +209,15 @@ class Scope:
         return None
 
 
+class Own(ast.expr):
+    """An expression that a writer put into the tree, and that writes itself."""
+
+    def __init__(self, place: ast.AST, write: Callable[[Encoder], Sequence[Part]]) -> None:
+        super().__init__()
+        self.write = write
+        ast.copy_location(self, place)
+
+
 class Inner(NamedTuple):
     """A node to be written in another scope, or deeper in the tree than its part says."""
 
@@ -384,7 +393,7 @@ class Encoder:
     def at(self, kind: str, node: ast.AST) -> bytes:
         """The head of a node."""
         node = self.place or node
-        assert isinstance(node, (ast.expr, ast.stmt, ast.arg))
+        assert isinstance(node, (ast.expr, ast.stmt, ast.arg, ast.pattern))
         width = _KEYWORDS.get(type(node).__name__)
         if width is None:
             end_line = node.end_lineno or node.lineno
@@ -518,13 +527,18 @@ class Encoder:
     def assign(self, node: ast.Assign) -> Sequence[Part]:
         if isinstance(node.value, ast.Lambda) and self._defines(node.targets[0]):
             return self._definition(node, node.targets[0])
+        from sabot._encode_calls import unpacked
+
         targets: list[bytes] = []
         for target in node.targets:
             written = self.target(target)
             if isinstance(written, list):
                 return written
             targets.append(written)
-        return [self.at("ASSIGN", node), u32(len(targets)), *targets, node.value]
+        value: list[Part] = [node.value]
+        if all(isinstance(target, (ast.Tuple, ast.List)) for target in node.targets):
+            value = unpacked(self, node.value)
+        return [self.at("ASSIGN", node), u32(len(targets)), *targets, *value]
 
     def annassign(self, node: ast.AnnAssign) -> Sequence[Part]:
         if node.value is None and isinstance(node.target, ast.Name):
@@ -553,10 +567,17 @@ class Encoder:
         return [self.at("WHILE", node), node.test, *block(node.body), *block(node.orelse)]
 
     def for_(self, node: ast.For) -> Sequence[Part]:
+        from sabot._encode_iter import loop
+
         target = self.target(node.target)
         if isinstance(target, list):
             return target
-        return [self.at("FOR", node), target, node.iter, *block(node.body), *block(node.orelse)]
+        return loop(self, node, target, node.iter, None, block(node.body), block(node.orelse))
+
+    def match(self, node: ast.Match) -> Sequence[Part]:
+        from sabot._encode_match import match
+
+        return match(self, node)
 
     def return_(self, node: ast.Return) -> Sequence[Part]:
         if node.value is None:
@@ -753,8 +774,10 @@ _WRITERS: dict[type[ast.AST], Callable[[Encoder, Any], Sequence[Part]]] = {
     ast.IfExp: Encoder.ifexp,
     ast.List: Encoder.items,
     ast.ListComp: Encoder.comprehension,
+    ast.Match: Encoder.match,
     ast.Name: Encoder.name,
     ast.NamedExpr: Encoder.named,
+    Own: lambda encoder, node: node.write(encoder),
     ast.Nonlocal: Encoder.outer,
     ast.Pass: Encoder.bare,
     ast.Raise: Encoder.bare,

@@ -11,12 +11,14 @@ import ast
 import functools
 import math
 import operator
+import struct
 import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
-from sabot._encode import CALLS_MAX, Encoder, Inner, Scope, u8, u32
+from sabot._encode import CALLS_MAX, Encoder, Inner, Own, Scope, u8, u32
+from sabot._encode_iter import call_of_lambda, generator_of, loop, next_
 from sabot._guards import is_scalar
 
 if TYPE_CHECKING:
@@ -25,12 +27,17 @@ if TYPE_CHECKING:
     from sabot._encode import Callee, FunctionNode, Part
 
 
+_U32 = struct.Struct("<I")
+
+
 def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     """A call, by what its function is."""
     if isinstance(node.func, ast.Name):
         nested = encoder.scope.function(encoder.mangle(node.func.id))
         if nested is not None:
             return _call_nested(encoder, node, *nested)
+    if isinstance(node.func, ast.Lambda):
+        return call_of_lambda(encoder, node) or encoder.refuse(node)
     found = encoder.known(node.func)
     if found is None:
         return encoder.refuse(node)
@@ -165,22 +172,30 @@ def _items(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         if node.keywords or _has_stars(node) or len(node.args) > 1:
             return _refuse(encoder, node)
-        args = node.args
-        if args and isinstance(args[0], ast.GeneratorExp):
-            inner = _comprehension_parts(encoder, args[0])
-            return [encoder.at("CALL", node), u8(BUILTINS[name]), u32(1), *inner]
-        return _builtin(encoder, node, name, *args)
+        args: list[Part] = [*node.args]
+        if node.args:
+            args = unpacked(encoder, node.args[0])
+        return [encoder.at("CALL", node), u8(BUILTINS[name]), u32(len(node.args)), *args]
 
     return write
 
 
 def _extreme(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or not node.args or len(node.args) > 255:
+        if _has_stars(node) or not node.args or len(node.args) > 255:
             return _refuse(encoder, node)
-        if len(node.args) > 1:
+        options = {keyword.arg: keyword.value for keyword in node.keywords}
+        key, default = options.pop("key", None), options.pop("default", None)
+        if options or (default is not None and len(node.args) > 1):
+            return _refuse(encoder, node)
+        if isinstance(key, ast.Constant) and key.value is None:
+            key = None
+        if len(node.args) > 1 and key is None:
             return _builtin(encoder, node, name, *node.args)
-        return _extreme_of(encoder, node, "Gt" if name == "MAX" else "Lt")
+        argument = node.args[0]
+        if len(node.args) > 1:
+            argument = ast.copy_location(ast.Tuple([*node.args], ast.Load()), node)
+        return _extreme_of(encoder, node, "Gt" if name == "MAX" else "Lt", argument, key, default)
 
     return write
 
@@ -200,6 +215,7 @@ class _Turns(NamedTuple):
 
 def _turns(encoder: Encoder, node: ast.AST, argument: ast.expr, own: Sequence[str]) -> _Turns:
     """Makes slots for `own`, in this order, then for the targets."""
+    argument = generator_of(encoder, argument) or argument
     if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
         generators, element = argument.generators, argument.elt
         targets = [
@@ -238,11 +254,10 @@ def _loops(
             return [*target]
         # The first iterable belongs to the scope around.
         scope = None if number == 0 else turns.scope
-        loop: list[Part] = [encoder.at("FOR", node), target, Inner(generator.iter, scope, 4)]
-        loop += [*statement, u32(0)]
+        whole = loop(encoder, node, target, generator.iter, scope, statement, [u32(0)])
         if number == 0:
-            return loop
-        statement = [u32(2), *loop, *after] if after else [u32(1), *loop]
+            return whole
+        statement = [u32(2), *whole, *after] if after else [u32(1), *whole]
     return statement
 
 
@@ -287,26 +302,45 @@ def _is_simple(node: ast.expr) -> bool:
             return False
 
 
-def _extreme_of(encoder: Encoder, node: ast.Call, operator: str) -> Sequence[Part]:
-    turns = _turns(encoder, node, node.args[0], ["best", "started", "item"])
-    best, started, item = (_own(turns, k) for k in range(3))
+def _extreme_of(
+    encoder: Encoder,
+    node: ast.Call,
+    operator: str,
+    argument: ast.expr,
+    key: ast.expr | None,
+    default: ast.expr | None,
+) -> Sequence[Part]:
+    own = ["best", "started", "item", "most", "rank", "default"]
+    turns = _turns(encoder, node, argument, own)
+    best, started, item, most, rank, otherwise = (_own(turns, k) for k in range(len(own)))
 
     def local(slot: int) -> bytes:
         return encoder.local(node, slot)
 
-    beats: list[Part] = [encoder.at("COMPARE", node), local(item), u32(1), u8(COMPARE[operator])]
-    beats.append(local(best))
     keep = encoder.assignment(node, best, local(item))
-    better: list[Part] = [encoder.at("IF", node), *beats, u32(1), *keep, u32(0)]
+    body: list[Part] = [u32(2), *encoder.assignment(node, item, turns.item)]
+    if key is None:
+        keep, most, rank = [u32(1), *keep], best, item
+    else:
+        keep = [u32(2), *keep, *encoder.assignment(node, most, local(rank))]
+        call = ast.Call(key, [Own(node, lambda _: [local(item)])], [])
+        ranked = encoder.assignment(node, rank, Inner(ast.copy_location(call, key), None, 8))
+        body = [u32(3), *body[1:], *ranked]
+    beats: list[Part] = [encoder.at("COMPARE", node), local(rank), u32(1), u8(COMPARE[operator])]
+    beats.append(local(most))
+    better: list[Part] = [encoder.at("IF", node), *beats, *keep, u32(0)]
     yes, no = _one(encoder.value(node, True)), _one(encoder.value(node, False))
-    begin: list[Part] = [u32(2), *keep, *encoder.assignment(node, started, yes)]
+    (count,) = _U32.unpack(cast("bytes", keep[0]))
+    begin = [u32(count + 1), *keep[1:], *encoder.assignment(node, started, yes)]
     choose: list[Part] = [encoder.at("IF", node), local(started), u32(1), *better, *begin]
-    body: list[Part] = [u32(2), *encoder.assignment(node, item, turns.item), *choose]
-    loop = _loops(encoder, node, turns, body, [])
-    # `best` is unbound when there was no item: then it raises here.
-    return _block(
-        encoder, node, turns, [encoder.assignment(node, started, no), loop], [local(best)]
-    )
+    loop = _loops(encoder, node, turns, [*body, *choose], [])
+    statements = [encoder.assignment(node, started, no), loop]
+    result: list[Part] = [local(best)]  # unbound when there was no item: then it raises here
+    if default is not None:
+        first = encoder.assignment(node, otherwise, Inner(default, None, 2))
+        statements.insert(0, first)
+        result = [encoder.at("IFEXP", node), local(started), *result, local(otherwise)]
+    return _block(encoder, node, turns, statements, result)
 
 
 def _quantifier(stops_at: bool) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
@@ -332,6 +366,12 @@ def _quantifier(stops_at: bool) -> Callable[[Encoder, ast.Call], Sequence[Part]]
         return _block(encoder, node, turns, [begin, loop], [encoder.local(node, found)])
 
     return write
+
+
+def unpacked(encoder: Encoder, node: ast.expr) -> list[Part]:
+    """An iterable of which all items are taken at once: a generator is a comprehension there."""
+    generator = generator_of(encoder, node)
+    return [node] if generator is None else _comprehension_parts(encoder, generator)
 
 
 def comprehension(encoder: Encoder, node: ast.ListComp) -> Sequence[Part]:
@@ -687,6 +727,7 @@ _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(operator.not_): _unary("Not"),
     id(operator.invert): _unary("Invert"),
     id(operator.truth): _plain("BOOL", 1, 1),
+    id(next): next_,
 }
 _BUILTINS.update(
     (id(getattr(math, name)), _libm(name)) for name in MATH if name != "log" and hasattr(math, name)

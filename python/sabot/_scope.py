@@ -116,6 +116,8 @@ def dotted_names(node: FunctionNode) -> tuple[tuple[str, ...], frozenset[str]]:
                 found[text] = None
             if isinstance(place, ast.Call):
                 called.add(_dotted(place.func))
+                called.update(map(_dotted, place.args[:1]))  # of map and filter
+                called.update(_dotted(k.value) for k in place.keywords if k.arg == "key")
     return tuple(found), frozenset(called)
 
 
