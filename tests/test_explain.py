@@ -138,10 +138,10 @@ f(a: int64) -> int64                                       interpreted   scalar
 """,
     ),
     "captured": (
-        "k = [1, 2]\nf = lambda a: k[a]",
+        "k = [1, 'b']\nf = lambda a: k + [a]",
         """
 <lambda>(a: int64) -> ?                                    interpreted   scalar
-  <cell>:2    f = lambda a: k[a]
+  <cell>:2    f = lambda a: k + [a]
                             ^
   a captured object of this type is not compiled: list
   captured numbers, booleans, None and strings are

@@ -11,7 +11,7 @@ import types
 import pytest
 
 from sabot._capture import capture
-from sabot._guards import Found, tracing_active
+from sabot._guards import Found, frozen, tracing_active
 
 rate = 1000
 limit = 2.5
@@ -30,7 +30,7 @@ def uses_globals(x):
 def guards():
     captured = capture(uses_globals)
     yield captured.guards
-    globals().update(rate=1000, limit=2.5, nothing=None, table=captured.guards.names["table"].value)
+    globals().update(rate=1000, limit=2.5, nothing=None, table=[1])
     globals().pop("range", None)
     globals().pop("undefined_yet", None)
     assert captured.guards.changed() is None
@@ -42,10 +42,46 @@ def test_names_and_where_they_led(guards):
         "rate": Found("global", 1000),
         "limit": Found("global", 2.5),
         "nothing": Found("global", None),
-        "table": Found("global", table),
+        "table": Found("global", frozen(table)),
         "undefined_yet": Found("missing", None),
     }
     assert guards.changed() is None
+
+
+def test_contents_of_a_captured_list(guards):
+    globals()["table"] = [1]
+    assert guards.changed() is None
+    table.append(2)
+    assert guards.changed() == "table"
+    table.pop()
+    assert guards.changed() is None
+    table[0] = 2
+    assert guards.changed() == "table"
+
+
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [
+        ([1, 2.5, None, "a", True], (1, 2.5, None, "a", True)),
+        ({1: 2, "a": None}, ((1, 2), ("a", None))),
+        (frozenset({3}), (3,)),
+        ([math.nan], None),
+        ({math.nan: 1}, False),
+        ({math.nan}, False),
+        ({1: math.inf}, ((1, math.inf),)),
+        ([[1]], False),
+        ([], False),
+        ([0] * 257, False),
+        ([1 + 0j], False),
+        ((1,), False),
+    ],
+)
+def test_what_is_frozen(value, items):
+    was = frozen(value)
+    assert (was is not None) is (items is not False)
+    if items:
+        assert was.items == items
+        assert was.kind == type(value).__name__
 
 
 @pytest.mark.parametrize(
@@ -57,7 +93,11 @@ def test_names_and_where_they_led(guards):
         ("limit", 2),
         ("limit", math.nan),
         ("nothing", 0),
-        ("table", [1]),
+        ("table", [2]),
+        ("table", [1.0]),
+        ("table", [True]),
+        ("table", (1,)),
+        ("table", [1, object()]),
         ("undefined_yet", 1),
         ("range", range),  # the same object under a new name is a rebinding all the same
     ],

@@ -5,6 +5,12 @@ import operator
 
 from front_case import case
 
+RATES = {1: 0.25, 2: 0.5, None: -1.0, -3: 7.0, 9: 2.0}
+WHOLE_RATES = {0: 10, 1: 11, 5: 15}
+ODD_DIGITS = {1, 3, 5, 7, 9}
+PRIMES = [2, 3, 5, 7, 11]
+BRACKETS = ((0, 0.5), (3, 0.25), (10, 0.125))
+
 # --- tuples, unpacking, assignment expressions
 
 
@@ -684,3 +690,174 @@ def haversine(lat, lon):
     q = math.radians(lon + 73.25)
     a = math.sin(p / 2) ** 2 + math.cos(math.radians(lat)) * 0.76 * math.sin(q / 2) ** 2
     return 2 * 6371.0 * math.asin(math.sqrt(a))
+
+
+# --- match
+
+
+@case("i")
+def match_numbers(x):
+    match x:
+        case 0:
+            return 10
+        case 1 | 2 | -1:
+            return 20
+        case None:
+            return -7
+        case y if y > 5:
+            return y
+        case z:
+            return z + 1
+
+
+@case("if")
+def match_pairs(x, y):
+    match x, y:
+        case 0, _:
+            return 0.5
+        case None, None:
+            return -1.0
+        case a, 2.5:
+            return a + 0.25 if a is not None else 8.0
+        case (a, float(b)) if b > 3 and a is not None:
+            r = b
+        case t:
+            r = 1.0 if t[0] is None else 2.0
+    return r
+
+
+@case("b")
+def match_classes(x):
+    match x:
+        case True:
+            s = 1
+        case int(n):
+            s = n + 2
+        case float() | None:
+            s = 3
+    return s
+
+
+@case("i", may_leave=True)
+def match_nothing(x):
+    match x:
+        case 1:
+            y = 1
+        case 2 if x > 5:
+            y = 2
+    return y
+
+
+# --- generators gone through where they stand
+
+
+@case("iii")
+def mapped_and_filtered(x, y, z):
+    low = min(map(abs, (x, y, z)))
+    some = sum(filter(None, (x, y, z)))
+    return low + some + sum(map(lambda p, q: p - 2 * q, (x, y), (y, z)))
+
+
+@case("iii")
+def loop_through_a_filter(x, y, z):
+    total = 0
+    for v in filter(lambda v: v % 2, map(lambda v: v + 1, (x, y, z))):
+        if v > 9:
+            continue
+        if v < -2:
+            break
+        total += v
+    else:
+        total -= 100
+    return total
+
+
+@case("if")
+def unpacked_map(x, y):
+    a, b = map(float, (x, y))
+    return a * b
+
+
+@case("i")
+def next_of_levels(x):
+    return next((k for k, level in enumerate((1, 3, 9, 50)) if x < level), -1)
+
+
+@case("ii", may_leave=True)
+def next_or_raise(x, y):
+    return next(v for v in (x, y) if v > 2)
+
+
+@case("iii")
+def extremes_by_key(x, y, z):
+    return max(x, y, z, key=lambda v: v % 7) * 100 + min((z, y, x), key=abs)
+
+
+@case("ii")
+def extremes_with_default(x, n):
+    return max((k * x for k in range(min(n, 5))), default=-1) - min(range(min(n, 3)), default=x)
+
+
+@case("ii")
+def called_lambda(x, y):
+    return (lambda a, b: a * b + x)(y, 2)
+
+
+# --- constant tables
+
+
+@case("i")
+def rate_of(x):
+    return RATES.get(x, 0.125)
+
+
+@case("i", may_leave=True)
+def rate_or_key_error(x):
+    return WHOLE_RATES[x]
+
+
+@case("f")
+def rate_by_float(x):
+    return WHOLE_RATES.get(x)
+
+
+@case("i")
+def membership(x):
+    known = (x in RATES) + 2 * (x in ODD_DIGITS) + 4 * (x not in PRIMES)
+    return known + 8 * (x in {4: 1, 12: 2}) + 16 * (x in {0, 100})
+
+
+@case("if")
+def table_of_expressions(x, y):
+    steps = {0: y, 1: y * 2, 2: -1.0}
+    if x in steps:
+        return steps[x]
+    return steps.get(0, 0.0) + {5: 1.0, 7: y}.get(x, 3.0)
+
+
+@case("i")
+def captured_list(x):
+    total = PRIMES[x % 5] + len(PRIMES) + sum(PRIMES) + max(PRIMES)
+    for k, p in enumerate(PRIMES):
+        total += k * p * x
+    return total + any(p == x for p in PRIMES) + sorted(PRIMES)[-2]
+
+
+@case("f")
+def captured_brackets(x):
+    total = 0.0
+    low, rate = BRACKETS[0]
+    for limit, following in BRACKETS[1:]:
+        if x <= limit:
+            return total + (x - low) * rate
+        total += (limit - low) * rate
+        low, rate = limit, following
+    return total + (x - low) * rate
+
+
+@case("i")
+def through_a_table(x):
+    total = 0
+    for key, value in WHOLE_RATES.items():
+        total += key * value * x
+    return total + sum(WHOLE_RATES) + max(WHOLE_RATES.values())

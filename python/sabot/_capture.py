@@ -16,7 +16,15 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sabot._annotations import blob_annotation, resolve
-from sabot._guards import Guards, builtins_of, find_dotted, find_names, is_scalar, scalar_key
+from sabot._guards import (
+    Frozen,
+    Guards,
+    builtins_of,
+    find_dotted,
+    find_names,
+    is_scalar,
+    scalar_key,
+)
 
 if TYPE_CHECKING:
     import ast
@@ -484,6 +492,8 @@ def _value_key(value: object) -> Hashable:
     if is_scalar(value):
         return scalar_key(value)
     kind = type(value)
+    if kind is Frozen:
+        return cast("Frozen", value).key
     if kind is tuple:
         items = cast("tuple[object, ...]", value)
         if len(items) <= _TUPLE_MAX:

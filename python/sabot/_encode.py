@@ -11,14 +11,14 @@ from elsewhere stands, in reports, where it is called: its own lines are of anot
 from __future__ import annotations
 
 import ast
-import builtins
 import struct
 import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sabot._blob import BINARY, BOOLOP, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
-from sabot._guards import is_scalar
+from sabot._encode_words import FORMS, IMPURE, KEYWORDS, PLAIN
+from sabot._guards import Frozen, is_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,120 +38,6 @@ u8 = struct.Struct("<B").pack
 u32 = struct.Struct("<I").pack
 _i64 = struct.Struct("<q").pack
 _f64 = struct.Struct("<d").pack
-
-# Builtins known by identity: those that reach outside the function, and those that only have no compiled form.
-_IMPURE = {
-    id(getattr(builtins, name)): name
-    for name in [
-        "print",
-        "open",
-        "input",
-        "exec",
-        "eval",
-        "compile",
-        "setattr",
-        "delattr",
-        "breakpoint",
-        "__import__",
-    ]
-}
-_PLAIN = {
-    id(getattr(builtins, name)): name
-    for name in [
-        "abs",
-        "all",
-        "any",
-        "ascii",
-        "bin",
-        "bool",
-        "bytes",
-        "chr",
-        "complex",
-        "dict",
-        "divmod",
-        "enumerate",
-        "filter",
-        "float",
-        "format",
-        "frozenset",
-        "hash",
-        "hex",
-        "int",
-        "isinstance",
-        "issubclass",
-        "iter",
-        "len",
-        "list",
-        "map",
-        "max",
-        "min",
-        "next",
-        "oct",
-        "ord",
-        "pow",
-        "range",
-        "repr",
-        "reversed",
-        "round",
-        "set",
-        "slice",
-        "sorted",
-        "str",
-        "sum",
-        "tuple",
-        "type",
-        "zip",
-    ]
-}
-
-# What each form of Python that has no node is called in a report.
-_FORMS = {
-    "AsyncFor": "async for",
-    "AsyncFunctionDef": "a nested function",
-    "AsyncWith": "async with",
-    "Assert": "assert",
-    "Attribute": "attribute access",
-    "Await": "await",
-    "ClassDef": "a nested class",
-    "Delete": "del",
-    "Dict": "a dict",
-    "DictComp": "a dict comprehension",
-    "FunctionDef": "a nested function",
-    "GeneratorExp": "a generator expression",
-    "Import": "import inside a function",
-    "ImportFrom": "import inside a function",
-    "JoinedStr": "an f-string",
-    "Lambda": "a lambda inside a function",
-    "List": "a list",
-    "ListComp": "a list comprehension",
-    "Match": "match",
-    "NamedExpr": "an assignment expression (:=)",
-    "Raise": "raise",
-    "Set": "a set",
-    "SetComp": "a set comprehension",
-    "Slice": "a slice",
-    "Starred": "unpacking with *",
-    "Subscript": "a subscript",
-    "Try": "try",
-    "TryStar": "try with except*",
-    "Tuple": "a tuple",
-    "TypeAlias": "a type alias",
-    "With": "with",
-    "Yield": "yield",
-    "YieldFrom": "yield from",
-}
-# Statements of many lines are shown by the word they begin with.
-_KEYWORDS = {
-    "AsyncFor": 5,
-    "AsyncFunctionDef": 5,
-    "AsyncWith": 5,
-    "ClassDef": 5,
-    "FunctionDef": 3,
-    "Match": 5,
-    "Try": 3,
-    "TryStar": 3,
-    "With": 4,
-}
 
 
 class Header(NamedTuple):
@@ -183,12 +69,13 @@ class Callee(NamedTuple):
 class Scope:
     """The names of a function or of a comprehension, with their slots; others are looked for in the scope around it."""
 
-    __slots__ = ("names", "nested", "outer")
+    __slots__ = ("names", "nested", "outer", "tables")
 
     def __init__(self, names: dict[str, int], outer: Scope | None = None) -> None:
         self.names = names
         self.outer = outer
         self.nested: dict[str, FunctionNode] = {}  # functions defined in it, by name
+        self.tables: dict[str, tuple[object, ...]] = {}  # dicts defined in it: their keys
 
     def slot(self, name: str) -> int | None:
         """The slot of a name; None where it is no local here."""
@@ -205,6 +92,15 @@ class Scope:
         while scope is not None:
             if name in scope.names:
                 return (scope.nested[name], scope) if name in scope.nested else None
+            scope = scope.outer
+        return None
+
+    def table(self, name: str) -> tuple[object, ...] | None:
+        """The keys of the dict that a local name always stands for; the local holds the values."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return scope.tables.get(name)
             scope = scope.outer
         return None
 
@@ -299,6 +195,8 @@ def _operator(table: dict[str, int], operator: ast.AST) -> bytes:
 
 def type_name(value: object) -> str:
     """The name of a value's class, with its module; runs no code of the class."""
+    if type(value) is Frozen:
+        return value.kind
     kind = type(value)
     # Read through `type` itself: a metaclass may define names of its own.
     name: str = type.__dict__["__qualname__"].__get__(kind)
@@ -323,7 +221,7 @@ def _form(node: ast.AST) -> str:
     if isinstance(node, ast.Call):
         return "a call of an expression"
     name = type(node).__name__
-    return _FORMS.get(name, name.lower())
+    return FORMS.get(name, name.lower())
 
 
 class Encoder:
@@ -347,8 +245,11 @@ class Encoder:
 
     def function(self, node: FunctionNode, scope: Scope) -> list[bytes]:
         """A function's body as a list of statements."""
+        from sabot._encode_tables import local_tables
+
         before, self.scope = self.scope, scope
         scope.nested.update(_nested_functions(node, self.mangle))
+        scope.tables.update(local_tables(node, self.mangle))
         if isinstance(node, ast.Lambda):
             out = [u32(1), self.at("RETURN", node.body), u8(1), *self.run([node.body], 2)]
         else:
@@ -394,7 +295,7 @@ class Encoder:
         """The head of a node."""
         node = self.place or node
         assert isinstance(node, (ast.expr, ast.stmt, ast.arg, ast.pattern))
-        width = _KEYWORDS.get(type(node).__name__)
+        width = KEYWORDS.get(type(node).__name__)
         if width is None:
             end_line = node.end_lineno or node.lineno
             end_col = node.end_col_offset or node.col_offset
@@ -454,6 +355,8 @@ class Encoder:
         if slot is not None:
             if self.scope.function(name) is not None:
                 return self.unsupported(node, "type", "a function as a value")
+            if self.scope.table(name) is not None:
+                return self.unsupported(node, "type", "a dict as a value")
             return [self.local(node, slot)]
         found = self.found[name]
         if found.origin == "missing":
@@ -481,9 +384,11 @@ class Encoder:
         return [self.at("BOOLOP", node), _operator(BOOLOP, node.op), *values]
 
     def compare(self, node: ast.Compare) -> Sequence[Part]:
+        from sabot._encode_tables import member
+
         parts: list[Part] = [self.at("COMPARE", node), node.left, u32(len(node.ops))]
         for operator, operand in zip(node.ops, node.comparators, strict=True):
-            parts += [_operator(COMPARE, operator), operand]
+            parts += [_operator(COMPARE, operator), member(self, operator, operand)]
         return parts
 
     def ifexp(self, node: ast.IfExp) -> Sequence[Part]:
@@ -497,14 +402,47 @@ class Encoder:
         return [self.at(kind, node), u32(len(node.elts)), *node.elts]
 
     def subscript(self, node: ast.Subscript) -> Sequence[Part]:
+        from sabot._encode_tables import frozen_of, look_up, readable, table_of
+
+        table = table_of(self, node.value)
+        if table is not None:
+            return look_up(self, node, table, node.slice, None)
+        value = self._slice(node)
+        if value is not None:
+            return self.value(node, value)
+        frozen = frozen_of(self, node.value)
+        held = node.value
+        if frozen is not None and frozen.kind == "list":
+            held = readable(self, node.value)
         root, _ = dotted(node.value)
         found = self.known(node.value)
         local = root is not None and self.scope.slot(self.mangle(root.id)) is not None
-        is_tuple = found is not None and _plain_tuple(found.value) is not None
+        is_tuple = held is not node.value or (
+            found is not None and _plain_tuple(found.value) is not None
+        )
         inner = isinstance(node.value, (ast.Tuple, ast.List, ast.ListComp, ast.Subscript, ast.Call))
         if isinstance(node.slice, ast.Slice) or not (local or is_tuple or inner):
             return self.refuse(node)
-        return [self.at("SUBSCRIPT", node), node.value, node.slice]
+        return [self.at("SUBSCRIPT", node), held, node.slice]
+
+    def _slice(self, node: ast.Subscript) -> tuple[object, ...] | None:
+        """A part of a captured tuple between constants."""
+        found = self.known(node.value)
+        whole = _plain_tuple(found.value) if found is not None else None
+        if whole is None or not isinstance(node.slice, ast.Slice):
+            return None
+        ends: list[int | None] = []
+        for end in (node.slice.lower, node.slice.upper, node.slice.step):
+            match end:
+                case None:
+                    ends.append(None)
+                case ast.Constant(int() | None as number):
+                    ends.append(number)
+                case ast.UnaryOp(ast.USub(), ast.Constant(int(number))):
+                    ends.append(-number)
+                case _:
+                    return None
+        return None if ends[2] == 0 else whole[slice(*ends)]
 
     def named(self, node: ast.NamedExpr) -> Sequence[Part]:
         slot = self._slot(node.target)
@@ -536,7 +474,10 @@ class Encoder:
                 return written
             targets.append(written)
         value: list[Part] = [node.value]
-        if all(isinstance(target, (ast.Tuple, ast.List)) for target in node.targets):
+        if isinstance(node.value, ast.Dict) and self._holds_table(node.targets[0]):
+            values = node.value.values
+            value = [self.at("TUPLE", node), u32(len(values)), *values]
+        elif all(isinstance(target, (ast.Tuple, ast.List)) for target in node.targets):
             value = unpacked(self, node.value)
         return [self.at("ASSIGN", node), u32(len(targets)), *targets, *value]
 
@@ -572,7 +513,8 @@ class Encoder:
         target = self.target(node.target)
         if isinstance(target, list):
             return target
-        return loop(self, node, target, node.iter, None, block(node.body), block(node.orelse))
+        body, orelse = block(node.body), block(node.orelse)
+        return loop(self, node, target, node.iter, None, body, orelse)
 
     def match(self, node: ast.Match) -> Sequence[Part]:
         from sabot._encode_match import match
@@ -609,6 +551,10 @@ class Encoder:
     def outer(self, node: ast.Global | ast.Nonlocal) -> Sequence[Part]:
         text = f"{type(node).__name__.lower()} {', '.join(node.names)}"
         return self.unsupported(node, "impure", text)
+
+    def _holds_table(self, target: ast.AST) -> bool:
+        """Whether a target is the name of a dict that is only looked into."""
+        return isinstance(target, ast.Name) and self.mangle(target.id) in self.scope.tables
 
     def _defines(self, target: ast.AST) -> bool:
         """Whether a target is the name of a function that calls of that name lead to."""
@@ -692,10 +638,10 @@ class Encoder:
         if isinstance(node, ast.Call):
             called = self.known(node.func)
             known = id(called.value) if called is not None else None
-            if known in _IMPURE:
-                return self.unsupported(node, "impure", _IMPURE[known])
-            if known in _PLAIN:
-                return self.unsupported(node, "syntax", f"a call of {_PLAIN[known]}")
+            if known in IMPURE:
+                return self.unsupported(node, "impure", IMPURE[known])
+            if known in PLAIN:
+                return self.unsupported(node, "syntax", f"a call of {PLAIN[known]}")
             return self.unsupported(node, "unknown_call", text)
         if (
             found is not None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
 from sabot._encode import CALLS_MAX, Encoder, Inner, Own, Scope, u8, u32
 from sabot._encode_iter import call_of_lambda, generator_of, loop, next_
+from sabot._encode_tables import call_of_get, frozen_of, readable
 from sabot._guards import is_scalar
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         return call_of_lambda(encoder, node) or encoder.refuse(node)
     found = encoder.known(node.func)
     if found is None:
-        return encoder.refuse(node)
+        return call_of_get(encoder, node) or encoder.refuse(node)
     write = _BUILTINS.get(id(found.value))
     if write is not None:
         return write(encoder, node)
@@ -81,7 +82,16 @@ def _plain(name: str, least: int, most: int) -> Callable[[Encoder, ast.Call], Se
     return write
 
 
+_READING = frozenset({"ENUMERATE", "ZIP", "REVERSED", "LEN"})
+
+
 def _builtin(encoder: Encoder, node: ast.AST, name: str, *args: Part) -> list[Part]:
+    if name == "LEN" and isinstance(args[0], ast.expr):
+        frozen = frozen_of(encoder, args[0])
+        if frozen is not None:
+            return [*encoder.value(node, len(frozen.items))]
+    if name in _READING:
+        args = tuple(readable(encoder, one) if isinstance(one, ast.expr) else one for one in args)
     return [encoder.at("CALL", node), u8(BUILTINS[name]), u32(len(args)), *args]
 
 
@@ -371,7 +381,9 @@ def _quantifier(stops_at: bool) -> Callable[[Encoder, ast.Call], Sequence[Part]]
 def unpacked(encoder: Encoder, node: ast.expr) -> list[Part]:
     """An iterable of which all items are taken at once: a generator is a comprehension there."""
     generator = generator_of(encoder, node)
-    return [node] if generator is None else _comprehension_parts(encoder, generator)
+    return (
+        [readable(encoder, node)] if generator is None else _comprehension_parts(encoder, generator)
+    )
 
 
 def comprehension(encoder: Encoder, node: ast.ListComp) -> Sequence[Part]:
@@ -392,7 +404,7 @@ def _comprehension_parts(encoder: Encoder, node: ast.ListComp | ast.GeneratorExp
         return [*target]
     place = [u32(turns.first), u32(len(turns.names)), target]
     head: list[Part] = [encoder.at("COMPREHENSION", node), *place]
-    return [*head, node.generators[0].iter, Inner(node.elt, turns.scope)]
+    return [*head, readable(encoder, node.generators[0].iter), Inner(node.elt, turns.scope)]
 
 
 # --- functions of the user

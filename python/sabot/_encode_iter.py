@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from sabot._blob import BUILTINS
 from sabot._encode import Inner, Own, Scope, u8, u32
+from sabot._encode_tables import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +46,12 @@ def _mapped(node: ast.Call) -> ast.GeneratorExp | None:
     target = ast.Tuple([_store(node, name) for name in names], ast.Store())
 
     def zipped(encoder: Encoder) -> Sequence[Part]:
-        return [encoder.at("CALL", node), u8(BUILTINS["ZIP"]), u32(len(iterables)), *iterables]
+        return [
+            encoder.at("CALL", node),
+            u8(BUILTINS["ZIP"]),
+            u32(len(iterables)),
+            *(readable(encoder, one) for one in iterables),
+        ]
 
     return _generator(node, element, ast.copy_location(target, node), Own(node, zipped))
 
@@ -107,8 +113,9 @@ def loop(
     encoder.scope = scope or before
     generator = generator_of(encoder, iterable)
     if generator is None or len(generator.generators) != 1 or generator.generators[0].is_async:
+        held = readable(encoder, iterable)
         encoder.scope = before
-        return [encoder.at("FOR", node), target, Inner(iterable, scope, 4), *body, *orelse]
+        return [encoder.at("FOR", node), target, Inner(held, scope, 4), *body, *orelse]
     inner = generator.generators[0]
     inside = _scope_of(encoder, inner.target)
     encoder.scope = inside

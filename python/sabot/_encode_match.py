@@ -57,7 +57,7 @@ def _chain(
     """The statements that the cases are."""
     orelse: list[ast.stmt] = []
     for case in reversed(cases):
-        places = [_name(case.pattern, name) for name in names]
+        places: list[ast.expr] = [_name(case.pattern, name) for name in names]
         tests = [*_tests(encoder, case.pattern, places, display)]
         bound = [*_bindings(case.pattern, places, display)]
         if (bound and tests) or case.guard is not None:
@@ -176,5 +176,5 @@ def _name(place: ast.AST, name: str, context: ast.expr_context | None = None) ->
     return ast.copy_location(ast.Name(name, context or ast.Load()), place)
 
 
-def _constant(place: ast.AST, value: object) -> ast.expr:
+def _constant(place: ast.AST, value: bool | int | None) -> ast.expr:
     return ast.copy_location(ast.Constant(value), place)

@@ -29,6 +29,40 @@ class Found(NamedTuple):
     value: object
 
 
+class Frozen(NamedTuple):
+    """A captured list, set or dict of scalars as it was at capture: `kind` is the name of its exact type."""
+
+    kind: str
+    items: tuple[object, ...]  # of a dict: pairs
+    key: tuple[object, ...]  # tells contents apart
+
+
+_FROZEN_MAX = 256
+_CONTAINERS: dict[type, str] = {list: "list", dict: "dict", set: "set", frozenset: "frozenset"}
+
+
+def frozen(value: object) -> Frozen | None:
+    """A small list, set or dict of exact scalars; None for anything else. Keys and members that are NaN are left to CPython."""
+    kind = _CONTAINERS.get(type(value))
+    if kind is None:
+        return None
+    sized = cast("list[object] | dict[object, object]", value)
+    if not 0 < len(sized) <= _FROZEN_MAX:
+        return None
+    items: tuple[object, ...]
+    if isinstance(sized, dict):
+        items = tuple(sized.items())
+        flat = [*sized, *sized.values()]
+    else:
+        items = tuple(sized)
+        flat = [*items]
+    if not all(map(is_scalar, flat)):
+        return None
+    if kind != "list" and any(one != one for one in sized):
+        return None
+    return Frozen(kind, items, (kind, len(items), *map(scalar_key, flat)))
+
+
 def is_scalar(value: object) -> bool:
     """Whether the value is an exact None, bool, int, float or str: what may stand in compiled code as a constant."""
     return type(value) in _SCALARS
@@ -56,11 +90,15 @@ def find_names(fn: FunctionType, names: tuple[str, ...]) -> dict[str, Found]:
     for name in names:
         if name in cells:
             value = _cell_value(cells[name])
-            found[name] = Found("missing", None) if value is _MISSING else Found("closure", value)
+            found[name] = (
+                Found("missing", None)
+                if value is _MISSING
+                else Found("closure", frozen(value) or value)
+            )
             continue
         value = look_up(space, name, _MISSING)
         if value is not _MISSING:
-            found[name] = Found("global", value)
+            found[name] = Found("global", frozen(value) or value)
             continue
         value = look_up(below, name, _MISSING)
         found[name] = Found("missing", None) if value is _MISSING else Found("builtin", value)
@@ -100,6 +138,7 @@ def find_dotted(
             inside = look_up(vars(value), name, _MISSING)
             if inside is _MISSING:
                 break
+            inside = frozen(inside) or inside
             steps.append(Attribute(value, name, inside))
             value = inside
         if len(steps) == len(names):
@@ -238,6 +277,9 @@ def _cell_value(cell: CellType) -> object:
 
 
 def _same(now: object, was: object) -> bool:
+    if type(was) is Frozen:
+        again = frozen(now)
+        return again is not None and again.key == was.key
     if type(now) is not type(was) or type(now) not in _SCALARS:
         return now is was
     return scalar_key(now) == scalar_key(was)

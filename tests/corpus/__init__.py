@@ -40,19 +40,13 @@ NOT_YET: dict[str, str] = {
     "applied": "type",  # functions in a tuple
     "bits_by_method": "unknown_call",  # methods of integers
     "bucket_by_bisect": "unknown_call",
-    "bucket_over_list": "captured",  # a list
     "click_rate": "syntax",  # try
-    "closest_to_zero": "syntax",  # min with a key
     "combinations": "unknown_call",  # math.comb
     "digit_sum_of_text": "syntax",  # text
     "factorial_of_math": "unknown_call",
     "fibonacci_recursive": "unknown_call",
     "flat_distance": "unknown_call",  # math.hypot
-    "haversine_mapped": "syntax",  # map
-    "is_holiday": "captured",  # a set
-    "is_known_code": "syntax",  # a set
     "is_whole": "unknown_call",  # methods of floats
-    "largest_known": "syntax",  # max with a default
     "mean_of_known": "syntax",  # a list whose length depends on the row
     "median_of_statistics": "unknown_call",
     "mod_pow_builtin": "syntax",  # pow with three arguments
@@ -60,10 +54,7 @@ NOT_YET: dict[str, str] = {
     "point_distance": "unknown_call",  # math.dist
     "primes_below": "unknown_call",  # a list that grows
     "product": "unknown_call",  # math.prod
-    "rate_by_key": "captured",  # a dict
-    "rate_from_dict": "unknown_call",  # a dict
     "safe_ratio": "syntax",  # try
-    "shipping_fee": "syntax",  # match
     "sum_or_none": "syntax",  # try
     "vector_length": "unknown_call",  # math.hypot
     "with_local_import": "syntax",
