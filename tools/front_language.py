@@ -861,3 +861,27 @@ def through_a_table(x):
     for key, value in WHOLE_RATES.items():
         total += key * value * x
     return total + sum(WHOLE_RATES) + max(WHOLE_RATES.values())
+
+
+# --- methods of numbers
+
+
+@case("i")
+def bits_by_method(x):
+    return x.bit_count() * 100 + (x + 1).bit_length() + (-7).bit_length()
+
+
+@case("b")
+def bits_of_bools(c):
+    return c.bit_count() + c.conjugate()
+
+
+@case("f")
+def whole_floats(x):
+    return x.is_integer() or (x / 2).is_integer() and x.conjugate() > 3
+
+
+@case("bif", may_leave=True)
+def methods_that_floats_lack(c, x, y):
+    number = x if c else y
+    return number.bit_count()

@@ -136,6 +136,8 @@ ARITHMETIC: list[tuple[str, str, Callable[..., Answer]]] = [
     ("math_gcd_i64", "ii", plain(math.gcd)),
     ("math_isqrt_i64", "i", raising(math.isqrt)),
     ("py_invert_i64", "i", plain(operator.invert)),
+    ("py_bit_count_i64", "i", plain(int.bit_count)),
+    ("py_bit_length_i64", "i", plain(int.bit_length)),
     ("py_abs_i64", "i", plain(abs)),
     ("py_abs_f64", "f", plain(abs)),
     ("py_int_f64", "f", raising(int)),

@@ -114,6 +114,9 @@ BUILTINS = {
     "DEGREES": 32,
     "RADIANS": 33,
     "INT_INDEX": 34,
+    "BIT_COUNT": 60,
+    "BIT_LENGTH": 61,
+    "IS_INTEGER": 62,
 }
 # By libm, with the number of their arguments.
 MATH = {

@@ -17,7 +17,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
-from sabot._encode import CALLS_MAX, Encoder, Inner, Own, Scope, u8, u32
+from sabot._encode import CALLS_MAX, Encoder, Inner, Own, Scope, dotted, u8, u32
 from sabot._encode_iter import call_of_lambda, generator_of, loop, next_
 from sabot._encode_tables import call_of_get, frozen_of, readable
 from sabot._guards import is_scalar
@@ -41,7 +41,7 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         return call_of_lambda(encoder, node) or encoder.refuse(node)
     found = encoder.known(node.func)
     if found is None:
-        return call_of_get(encoder, node) or encoder.refuse(node)
+        return call_of_get(encoder, node) or _method(encoder, node) or encoder.refuse(node)
     write = _BUILTINS.get(id(found.value))
     if write is not None:
         return write(encoder, node)
@@ -208,6 +208,30 @@ def _extreme(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
         return _extreme_of(encoder, node, "Gt" if name == "MAX" else "Lt", argument, key, default)
 
     return write
+
+
+_METHODS = {"bit_count": "BIT_COUNT", "bit_length": "BIT_LENGTH", "is_integer": "IS_INTEGER"}
+
+
+def _method(encoder: Encoder, node: ast.Call) -> Sequence[Part] | None:
+    """A method of a number; None for other calls."""
+    match node:
+        case ast.Call(ast.Attribute(ast.expr() as inner, name), [], []):
+            pass
+        case _:
+            return None
+    root, _ = dotted(inner)
+    captured = root is not None and encoder.scope.slot(encoder.mangle(root.id)) is None
+    if captured and encoder.known(inner) is None:
+        return None
+    if name == "conjugate":
+        return [encoder.at("UNARY", node), u8(UNARY["UAdd"]), inner]
+    if name not in _METHODS:
+        return None
+    parts: list[Part] = [inner]
+    if name == "is_integer":  # ints have it since 3.12
+        parts.append(_one(encoder.value(node, sys.version_info >= (3, 12))))
+    return _builtin(encoder, node, _METHODS[name], *parts)
 
 
 # --- what goes through an iterable

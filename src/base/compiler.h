@@ -55,6 +55,11 @@ static inline int sb_popcount_u64(uint64_t x)
     return __builtin_popcountll(x);
 #endif
 }
+/* How many bits above the highest set one; x must not be 0. */
+static inline int sb_clz_u64(uint64_t x)
+{
+    return __builtin_clzll(x);
+}
 /* Index of the lowest set bit; x must not be 0. */
 static inline int sb_ctz_u64(uint64_t x)
 {

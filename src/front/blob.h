@@ -158,7 +158,10 @@ enum {
     X(ISQRT, 31, 1, 1)                                                                             \
     X(DEGREES, 32, 1, 1)                                                                           \
     X(RADIANS, 33, 1, 1)                                                                           \
-    X(INT_INDEX, 34, 1, 1) /* operator.index */
+    X(INT_INDEX, 34, 1, 1) /* operator.index */                                                    \
+    X(BIT_COUNT, 60, 1, 1) /* methods: their object */                                             \
+    X(BIT_LENGTH, 61, 1, 1)                                                                        \
+    X(IS_INTEGER, 62, 2, 2) /* the second: whether ints have it */
 
 /* Of math, by libm: X(NAME, number, arguments); numbers from SB_BLOB_MATH_FIRST on. */
 #define SB_BLOB_MATH_FIRST 64

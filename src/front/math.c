@@ -235,6 +235,38 @@ static pyval scaled(lowering *l, pyval v, double factor)
                : sb_pyval_float(sb_op2(l, SB_IR_PY_MUL_F64, v.f, sb_irb_const_f(&l->b, factor)));
 }
 
+/* --- methods ------------------------------------------------------------------------------------------------------- */
+
+static pyval bits_of(lowering *l, pyval v, sb_op_code op)
+{
+    v = only_int(l, v);
+    return v.tags == 0 ? v : sb_pyval_int(sb_op1(l, op, v.i));
+}
+
+static pyval int_is_whole(lowering *l, const pyval *v, unsigned tag)
+{
+    if (tag == TAG_INT) {
+        return sb_pyval_bool(l->true_b);
+    }
+    sb_value rest = sb_op2(l, SB_IR_PY_SUB_F64, v->f, v->f); /* NaN unless finite */
+    sb_value finite = sb_op2(l, SB_IR_PY_EQ_F64, rest, l->zero_f);
+    sb_value whole = sb_op2(l, SB_IR_PY_EQ_F64, sb_op1(l, SB_IR_FLOOR_F64, v->f), v->f);
+    return sb_pyval_bool(sb_op2(l, SB_IR_AND, finite, whole));
+}
+
+static pyval is_whole(lowering *l, pyval v, const pyval *of_ints)
+{
+    bool has = false;
+    if (of_ints->tags != BOOL_BIT || !sb_irb_is_const_b(&l->b, of_ints->b, &has)) {
+        return sb_pyval_never(); /* no tree that the capture side writes */
+    }
+    if (!has) {
+        v = sb_pyval_strip(l, v, TAG_INT, SB_REASON_RAISE);
+        v = sb_pyval_strip(l, v, TAG_BOOL, SB_REASON_RAISE);
+    }
+    return v.tags == 0 ? v : by_kind(l, v, int_is_whole);
+}
+
 #define PI 3.141592653589793
 
 pyval sb_lower_math(lowering *l, const sb_node *n, const pyval *args, uint32_t count)
@@ -260,6 +292,12 @@ pyval sb_lower_math(lowering *l, const sb_node *n, const pyval *args, uint32_t c
     case SB_BLOB_ISQRT:
         v = only_int(l, args[0]);
         return v.tags == 0 ? v : sb_pyval_int(sb_op2(l, SB_IR_MATH_ISQRT_I64, v.i, v.i));
+    case SB_BLOB_BIT_COUNT:
+        return bits_of(l, args[0], SB_IR_PY_BIT_COUNT_I64);
+    case SB_BLOB_BIT_LENGTH:
+        return bits_of(l, args[0], SB_IR_PY_BIT_LENGTH_I64);
+    case SB_BLOB_IS_INTEGER:
+        return is_whole(l, args[0], &args[1]);
     case SB_BLOB_FABS:
         v = only_float(l, args[0]);
         return v.tags == 0 ? v : sb_pyval_float(sb_op1(l, SB_IR_PY_ABS_F64, v.f));

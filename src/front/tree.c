@@ -191,7 +191,7 @@ static void read_call(reader *r, sb_node *n)
     };
     n->op = read_op(r, SB_BLOB_RANGE, (uint8_t)(SB_COUNT_OF(limits) - 1));
     read_list(r, &n->list, read_expression);
-    if (r->status == SB_OK && n->op > SB_BLOB_INT_INDEX && n->op < SB_BLOB_MATH_FIRST) {
+    if (r->status == SB_OK && limits[n->op][1] == 0) {
         fail(r, "no such builtin");
     }
     if (r->status == SB_OK &&

@@ -90,6 +90,10 @@ static inline int64_t sign_if(bool condition)
       leaves |= x & z, LEAVE_ROW(sb_rt_py_neg_i64(x, &z)))                                         \
     X(PY_NEG_F64, double, double, z = -x, z = sb_rt_py_neg_f64(x))                                 \
     X(PY_INVERT_I64, int64_t, int64_t, z = ~x, z = sb_rt_py_invert_i64(x))                         \
+    X(PY_BIT_COUNT_I64, int64_t, int64_t, z = sb_rt_py_bit_count_i64(x),                           \
+      z = sb_rt_py_bit_count_i64(x))                                                               \
+    X(PY_BIT_LENGTH_I64, int64_t, int64_t, z = sb_rt_py_bit_length_i64(x),                         \
+      z = sb_rt_py_bit_length_i64(x))                                                              \
     X(PY_ABS_I64, int64_t, int64_t, z = x < 0 ? sb_rt_ix_sub(0, x) : x;                            \
       leaves |= z, LEAVE_ROW(sb_rt_py_abs_i64(x, &z)))                                             \
     X(PY_ABS_F64, double, double, z = fabs(x), z = sb_rt_py_abs_f64(x))                            \

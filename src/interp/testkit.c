@@ -95,6 +95,8 @@ static sb_reason eval_number(uint8_t op, sb_testkit_scalar a, sb_testkit_scalar 
         PLAIN_2(IX_SUB, ix_sub, i, i, i)
         PLAIN_2(IX_UDIV, ix_udiv, i, i, i)
         PLAIN_1(PY_INVERT_I64, py_invert_i64, i, i)
+        PLAIN_1(PY_BIT_COUNT_I64, py_bit_count_i64, i, i)
+        PLAIN_1(PY_BIT_LENGTH_I64, py_bit_length_i64, i, i)
         PLAIN_1(PY_ABS_F64, py_abs_f64, f, f)
         PLAIN_1(FLOOR_F64, floor_f64, f, f)
         PLAIN_1(CEIL_F64, ceil_f64, f, f)

@@ -141,6 +141,12 @@ static bool fold_int(sb_irb *b, sb_op_code op, int64_t x, int64_t y, sb_value *o
     case SB_IR_PY_INVERT_I64:
         r = sb_rt_py_invert_i64(x);
         break;
+    case SB_IR_PY_BIT_COUNT_I64:
+        r = sb_rt_py_bit_count_i64(x);
+        break;
+    case SB_IR_PY_BIT_LENGTH_I64:
+        r = sb_rt_py_bit_length_i64(x);
+        break;
     case SB_IR_PY_ABS_I64:
         reason = sb_rt_py_abs_i64(x, &r);
         break;

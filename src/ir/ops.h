@@ -54,6 +54,8 @@
     X(PY_OR_I64, "py_or_i64", 'i', "ii", 0)                                                        \
     X(PY_XOR_I64, "py_xor_i64", 'i', "ii", 0)                                                      \
     X(PY_INVERT_I64, "py_invert_i64", 'i', "i", 0)                                                 \
+    X(PY_BIT_COUNT_I64, "py_bit_count_i64", 'i', "i", 0)                                           \
+    X(PY_BIT_LENGTH_I64, "py_bit_length_i64", 'i', "i", 0)                                         \
     X(PY_LSHIFT_I64, "py_lshift_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                      \
     X(PY_RSHIFT_I64, "py_rshift_i64", 'i', "ii", SB_OP_LEAVES | SB_OP_RAISES)                      \
     X(PY_ABS_I64, "py_abs_i64", 'i', "i", SB_OP_LEAVES)                                            \

@@ -41,6 +41,39 @@ static sb_ev magnitude(sb_emitter *e, sb_ev a)
     return r;
 }
 
+/* The magnitude, as an unsigned number. */
+static sb_ev unsigned_of(sb_emitter *e, sb_ev a)
+{
+    const sb_ev sign = sb_eb_bin(e, "ashr", a, sb_ev_int(63));
+    return sb_eb_bin(e, "sub", sb_eb_bin(e, "xor", a, sign), sign);
+}
+
+static sb_ev masked(sb_emitter *e, sb_ev a, int64_t shift, uint64_t mask)
+{
+    return sb_eb_bin(e, "and", sb_eb_bin(e, "lshr", a, sb_ev_int(shift)), sb_ev_int((int64_t)mask));
+}
+
+/* Counts in parallel; LLVM knows the form and takes the processor's instruction where there is one. */
+static sb_ev ones(sb_emitter *e, sb_ev a)
+{
+    const uint64_t pairs = 0x3333333333333333u;
+    const uint64_t nibbles = 0x0f0f0f0f0f0f0f0fu;
+    sb_ev v = sb_eb_bin(e, "sub", a, masked(e, a, 1, 0x5555555555555555u));
+    v = sb_eb_bin(e, "add", masked(e, v, 0, pairs), masked(e, v, 2, pairs));
+    v = sb_eb_bin(e, "add", v, sb_eb_bin(e, "lshr", v, sb_ev_int(4)));
+    v = sb_eb_bin(e, "mul", masked(e, v, 0, nibbles), sb_ev_int(0x0101010101010101));
+    return sb_eb_bin(e, "lshr", v, sb_ev_int(56));
+}
+
+/* All bits below the highest one, and it. */
+static sb_ev filled(sb_emitter *e, sb_ev a)
+{
+    for (int64_t shift = 1; shift < 64; shift *= 2) {
+        a = sb_eb_bin(e, "or", a, sb_eb_bin(e, "lshr", a, sb_ev_int(shift)));
+    }
+    return a;
+}
+
 static sb_ev to_int(sb_emitter *e, sb_ev a)
 {
     const sb_ev rest = sb_eb_bin(e, "fsub", a, a);
@@ -100,6 +133,12 @@ bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *o
         return true;
     case SB_IR_PY_INVERT_I64:
         *out = sb_eb_bin(e, "xor", a, sb_ev_int(-1));
+        return true;
+    case SB_IR_PY_BIT_COUNT_I64:
+        *out = ones(e, unsigned_of(e, a));
+        return true;
+    case SB_IR_PY_BIT_LENGTH_I64:
+        *out = ones(e, filled(e, unsigned_of(e, a)));
         return true;
     case SB_IR_PY_LSHIFT_I64:
         *out = left_shift(e, a, b);

@@ -190,6 +190,22 @@ static inline int64_t sb_rt_py_invert_i64(int64_t a)
     return ~a;
 }
 
+static inline uint64_t sb_rt_unsigned_of(int64_t a)
+{
+    return a < 0 ? 0 - (uint64_t)a : (uint64_t)a;
+}
+
+/* Of the magnitude, as int.bit_count and int.bit_length have it. */
+static inline int64_t sb_rt_py_bit_count_i64(int64_t a)
+{
+    return sb_popcount_u64(sb_rt_unsigned_of(a));
+}
+
+static inline int64_t sb_rt_py_bit_length_i64(int64_t a)
+{
+    return a == 0 ? 0 : 64 - sb_clz_u64(sb_rt_unsigned_of(a));
+}
+
 static inline sb_reason sb_rt_py_abs_i64(int64_t a, int64_t *out)
 {
     if (a >= 0) {

@@ -151,6 +151,10 @@ static void conversions_are_cpythons(void **state)
     for (size_t k = 0; k < INTS; k++) {
         check(same_int(sb_rt_py_invert_i64(int_at(k)), py_invert_i64_results[k]), "py_invert_i64",
               k, 1);
+        check(same_int(sb_rt_py_bit_count_i64(int_at(k)), py_bit_count_i64_results[k]),
+              "py_bit_count_i64", k, 1);
+        check(same_int(sb_rt_py_bit_length_i64(int_at(k)), py_bit_length_i64_results[k]),
+              "py_bit_length_i64", k, 1);
     }
     for (size_t k = 0; k < DOUBLES; k++) {
         check(same_double(sb_rt_py_abs_f64(double_at(k)), py_abs_f64_results[k]), "py_abs_f64", k,

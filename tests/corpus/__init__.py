@@ -38,7 +38,6 @@ __all__ = [
 
 NOT_YET: dict[str, str] = {
     "applied": "type",  # functions in a tuple
-    "bits_by_method": "unknown_call",  # methods of integers
     "bucket_by_bisect": "unknown_call",
     "click_rate": "syntax",  # try
     "combinations": "unknown_call",  # math.comb
@@ -46,7 +45,6 @@ NOT_YET: dict[str, str] = {
     "factorial_of_math": "unknown_call",
     "fibonacci_recursive": "unknown_call",
     "flat_distance": "unknown_call",  # math.hypot
-    "is_whole": "unknown_call",  # methods of floats
     "mean_of_known": "syntax",  # a list whose length depends on the row
     "median_of_statistics": "unknown_call",
     "mod_pow_builtin": "syntax",  # pow with three arguments
