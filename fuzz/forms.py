@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from fuzz.choices import Choices
 from fuzz.terms import COMPARISONS, TURNS_MAX, WEIGHT_MAX, Expr, Var, join, literal
 
 # Of any float; of those that have a domain the argument is brought into it, mostly.
@@ -71,7 +72,7 @@ def joined(tags: str, parts: list[Expr], text: str) -> Expr:
     )
 
 
-class Forms:
+class Forms(Choices):
     """Mixed into grammar.Writer."""
 
     rng: random.Random
@@ -114,6 +115,7 @@ class Forms:
             (lambda d: self.by_operator("i", d), 1),
             (lambda d: self.call("i", d), 3),
             (lambda d: self.named("i", d), 1),
+            (lambda d: self.chosen("i", d), 5),
         )
         return self.one_of(makers, depth)
 
@@ -132,6 +134,7 @@ class Forms:
             (lambda d: self.by_operator("f", d), 1),
             (lambda d: self.call("f", d), 3),
             (lambda d: self.named("f", d), 1),
+            (lambda d: self.chosen("f", d), 5),
             (self.to_float, 1),
         )
         return self.one_of(makers, depth)
@@ -153,6 +156,8 @@ class Forms:
 
     def bool_form(self, depth: int) -> Expr:
         rng = self.rng
+        if rng.random() < 0.2:
+            return self.chosen_bool(depth)
         pick = rng.random()
         if pick < 0.15:
             left, right = self.dynamic("b", depth), self.expr("b", depth)
@@ -600,6 +605,8 @@ class Forms:
             return self.check(pad)
         if pick < 0.7 and not self.loops:
             return self.delete(pad)
+        if pick < 0.85:
+            return self.matched(pad)
         return self.keep(pad)
 
     def unpack(self, pad: str) -> list[str]:

@@ -52,6 +52,14 @@ def literal(value: object) -> str:
     """Text that is an expression with exactly this value, usable as an operand."""
     if isinstance(value, tuple):
         return f"({', '.join(map(literal, value))},)"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, frozenset):
+        return f"frozenset({literal(set(value))})"
+    if isinstance(value, set):
+        return f"{{{', '.join(map(literal, sorted(value)))}}}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{literal(k)}: {literal(v)}' for k, v in value.items())}}}"
     if isinstance(value, float):
         if value != value:
             return '(float("nan"))'
