@@ -139,8 +139,9 @@ class Program:
         self.open: list[int] = []
         self.refused: list[tuple[str, str]] = []
 
-    def add(self, key: int, name: str, first: int, count: int, body: Sequence[bytes]) -> None:
-        """Adds a function that was written, behind all that it calls."""
+    def add(self, key: int, name: str, first: int, body: Sequence[bytes]) -> None:
+        """Adds a function that was written, behind all that it calls. Its own are all slots from `first` on: what its body needed too."""
+        count = len(self.slots) - first
         self.numbers[key] = len(self.functions)
         self.functions.append(b"".join([text_of(name), u32(first), u32(count), *body]))
 

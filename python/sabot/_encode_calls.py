@@ -527,7 +527,7 @@ def _nested_slots(encoder: Encoder, function: FunctionNode, scope: Scope) -> Sco
     program.open.append(id(function))
     body = encoder.function(function, inner)
     program.open.pop()
-    program.add(id(function), getattr(function, "name", "<lambda>"), first, len(names), body)
+    program.add(id(function), getattr(function, "name", "<lambda>"), first, body)
     program.scopes[id(function)] = inner
     return inner
 
@@ -603,7 +603,7 @@ def _write_callee(encoder: Encoder, node: ast.Call, callee: Callee) -> tuple[str
         program.failed[key] = program.refused[refused_before]
         del program.refused[refused_before:]
         return program.failed[key]
-    program.add(key, callee.fn.__name__, first, len(names), body)
+    program.add(key, callee.fn.__name__, first, body)
     program.scopes[key] = scope
     return None
 
