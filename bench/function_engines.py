@@ -178,7 +178,8 @@ def library(folder: Path) -> ctypes.CDLL:
 
 
 class Fresh:
-    """Values in memory that malloc has just given, as Sabot's results are; NumPy's own would have huge pages."""
+    """Values in memory that malloc has just given; NumPy's own would have huge pages. Sabot's results are in huge pages too, and the
+    first 64 MiB of them in memory that it keeps from one run to the next."""
 
     def __init__(self, code: ctypes.CDLL, rows: int, dtype: np.dtype[Any]) -> None:
         self.free = code.free  # libc's, found through the library

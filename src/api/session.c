@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/api_int.h"
+#include "base/block.h"
 #include "base/mem.h"
 
 #define SABOT_VERSION "0.1.0"
@@ -69,6 +70,7 @@ void sabot_session_free(sabot_session *session)
     sb_jit_free(session->jit);
     sb_mem_free(session->helper_path);
     sb_mem_free(session);
+    sb_block_trim(0);
 }
 
 sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_error *err)

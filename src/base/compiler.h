@@ -17,6 +17,15 @@
 #define SB_FALLTHROUGH __attribute__((fallthrough))
 #define SB_ALIGNED(n) __attribute__((aligned(n)))
 
+/* Defined in builds under AddressSanitizer. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SB_SANITIZE_ADDRESS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SB_SANITIZE_ADDRESS 1
+#endif
+#endif
+
 /* Does the processor, and the system for it, support this feature or level? x86-64 only; base/cpu.h has the question. */
 #define SB_CPU_SUPPORTS(name) __builtin_cpu_supports(name)
 

@@ -1,7 +1,8 @@
 /* The heap, as base/mem.h promises it: plain malloc with the edge cases decided, and the fault hook of test builds.
  *
  * Algorithm: a size of 0 asks for one byte, so that success is never NULL; sizes above PTRDIFF_MAX are refused here,
- * because no object can be that large and sanitizers would abort on them. With SB_FAULTS each allocation, growing or
+ * because no object can be that large and sanitizers would abort on them. Large aligned blocks come from base/block.h, but not under
+ * AddressSanitizer, which sees the ends and the life of what malloc gave alone. With SB_FAULTS each allocation, growing or
  * shrinking ones included, first takes a ticket from one countdown; the ticket that reaches zero fails.
  *
  * Threads: any. The counters are relaxed atomics: each is a number of its own that orders nothing else.
@@ -9,6 +10,9 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+
+#include "base/block.h"
+#include "base/error.h"
 
 #define ALIGNMENT ((size_t)64)
 
@@ -111,12 +115,14 @@ void *sb_mem_realloc(void *ptr, size_t size)
     if (size_refused(size)) {
         return NULL;
     }
+    SB_ASSERT(!sb_block_owns(ptr));
     void *grown = realloc(ptr, size == 0 ? 1 : size);
     return ptr == NULL ? counted(grown) : grown;
 }
 
 void sb_mem_free(void *ptr)
 {
+    SB_ASSERT(!sb_block_owns(ptr)); /* sb_mem_free_aligned knows what to do with it */
     if (ptr != NULL) {
         count_live(-1);
     }
@@ -129,12 +135,24 @@ void *sb_mem_alloc_aligned(size_t size)
         return NULL;
     }
     size_t rounded = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+#ifndef SB_SANITIZE_ADDRESS
+    void *block = sb_block_alloc(rounded);
+    if (block != NULL) {
+        return counted(block);
+    }
+#endif
     return counted(aligned_alloc(ALIGNMENT, rounded == 0 ? ALIGNMENT : rounded));
 }
 
 void sb_mem_free_aligned(void *ptr)
 {
-    sb_mem_free(ptr);
+    if (ptr == NULL) {
+        return;
+    }
+    count_live(-1);
+    if (!sb_block_free(ptr)) {
+        free(ptr);
+    }
 }
 
 void *sb_mem_alloc_array(size_t count, size_t item_size)

@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "base/block.h"
 #include "base/mem.h"
 #include "exec/run_int.h"
 
@@ -231,6 +232,7 @@ void sb_run_free(sb_run *run)
     sb_type_drop(run->source_schema);
     sb_plan_drop(run->plan);
     sb_mem_free(run);
+    sb_block_settle();
 }
 
 void sb_run_cancel(sb_run *run)
