@@ -31,9 +31,9 @@ tsan:         ## C tests of threads under the thread sanitizer
 	$(SETUP) tsan
 	@$(PY) tools/run_tests.py --only tsan
 
-arm:          ## C tests and generated code of AArch64, under emulation (qemu-user); some minutes
+arm:          ## AArch64 under emulation (qemu-user): C tests, generated code, the fuzzer; some minutes
 	$(SETUP) arm
-	@$(PY) tools/run_tests.py --only arm
+	@$(PY) tools/run_tests.py --only "arm,arm fuzz"
 
 fuzz:         ## compiled against CPython on generated functions, for a few minutes
 	$(SETUP) fuzz

@@ -369,6 +369,12 @@ def steps(machine: Machine) -> list[Step]:
         Step("small", False, lambda: c_step("small")),
         Step("tsan", False, lambda: c_step("tsan", TSAN_SUITES)),
         Step("arm", False, arm_step, asked=True),
+        Step(
+            "arm fuzz",
+            False,
+            lambda: program_step("differential", oldest, FUZZ_ARM, "arm"),
+            asked=True,
+        ),
         Step("wheel", False, lambda: program_step("wheel", oldest, ["tools/wheel.py"])),
         Step("demo", False, lambda: program_step("demo", oldest, ["examples/demo.py"])),
         Step("docs", False, lambda: program_step("docs", oldest, ["tools/docs.py"])),
@@ -420,6 +426,9 @@ NEWER = [
         "progress",
     )
 ]
+# The engine of AArch64 in an emulated CPython of AArch64.
+FUZZ_ARM = ["-m", "fuzz.differential", "--python", str(setup.ARM_ROOT / "python")]
+FUZZ_ARM += ["--functions", "200", "--columns", "10", "--jobs", str(os.cpu_count() or 2)]
 # The small build has no code generator: the same, interpreted, and fewer.
 FUZZ_SMALL = ["-m", "fuzz.differential", "--functions", "200", "--tier", "interpreter"]
 FUZZ_SMALL += ["--jobs", str(os.cpu_count() or 2)]

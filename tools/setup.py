@@ -34,6 +34,7 @@ import cross
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".sabot-setup"
+ARM_ROOT = STATE / "arm64"  # as in tools/aarch64.ini
 
 OLDEST_SUPPORTED = (3, 11)
 TESTED = ((3, 11), (3, 12), (3, 13))
@@ -107,7 +108,7 @@ CONFIGS: dict[str, Config] = {
     "arm": Config(
         "build-arm",
         "gcc",
-        ("--cross-file=tools/aarch64.ini", "-Dfaults=true", "-Dpython=disabled"),
+        ("--cross-file=tools/aarch64.ini", "-Dfaults=true"),
         "AArch64, for tests under emulation; sabot-jit runs here and compiles for there",
     ),
 }  # fmt: skip
@@ -376,7 +377,8 @@ def ensure_build(config: str, python: Python, oldest: Python, venv: Path) -> Pat
     """Configures once, compiles what changed, links the import tree; gives the build folder."""
     folder = build_dir(config, python, oldest)
     if config == "arm":
-        cross.ensure_root(STATE / "arm64", lambda command: run(command, hint=HINT_NETWORK), say)
+        pip, requirements = venv / "bin" / "pip", ROOT / "requirements.txt"
+        cross.ensure_root(ARM_ROOT, pip, requirements, lambda c: run(c, hint=HINT_NETWORK), say)
     chosen = CONFIGS[config]
     env = tool_env(venv)
     env["CC"] = chosen.compiler
