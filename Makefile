@@ -3,7 +3,7 @@ SETUP = @python3 tools/setup.py
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate bench bench-operators bench-functions fmt tidy cover docs wheel
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate arm bench bench-operators bench-functions fmt tidy cover docs wheel
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
@@ -30,6 +30,10 @@ asan:         ## C tests under the address and undefined-behaviour sanitizers, w
 tsan:         ## C tests of threads under the thread sanitizer
 	$(SETUP) tsan
 	@$(PY) tools/run_tests.py --only tsan
+
+arm:          ## AArch64 under emulation (qemu-user): C tests, generated code, the fuzzer; some minutes
+	$(SETUP) arm
+	@$(PY) tools/run_tests.py --only "arm,arm fuzz"
 
 fuzz:         ## compiled against CPython on generated functions, for a few minutes
 	$(SETUP) fuzz

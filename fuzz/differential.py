@@ -392,7 +392,7 @@ def run_child(
     args: argparse.Namespace, indices: range, program: list[str] | None = None
 ) -> tuple[Totals, list[str]]:
     """Runs a range of functions in children; a child that dies is reported and the next goes on after that function."""
-    program = program or [sys.executable, "-m", "fuzz.differential"]
+    program = program or [args.python, "-m", "fuzz.differential"]
     totals = Totals()
     texts: list[str] = []
     start = indices.start
@@ -454,6 +454,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default=None,
         help="folder for the scripts of findings, say fuzz/corpus",
     )
+    p.add_argument("--python", default=sys.executable, help="runs the children; default: this one")
     p.add_argument("--no-shrink", action="store_true")
     p.add_argument("--only", type=int, default=None, help="the number of one function")
     p.add_argument("--show", action="store_true", help="with --only: print the function")

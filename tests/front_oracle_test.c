@@ -13,6 +13,15 @@
 
 #define ROWS_MAX 32
 
+/* The vectors are CPython's answers on x86-64. CPython calls the machine's libm, which is another one elsewhere: erf, cbrt and
+ * exp2 of one glibc differ in the last place between x86-64 and AArch64. Units in the last place that are let pass, where a
+ * function calls libm. */
+#if defined(__x86_64__)
+#define LIBM_ULPS_MAX 0u
+#else
+#define LIBM_ULPS_MAX 2u
+#endif
+
 typedef union slot {
     int64_t i;
     double f;
@@ -25,6 +34,7 @@ typedef struct table { /* the rows of one vector; columns padded as kernels want
     uint8_t valid[PARAMS_MAX][ROWS_MAX / 8];
     char expected[ROWS_MAX][24];
     bool stays[ROWS_MAX];
+    uint64_t ulps_max; /* of doubles */
 } table;
 
 /* --- the oracle ------------------------------------------------------------------------------------------------------- */
@@ -72,7 +82,27 @@ static void read_table(const front_vector *v, table *t)
     }
 }
 
-static bool is_expected(const char *word, char format, const sb_testkit_cell *cell)
+static bool calls_libm(const sb_ir *ir)
+{
+    for (size_t i = 1; i < ir->insts.count; i++) {
+        const int op = ir->insts.items[i].op;
+        if (op == SB_IR_PY_POW_F64 || (op >= SB_IR_MATH_ACOS && op <= SB_IR_MATH_REMAINDER)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_double(double want, double x, uint64_t ulps_max)
+{
+    uint64_t a, b;
+    memcpy(&a, &want, sizeof(a));
+    memcpy(&b, &x, sizeof(b));
+    return (want != want && x != x) || (a > b ? a - b : b - a) <= ulps_max;
+}
+
+static bool is_expected(const char *word, char format, uint64_t ulps_max,
+                        const sb_testkit_cell *cell)
 {
     if (!cell->valid || word[0] == 'n') {
         return !cell->valid && word[0] == 'n';
@@ -82,11 +112,8 @@ static bool is_expected(const char *word, char format, const sb_testkit_cell *ce
         return cell->value.b == (word[0] == 't');
     case 'l':
         return word[0] == 'i' && cell->value.i == strtoll(word + 1, NULL, 10);
-    case 'g': {
-        const double want = double_of(word + 1);
-        return word[0] == 'd' && ((want != want && cell->value.f != cell->value.f) ||
-                                  memcmp(&want, &cell->value.f, sizeof(want)) == 0);
-    }
+    case 'g':
+        return word[0] == 'd' && is_double(double_of(word + 1), cell->value.f, ulps_max);
     default:
         return false;
     }
@@ -103,7 +130,7 @@ static int check_row(const front_vector *v, const table *t, uint32_t row, sb_rea
         }
         return t->stays[row];
     }
-    if (want[0] != '!' && is_expected(want, v->format[0], cell)) {
+    if (want[0] != '!' && is_expected(want, v->format[0], t->ulps_max, cell)) {
         return 0;
     }
     print_error("%s, row %u: gives %s%lld or %a, CPython gives %s\n", v->name, row,
@@ -149,6 +176,7 @@ static int check_vector(const front_vector *v)
         return 1;
     }
     read_table(v, &t);
+    t.ulps_max = calls_libm(&lowered.ir) ? LIBM_ULPS_MAX : 0;
     int failures = 0;
     if (strcmp(lowered.result_format, v->format) != 0) {
         print_error("%s: format %s, expected %s\n", v->name, lowered.result_format, v->format);

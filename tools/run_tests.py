@@ -48,12 +48,13 @@ class Case(NamedTuple):
 
 
 class Step(NamedTuple):
-    """`quick`: part of --quick. `one_core`: uses one core only, so it runs beside others like it."""
+    """`quick`: part of --quick. `one_core`: uses one core only, so it runs beside others like it. `asked`: by --only alone."""
 
     name: str
     quick: bool
     run: Callable[[], list[Case]]
     one_core: bool = False
+    asked: bool = False
 
 
 def say(text: str) -> None:
@@ -111,8 +112,11 @@ def cmocka_cases(runner: str, program: str, folder: Path) -> list[Case]:
     return cases
 
 
-def c_tests(config: str, venv: Path, suites: Sequence[str] = ()) -> list[Case]:
-    """The C tests of a build. A program that ends badly without saying which test failed is a failed case itself."""
+def c_tests(config: str, venv: Path, suites: Sequence[str] = (), patience: int = 1) -> list[Case]:
+    """The C tests of a build. A program that ends badly without saying which test failed is a failed case itself.
+
+    `patience` multiplies the time that each program has.
+    """
     folder = ROOT / setup.CONFIGS[config].folder
     runner = f"C {config}"
     reports = folder / "cmocka"
@@ -121,7 +125,7 @@ def c_tests(config: str, venv: Path, suites: Sequence[str] = ()) -> list[Case]:
     env = setup.tool_env(venv)
     env["CMOCKA_MESSAGE_OUTPUT"] = "xml"
     command = [str(venv / "bin" / "meson"), "test", "-C", str(folder), "--no-rebuild"]
-    command += ["--num-processes", str(os.cpu_count() or 2)]
+    command += ["--num-processes", str(os.cpu_count() or 2), "--timeout-multiplier", str(patience)]
     for suite in suites:
         command += ["--suite", suite]
     if not suites:
@@ -148,6 +152,44 @@ def c_tests(config: str, venv: Path, suites: Sequence[str] = ()) -> list[Case]:
     elif result.returncode != 0 and not any(case.outcome == FAILED for case in cases):
         cases.append(Case(runner, "meson test", FAILED, 0, result.stdout))
     return cases
+
+
+# What qemu-user does not emulate, so that the test cannot hold: no fault of the engine. Everything else must pass.
+NO_SECCOMP = "system call filters are not emulated"
+NO_EXEC_ERROR = "a program that cannot be started is not told to posix_spawn"
+NOT_EMULATED = {
+    "jit_code: test_no_compiler": NO_EXEC_ERROR,
+    "jit_code: test_no_executable_memory": NO_SECCOMP,
+    "jit_helper: test_missing_program": NO_EXEC_ERROR,
+    "os_code: tells_a_refused_file": NO_SECCOMP,
+    "os_code: tells_a_refused_mapping": NO_SECCOMP,
+    "os_code: tells_a_refused_seal": NO_SECCOMP,
+    "os_code: tells_a_refused_write": NO_SECCOMP,
+    "os_code: works_without_the_executable_flag": NO_SECCOMP,
+    "os_posix: refused_random_is_told": NO_SECCOMP,
+    "os_posix: refused_thread_is_told": NO_SECCOMP,
+}
+
+
+def emulated(cases: Sequence[Case]) -> list[Case]:
+    """The cases of an emulated run without those of NOT_EMULATED, each of which must be there and must have failed."""
+    seen = {case.name: case for case in cases}
+    found = [case for case in cases if case.name not in NOT_EMULATED]
+    for name, why in NOT_EMULATED.items():
+        if name in seen and seen[name].outcome == FAILED:
+            say(f"      not emulated: {name}: {why}")
+        else:
+            detail = f"expected to fail ({why}): {seen.get(name, 'it is not there')}"
+            found.append(Case("emulated", name, FAILED, 0, detail))
+    return found
+
+
+def arm_tests(venv: Path) -> list[Case]:
+    """The C tests of AArch64 under qemu-user, and that a failure is seen there."""
+    canary = [case.outcome for case in c_tests("arm", venv, ["canary"])]
+    good = sorted(canary) == [FAILED, PASSED]
+    cases = [Case("emulated", "canary", PASSED if good else FAILED, 0, "" if good else str(canary))]
+    return cases + emulated(c_tests("arm", venv, patience=5))
 
 
 # --- Python -----------------------------------------------------------------------------------------------------------
@@ -299,6 +341,10 @@ def steps(machine: Machine) -> list[Step]:
         venv, _ = machine.prepared(config, oldest)
         return c_tests(config, venv, suites)
 
+    def arm_step() -> list[Case]:
+        venv, _ = machine.prepared("arm", oldest)
+        return arm_tests(venv)
+
     def pytest_step(config: str, python: setup.Python, arguments: Sequence[str]) -> list[Case]:
         venv, folder = machine.prepared(config, python)
         label = "pytest" if config == "main" else f"pytest {config}"
@@ -322,6 +368,13 @@ def steps(machine: Machine) -> list[Step]:
         Step("asan", False, lambda: c_step("asan")),
         Step("small", False, lambda: c_step("small")),
         Step("tsan", False, lambda: c_step("tsan", TSAN_SUITES)),
+        Step("arm", False, arm_step, asked=True),
+        Step(
+            "arm fuzz",
+            False,
+            lambda: program_step("differential", oldest, FUZZ_ARM, "arm"),
+            asked=True,
+        ),
         Step("wheel", False, lambda: program_step("wheel", oldest, ["tools/wheel.py"])),
         Step("demo", False, lambda: program_step("demo", oldest, ["examples/demo.py"])),
         Step("docs", False, lambda: program_step("docs", oldest, ["tools/docs.py"])),
@@ -374,6 +427,9 @@ NEWER = [
         "progress",
     )
 ]
+# The engine of AArch64 in an emulated CPython of AArch64.
+FUZZ_ARM = ["-m", "fuzz.differential", "--python", str(setup.ARM_ROOT / "python")]
+FUZZ_ARM += ["--functions", "200", "--columns", "10", "--jobs", str(os.cpu_count() or 2)]
 # The small build has no code generator: the same, interpreted, and fewer.
 FUZZ_SMALL = ["-m", "fuzz.differential", "--functions", "200", "--tier", "interpreter"]
 FUZZ_SMALL += ["--jobs", str(os.cpu_count() or 2)]
@@ -455,6 +511,8 @@ def main() -> int:
                 + ", ".join(step.name for step in chosen)
             )
         chosen = [step for step in chosen if step.name in names]
+    else:
+        chosen = [step for step in chosen if not step.asked]
     started = time.monotonic()
     cases = run_steps(chosen)
     say("\nslowest:")

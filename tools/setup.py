@@ -30,8 +30,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cross
+
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".sabot-setup"
+ARM_ROOT = STATE / "arm64"  # as in tools/aarch64.ini
 
 OLDEST_SUPPORTED = (3, 11)
 TESTED = ((3, 11), (3, 12), (3, 13))
@@ -50,6 +53,12 @@ PACKAGES_DEV = (
     "clang-format-19",
     "clang-tidy-19",
     "libclang-rt-19-dev",
+)
+# A compiler for AArch64 and the emulator that runs what it made (tools/aarch64.ini).
+PACKAGES_ARM = (
+    "gcc-aarch64-linux-gnu",
+    "libc6-dev-arm64-cross",
+    "qemu-user",
 )
 
 
@@ -96,6 +105,12 @@ CONFIGS: dict[str, Config] = {
          "-Dc_args=-fprofile-update=atomic"),
         "coverage",
     ),
+    "arm": Config(
+        "build-arm",
+        "gcc",
+        ("--cross-file=tools/aarch64.ini", "-Dfaults=true"),
+        "AArch64, for tests under emulation; sabot-jit runs here and compiles for there",
+    ),
 }  # fmt: skip
 
 # What each entry of the Makefile needs: development tools or not, configurations to build.
@@ -113,6 +128,7 @@ PURPOSES: dict[str, tuple[bool, tuple[str, ...]]] = {
     "cover": (True, ("main",)),
     "docs": (False, ("main",)),
     "wheel": (False, ()),
+    "arm": (False, ("arm",)),
 }
 
 
@@ -360,6 +376,9 @@ def tool_env(venv: Path) -> dict[str, str]:
 def ensure_build(config: str, python: Python, oldest: Python, venv: Path) -> Path:
     """Configures once, compiles what changed, links the import tree; gives the build folder."""
     folder = build_dir(config, python, oldest)
+    if config == "arm":
+        pip, requirements = venv / "bin" / "pip", ROOT / "requirements.txt"
+        cross.ensure_root(ARM_ROOT, pip, requirements, lambda c: run(c, hint=HINT_NETWORK), say)
     chosen = CONFIGS[config]
     env = tool_env(venv)
     env["CC"] = chosen.compiler
@@ -431,8 +450,9 @@ def locked() -> Iterator[None]:
         yield
 
 
-def ensure_system(pythons: Sequence[Python], dev: bool) -> None:
+def ensure_system(pythons: Sequence[Python], dev: bool, configs: Sequence[str]) -> None:
     packages = list(PACKAGES_BUILD) + (list(PACKAGES_DEV) if dev else [])
+    packages += PACKAGES_ARM if "arm" in configs else ()
     for python in pythons:
         packages += python_packages(python)
     install_packages(packages)
@@ -442,7 +462,7 @@ def ensure_oldest(config: str, dev: bool = False) -> Path:
     """Everything that one configuration on the oldest Python needs; gives the build folder."""
     with locked():
         oldest = oldest_python()
-        ensure_system([oldest], dev)
+        ensure_system([oldest], dev, [config])
         venv = ensure_venv(oldest, ROOT / ".venv")
         return ensure_build(config, oldest, oldest, venv)
 
@@ -458,7 +478,7 @@ def main() -> int:
     try:
         with locked():
             oldest = oldest_python()
-            ensure_system([oldest], dev)
+            ensure_system([oldest], dev, configs)
             venv = ensure_venv(oldest, ROOT / ".venv")
             for config in configs:
                 ensure_build(config, oldest, oldest, venv)

@@ -6,6 +6,12 @@
 
 #include "base/compiler.h"
 
+#if defined(__aarch64__)
+#define SB_CPU_AARCH64 true
+#else
+#define SB_CPU_AARCH64 false
+#endif
+
 /* Level of the x86-64 psABI: 1 to 4; 0 on another machine. */
 static inline int sb_cpu_x86_level(void)
 {

@@ -35,7 +35,8 @@ void sb_fault_arm(int64_t nth, bool every)
     atomic_store_explicit(&fault_was_hit, false, memory_order_relaxed);
     atomic_store_explicit(&fault_every, every, memory_order_relaxed);
     atomic_store_explicit(&fault_countdown, nth, memory_order_relaxed);
-    atomic_store_explicit(&fault_armed, true, memory_order_relaxed);
+    /* release: a thread that sees it armed sees the count. */
+    atomic_store_explicit(&fault_armed, true, memory_order_release);
 }
 
 bool sb_fault_hit(void)
@@ -50,7 +51,7 @@ int64_t sb_mem_live_blocks(void)
 
 static bool fault_due(void)
 {
-    if (!atomic_load_explicit(&fault_armed, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&fault_armed, memory_order_acquire)) {
         return false;
     }
     int64_t left = atomic_fetch_sub_explicit(&fault_countdown, 1, memory_order_relaxed) - 1;

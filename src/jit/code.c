@@ -19,6 +19,7 @@
 #include "base/cpu.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "jit/emit.h"
 #include "jit/helper.h"
 #include "jit/loader.h"
 #include "os/os.h"
@@ -89,8 +90,8 @@ struct sb_code {
 
 const char *sb_cpu_level(void)
 {
-    static const char *const names[] = {"generic", "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
-    return names[sb_cpu_x86_level()];
+    static const char *const x86[] = {"generic", "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+    return SB_CPU_AARCH64 ? "aarch64" : x86[sb_cpu_x86_level()];
 }
 
 static bool forked(const sb_jit *jit)
@@ -459,7 +460,7 @@ static sb_status compile(sb_jit *jit, sb_code *code, sb_buf *object, sb_error *e
 {
     sb_helper_request request = {.text = code->text.data,
                                  .text_size = code->text.size,
-                                 .cpu = jit->cpu,
+                                 .cpu = sb_emit_processor(jit->cpu),
                                  .features = jit->features,
                                  .deadline_ns = SB_NEVER};
     const int64_t start = sb_os_now_ns();

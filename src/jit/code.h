@@ -54,8 +54,8 @@ typedef enum sb_code_state {
     SB_CODE_FAILED = 2
 } sb_code_state;
 
-/* Best processor level that this machine and its system support, as LLVM names it: "x86-64-v2", "x86-64-v3", "x86-64-v4",
- * "x86-64"; "generic" elsewhere. Static. */
+/* Best processor level that this machine and its system support: "x86-64", "x86-64-v2" to "-v4"; "aarch64", which has one
+ * (vectors of 128 bits); "generic" elsewhere. Static. */
 const char *sb_cpu_level(void);
 
 sb_status sb_jit_new(sb_jit **out, const sb_jit_options *options, sb_error *err); /* out-owned */

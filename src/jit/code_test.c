@@ -416,6 +416,11 @@ static void test_cpu_level(void **state)
     (void)state;
     sb_jit *jit = new_jit(&(sb_jit_options){0});
     assert_string_equal(sb_jit_cpu(jit), sb_cpu_level());
+#if defined(__aarch64__)
+    assert_string_equal(sb_cpu_level(), "aarch64");
+#else
+    assert_memory_equal(sb_cpu_level(), "x86-64", 6);
+#endif
     sb_jit_free(jit);
     jit = new_jit(&(sb_jit_options){.cpu = "x86-64-v2"});
     assert_string_equal(sb_jit_cpu(jit), "x86-64-v2");
@@ -641,7 +646,11 @@ static void test_real_killed_between(void **state)
 static void test_real_levels(void **state)
 {
     (void)state;
+#if defined(__x86_64__)
     static const char *const levels[] = {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+#else
+    const char *const levels[] = {sb_cpu_level()};
+#endif
     for (size_t i = 0; i < SB_COUNT_OF(levels); i++) {
         sb_jit *jit =
             new_jit(&(sb_jit_options){.helper_path = sb_real_program(), .cpu = levels[i]});
@@ -683,9 +692,7 @@ int main(void)
     const struct CMUnitTest real[] = {
         cmocka_unit_test(test_real_kernel),
         cmocka_unit_test(test_real_killed_between),
-#if defined(__x86_64__)
         cmocka_unit_test(test_real_levels),
-#endif
     };
     int failed = cmocka_run_group_tests_name("misbehaving program", fake, NULL, NULL);
     if (sb_real_program() != NULL) {

@@ -28,6 +28,7 @@
 
 typedef struct level {
     const char *name;
+    const char *processor; /* LLVM's name of it */
     const char *attributes;
     bool converts, multiplies;
     uint32_t short_body;  /* weight up to which `lanes_short` rows run side by side */
@@ -36,15 +37,15 @@ typedef struct level {
 } level;
 
 static const level levels[] = {
-    {"x86-64", "\"target-cpu\"=\"x86-64\"", false, false, 10, 0, 16, 8, 8},
-    {"x86-64-v2", "\"target-cpu\"=\"x86-64-v2\"", false, false, 10, 0, 16, 8, 8},
-    {"x86-64-v3", "\"target-cpu\"=\"x86-64-v3\"", false, false, 16, 0, 16, 8, 8},
-    {"x86-64-v4",
+    {"x86-64", "x86-64", "\"target-cpu\"=\"x86-64\"", false, false, 10, 0, 16, 8, 8},
+    {"x86-64-v2", "x86-64-v2", "\"target-cpu\"=\"x86-64-v2\"", false, false, 10, 0, 16, 8, 8},
+    {"x86-64-v3", "x86-64-v3", "\"target-cpu\"=\"x86-64-v3\"", false, false, 16, 0, 16, 8, 8},
+    {"x86-64-v4", "x86-64-v4",
      "\"target-cpu\"=\"x86-64-v4\" \"prefer-vector-width\"=\"512\" "
      "\"min-legal-vector-width\"=\"512\"",
      true, true, 18, 36, 32, 16, 8},
-    {"aarch64", "", true, false, 10, 0, 16, 8, 8},
-    {"generic", "", false, false, 10, 0, 16, 8, 8},
+    {"aarch64", "generic", "", true, false, 10, 0, 16, 8, 8},
+    {"generic", "generic", "", false, false, 10, 0, 16, 8, 8},
 };
 
 static const level *level_of(const char *name)
@@ -55,6 +56,12 @@ static const level *level_of(const char *name)
         }
     }
     return NULL;
+}
+
+const char *sb_emit_processor(const char *cpu_level)
+{
+    const level *found = level_of(cpu_level);
+    return found != NULL ? found->processor : cpu_level;
 }
 
 int sb_emit_choose_lanes(const sb_ir *ir, const char *cpu_level)

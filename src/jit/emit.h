@@ -30,6 +30,9 @@ typedef struct sb_emit_options {
 sb_status sb_emit_llvm(const sb_ir *ir, const sb_emit_options *options, sb_buf *text,
                        sb_error *err);
 
+/* What LLVM calls the processor of that level; a name that is none of a level is given back. Static, or borrow of cpu_level. */
+const char *sb_emit_processor(const char *cpu_level);
+
 /* The width that runs this IR fastest on that level without making its compilation slow. */
 int sb_emit_choose_lanes(const sb_ir *ir, const char *cpu_level);
 

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "interp/testkit.h"
 #include "ir/kernel.h"
+#include "jit/code.h"
 #include "jit/emit.h"
 #include "jit/helper.h"
 #include "jit/loader.h"
@@ -41,7 +42,7 @@ static size_t levels(const char **out)
         out[count++] = x86[level - 1];
     }
     if (count == 0) {
-        out[count++] = sb_cpu_x86_level() == 1 ? "x86-64" : "generic";
+        out[count++] = sb_cpu_level();
     }
     return count;
 }
@@ -63,8 +64,10 @@ static void compile(compiled *out, const sb_ir *ir, int lanes, const char *level
     sb_buf_init(&text, 0);
     sb_buf_init(&object, 0);
     assert_int_equal(sb_emit_llvm(ir, &options, &text, &err), SB_OK);
-    const sb_helper_request request = {
-        .text = text.data, .text_size = text.size, .cpu = level, .deadline_ns = SB_NEVER};
+    const sb_helper_request request = {.text = text.data,
+                                       .text_size = text.size,
+                                       .cpu = sb_emit_processor(level),
+                                       .deadline_ns = SB_NEVER};
     sb_status status = sb_helper_compile(helper, &request, &object, &err);
     if (status == SB_OK) {
         status = sb_object_load(object.data, object.size, &out->object, &err);

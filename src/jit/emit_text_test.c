@@ -171,6 +171,7 @@ static void test_choice_of_lanes(void **state)
     assert_int_equal(sb_ir_parse(&ir, sum_lanes, NULL), SB_OK);
     assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v4"), 32);
     assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v3"), 16);
+    assert_int_equal(sb_emit_choose_lanes(&ir, "aarch64"), 16);
     assert_int_equal(sb_emit_choose_lanes(&ir, "vax"), 1);
     sb_ir_release(&ir);
     assert_int_equal(
@@ -182,11 +183,22 @@ static void test_choice_of_lanes(void **state)
         SB_OK);
     assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v4"), 32);
     assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v3"), 1);
+    assert_int_equal(sb_emit_choose_lanes(&ir, "aarch64"), 1);
     sb_ir_release(&ir);
     sb_ir_init(&ir);
     assert_int_equal(sb_testkit_program(&ir, 3, 300, NULL), SB_OK);
     assert_int_equal(sb_emit_choose_lanes(&ir, "x86-64-v4"), 8);
     sb_ir_release(&ir);
+}
+
+/* LLVM has no processor "aarch64": it would say so on stderr, once an object, and take the generic one. */
+static void test_processors(void **state)
+{
+    (void)state;
+    assert_string_equal(sb_emit_processor("aarch64"), "generic");
+    assert_string_equal(sb_emit_processor("x86-64"), "x86-64");
+    assert_string_equal(sb_emit_processor("x86-64-v4"), "x86-64-v4");
+    assert_string_equal(sb_emit_processor("cortex-a76"), "cortex-a76");
 }
 
 /* The same text every time, of the same size whatever the entries' order, and both entries in it. */
@@ -248,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_choice_of_lanes),
+        cmocka_unit_test(test_processors),
         cmocka_unit_test(test_text_is_stable),
 #ifdef SB_FAULTS
         cmocka_unit_test(test_faults),

@@ -552,7 +552,7 @@ static sb_status text_of_asm(const sb_func *func, const char *helper_path, const
     }
     sb_helper_request wanted = {.text = llvm->data,
                                 .text_size = llvm->size,
-                                .cpu = sb_jit_cpu(func->priv->jit),
+                                .cpu = sb_emit_processor(sb_jit_cpu(func->priv->jit)),
                                 .want_asm = true,
                                 .deadline_ns = SB_NEVER};
     status = sb_helper_compile(helper, &wanted, text, err);

@@ -26,7 +26,7 @@ static sb_helper *new_helper(const char *path, int64_t timeout_ns)
 static sb_status ask(sb_helper *helper, const char *text, sb_buf *reply, sb_error *err)
 {
     const sb_helper_request request = {
-        .text = text, .text_size = strlen(text), .cpu = "x86-64-v2", .deadline_ns = SB_NEVER};
+        .text = text, .text_size = strlen(text), .cpu = "generic", .deadline_ns = SB_NEVER};
     return sb_helper_compile(helper, &request, reply, err);
 }
 

@@ -2,7 +2,7 @@
  *
  * Everything is relative to the place, or to a 4 KiB page, so the image can be mapped at any page. Kinds that would need the
  * final address (absolute words) or a table of addresses (GOT) are refused: position-independent code with only local
- * symbols has none.
+ * symbols has none. A branch of AArch64 reaches 128 MiB, an image has 64 at most: no veneer is ever needed.
  *
  * Numbers are those of the System V ABI supplements of the two machines.
  * Threads: none. Memory: none. */

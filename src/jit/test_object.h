@@ -108,7 +108,8 @@ static inline void sb_sample_object(uint8_t *object, uint16_t machine)
     sb_sample_section(object, 5, 3, 0, SB_SAMPLE_STRTAB_AT, SB_SAMPLE_STRTAB_SIZE, 0, 0, 1, 0);
 }
 
-#if defined(__aarch64__)
+/* Of the engine; a program that is built for another machine than the engine is told (meson.build). */
+#if defined(SB_SAMPLE_FOR_ARM) || defined(__aarch64__)
 #define SB_SAMPLE_HOST SB_SAMPLE_ARM
 #else
 #define SB_SAMPLE_HOST SB_SAMPLE_X86

@@ -32,6 +32,10 @@
     "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,"                         \
     "loop-mssa(loop-rotate,licm),gvn,adce,simplifycfg)"
 
+/* LLVMInitialize<target><part>(). meson.build names the target and its triple: SB_TARGET, SB_TRIPLE. */
+#define TARGET_CALL(target, part) TARGET_CALL_PASTED(target, part)
+#define TARGET_CALL_PASTED(target, part) LLVMInitialize##target##part()
+
 static char text_bytes[SB_WIRE_TEXT_MAX + 1]; /* the parser wants a NUL after the text */
 
 /* The target machine of the last request: they seldom differ, and making one takes longer than looking. */
@@ -92,12 +96,12 @@ static bool target_select(job *work, const char *cpu, const char *features)
         LLVMDisposeTargetMachine(target.machine);
         target.machine = NULL;
     }
-    char *triple = LLVMGetDefaultTargetTriple();
-    LLVMTargetRef host = NULL;
+    LLVMTargetRef found = NULL;
     char *why = NULL;
-    if (LLVMGetTargetFromTriple(triple, &host, &why) == 0) {
-        target.machine = LLVMCreateTargetMachine(
-            host, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall);
+    if (LLVMGetTargetFromTriple(SB_TRIPLE, &found, &why) == 0) {
+        target.machine =
+            LLVMCreateTargetMachine(found, SB_TRIPLE, cpu, features, LLVMCodeGenLevelDefault,
+                                    LLVMRelocPIC, LLVMCodeModelSmall);
     }
     if (target.machine == NULL) {
         refuse(work, "target", why);
@@ -106,7 +110,6 @@ static bool target_select(job *work, const char *cpu, const char *features)
         strcpy(target.features, features);
     }
     LLVMDisposeMessage(why);
-    LLVMDisposeMessage(triple);
     return target.machine != NULL;
 }
 
@@ -209,8 +212,10 @@ static bool request_valid(const sb_wire_request *request)
 
 int main(void)
 {
-    LLVMInitializeNativeTarget();
-    LLVMInitializeNativeAsmPrinter();
+    TARGET_CALL(SB_TARGET, TargetInfo);
+    TARGET_CALL(SB_TARGET, Target);
+    TARGET_CALL(SB_TARGET, TargetMC);
+    TARGET_CALL(SB_TARGET, AsmPrinter);
     for (;;) {
         sb_wire_request request;
         char cpu[SB_WIRE_NAME_MAX + 1];

@@ -3,7 +3,8 @@
  * Algorithm: the bytes are written into an anonymous memory file, which is sealed against every later change and then
  * mapped read and execute. At no time is there a writable mapping of them, so this works where changing a mapping to
  * executable is denied (PR_SET_MDWE, SELinux execmem, W^X kernels). The kernel makes the instruction cache coherent when
- * it maps a page as executable for the first time, so nothing is flushed here.
+ * it maps a page as executable for the first time, so nothing is flushed here, on AArch64 neither: it is how a shared library's code
+ * gets there. Nor does anyone run code at these addresses before they are mapped and published.
  *
  * Threads: any. Memory: the mapping is the caller's until sb_code_map_release; the file goes with it. */
 #define _GNU_SOURCE 1
