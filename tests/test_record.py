@@ -160,9 +160,7 @@ def test_rebinding_a_captured_key_is_seen(monkeypatch):
         stream.collect()
 
 
-def test_where_they_are_not_there_yet():
-    with pytest.raises(PlanError, match="record functions are not there yet"):
-        Stream.from_table(TABLE).map(lambda row: {"a": row["a"]})
+def test_where_they_cannot_be():
     with pytest.raises(PlanError, match="nulls"):
         Stream.from_table(TABLE).with_columns(y=udf(late, nulls="skip"))
     source = Stream.from_table(TABLE).map(lambda batch: batch.select(["a"]))

@@ -223,6 +223,11 @@ class CallStage:
         bound = bind(Udf(call.bound, call.options), schema, self._operator, self._declared)
         options = call.options
         scalar = bound if isinstance(bound, Scalar) else None
+        if bound.given is not None if isinstance(bound, Scalar) else bound.rows is not None:
+            raise PlanError(
+                f"{self._operator}({call.captured.name}): a record function gives its columns one row after the other; async ones, "
+                "classes, max_concurrency and use_process are for functions of values and of batches"
+            )
         return Work(
             call.target,
             self._operator,

@@ -14,7 +14,7 @@ from sabot._checks import check_names, check_rows, check_same, check_schema, kno
 from sabot._derive import Derived
 from sabot._errors import PlanError
 from sabot._expr import Applied, Column, as_filter, name_of, project, with_references
-from sabot._function import Scalar, bind
+from sabot._function import Scalar, bind, takes_rows
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
 from sabot._stage import Stage, metered
@@ -142,9 +142,15 @@ class Stream(Reading, Writing):
 
         def add(chain: Chain) -> Chain:
             bound = bind(fn, chain.schema, "map", schema)
-            assert not isinstance(bound, Scalar)
-            return chain.then(chain.plan.batch(bound.place.name, schema, False), batch=bound)
+            if isinstance(bound, Scalar):
+                assert bound.given is not None
+                plan = chain.plan.map(bound.core, *bound.given.columns())
+                return chain.then(plan, steps=(Step(bound, bound.binding("MAP ")),))
+            label = bound.label or bound.place.name
+            return chain.then(chain.plan.batch(label, bound.schema, False), batch=bound)
 
+        if takes_rows(fn):
+            return self._then(add)
         return self._then(_Map(add, schema is None))
 
     def select(self, *columns: str | Column) -> Stream:
