@@ -182,9 +182,10 @@ SABOT_API sabot_status sabot_plan_project(sabot_plan *plan, int32_t count,
 SABOT_API sabot_status sabot_plan_map(sabot_plan *plan, sabot_function *function, int32_t count,
                                       const char *const *columns, const char *const *names,
                                       sabot_plan **out, sabot_error *err);
-/* A batch function run by the host on the lane (event CALL_BATCH). label is for reports; what follows a tab in it says how the
- * function runs. schema: its declared output, or NULL: the node is deferred, whatever schema its first batch has. After a deferred node only batch operators can follow. is_filter: the function
- * gives a Boolean array, rows where it is true are kept, the schema stays (schema must be NULL). */
+/* A batch function run by the host on the lane (event CALL_BATCH). label is for reports; what follows a tab in it says how the function
+ * runs. schema: its declared output, or NULL: the node is deferred, whatever schema its first batch has. After a deferred node only
+ * batch operators can follow. is_filter: the function gives a Boolean array, rows where it is true are kept, the schema stays (schema
+ * must be NULL). */
 SABOT_API sabot_status sabot_plan_batch(sabot_plan *plan, const char *label,
                                         const struct ArrowSchema *schema, bool is_filter,
                                         sabot_plan **out, sabot_error *err);

@@ -754,3 +754,126 @@ def test_classes_with_code_of_their_own_are_left_alone(change):
         setattr(Some, name, value)
     assert constructor_of(Some) is None
     assert guard.changed() == "Some"
+
+
+# --- flat_map
+
+
+def halves(row):
+    for k in range(row["a"] or 0):
+        yield {"a": row["a"], "k": k / 2, "text": row["some text"]}
+
+
+def listed(row):
+    return [{"n": 1, "v": row["a"]}, {"v": None, "n": 2}][: 1 + bool(row["ok"])]
+
+
+def pairs(row):
+    return (Pair(k, k * 0.5) for k in range(row["small"] or 0))
+
+
+def flattened(fn, table=TABLE):
+    made = []
+    for row in table.to_pylist():
+        for one in fn(row):
+            made.append(one if isinstance(one, dict) else columns_of(one))
+    return [{name: one[name] for name in made[0]} for one in made]
+
+
+@pytest.mark.parametrize("fn", [halves, listed, pairs])
+def test_flat_map(fn):
+    made = every_way(lambda s: s.flat_map(fn))
+    assert made.to_pylist() == flattened(fn)
+    text = Stream.from_table(TABLE).flat_map(fn).explain()
+    assert f"FLAT_MAP {fn.__name__}(row)   interpreted, record" in text
+    counted = Stream.from_table(TABLE).flat_map(fn).limit(3)
+    assert counted.collect().to_pylist() == flattened(fn)[:3]
+
+
+def test_flat_map_with_a_schema():
+    schema = pa.schema({"n": pa.int8(), "v": pa.float64()})
+    stream = Stream.from_table(TABLE, 2).flat_map(listed, schema=schema)
+    assert stream.schema == schema
+    assert stream.collect().schema == schema
+    assert stream.with_columns(w=lambda v: v).collect()["w"].to_pylist()[0] == 1.0
+    assert stream.limit(0).collect().num_rows == 0
+
+
+def test_flat_map_of_no_rows():
+    schema = pa.schema({"a": pa.int64()})
+    stream = Stream.from_table(TABLE).flat_map(udf(lambda row: [], kind="record"), schema=schema)
+    assert stream.collect().equals(schema.empty_table())
+    assert Stream.from_table(TABLE.slice(0, 0)).flat_map(halves).collect().num_rows == 0
+
+
+def test_flat_map_rows_that_fail():
+    def fn(row):
+        yield {"x": row["a"]}
+        yield {"x": 10 // row["a"]}
+
+    seen = []
+    with pytest.raises(TypeError) as caught:
+        for batch in Stream.from_table(TABLE, 4).flat_map(fn):
+            seen += batch["x"].to_pylist()
+    assert seen == [1, 10, 2, 5]
+    assert caught.value.__notes__[0].startswith(
+        "in FLAT_MAP fn(row): operator 0, batch 0, row 2: a=None"
+    )
+    assert caught.traceback[-1].name == "fn"
+    stream = Stream.from_table(TABLE, 4).flat_map(udf(fn, on_error="skip"))
+    assert stream.collect()["x"].to_pylist() == [1, 10, 2, 5, 4, 2, 5, 2]
+    assert stream.last_run.errors["row"].to_pylist() == [2, 5]
+    with pytest.raises(PlanError, match="on_error"):
+        Stream.from_table(TABLE).flat_map(udf(fn, on_error="null"))
+
+
+def test_flat_map_values_that_do_not_fit():
+    def fn(row):
+        return [{"x": 1}, {"x": row["b"]}]
+
+    schema = pa.schema({"x": pa.int64()})
+    with pytest.raises(sabot.CastError, match=r"fn\['x'\] returned float 0.5") as caught:
+        Stream.from_table(TABLE).flat_map(fn, schema=schema).collect()
+    assert "row 0: a=1" in caught.value.__notes__[0]
+    skipping = Stream.from_table(TABLE).flat_map(udf(fn, on_error="skip"), schema=schema)
+    assert skipping.collect()["x"].to_pylist() == [1, None]
+    assert skipping.last_run.errors["row"].to_pylist() == [0, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (
+            {"a": 1},
+            "returned dict {'a': 1}; a flat_map function of a row returns an iterable of dicts",
+        ),
+        (Pair(1), "returned Pair Pair"),
+        (None, "no rows are an empty list"),
+        ([{"a": 1}, 3], "returned int 3"),
+        ([{"a": 1}, {"b": 1}], "has no 'a'"),
+        ([{1: 1}], "a column's name is a str"),
+        ([{}], "without columns"),
+    ],
+)
+def test_flat_map_results_that_are_none(made, message):
+    with pytest.raises(DataError, match=message):
+        Stream.from_table(TABLE).flat_map(udf(lambda row: made, kind="record")).collect()
+
+
+def test_stages_of_calls_do_not_take_records():
+    for given in (udf(literal, max_concurrency=2), udf(literal, use_process=True)):
+        with pytest.raises(PlanError, match="it gives columns for a row"):
+            Stream.from_table(TABLE).map(given)
+    with pytest.raises(PlanError, match="it gives columns for a row"):
+        Stream.from_table(TABLE).flat_map(udf(listed, max_concurrency=2)).collect()
+
+
+def test_operator_objects():
+    from sabot.operators import FlatMapOperator, MapOperator
+
+    batches = TABLE.to_batches(max_chunksize=2)
+    for fn in (spread, shouts):
+        made = pa.Table.from_batches(MapOperator(batches, fn))
+        assert made.to_pylist() == loop(fn)
+    made = pa.Table.from_batches(FlatMapOperator(batches, listed))
+    assert made.to_pylist() == flattened(listed)

@@ -1,4 +1,5 @@
-"""Record functions of a `map` in CPython: what one call gives as columns, and batches made row by row where the engine cannot.
+"""Record functions of `map` and `flat_map` in CPython: what one call gives as columns, and batches made row by row where the engine
+cannot.
 
 Threads: that of the run. Failed rows end the run, or are recorded, one by one, as the engine does it with its rows.
 """
@@ -9,8 +10,9 @@ Threads: that of the run. Failed rows end the run, or are recorded, one by one, 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -22,14 +24,19 @@ from sabot._rows import column_of_values, describe
 from sabot._values import python_lists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeAlias
 
+    from sabot._derive import Transform
     from sabot._lane import BatchBinding, Failure
+    from sabot._piece import Piece
     from sabot._returns import Given
+    from sabot._run import RunContext
+    from sabot._stream import Stream
 
     Row: TypeAlias = dict[str, object]
 
+_ROWS_MAX = 65536  # records that are gathered to a batch, or more by those of one row
 _CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
@@ -88,6 +95,14 @@ def _listed(names: Sequence[object]) -> str:
     return ", ".join(map(repr, names[:8])) + (", …" if len(names) > 8 else "")
 
 
+class _Gathered(NamedTuple):
+    """What rows gave: records, the row of the batch that each is of, and the rows that failed."""
+
+    records: list[Row]
+    origins: list[int]
+    failed: dict[int, BaseException]
+
+
 class RowMap:
     """A record function over batches, for one run.
 
@@ -136,14 +151,7 @@ class RowMap:
             failures.append(_failure(binding, batch, place, rows[index], index, failed[index]))
             return None
         for index in sorted(failed):
-            assert binding.log is not None
-            binding.log.add(
-                failed[index],
-                binding.place.text,
-                lambda index=index: row_text(batch, index),
-                (place[0], -1, place[1], rows[index]),
-                binding.dead_letter,
-            )
+            _record(binding, batch, place, rows[index], index, failed[index])
         return made
 
     def _records(
@@ -178,6 +186,85 @@ class RowMap:
         if record.keys() != dict.fromkeys(self._names).keys():
             raise _other_keys(record, self._name, self._names, frozenset(self._names))
         return cast("Row", record)
+
+    def flattened(
+        self, binding: BatchBinding, piece: Piece, number: int
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows that a function of `flat_map` gives for the rows of a piece; what fails ends it behind the rows before.
+
+        A row that is skipped is skipped whole.
+        """
+        batch = piece.batch
+        rows = [piece.source_row(index) for index in range(batch.num_rows)]
+        given = _Gathered([], [], {})
+        for index, row in enumerate(_rows_of(batch)):
+            try:
+                if isinstance(row, Exception):
+                    raise row
+                records = [self._checked(one) for one in _records_of(self._fn(row), self._name)]
+            except Exception as error:
+                given.failed[index] = error
+                if not binding.on_error:
+                    break
+                continue
+            given.records.extend(records)
+            given.origins.extend([index] * len(records))
+            if len(given.records) >= _ROWS_MAX:
+                yield from self._flushed(binding, batch, number, rows, given)
+                given = _Gathered([], [], {})
+        yield from self._flushed(binding, batch, number, rows, given)
+
+    def _flushed(
+        self,
+        binding: BatchBinding,
+        batch: pa.RecordBatch,
+        number: int,
+        rows: Sequence[int],
+        given: _Gathered,
+    ) -> Iterator[pa.RecordBatch]:
+        """What was gathered as a batch; then the failures among it."""
+        records, origins, failed = given
+        try:
+            columns = self._fitting(records, origins, failed)
+        except SabotError as error:  # of all rows together
+            error.add_note(f"in {binding.place.text}: batch {number}")
+            raise
+        if not binding.on_error and failed:
+            first = min(failed)
+            count = sum(origin < first for origin in origins)
+            if count:
+                columns = self._fitting(records[:count], origins[:count], failed)
+                yield self._batch(columns, batch.schema)
+            failure = _failure(binding, batch, (0, number), rows[first], first, failed[first])
+            assert binding.log is not None
+            binding.log.end_at(number, rows[first])
+            raise failure.error
+        for index in sorted(failed):
+            _record(binding, batch, (0, number), rows[index], index, failed[index])
+        if failed:
+            kept = [k for k, origin in enumerate(origins) if origin not in failed]
+            records, origins = [records[k] for k in kept], [origins[k] for k in kept]
+            columns = self._fitting(records, origins, failed)
+        if records:
+            yield self._batch(columns, batch.schema)
+
+    def _fitting(
+        self, records: Sequence[Row], origins: Sequence[int], failed: dict[int, BaseException]
+    ) -> dict[str, Any]:
+        """The columns of records; rows whose records do not fit are added to `failed`."""
+        columns: dict[str, Any] = {}
+        for name in self._names or ():
+            wrong: dict[int, BaseException] = {}
+            columns[name] = self._column(name, [one[name] for one in records], wrong)
+            for k, error in wrong.items():
+                failed.setdefault(origins[k], error)
+        return columns
+
+    def _batch(self, columns: dict[str, Any], given: pa.Schema) -> pa.RecordBatch:
+        if self._schema is None:
+            fields = [pa.field(name, column.type) for name, column in columns.items()]
+            self._schema = pa.schema(fields, cast("Any", given.metadata))
+        return pa.RecordBatch.from_arrays(list(columns.values()), schema=self._schema)
 
     # Columns
 
@@ -282,6 +369,59 @@ def _failure(
         f"in {binding.place.text}: operator {op}, batch {seq}, {row}: {row_text(batch, index)}"
     )
     return Failure(op, -1, source_row, seq, error, binding.log, source_row)
+
+
+def _record(
+    binding: BatchBinding,
+    batch: pa.RecordBatch,
+    place: tuple[int, int],
+    source_row: int,
+    index: int,
+    error: BaseException,
+) -> None:
+    """Records a row that failed and does not end the run."""
+    assert binding.log is not None
+    binding.log.add(
+        error,
+        binding.place.text,
+        lambda: row_text(batch, index),
+        (place[0], -1, place[1], source_row),
+        binding.dead_letter,
+    )
+
+
+def flat_map(given: BatchBinding, parent: Stream) -> Transform:
+    """All rows that a record function gives for each row of the parent."""
+
+    def transform(inputs: Sequence[Iterator[Piece]], context: RunContext) -> Iterator[Piece]:
+        from sabot._lane import recording
+        from sabot._piece import Piece
+
+        log = context.errors.stage(parent, transform, lambda row: row)
+        binding: BatchBinding = recording(given, log)
+        assert binding.rows is not None
+        for number, piece in enumerate(inputs[0]):
+            for batch in binding.rows.flattened(binding, piece, number):
+                yield Piece(batch)
+
+    return transform
+
+
+def _records_of(made: object, name: str) -> Iterator[object]:
+    """The records of what a function of `flat_map` returned; a generator is closed with them."""
+    single = isinstance(made, (Mapping, str, bytes)) or hasattr(made, "_fields")
+    if single or not isinstance(made, Iterable):
+        hint = "; no rows are an empty list" if made is None else ""
+        raise DataError(
+            f"{name} returned {describe(made)}; a flat_map function of a row returns an iterable of dicts, such as a list, "
+            f"or yields them{hint}"
+        )
+    records = iter(cast("Iterable[object]", made))
+    try:
+        yield from records
+    finally:
+        if (close := getattr(records, "close", None)) is not None:
+            close()
 
 
 def _rows_of(batch: pa.RecordBatch) -> Iterator[Row | Exception]:

@@ -133,17 +133,19 @@ def _bind_record(
 ) -> Scalar | BatchBinding:
     from sabot._record import as_scalar
 
-    if schema is None:
+    if schema is None and operator != "flat_map":
         raise PlanError(_too_early(captured, operator))
     if options.nulls == "skip":
         raise PlanError(
             f'{operator}({captured.name}): nulls="skip" is for scalar functions; a record function has one argument, the row'
         )
-    if operator in ("map", "flat_map", "explain"):
-        from sabot._record_map import bind_flat_map, bind_map, gives_records
+    if operator == "flat_map" or schema is None:
+        from sabot._record_map import bind_flat_map
 
-        if operator == "flat_map":
-            return bind_flat_map(captured, schema, options, declared)
+        return bind_flat_map(captured, schema, options, declared)
+    if operator in ("map", "explain"):
+        from sabot._record_map import bind_map, gives_records
+
         if operator == "map" or gives_records(captured, schema):
             return bind_map(captured, schema, rule, options, declared, explains=operator != "map")
     return bind_scalar(as_scalar(captured, schema.names), schema, operator, rule, options)

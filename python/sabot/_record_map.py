@@ -161,7 +161,42 @@ def _why(core: _core.Function) -> str:
 
 
 def bind_flat_map(
-    captured: Captured, schema: pa.Schema, options: Options, declared: pa.Schema | None
+    captured: Captured,
+    schema: pa.Schema | None,
+    options: Options,
+    declared: pa.Schema | None,
 ) -> BatchBinding:
-    """Binds a record function that gives any number of records for each row."""
-    raise PlanError(f"{captured.name}: record functions are not there yet in flat_map")
+    """Binds a record function that gives any number of records for each row; CPython runs it.
+
+    Raises:
+        PlanError: an option that it cannot have, or two columns of one name.
+        CompileError: it was to be compiled.
+    """
+    name = captured.name
+    if schema is not None:
+        _check_columns(name, schema)
+    if options.on_error == "null":
+        raise PlanError(
+            f'flat_map({name}): on_error="null" makes a result null, and it is not known how many rows a row that failed would '
+            'have given; use on_error="skip"'
+        )
+    if options.returns is not None:
+        raise PlanError(
+            f"flat_map({name}): returns= is for one value; what a flat_map gives is told by schema="
+        )
+    row = row_of(captured)
+    place = Place(f"FLAT_MAP {name}({row})", name, ())
+    fn = cast("Callable[[dict[str, object]], object]", captured.fn)
+    bound = BatchBinding(
+        cast("Any", fn),
+        place,
+        declared,
+        False,
+        ON_ERROR.index(options.on_error),
+        options.dead_letter,
+        rows=RowMap(fn, name, None, declared),
+        label=f"{place.text}   interpreted, record: row by row in CPython",
+    )
+    if options.compile == "require":
+        raise not_compiled(captured, bound, schema)
+    return bound

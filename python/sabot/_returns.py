@@ -1,8 +1,9 @@
 """What a record function of a `map` gives, read from its text: the columns, and where each comes from.
 
-Every `return` is a dict display, a call of `dict`, of a dataclass or of a NamedTuple, or a local that is only ever such a thing and only ever returned. Columns that are
-the row's own on every path are passed on as they are; the others become a tuple, which is what the compiler reads. What the text
-does not tell is left to CPython, row by row. The answer does not depend on whether or how the function is compiled.
+Every `return` is a dict display, a call of `dict`, of a dataclass or of a NamedTuple, or a local that is only ever such a thing and only
+ever returned. Columns that are the row's own on every path are passed on as they are; the others become a tuple, which is what the
+compiler reads. What the text does not tell is left to CPython, row by row. The answer does not depend on whether or how the function
+is compiled.
 """
 
 from __future__ import annotations
