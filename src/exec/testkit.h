@@ -60,7 +60,8 @@ void sb_kit_host_init(sb_kit_host *host);
 void sb_kit_host_release(sb_kit_host *host);
 
 /* Makes a run of the plan (borrowed), drives it to its end and frees it. Scalar functions by name: "mul" as SB_KIT_MUL with -1 for
- * overflow, "half", "keep", "flip", "all" (mul, half, flip as three results), "text" (s as it is, with b behind it), "score" (x + b as double, null where c is false).
+ * overflow, "half", "keep", "flip", "all" (mul, half, flip as three results), "text" (s as it is, with b behind it), "score" (x + b
+ * as double, null where c is false).
  * Batch functions give the batch back; batch filters keep rows whose b is even. */
 void sb_kit_run(sb_kit_host *host, sb_plan *plan, sb_kit_source *source,
                 const sb_run_options *options);
