@@ -1,7 +1,7 @@
 """Numeric functions in the shapes that people write over data, each with a generator of clean data.
 
-`CASES` is all of them, by name; `RECORDS` are those of a row that give a row. They import nothing of Sabot, so that any engine can be measured on them. `NOT_YET` names those that
-are not compiled whole, with the code of the first reason; a test holds that it is exact.
+`CASES` is all of them, by name; `RECORDS` are those of a row that give a row. They import nothing of Sabot, so that any engine can be
+measured on them. `NOT_YET` names those that are not compiled whole, with the code of the first reason; a test holds that it is exact.
 """
 
 from corpus import (
