@@ -266,8 +266,8 @@ typedef struct sabot_event {
     void *values;
     uint8_t *valid;
     /* Results a row: 1, or those of a function that gives several ("+s"). Then result_formats[k] is the format of result k, its
-     * values are from (char *)values + k * 8 * row_count on, its valid bytes from valid + k * row_count on; valid[i] == 2 of the first
-     * drops the row. No result has a column. */
+     * values are from (char *)values + k * 8 * row_count on, its valid bytes from valid + k * row_count on; valid[i] of the first drops
+     * the row when it is 2, and makes all its columns null, those that are passed on too, when it is 3. No result has a column. */
     int32_t result_count;
     const char *result_formats;
 } sabot_event;

@@ -390,6 +390,32 @@ def test_on_error(compile, tmp_path):
         assert pq.read_table(letter)["row"].to_pylist() == [2, 5]
 
 
+def test_null_rows_of_columns_of_every_type_stay_compiled():
+    table = pa.table(
+        {
+            "a": [0, 1, 2, 0],
+            "list": [[1], None, [2, 3], []],
+            "words": pa.array(["p", "q", "p", "q"]).dictionary_encode(),
+            "struct": [{"x": 1}, {"x": None}, None, {"x": 4}],
+        }
+    )
+    fn = udf(lambda row: {**row, "y": 6 // row["a"]}, on_error="null", compile="require")
+    made = Stream.from_table(table).map(fn).collect()
+    null = dict.fromkeys(made.column_names)
+    assert made.to_pylist() == [
+        null,
+        *({**r, "y": 6 // r["a"]} for r in table.to_pylist()[1:3]),
+        null,
+    ]
+    assert made["words"].type == table["words"].type
+    must = pa.schema([pa.field("a", pa.int64(), nullable=False)])
+    table = pa.table({"a": [0, 1]}, must)
+    fn = udf(lambda row: {**row, "y": 6 // row["a"]}, on_error="null")
+    made = Stream.from_table(table).map(fn).collect()
+    assert made.to_pylist() == [{"a": None, "y": None}, {"a": 1, "y": 6}]
+    assert made.schema.field("a").nullable
+
+
 @pytest.mark.parametrize("mode", ["skip", "null"])
 def test_on_error_of_interpreted_ones(mode):
     @udf(on_error=mode)

@@ -16,7 +16,7 @@
 
 /* sabot._lane.Binding.on_error. */
 enum { ON_ERROR_RAISE = 0, ON_ERROR_NULL = 1, ON_ERROR_SKIP = 2 };
-enum { VALID_NULL = 0, VALID_DROP = 2 };
+enum { VALID_NULL = 0, VALID_DROP = 2, VALID_NULL_ROW = 3 };
 
 typedef struct arg_column {
     const struct ArrowArray *array;
@@ -364,7 +364,8 @@ static int record_failure(const row_call *call, PyObject *error, int64_t positio
     if (done == NULL) {
         return -1;
     }
-    return store_none(call, position, call->on_error == ON_ERROR_SKIP ? VALID_DROP : VALID_NULL);
+    uint8_t null = event->result_format[0] == '+' ? VALID_NULL_ROW : VALID_NULL;
+    return store_none(call, position, call->on_error == ON_ERROR_SKIP ? VALID_DROP : null);
 }
 
 /* Keeps an exception (stolen) as the failure of one row, with its place and the `made` values that there are. 1: the run ends there;

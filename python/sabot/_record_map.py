@@ -76,8 +76,10 @@ def bind_map(
     if told is not None and declared is not None and not told.equals(declared):
         _check_declared(name, told, declared)
         in_engine = False
-    if given is not None and given.passed and options.on_error == "null":
-        in_engine = False  # a row that fails has no value of what is passed on either
+    if given is not None and options.on_error == "null":
+        # A row that fails has no value of what is passed on either.
+        columns: Any = schema
+        in_engine = in_engine and all(columns.field(one).nullable for one in given.passed.values())
     if options.compile == "require" and not explains and not (core.compiled and in_engine):
         raise not_compiled(captured, scalar, schema)
     if in_engine or explains:

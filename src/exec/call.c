@@ -188,6 +188,7 @@ void sb_call_release(sb_call *call)
     }
     sb_mem_free(call->results);
     sb_mem_free_aligned(call->keep);
+    sb_mem_free_aligned(call->whole);
     SB_VEC_RELEASE(&call->host_rows);
     *call = (sb_call){0};
 }

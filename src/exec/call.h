@@ -14,6 +14,8 @@
 
 /* What the host writes into a row's `valid` to have the row dropped; 0 is null, 1 a value. */
 #define SB_ROW_DROPPED 2
+/* Of a map: every column of the row is null, those that are passed on too. */
+#define SB_ROW_NULL 3
 
 /* Most rows the host is asked for at once, so that it can look at its signals in between. */
 #ifdef SB_TEST_MORSEL
@@ -77,6 +79,7 @@ typedef struct sb_call {
     int64_t fail_row;   /* in the chunk; -1: none */
     sb_error failure;
     uint8_t *keep;     /* owned mask as sb_chunk.active: rows not dropped; NULL: none was */
+    uint8_t *whole;    /* owned mask likewise: rows that are not null as a whole; NULL: none is */
     void *host_values; /* owned: where the host writes */
     uint8_t *host_valid;
     int64_t *host_source_rows;

@@ -172,33 +172,35 @@ static int64_t host_row(const sb_call *call, int64_t i)
     return call->dense ? call->host_at + i : call->host_rows.items[call->host_at + i];
 }
 
-static sb_status keep_new(sb_call *call, int64_t rows, sb_error *err)
+static sb_status mask_new(uint8_t **mask, int64_t rows, sb_error *err)
 {
     size_t size = sb_mask_size(rows);
-    call->keep = sb_mem_alloc_aligned(size);
-    if (call->keep == NULL) {
+    *mask = sb_mem_alloc_aligned(size);
+    if (*mask == NULL) {
         return sb_error_no_memory(err, size);
     }
-    memset(call->keep, 0, size);
-    sb_bitmap_fill(call->keep, 0, rows, true);
+    memset(*mask, 0, size);
+    sb_bitmap_fill(*mask, 0, rows, true);
     return SB_OK;
 }
 
-/* Takes the rows that the host wants dropped out of `keep`; their results are null from here on. */
-static sb_status drop_rows(sb_call *call, int64_t chunk_rows, int64_t count, sb_error *err)
+/* Takes rows out of `keep` or `whole` as the host wants it; their results are null from here on. */
+static sb_status mark_rows(sb_call *call, const sb_work *work, int64_t count, sb_error *err)
 {
+    int64_t asked = work->ask.row_count;
     for (int64_t i = 0; i < count; i++) {
-        if (call->host_valid[i] != SB_ROW_DROPPED) {
+        if (call->host_valid[i] != SB_ROW_DROPPED && call->host_valid[i] != SB_ROW_NULL) {
             continue;
         }
-        if (call->keep == NULL) {
-            sb_status status = keep_new(call, chunk_rows, err);
-            if (status != SB_OK) {
-                return status;
-            }
+        uint8_t **mask = call->host_valid[i] == SB_ROW_DROPPED ? &call->keep : &call->whole;
+        sb_status status = *mask == NULL ? mask_new(mask, work->chunk->rows, err) : SB_OK;
+        if (status != SB_OK) {
+            return status;
         }
-        sb_bit_clear(call->keep, host_row(call, i));
-        call->host_valid[i] = 0;
+        sb_bit_clear(*mask, host_row(call, i));
+        for (int32_t k = 0; k < call->site->result_count; k++) {
+            call->host_valid[k * asked + i] = 0;
+        }
     }
     return SB_OK;
 }
@@ -333,7 +335,7 @@ sb_status sb_call_answer(sb_call *call, sb_work *work, const sb_answer *answer, 
                          sb_error *err)
 {
     SB_ASSERT(answer->done_count >= 0 && answer->done_count <= work->ask.row_count);
-    sb_status status = drop_rows(call, work->chunk->rows, answer->done_count, err);
+    sb_status status = mark_rows(call, work, answer->done_count, err);
     if (status == SB_OK && call->site->formats[0] == 'u') {
         status = text_answer(call, work, answer, err);
     } else if (status == SB_OK) {

@@ -55,12 +55,19 @@ static int64_t mul_of(int64_t row)
                : product;
 }
 
+/* What becomes of the rows of which sb_kit_dropped says so. */
+typedef enum fate { KEPT, DROPPED, NULLED } fate;
+
 /* Rows [0, rows) as the host prints them. */
-static void expect(sb_buf *out, int64_t rows, bool filtered, bool dropped)
+static void expect(sb_buf *out, int64_t rows, bool filtered, fate some)
 {
     for (int64_t row = 0; row < rows; row++) {
         char word[16];
-        if ((filtered && sb_kit_b(row) % 3 == 0) || (dropped && sb_kit_dropped(row))) {
+        if ((filtered && sb_kit_b(row) % 3 == 0) || (some == DROPPED && sb_kit_dropped(row))) {
+            continue;
+        }
+        if (some == NULLED && sb_kit_dropped(row)) {
+            sb_buf_text(out, "s=- f=- b=- m=- h=- again=-\n");
             continue;
         }
         sb_kit_s(row, word);
@@ -85,19 +92,20 @@ static void assert_text(const sb_buf *given, const sb_buf *wanted)
     assert_memory_equal(given->data, wanted->data, wanted->size);
 }
 
-/* drops: the function drops rows. How many rows it was asked for. */
-static int64_t check_run(sb_plan *plan, const sb_run_options *options, bool filtered, bool drops)
+/* How many rows the host was asked for. */
+static int64_t check_run(sb_plan *plan, const sb_run_options *options, bool filtered, fate some)
 {
     sb_kit_host host;
     sb_buf wanted;
     sb_kit_source from = {.rows = ROWS, .batch_rows = 50, .fail_batch = -1};
     sb_buf_init(&wanted, 0);
     sb_kit_host_init(&host);
-    host.drop_function = drops ? filtered : -1;
+    host.drop_function = some != KEPT ? filtered : -1;
+    host.nulls = some == NULLED;
     sb_kit_run(&host, plan, &from, options);
     assert_int_equal(host.status, SB_OK);
     assert_true(host.args_right && host.in_order);
-    expect(&wanted, ROWS, filtered, drops);
+    expect(&wanted, ROWS, filtered, some);
     assert_text(&host.out, &wanted);
     assert_int_equal(from.live, 0);
     int64_t asked = host.ask_rows;
@@ -115,11 +123,12 @@ static void all_results_come_out(void **state)
         sb_plan *plan = map_plan(compiled, filtered);
         assert_non_null(plan);
         for (size_t k = 0; k < SB_COUNT_OF(shapes); k++) {
-            int64_t asked = check_run(plan, &shapes[k], filtered, false);
+            int64_t asked = check_run(plan, &shapes[k], filtered, KEPT);
             /* Some rows leave; where the host computes, it gets each row that counts. */
             assert_true(compiled ? asked > 0 && asked < ROWS / 2 : asked > ROWS / 2);
             if (!compiled) {
-                (void)check_run(plan, &shapes[k], filtered, true);
+                (void)check_run(plan, &shapes[k], filtered, DROPPED);
+                (void)check_run(plan, &shapes[k], filtered, NULLED);
             }
         }
         sb_plan_drop(plan);
@@ -142,7 +151,7 @@ static void a_failing_row_ends_all_columns(void **state)
         assert_int_equal(host.status, SB_USER);
         assert_int_equal(host.failure.row, 1234);
         assert_int_equal(host.failure.op, 0);
-        expect(&wanted, 1234, false, false);
+        expect(&wanted, 1234, false, KEPT);
         assert_text(&host.out, &wanted);
         sb_kit_host_release(&host);
         sb_buf_release(&wanted);
@@ -178,6 +187,8 @@ static bool fault_round(bool compiled, int64_t nth)
     sb_kit_host host;
     sb_kit_source from = {.rows = 48, .batch_rows = 20, .fail_batch = -1};
     sb_kit_host_init(&host);
+    host.drop_function = 1;
+    host.nulls = true;
     sb_fault_arm(nth, false);
     sb_plan *plan = map_plan(compiled, true);
     if (plan != NULL) {

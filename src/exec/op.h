@@ -70,8 +70,9 @@ typedef struct sb_ask {
     const int32_t *rows;        /* which rows of the args, ascending; NULL: all row_count of them */
     const int64_t *source_rows; /* of each of them; NULL: source_row + index */
     /* For each result, one block of 8 * row_count bytes and one of row_count; the host writes: */
-    void *values;        /* int64_t, double or uint8_t per row */
-    uint8_t *valid;      /* a byte per row, zeroed: 0, 1, or of the first result SB_ROW_DROPPED */
+    void *values; /* int64_t, double or uint8_t per row */
+    uint8_t *
+        valid; /* a byte per row, zeroed: 0, 1, or of the first result SB_ROW_DROPPED, SB_ROW_NULL */
     const char *formats; /* of each result */
 } sb_ask;
 

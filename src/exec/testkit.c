@@ -422,7 +422,7 @@ static sb_status answer_rows(sb_kit_host *host, sb_run *run, const sb_ask *ask, 
         }
         compute(ask, i, row, &texts, offsets);
         if (ask->function_index == host->drop_function && sb_kit_dropped(row)) {
-            ask->valid[i] = SB_ROW_DROPPED;
+            ask->valid[i] = host->nulls ? SB_ROW_NULL : SB_ROW_DROPPED;
         }
     }
     host->asks++;

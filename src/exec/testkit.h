@@ -49,6 +49,7 @@ typedef struct sb_kit_host {
     int64_t fail_batch;    /* batch functions fail at this batch; -1: never */
     int64_t drop_batch;    /* batch functions drop this batch; -1: none */
     int32_t drop_function; /* drops its rows of which sb_kit_dropped says so; -1: none does */
+    bool nulls;            /* it makes them null as a whole instead */
     sb_status status;      /* how the run ended: SB_OK at END */
     sb_error error;
     sb_token failure;

@@ -7,6 +7,7 @@
  *
  * Threads: shared state is const after open; one local per worker. Memory: results belong to the chunk. */
 #include "base/mem.h"
+#include "column/gather.h"
 #include "exec/call.h"
 
 typedef struct with_shared {
@@ -133,18 +134,36 @@ static sb_status with_results(const sb_op *op, with_state *state, const sb_chunk
     return SB_OK;
 }
 
+/* A column that a map passes on: as it is, or null in rows that are null as a whole. */
+static sb_status pass_on(const sb_call *call, sb_array *column, sb_array **out, sb_error *err)
+{
+    if (call->whole == NULL) {
+        *out = sb_array_retain(column);
+        return SB_OK;
+    }
+    size_t size = (size_t)column->length * sizeof(int64_t);
+    int64_t *rows = sb_mem_alloc(size);
+    if (rows == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    for (int64_t i = 0; i < column->length; i++) {
+        rows[i] = sb_bit_get(call->whole, i) ? i : -1;
+    }
+    sb_status status = sb_array_gather(column, rows, column->length, out, err);
+    sb_mem_free(rows);
+    return status;
+}
+
 static sb_status map_results(const sb_op *op, with_state *state, const sb_chunk *chunk,
                              sb_array **columns, sb_error *err)
 {
     const sb_plan *node = op->node;
     for (int64_t k = 0; k < node->schema->child_count; k++) {
         int64_t source = node->sources[k];
-        if (source >= 0) {
-            columns[k] = sb_array_retain(chunk->columns[source]);
-            continue;
-        }
-        sb_status status = sb_call_take_column(&state->calls[0], (int32_t)(-1 - source),
-                                               state->rows, &columns[k], err);
+        sb_status status = source >= 0
+                               ? pass_on(&state->calls[0], chunk->columns[source], &columns[k], err)
+                               : sb_call_take_column(&state->calls[0], (int32_t)(-1 - source),
+                                                     state->rows, &columns[k], err);
         if (status != SB_OK) {
             return status;
         }
