@@ -37,7 +37,7 @@ import pyarrow as pa
 
 from fuzz import script
 from fuzz.columns import Pool
-from fuzz.engine import Engine, Outcome, Settings
+from fuzz.engine import RECORDS, Engine, Outcome, Settings
 from fuzz.grammar import Function, make_function
 from fuzz.modules import FUNCTIONS_PER_FILE, load
 from fuzz.oracle import Expected, Failure, Mismatch, compare, expect
@@ -300,13 +300,15 @@ class Fuzzer:
 
 
 def draw_settings(rng: random.Random, tier: str) -> Settings:
-    return Settings(rng.choice(DRAWN_BATCH_SIZES), rng.choice((1, 2)), tier, rng.choice((0, 64)))
+    record = rng.randint(1, len(RECORDS)) if rng.random() < 0.2 else 0
+    size = rng.choice(DRAWN_BATCH_SIZES)
+    return Settings(size, rng.choice((1, 2)), tier, rng.choice((0, 64)), record)
 
 
 def joined_settings(rng: random.Random, tier: str) -> Settings:
-    return Settings(
-        rng.choice((7, 64, 500, 2048, 0, 0)), rng.choice((1, 2)), tier, rng.choice((0, 64))
-    )
+    record = rng.randint(1, len(RECORDS)) if rng.random() < 0.2 else 0
+    size = rng.choice((7, 64, 500, 2048, 0, 0))
+    return Settings(size, rng.choice((1, 2)), tier, rng.choice((0, 64)), record)
 
 
 def all_settings() -> list[Settings]:

@@ -72,6 +72,7 @@ SETTINGS = {{
     "threads": {settings.threads},
     "tier": {settings.tier!r},
     "morsel_rows": {settings.morsel_rows},
+    "record": {settings.record},
 }}
 ROWS = [
 {lines}]

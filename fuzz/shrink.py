@@ -134,7 +134,13 @@ def shrink_rows(trial, source, fn, rows, settings, mismatch) -> tuple[list[Item]
 
 
 def shrink_settings(trial, source, fn, rows, settings, mismatch) -> tuple[Settings, Mismatch]:
-    for change in ({"threads": 1}, {"morsel_rows": 0}, {"batch_size": 0}, {"tier": "interpreter"}):
+    for change in (
+        {"record": 0},
+        {"threads": 1},
+        {"morsel_rows": 0},
+        {"batch_size": 0},
+        {"tier": "interpreter"},
+    ):
         plainer = replace(settings, **change)
         found = trial.run(source, fn, rows, plainer) if plainer != settings else None
         if found:

@@ -126,11 +126,22 @@ typedef struct sabot_function sabot_function;
 SABOT_API sabot_status sabot_function_new(sabot_session *session, const void *blob,
                                           size_t blob_size, const struct ArrowSchema *columns,
                                           bool compile_off, sabot_function **out, sabot_error *err);
+/* The same for a function whose blob gives a tuple of key_count items (1 or more) for each row: each item is a result of its own, under
+ * its name (borrowed). The result's format is "+s"; types that cannot be told are no error: the formats are "" then, and a run of such
+ * a function fails. For maps of rows alone. */
+SABOT_API sabot_status sabot_function_new_keys(sabot_session *session, const void *blob,
+                                               size_t blob_size, const struct ArrowSchema *columns,
+                                               const char *const *names, int32_t key_count,
+                                               bool compile_off, sabot_function **out,
+                                               sabot_error *err);
 /* Drops the caller's reference; NULL is fine. */
 SABOT_API void sabot_function_free(sabot_function *function);
 SABOT_API bool sabot_function_is_compiled(const sabot_function *function);
-/* borrow: Arrow format, "l" "g" "b" "u" "n" */
+/* borrow: Arrow format, "l" "g" "b" "u" "n"; "+s" of several results */
 SABOT_API const char *sabot_function_result_format(const sabot_function *function);
+/* Of several results: how many there are (0: there is one), and the Arrow format of result i (borrow). */
+SABOT_API int32_t sabot_function_key_count(const sabot_function *function);
+SABOT_API const char *sabot_function_key_format(const sabot_function *function, int32_t i);
 /* Parameters bound to columns. */
 SABOT_API int32_t sabot_function_param_count(const sabot_function *function);
 /* Index among all of the function's parameters, and the column's name (borrow), of bound parameter i. */
@@ -166,9 +177,15 @@ SABOT_API sabot_status sabot_plan_select(sabot_plan *plan, int32_t count, const 
 SABOT_API sabot_status sabot_plan_project(sabot_plan *plan, int32_t count,
                                           const char *const *columns, const char *const *names,
                                           sabot_plan **out, sabot_error *err);
-/* A batch function run by the host on the lane (event CALL_BATCH). label is for reports. schema: its declared output, or NULL: the
- * node is deferred, whatever schema its first batch has. After a deferred node only batch operators can follow. is_filter: the function
- * gives a Boolean array, rows where it is true are kept, the schema stays (schema must be NULL). */
+/* One row for each row: columns of the input, and results of a function that gives several (sabot_function_new_keys). columns[i]: the
+ * input's column that is passed on as names[i], untouched; NULL: the function's result of that name. SABOT_INVALID: two of one name. */
+SABOT_API sabot_status sabot_plan_map(sabot_plan *plan, sabot_function *function, int32_t count,
+                                      const char *const *columns, const char *const *names,
+                                      sabot_plan **out, sabot_error *err);
+/* A batch function run by the host on the lane (event CALL_BATCH). label is for reports; what follows a tab in it says how the function
+ * runs. schema: its declared output, or NULL: the node is deferred, whatever schema its first batch has. After a deferred node only
+ * batch operators can follow. is_filter: the function gives a Boolean array, rows where it is true are kept, the schema stays (schema
+ * must be NULL). */
 SABOT_API sabot_status sabot_plan_batch(sabot_plan *plan, const char *label,
                                         const struct ArrowSchema *schema, bool is_filter,
                                         sabot_plan **out, sabot_error *err);
@@ -248,6 +265,11 @@ typedef struct sabot_event {
     const char *result_format;
     void *values;
     uint8_t *valid;
+    /* Results a row: 1, or those of a function that gives several ("+s"). Then result_formats[k] is the format of result k, its
+     * values are from (char *)values + k * 8 * row_count on, its valid bytes from valid + k * row_count on; valid[i] of the first drops
+     * the row when it is 2, and makes all its columns null, those that are passed on too, when it is 3. No result has a column. */
+    int32_t result_count;
+    const char *result_formats;
 } sabot_event;
 
 /* source: taken on success; NULL: the host reads the source and is asked for its batches (event PULL). Starts no thread: that is

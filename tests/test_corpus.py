@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
-from corpus import CASES, NOT_YET
+from corpus import CASES, NOT_YET, RECORDS
 from support import TIERS, function_report
 
 import sabot as sb
@@ -95,3 +97,26 @@ def test_what_is_refused_is_refused_for_this_reason_and_runs_in_cpython(name):
     told = sb.udf(CASES[name].fn, nulls=CASES[name].nulls, returns=expected.type)
     column = Stream.from_table(table).with_columns(y=told).collect()["y"]
     assert_same(column, expected, table, "CPython")
+
+
+@pytest.mark.parametrize("name", sorted(RECORDS))
+def test_a_record_function_of_the_corpus(name):
+    case = RECORDS[name]
+    table = case.table(ROWS)
+    report = sb.explain(case.fn, table.schema)
+    assert (report.mode, report.kind, report.reasons) == ("compiled", "record", []), report
+    rows = [case.fn(row) for row in table.to_pylist()]
+    if not isinstance(rows[0], dict):
+        names = getattr(rows[0], "_fields", None) or [f.name for f in dataclasses.fields(rows[0])]
+        rows = [{name: getattr(row, name) for name in names} for row in rows]
+    for settings in ({"compile": "off"}, *({"tier": tier} for tier in TIERS)):
+        with sb.config(**settings):
+            stream = Stream.from_table(table, 700).map(case.fn)
+            made = stream.collect()
+        assert made.schema.equals(stream.schema)
+        assert made.column_names == list(rows[0])
+        for name in made.column_names:
+            wanted = pa.chunked_array([pa.array([row[name] for row in rows], made[name].type)])
+            assert_same(made[name], wanted, table, f"{settings} {name}")
+        left = function_report(stream)["rows_left"]
+        assert sum(left.values()) <= LEAVING_MAX * ROWS, f"{settings}: {left}"

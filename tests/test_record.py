@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 import sabot
-from sabot import PlanError, Stream, UnknownColumnError, udf
+from sabot import PlanError, Stream, TypeMismatchError, UnknownColumnError, udf
 
 TABLE = pa.table(
     {
@@ -160,11 +160,54 @@ def test_rebinding_a_captured_key_is_seen(monkeypatch):
         stream.collect()
 
 
-def test_where_they_are_not_there_yet():
-    with pytest.raises(PlanError, match="record functions are not there yet"):
-        Stream.from_table(TABLE).map(lambda row: {"a": row["a"]})
+def test_where_they_cannot_be():
     with pytest.raises(PlanError, match="nulls"):
         Stream.from_table(TABLE).with_columns(y=udf(late, nulls="skip"))
     source = Stream.from_table(TABLE).map(lambda batch: batch.select(["a"]))
     with pytest.raises((PlanError, UnknownColumnError)):
         source.with_columns(y=lambda row: row["zz"] + 1).collect()
+
+
+def of_columns(a, ok):
+    if a is None:
+        return ok
+    return a + 1
+
+
+def of_a_row(row):
+    if row["a"] is None:
+        return row["ok"]
+    return row["a"] + 1
+
+
+def joined(row):
+    return row["a"] if row["ok"] else row["b"]
+
+
+@pytest.mark.parametrize("fn", [of_columns, of_a_row])
+@pytest.mark.parametrize("compile", ["off", "auto"])
+def test_kinds_without_a_common_type_name_both_returns(fn, compile):
+    line = fn.__code__.co_firstlineno
+    with sabot.config(compile=compile), pytest.raises(TypeMismatchError) as caught:
+        Stream.from_table(TABLE).with_columns(y=fn)
+    assert str(caught.value) == (
+        f"{fn.__name__}: returns bool (line {line + 2}) and int (line {line + 3}): no Arrow type holds both; "
+        "convert one, for example with int(...) or != 0"
+    )
+    assert Stream.from_table(TABLE).filter(fn).count() == 5  # the truth of a result has one
+
+
+def test_int_with_float_is_double():
+    made = every_way(lambda s: s.with_columns(y=joined))
+    assert made["y"].type == pa.float64()
+    assert made["y"].to_pylist() == [1.0, None, 2.5, 4.0, 5.0, 8.0]
+
+
+def test_absent_columns():
+    def fn(row):
+        found = 1 if "a" in row and "zz" not in row else 0
+        return found + row.get("zz", 10) + (row.get("yy") is None) + row.get("ww", row["b"] or 0.0)
+
+    made = every_way(lambda s: s.with_columns(y=fn))
+    assert made["y"].to_pylist() == [fn(row) for row in TABLE.to_pylist()]
+    assert sabot.explain(fn, TABLE.schema).mode == "compiled"

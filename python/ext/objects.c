@@ -65,21 +65,66 @@ static PyType_Spec session_spec = {
     .slots = session_slots,
 };
 
+/* --- names ------------------------------------------------------------------------------------------------------------ */
+
+/* Names of a sequence as C strings, borrowed from `fast`; NULL with an exception. PyMem_Free the result. */
+static const char **names_of(PyObject *fast)
+{
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
+    const char **names = PyMem_Malloc(sizeof(*names) * ((size_t)count + 1));
+    if (names == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        names[i] = PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(fast, i));
+        if (names[i] == NULL) {
+            PyMem_Free((void *)names);
+            return NULL;
+        }
+    }
+    return names;
+}
+
 /* --- Function ----------------------------------------------------------------------------------------------------------- */
+
+/* A function whose results have names. 0, or -1 with an exception. */
+static int function_with_keys(ext_state *state, sabot_session *session, const Py_buffer *blob,
+                              const struct ArrowSchema *schema, bool compile_off, PyObject *keys,
+                              ext_function *self)
+{
+    int result = -1;
+    sabot_error err;
+    PyObject *fast = PySequence_Fast(keys, "keys is no sequence");
+    const char **names = fast != NULL ? names_of(fast) : NULL;
+    if (names != NULL) {
+        sabot_status status = sabot_function_new_keys(
+            session, blob->buf, (size_t)blob->len, schema, names,
+            (int32_t)PySequence_Fast_GET_SIZE(fast), compile_off, &self->function, &err);
+        result = status == SABOT_OK ? 0 : -1;
+        if (status != SABOT_OK) {
+            ext_raise(state, &err);
+        }
+    }
+    PyMem_Free((void *)names);
+    Py_XDECREF(fast);
+    return result;
+}
 
 static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"session", "blob", "schema", "compile_off", NULL};
+    static char *names[] = {"session", "blob", "schema", "compile_off", "keys", NULL};
     ext_state *state = ext_state_of_type(type);
     PyObject *owner = NULL;
     Py_buffer blob = {0};
     PyObject *schema_source = NULL;
     PyObject *keeper = NULL;
+    PyObject *keys = Py_None;
     int compile_off = 0;
     ext_function *self = NULL;
     sabot_error err;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!y*O|p:Function", names, state->session_type,
-                                     &owner, &blob, &schema_source, &compile_off)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!y*O|pO:Function", names, state->session_type,
+                                     &owner, &blob, &schema_source, &compile_off, &keys)) {
         return NULL;
     }
     const struct ArrowSchema *schema = ext_schema_borrow(schema_source, &keeper);
@@ -91,10 +136,17 @@ static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwar
         goto out;
     }
     sabot_session *session = ((ext_session *)owner)->session;
-    if (sabot_function_new(session, blob.buf, (size_t)blob.len, schema, compile_off != 0,
+    int made = keys != Py_None
+                   ? function_with_keys(state, session, &blob, schema, compile_off != 0, keys, self)
+                   : 0;
+    if (keys == Py_None &&
+        sabot_function_new(session, blob.buf, (size_t)blob.len, schema, compile_off != 0,
                            &self->function, &err) != SABOT_OK) {
-        Py_CLEAR(self);
         ext_raise(state, &err);
+        made = -1;
+    }
+    if (made < 0) {
+        Py_CLEAR(self);
         goto out;
     }
     self->owner = (ext_session *)Py_NewRef(owner);
@@ -172,6 +224,23 @@ static PyObject *function_result_format(PyObject *object, void *closure)
     return PyUnicode_FromString(sabot_function_result_format(((ext_function *)object)->function));
 }
 
+static PyObject *function_key_formats(PyObject *object, void *closure)
+{
+    (void)closure;
+    const sabot_function *function = ((ext_function *)object)->function;
+    int32_t count = sabot_function_key_count(function);
+    PyObject *result = PyTuple_New(count);
+    for (int32_t i = 0; result != NULL && i < count; i++) {
+        PyObject *format = PyUnicode_FromString(sabot_function_key_format(function, i));
+        if (format == NULL) {
+            Py_CLEAR(result);
+            break;
+        }
+        PyTuple_SET_ITEM(result, i, format);
+    }
+    return result;
+}
+
 static PyMethodDef function_methods[] = {
     {"report", function_report, METH_NOARGS, "What was done with the function, as JSON text."},
     {"text", function_text, METH_O, "Its \"ir\", \"llvm\" or \"asm\"."},
@@ -182,11 +251,12 @@ static PyGetSetDef function_getset[] = {
     {"params", function_params, NULL, "(index of the parameter, column) of each bound one.", NULL},
     {"compiled", function_compiled, NULL, "Whether it has a compiled form.", NULL},
     {"result_format", function_result_format, NULL, "Arrow format of its result.", NULL},
+    {"key_formats", function_key_formats, NULL, "Arrow format of each of several results.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot function_slots[] = {
-    {Py_tp_doc, "Function(session, blob, schema, compile_off=False)"},
+    {Py_tp_doc, "Function(session, blob, schema, compile_off=False, keys=None)"},
     {Py_tp_new, (void *)function_new},
     {Py_tp_dealloc, (void *)function_dealloc},
     {Py_tp_methods, function_methods},
@@ -247,25 +317,6 @@ static void plan_dealloc(PyObject *object)
     Py_XDECREF(self->owner);
     type->tp_free(self);
     Py_DECREF(type);
-}
-
-/* Names of a sequence as C strings, borrowed from `fast`; NULL with an exception. PyMem_Free the result. */
-static const char **names_of(PyObject *fast)
-{
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
-    const char **names = PyMem_Malloc(sizeof(*names) * ((size_t)count + 1));
-    if (names == NULL) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        names[i] = PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(fast, i));
-        if (names[i] == NULL) {
-            PyMem_Free((void *)names);
-            return NULL;
-        }
-    }
-    return names;
 }
 
 static sabot_function **functions_of(const ext_state *state, PyObject *fast)
@@ -337,6 +388,62 @@ static PyObject *plan_filter(PyObject *object, PyObject *function)
         return ext_raise(state, &err);
     }
     return plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
+}
+
+/* The names of a sequence as names_of gives them, None as NULL. */
+static const char **names_or_null(PyObject *fast)
+{
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
+    const char **names = PyMem_Calloc((size_t)count + 1, sizeof(*names));
+    if (names == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *item = PySequence_Fast_GET_ITEM(fast, i);
+        if (item != Py_None && (names[i] = PyUnicode_AsUTF8(item)) == NULL) {
+            PyMem_Free((void *)names);
+            return NULL;
+        }
+    }
+    return names;
+}
+
+static PyObject *plan_map(PyObject *object, PyObject *args)
+{
+    ext_plan *self = (ext_plan *)object;
+    ext_state *state = ext_state_of_type(Py_TYPE(object));
+    PyObject *function = NULL;
+    PyObject *columns_arg = NULL;
+    PyObject *names_arg = NULL;
+    PyObject *result = NULL;
+    sabot_plan *plan = NULL;
+    sabot_error err;
+    if (!PyArg_ParseTuple(args, "O!OO:map", state->function_type, &function, &columns_arg,
+                          &names_arg)) {
+        return NULL;
+    }
+    PyObject *columns_fast = PySequence_Fast(columns_arg, "columns is no sequence");
+    PyObject *names_fast = PySequence_Fast(names_arg, "names is no sequence");
+    bool both = columns_fast != NULL && names_fast != NULL;
+    const char **columns = both ? names_or_null(columns_fast) : NULL;
+    const char **names = columns != NULL ? names_of(names_fast) : NULL;
+    if (names != NULL) {
+        Py_ssize_t count = PySequence_Fast_GET_SIZE(names_fast);
+        if (PySequence_Fast_GET_SIZE(columns_fast) != count) {
+            PyErr_SetString(PyExc_ValueError, "columns and names differ in length");
+        } else if (sabot_plan_map(self->plan, ((ext_function *)function)->function, (int32_t)count,
+                                  columns, names, &plan, &err) != SABOT_OK) {
+            ext_raise(state, &err);
+        } else {
+            result = plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
+        }
+    }
+    PyMem_Free((void *)columns);
+    PyMem_Free((void *)names);
+    Py_XDECREF(columns_fast);
+    Py_XDECREF(names_fast);
+    return result;
 }
 
 /* select(columns) or, with new names, project(columns, names). */
@@ -444,6 +551,7 @@ static PyObject *plan_explain(PyObject *object, PyObject *unused)
 static PyMethodDef plan_methods[] = {
     {"with_columns", plan_with_columns, METH_VARARGS, "with_columns(names, functions) -> Plan"},
     {"filter", plan_filter, METH_O, "filter(function) -> Plan"},
+    {"map", plan_map, METH_VARARGS, "map(function, columns or None, names) -> Plan"},
     {"select", plan_select, METH_O, "select(names) -> Plan"},
     {"project", plan_project, METH_VARARGS, "project(columns, names) -> Plan"},
     {"batch", plan_batch, METH_VARARGS, "batch(label, schema or None, is_filter) -> Plan"},

@@ -16,7 +16,7 @@
 
 /* sabot._lane.Binding.on_error. */
 enum { ON_ERROR_RAISE = 0, ON_ERROR_NULL = 1, ON_ERROR_SKIP = 2 };
-enum { VALID_NULL = 0, VALID_DROP = 2 };
+enum { VALID_NULL = 0, VALID_DROP = 2, VALID_NULL_ROW = 3 };
 
 typedef struct arg_column {
     const struct ArrowArray *array;
@@ -232,50 +232,92 @@ static int store_text(const row_call *call, PyObject *value)
     return PyList_Append(call->results, value);
 }
 
-/* Stores one result. 1: the row failed, with the exception set or because the value is not of the column's kind; -1: end the run. */
-static int store(const row_call *call, int64_t position, PyObject *value)
+/* Where a result of one row goes. */
+typedef struct cell {
+    char format;
+    void *value;
+    uint8_t *valid;
+} cell;
+
+static cell cell_of(const sabot_event *event, int32_t result, int64_t position)
 {
-    const sabot_event *event = call->event;
-    if (call->truth) {
-        return store_truth(call, position, value);
-    }
-    if (call->results != NULL) {
-        return store_text(call, value);
-    }
+    int64_t at = result * event->row_count + position;
+    bool several = event->result_formats != NULL && event->result_format[0] == '+';
+    char format = several ? event->result_formats[result] : event->result_format[0];
+    char *block = (char *)event->values + (int64_t)result * event->row_count * 8;
+    return (cell){.format = format,
+                  .value = block + position * (format == 'b' ? 1 : 8),
+                  .valid = event->valid + at};
+}
+
+/* Stores a value of its column's kind; else 1. */
+static int store_cell(const cell *to, PyObject *value)
+{
+    int overflow = 0;
+    *to->valid = value != Py_None;
     if (value == Py_None) {
-        event->valid[position] = 0;
         return 0;
     }
-    event->valid[position] = 1;
-    int overflow = 0;
-    switch (event->result_format[0]) {
+    switch (to->format) {
     case 'l': {
         if (!PyLong_Check(value) || PyBool_Check(value)) {
             return 1;
         }
         long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-        ((int64_t *)event->values)[position] = number;
+        *(int64_t *)to->value = number;
         return overflow != 0;
     }
     case 'g': {
-        double *values = event->values;
+        double *number_at = to->value;
         if (PyFloat_Check(value)) {
-            values[position] = PyFloat_AS_DOUBLE(value);
+            *number_at = PyFloat_AS_DOUBLE(value);
             return 0;
         }
         if (!PyLong_Check(value) || PyBool_Check(value)) {
             return 1;
         }
         long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-        values[position] = (double)number;
+        *number_at = (double)number;
         return overflow != 0 || number > EXACT_DOUBLE_MAX || number < -EXACT_DOUBLE_MAX;
     }
     case 'b':
-        ((uint8_t *)event->values)[position] = value == Py_True;
+        *(uint8_t *)to->value = value == Py_True;
         return !PyBool_Check(value);
     default:
         return 1;
     }
+}
+
+/* Stores the results of one row: those of a tuple, where there are several. *failed: the one that is not of its column's kind. */
+static int store_cells(const row_call *call, int64_t position, PyObject *value, int32_t *failed)
+{
+    const sabot_event *event = call->event;
+    if (event->result_format[0] != '+') {
+        cell to = cell_of(event, 0, position);
+        return store_cell(&to, value);
+    }
+    if (!PyTuple_Check(value) || PyTuple_GET_SIZE(value) != event->result_count) {
+        PyErr_SetString(PyExc_SystemError, "a row's results are no tuple of their number");
+        return -1;
+    }
+    for (int32_t k = 0; k < event->result_count; k++) {
+        cell to = cell_of(event, k, position);
+        if (store_cell(&to, PyTuple_GET_ITEM(value, k)) != 0) {
+            *failed = k;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Stores one row. 1: it failed, with the exception set or because a value is not of the column's kind; -1: end the run. */
+static int store(const row_call *call, int64_t position, PyObject *value, int32_t *failed)
+{
+    if (call->truth) {
+        return store_truth(call, position, value);
+    }
+    return call->results != NULL ? store_text(call, value)
+                                 : store_cells(call, position, value, failed);
 }
 
 /* --- failures ----------------------------------------------------------------------------------------------------------- */
@@ -302,7 +344,11 @@ static int64_t source_row_of(const row_call *call, int64_t position)
 /* Gives a row that was not computed, or failed, its place in the answer. 0, or -1: end the run. */
 static int store_none(const row_call *call, int64_t position, uint8_t valid)
 {
-    call->event->valid[position] = valid;
+    const sabot_event *event = call->event;
+    for (int32_t k = 0; k < event->result_count; k++) {
+        event->valid[k * event->row_count + position] = 0;
+    }
+    event->valid[position] = valid;
     return call->results != NULL ? PyList_Append(call->results, Py_None) : 0;
 }
 
@@ -318,7 +364,8 @@ static int record_failure(const row_call *call, PyObject *error, int64_t positio
     if (done == NULL) {
         return -1;
     }
-    return store_none(call, position, call->on_error == ON_ERROR_SKIP ? VALID_DROP : VALID_NULL);
+    uint8_t null = event->result_format[0] == '+' ? VALID_NULL_ROW : VALID_NULL;
+    return store_none(call, position, call->on_error == ON_ERROR_SKIP ? VALID_DROP : null);
 }
 
 /* Keeps an exception (stolen) as the failure of one row, with its place and the `made` values that there are. 1: the run ends there;
@@ -357,16 +404,20 @@ static int fail_row(const row_call *call, int64_t position, int32_t made)
 static int finish_row(const row_call *call, PyObject *value, int64_t position)
 {
     const sabot_event *event = call->event;
-    int stored = value != NULL ? store(call, position, value) : 1;
+    int32_t failed = -1;
+    int stored = value != NULL ? store(call, position, value, &failed) : 1;
     if (stored <= 0) {
         return stored;
     }
     if (PyErr_Occurred() != NULL) {
         return fail_row(call, position, event->arg_count);
     }
+    bool several = failed >= 0;
+    const char format[2] = {several ? event->result_formats[failed] : event->result_format[0], 0};
     PyObject *error =
         ext_call_helper(call->state, "result_error",
-                        Py_BuildValue("(OOs)", value, call->binding, event->result_format));
+                        Py_BuildValue("(OOsi)", several ? PyTuple_GET_ITEM(value, failed) : value,
+                                      call->binding, format, (int)failed));
     return error != NULL ? keep_failure(call, error, position, event->arg_count) : -1;
 }
 
@@ -456,7 +507,7 @@ static int open_call(row_call *call)
     call->on_error = PyLong_AsLong(on_error);
     call->positional_count = PyLong_AsSsize_t(count);
     call->keywords = keywords != Py_None ? keywords : NULL;
-    if (strchr("lgbn", event->result_format[0]) == NULL) {
+    if (strchr("lgbn+", event->result_format[0]) == NULL) {
         call->results = PyList_New(0);
         if (call->results == NULL) {
             return -1;

@@ -420,9 +420,16 @@ def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | Non
 
 
 def record_blob(
-    captured: Captured, node: FunctionNode, param: str, columns: Sequence[str]
+    captured: Captured,
+    node: FunctionNode,
+    param: str,
+    columns: Sequence[str],
+    slots: Sequence[str] = (),
 ) -> bytes:
-    """The blob of a record function whose tree reads columns instead of its parameter, see `_record`."""
+    """The blob of a record function whose tree reads columns instead of its parameter, see `_record`.
+
+    slots: locals that the tree has and the function has not.
+    """
     from sabot._encode import Header, encode
     from sabot._record import MISSING, local_of
 
@@ -435,10 +442,10 @@ def record_blob(
         captured.file,
         captured.first_line,
         blob_annotation(captured.annotations.get("return")),
-        [*columns, *own, "missing"],
+        [*columns, *own, "missing", *(["value"] * len(slots))],
         [None] * len(columns),
         param,
-        [*map(local_of, columns), *own, MISSING],
+        [*map(local_of, columns), *own, MISSING, *slots],
     )
     return encode(header, node, seen.found, captured.mangle, seen.callees)
 

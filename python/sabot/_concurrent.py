@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from sabot._capture import Captured
+    from sabot._lane import BatchBinding
     from sabot._piece import Piece
     from sabot._run import RunContext
     from sabot._stream import Stream
@@ -203,6 +204,7 @@ class CallStage:
     ) -> Generator[Piece]:
         """The calls of a flat_map on the run's thread."""
         given = bind(Udf(call.bound, call.options), self.stream.schema, "flat_map", self._declared)
+        _check_no_record(given, call, "flat_map")
         assert not isinstance(given, Scalar)
         holder = Holder(call.target, call.captured.name)
 
@@ -223,6 +225,7 @@ class CallStage:
         bound = bind(Udf(call.bound, call.options), schema, self._operator, self._declared)
         options = call.options
         scalar = bound if isinstance(bound, Scalar) else None
+        _check_no_record(bound, call, self._operator)
         return Work(
             call.target,
             self._operator,
@@ -264,6 +267,19 @@ class CallStage:
                 sources.append(aside.get(name, name))
                 fields.append(given.field(aside.get(name, name)).with_name(name))
         return Bound(works, pa.schema(fields, given.metadata), sources)
+
+
+def _check_no_record(bound: Scalar | BatchBinding, call: Call, operator: str) -> None:
+    """Refuses a function that gives columns for a row.
+
+    Raises:
+        PlanError: it is one.
+    """
+    if bound.given is not None if isinstance(bound, Scalar) else bound.rows is not None:
+        raise PlanError(
+            f"{operator}({call.captured.name}): it gives columns for a row, and such a function is called row by row; async ones, "
+            "classes, max_concurrency and use_process are for functions that give one value a row, and for batch functions"
+        )
 
 
 def _place(operator: str, name: str, call: Call, scalar: Scalar | None) -> Place:

@@ -23,6 +23,8 @@ from sabot._udf import FORMATS, Options, unwrap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sabot._returns import Given
+
 _CACHE_MAX = 256
 _PLAIN = Options()
 _RESULTS: dict[str, type] = {"l": int, "g": float, "b": bool, "u": str, "n": type(None)}
@@ -42,6 +44,7 @@ class Scalar(NamedTuple):
     kind_rule: str
     told: bool
     options: Options = Options()
+    given: Given | None = None  # of a record function in map: what it gives
 
     def binding(self, operator: str, *, truth: bool = False) -> Binding:
         """What the engine needs to call it; `operator` begins the text of its place, `truth` is for a filter."""
@@ -60,6 +63,7 @@ class Scalar(NamedTuple):
             ON_ERROR.index(options.on_error),
             options.nulls == "skip",
             options.dead_letter,
+            keys=self.given.results if self.given is not None else (),
         )
 
 
@@ -94,8 +98,8 @@ def bind(
         raise PlanError(kind.error)
     if kind.kind == "scalar":
         return bind_scalar(captured, schema, operator, kind.rule, options)
-    if kind.kind == "record" and operator in ("with_columns", "filter", "explain"):
-        return _bind_record(captured, schema, operator, kind.rule, options)
+    if kind.kind == "record":
+        return _bind_record(captured, schema, operator, kind.rule, options, declared)
     if kind.kind != "batch":
         raise PlanError(f"{captured.name}: {kind.kind} functions are not there yet ({kind.rule})")
     if operator == "with_columns":
@@ -115,22 +119,42 @@ def bind(
         options.dead_letter,
     )
     if options.compile == "require" and operator != "explain":
-        raise _not_compiled(captured, bound, schema)
+        raise not_compiled(captured, bound, schema)
     return bound
 
 
 def _bind_record(
-    captured: Captured, schema: pa.Schema | None, operator: str, rule: str, options: Options
-) -> Scalar:
+    captured: Captured,
+    schema: pa.Schema | None,
+    operator: str,
+    rule: str,
+    options: Options,
+    declared: pa.Schema | None,
+) -> Scalar | BatchBinding:
     from sabot._record import as_scalar
 
-    if schema is None:
+    if schema is None and operator != "flat_map":
         raise PlanError(_too_early(captured, operator))
     if options.nulls == "skip":
         raise PlanError(
             f'{operator}({captured.name}): nulls="skip" is for scalar functions; a record function has one argument, the row'
         )
+    if operator == "flat_map" or schema is None:
+        from sabot._record_map import bind_flat_map
+
+        return bind_flat_map(captured, schema, options, declared)
+    if operator in ("map", "explain"):
+        from sabot._record_map import bind_map, gives_records
+
+        if operator == "map" or gives_records(captured, schema):
+            return bind_map(captured, schema, rule, options, declared, explains=operator != "map")
     return bind_scalar(as_scalar(captured, schema.names), schema, operator, rule, options)
+
+
+def takes_rows(fn: object) -> bool:
+    """Whether a function given to `map` or `flat_map` takes a row as a dict, whatever the columns are called."""
+    target, options = unwrap(fn)
+    return callable(target) and kind_of(capture(target), (), "map", options.kind).kind == "record"
 
 
 def check_batch_options(name: str, operator: str, options: Options) -> None:
@@ -154,9 +178,10 @@ def check_batch_options(name: str, operator: str, options: Options) -> None:
         )
 
 
-def _not_compiled(
+def not_compiled(
     captured: Captured, bound: Scalar | BatchBinding, schema: pa.Schema | None
 ) -> CompileError:
+    """The error for `compile="require"` of a function that is not compiled, with its report."""
     from sabot._report import Report
 
     columns = schema if schema is not None else pa.schema([])
@@ -203,7 +228,7 @@ def bind_scalar(
     keywords = tuple(params[index].name for index in bound[positional:])
     scalar = Scalar(captured, core, positional, keywords or None, rule, told, options)
     if options.compile == "require" and not core.compiled and operator != "explain":
-        raise _not_compiled(captured, scalar, schema)
+        raise not_compiled(captured, scalar, schema)
     return scalar
 
 
@@ -227,23 +252,23 @@ def _inferred(
     off = options.compile == "off"
     blob = _blob_of(captured, schema, options)
     try:
-        core = _core_function(blob, schema, off)
+        core = core_function(blob, schema, off)
         if operator != "filter" or core.compiled or core.result_format in ("l", "g", "b"):
             return core, True
     except TypeMismatchError as error:
         if operator != "filter" or "return" in captured.annotations:
             raise
         refusal = Refusal("type", str(error).partition(": ")[2], 0, 0, 0, 0)
-        return _core_function(_refused_blob(captured, refusal, bool), schema, off), False
+        return core_function(refused_blob(captured, refusal, bool), schema, off), False
     except UnknownColumnError:
         raise
     except PlanError:
         if options.returns is not None and operator != "filter":
             number = _BLOB_RESULTS[FORMATS[options.returns]]
-            return _core_function(_annotated(blob, number), schema, off), True
+            return core_function(_annotated(blob, number), schema, off), True
         if operator not in ("filter", "explain"):
             raise
-    return _core_function(_annotated(blob, _BLOB_RESULTS["b"]), schema, off), False
+    return core_function(_annotated(blob, _BLOB_RESULTS["b"]), schema, off), False
 
 
 def can_compile(scalar: Scalar, schema: pa.Schema) -> bool:
@@ -259,7 +284,7 @@ def can_compile(scalar: Scalar, schema: pa.Schema) -> bool:
 
 def _blob_of(captured: Captured, schema: pa.Schema, options: Options) -> bytes:
     if captured.blob is None:
-        return _refused_blob(captured)
+        return refused_blob(captured)
     if options.nulls != "skip":
         return captured.blob
     params = captured.params or ()
@@ -279,18 +304,26 @@ def _annotated(blob: bytes, number: int) -> bytes:
 _cache: OrderedDict[tuple[object, ...], _core.Function] = OrderedDict()
 
 
-def _core_function(blob: bytes, schema: pa.Schema, off: bool) -> _core.Function:
-    """Typed once for one text and one set of columns: a repeat shares the native code and the counters."""
+def core_function(
+    blob: bytes, schema: pa.Schema, off: bool, keys: tuple[str, ...] | None = None
+) -> _core.Function:
+    """Typed once for one text and one set of columns: a repeat shares the native code and the counters.
+
+    keys: the names of the items of the tuple that it gives; None: it gives one value.
+    """
     compile_off = off or _config.get("compile") == "off"
     key = (
         os.getpid(),
         blob,
         compile_off,
+        keys,
         tuple(zip(schema.names, map(str, schema.types), strict=True)),
     )
     found = _cache.get(key)
     if found is None:
-        found = _cache[key] = _core.Function(session(), blob, _known_zones(schema), compile_off)
+        found = _cache[key] = _core.Function(
+            session(), blob, _known_zones(schema), compile_off, keys
+        )
     with contextlib.suppress(KeyError):  # another thread may be here, too
         _cache.move_to_end(key)
         while len(_cache) > _CACHE_MAX:
@@ -313,7 +346,7 @@ def _known_zones(schema: pa.Schema) -> pa.Schema:
     return known
 
 
-def _refused_blob(
+def refused_blob(
     captured: Captured, refusal: Refusal | None = None, returns: type | None = None
 ) -> bytes:
     """A blob without a tree: parameters, annotation and why, so that the engine can still type and run the function."""

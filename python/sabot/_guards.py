@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 import sys
+from copy import copy
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -147,6 +148,14 @@ def find_dotted(
     return values, tuple(read)
 
 
+class Guard(Protocol):
+    """Something that compiled code depends on."""
+
+    def changed(self) -> str | None:
+        """The name of what is another now, or None."""
+        ...
+
+
 class Guards:
     """The names that one function object reads outside itself, with the objects found at capture.
 
@@ -174,7 +183,7 @@ class Guards:
         fn: FunctionType,
         names: Mapping[str, Found],
         attributes: tuple[Attribute, ...] = (),
-        others: tuple[Guards, ...] = (),
+        others: tuple[Guard, ...] = (),
     ) -> None:
         self.names = dict(names)
         self._attributes = attributes
@@ -194,6 +203,12 @@ class Guards:
             for n, f in names.items()
             if n in cells
         )
+
+    def with_others(self, others: tuple[Guard, ...]) -> Guards:
+        """The same with more to look at."""
+        made = copy(self)
+        made._others = (*self._others, *others)
+        return made
 
     @property
     def code(self) -> CodeType:

@@ -43,7 +43,9 @@ KINDS_TABLE: tuple[KindRow, ...] = (
         "batch",
     ),
     KindRow(
-        "item", 'one parameter p, no column: p["c"] or p.get("c") is used as a value', "record"
+        "item",
+        'one parameter p, no column: p["c"] or p.get("c") is used as a value, or **p in a dict or call',
+        "record",
     ),
     KindRow("untold", "nothing above tells; in map, filter and flat_map", "batch"),
     KindRow("untold_column", "nothing above tells; in with_columns", "error"),
@@ -167,10 +169,8 @@ class _Table:
         rule = detail if row == "declared" else rule
         name = self._captured.name
         error = None
-        later = kind == "array" or (kind == "record" and self._operator in ("map", "flat_map"))
-        if later:
-            what = f" in {self._operator}" if kind == "record" else ""
-            error = f"{name} is a function of kind {kind!r} ({rule}); {kind} functions are not there yet{what}"
+        if kind == "array":
+            error = f"{name} is a function of kind {kind!r} ({rule}); {kind} functions are not there yet"
         elif kind == "scalar" and self._operator in ("map", "flat_map"):
             error = (
                 f"{name} gives one value a row ({rule}), and {self._operator} wants whole batches; "

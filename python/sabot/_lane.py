@@ -25,6 +25,7 @@ from sabot._values import python_lists
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sabot._by_rows import RowMap
     from sabot._deadletter import DeadLetter
     from sabot._errorlog import StageLog
 
@@ -61,6 +62,7 @@ class Binding(NamedTuple):
 
     `truth`: it is a filter's, so only whether a result is true is wanted. `on_error`: what a failed row does, by ON_ERROR. `skip_nulls`:
     a null argument gives null without a call. `path`, `log`, `dead_letter`: where failed rows are recorded; the last two of one run.
+    `keys`: the names of its results, where there are several.
     """
 
     function: Callable[..., object]
@@ -73,6 +75,7 @@ class Binding(NamedTuple):
     path: str | None = None
     log: StageLog | None = None
     dead_letter: DeadLetter | None = None
+    keys: tuple[str, ...] = ()
 
 
 class Failure(NamedTuple):
@@ -103,6 +106,8 @@ class BatchBinding(NamedTuple):
     log: StageLog | None = None
     dead_letter: DeadLetter | None = None
     conform: Callable[[pa.RecordBatch], pa.RecordBatch] = _as_it_is
+    rows: RowMap | None = None  # of a record function
+    label: str | None = None  # what explain() shows, where that is not the place's name
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:
@@ -130,9 +135,11 @@ def column_of(values: list[object], format: str) -> pa.Array[Any]:
     return pa.array(values, _TYPES[format])
 
 
-def result_error(value: object, binding: Binding, format: str) -> CastError:
-    """Why a function's result does not go into its column."""
+def result_error(value: object, binding: Binding, format: str, result: int = -1) -> CastError:
+    """Why a function's result does not go into its column. result: which of several it is, or -1."""
     name, wanted = binding.place.name, _TYPES[format]
+    if result >= 0:
+        name = f"{name}[{binding.keys[result]!r}]"
     kind = type(value).__name__
     shown = cut(text_of(value))
     if isinstance(value, int) and not isinstance(value, bool) and format in "lg":
@@ -189,7 +196,9 @@ def recording(binding: Any, log: StageLog) -> Any:
     """
     path = (binding.path or _config.get("dead_letter")) if binding.on_error else None
     if isinstance(binding, BatchBinding) and not binding.is_filter:
-        binding = binding._replace(conform=Conformer(binding.place.text, binding.schema))
+        rows = binding.rows.fresh() if binding.rows is not None else None
+        conform = Conformer(binding.place.text, binding.schema)
+        binding = binding._replace(conform=conform, rows=rows)
     return binding._replace(log=log, dead_letter=log.log.dead_letter(str(path)) if path else None)
 
 
@@ -243,6 +252,9 @@ def call_batch(
     failures: list[Failure],
 ) -> Any:
     """Runs a batch function; None when it failed (the failure is kept), False to drop the batch (its rows are recorded)."""
+    if binding.rows is not None:
+        numbers = row_numbers(source_rows, batch.num_rows)
+        return binding.rows(binding, batch, (op, seq), numbers, failures)
     try:
         result = binding.function(batch)
         if binding.is_filter:

@@ -1,7 +1,7 @@
 """Record functions: one parameter, a row as a dict of its columns. Bound as scalar functions of the columns that they read.
 
 `row["a"]`, `row.get("a", default)` and `"a" in row` become that column, or what a missing key gives; anything else done with the
-row is left to CPython, which gets a dict of all columns.
+row is left to CPython, which gets a dict of all columns. In a `map` the function gives columns, see `_returns`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,18 @@ import ast
 import copy
 from typing import TYPE_CHECKING, Any, cast
 
+from sabot._by_rows import results_of
 from sabot._capture import Captured, Param, Refusal, record_blob
+from sabot._returns import Given, read_returns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    import pyarrow as pa
+
+    FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    _RowFunction: TypeAlias = Callable[[dict[str, object]], object]
 
 MISSING = "\0missing"  # a local that nothing ever binds: reading it raises
 
@@ -29,40 +37,89 @@ def as_scalar(captured: Captured, columns: Sequence[str]) -> Captured:
     Parameters:
         columns: the names of the input's columns.
     """
-    made = Captured()
-    for name in Captured.__slots__:
-        if name != "__weakref__":
-            setattr(made, name, getattr(captured, name))
-    params = captured.params or ()
-    param = next((p.name for p in params if not p.has_default), "row")
-    made.record = param
+    made = copy.copy(captured)
+    made.record = row_of(captured)
     read: Sequence[str] = columns
     made.blob = None
     if captured.blob is not None and captured.node is not None:
-        rewriter = _Rewriter(captured, param, columns)
-        if len(params) > 1:
-            rewriter.refuse(captured.node, "signature", "a record function with other parameters")
-        tree = rewriter.rewritten()
-        if rewriter.refusal is None and tree is not None:
-            # A captured key may be bound anew: then CPython looks for another one.
-            read = list(columns if rewriter.captures_keys else rewriter.read)
-            made.blob = record_blob(captured, tree, param, read)
-        elif rewriter.refusal is not None:
-            made.refusals = (rewriter.refusal,)
+        rewriter = _Rewriter(captured, made.record, columns)
+        found = _rewrite(made, rewriter, captured.node)
+        read = columns if found is None else found
     made.params = tuple(Param(name, "positional", has_default=False, default=None) for name in read)
-    made.fn = _with_record(cast("Callable[[dict[str, object]], object]", captured.fn), read)
+    made.fn = _with_record(cast("_RowFunction", captured.fn), read)
     return made
 
 
-def _with_record(
-    fn: Callable[[dict[str, object]], object], names: Sequence[str]
-) -> Callable[..., object]:
+def as_map(captured: Captured, schema: pa.Schema) -> tuple[Captured, Given | None]:
+    """A record function of a map as one of columns, with what it gives; None where its text does not tell.
+
+    Raises:
+        TypeMismatchError: two paths give different columns, or one gives none.
+        PlanError: it gives one value a row.
+    """
+    made = copy.copy(captured)
+    made.record = row_of(captured)
+    made.blob = None
+    read: Sequence[str] | None = None
+    given = None
+    if captured.blob is not None and captured.node is not None:
+        returns = read_returns(captured, made.record, schema)
+        if isinstance(returns, Given):
+            rewriter = _Rewriter(captured, made.record, schema.names)
+            read = _rewrite(made, rewriter, returns.tree, returns)
+            given = returns if read is not None else None  # else the row may be changed
+        else:
+            what = "a result whose columns the text does not tell"
+            made.refusals = (refusal_at(returns or captured.node, "type", what),)
+    columns = schema.names if read is None else read
+    made.params = tuple(
+        Param(name, "positional", has_default=False, default=None) for name in columns
+    )
+    if given is not None:
+        fn = cast("_RowFunction", captured.fn)
+        made.fn = _with_record(results_of(fn, captured.name, given), columns)
+        if captured.guards is not None:
+            made.guards = captured.guards.with_others(given.guards)
+    return made, given
+
+
+def _rewrite(
+    made: Captured, rewriter: _Rewriter, node: FunctionNode, given: Given | None = None
+) -> list[str] | None:
+    """Gives a function its blob, and what columns it reads; None, with the reason kept, where it has none."""
+    captured = rewriter.captured
+    if len(captured.params or ()) > 1:
+        rewriter.refuse(node, "signature", "a record function with other parameters")
+    tree = rewriter.rewritten(node)
+    if rewriter.refusal is not None or tree is None:
+        made.refusals = (rewriter.refusal,) if rewriter.refusal is not None else ()
+        return None
+    # A captured key may be bound anew: then CPython looks for another one.
+    read = list(rewriter.columns if rewriter.captures_keys else rewriter.read)
+    if given is not None:
+        read = list(dict.fromkeys((*read, *given.read)))
+    made.blob = record_blob(captured, tree, made.record, read, given.slots if given else ())
+    return read
+
+
+def row_of(captured: Captured) -> str:
+    """The parameter of a record function that is the row."""
+    return next((p.name for p in captured.params or () if not p.has_default), "row")
+
+
+def _with_record(fn: _RowFunction, names: Sequence[str]) -> Callable[..., object]:
     names = tuple(names)
 
     def call(*values: object) -> object:
         return fn(dict(zip(names, values, strict=True)))
 
     return call
+
+
+def refusal_at(node: Any, code: str, detail: str) -> Refusal:
+    """A reason that points at a node."""
+    line, col = node.lineno, node.col_offset
+    return Refusal(code, detail, line, col, node.end_lineno or line, node.end_col_offset or col)
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -72,25 +129,22 @@ class _Rewriter(ast.NodeTransformer):
         self.read: dict[str, None] = {}
         self.refusal: Refusal | None = None
         self.captures_keys = False
-        self._captured = captured
+        self.captured = captured
+        self.columns = columns
         self._param = param
-        self._columns = columns
 
-    def rewritten(self) -> Any:
+    def rewritten(self, node: FunctionNode) -> Any:
         """The new tree; None where it is nested too deeply."""
-        assert self._captured.node is not None
         try:
-            return self.visit(copy.deepcopy(self._captured.node))
+            return self.visit(copy.deepcopy(node))
         except RecursionError:
-            self.refuse(self._captured.node, "too_complex", "")
+            self.refuse(node, "too_complex", "")
             return None
 
     def refuse(self, node: Any, code: str, detail: str) -> None:
         """Keeps the first reason."""
         if self.refusal is None:
-            line, col = node.lineno, node.col_offset
-            end = (node.end_lineno or line, node.end_col_offset or col)
-            self.refusal = Refusal(code, detail, line, col, *end)
+            self.refusal = refusal_at(node, code, detail)
 
     def _is_row(self, node: ast.AST) -> bool:
         return isinstance(node, ast.Name) and node.id == self._param
@@ -99,16 +153,16 @@ class _Rewriter(ast.NodeTransformer):
         """A key that is known: a text, or a captured name that stands for one."""
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else None
-        if isinstance(node, ast.Name) and self._captured.guards is not None:
-            found = self._captured.guards.names.get(self._captured.mangle(node.id))
+        if isinstance(node, ast.Name) and self.captured.guards is not None:
+            found = self.captured.guards.names.get(self.captured.mangle(node.id))
             if found is not None and type(found.value) is str:
                 self.captures_keys = True
                 return found.value
         return None
 
     def _column(self, node: ast.expr, key: str) -> ast.expr:
-        name = local_of(key) if key in self._columns else MISSING
-        if key in self._columns:
+        name = local_of(key) if key in self.columns else MISSING
+        if key in self.columns:
             self.read[key] = None
         return ast.copy_location(ast.Name(name, ast.Load()), node)
 
@@ -126,7 +180,7 @@ class _Rewriter(ast.NodeTransformer):
                 key = self._key(key_node)
                 if key is None:
                     return self.generic_visit(node)
-                if key in self._columns:
+                if key in self.columns:
                     # Python makes the default before it looks; only one that cannot fail may be left out.
                     if rest and not isinstance(rest[0], ast.Constant):
                         return self.generic_visit(node)
@@ -143,9 +197,9 @@ class _Rewriter(ast.NodeTransformer):
             ):
                 key = self._key(key_node)
                 if key is not None:
-                    if key in self._columns:
+                    if key in self.columns:
                         self.read[key] = None  # CPython's row must have it, too
-                    there = (key in self._columns) == isinstance(operator, ast.In)
+                    there = (key in self.columns) == isinstance(operator, ast.In)
                     return ast.copy_location(ast.Constant(there), node)
             case _:
                 pass

@@ -73,9 +73,9 @@ class Report:
             args = facts["record"] or ", ".join(
                 f"{name}: {types[name]}" for name in facts["params"]
             )
-            result = facts["result"] if bound.told else "?"
+            result = _result(bound, facts, types) if bound.told else "?"
             self.signature: str = f"{self.name}({args}) -> {result}"
-            if not bound.told:
+            if not bound.told and bound.given is None:
                 self.reasons.append(Reason(*_UNTOLD, captured.file, 0, 0, 0, 0, _UNTOLD_HINT))
         else:
             self.signature = f"{self.name}(batch) -> ?"
@@ -172,6 +172,16 @@ class Report:
         if reason.hint:
             lines.append(f"  {reason.hint}")
         return lines
+
+
+def _result(bound: Scalar, facts: dict[str, Any], types: dict[str, str]) -> str:
+    """The type of what a function gives; of one that gives records, the columns."""
+    given = bound.given
+    if given is None:
+        return facts["result"]
+    of = {name: types[column] for name, column in given.passed.items()}
+    columns = (f"{name}: {of.get(name) or facts['results'][name]}" for name in given.names)
+    return f"{{{', '.join(columns)}}}"
 
 
 _UNTOLD = ("result_type", "the result's type cannot be told")

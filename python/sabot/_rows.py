@@ -184,7 +184,7 @@ def batch_of_dicts(
         for column, name in zip(columns, names, strict=True):
             column.append(values.get(name))
     arrays = [
-        _column(name, values, None if schema is None else schema.field(k), declared, first)
+        column_of_values(name, values, None if schema is None else schema.field(k), declared, first)
         for k, (name, values) in enumerate(zip(names, columns, strict=True))
     ]
     if schema is None:
@@ -233,9 +233,10 @@ def _listed(names: list[Any]) -> str:
     return ", ".join(repr(name) for name in names[:5]) + (", …" if len(names) > 5 else "")
 
 
-def _column(
+def column_of_values(
     name: str, values: list[object], field: pa.Field[Any] | None, declared: bool, first: int
 ) -> pa.Array[Any]:
+    """A column of values, of the field's type or of the one that they tell; see `batch_of_dicts`."""
     kind = None if field is None else field.type
     try:
         array = _array(values, kind)

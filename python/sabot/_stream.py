@@ -14,7 +14,7 @@ from sabot._checks import check_names, check_rows, check_same, check_schema, kno
 from sabot._derive import Derived
 from sabot._errors import PlanError
 from sabot._expr import Applied, Column, as_filter, name_of, project, with_references
-from sabot._function import Scalar, bind
+from sabot._function import Scalar, bind, takes_rows
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
 from sabot._stage import Stage, metered
@@ -127,14 +127,25 @@ class Stream(Reading, Writing):
 
         return self._then(add)
 
-    def map(
-        self, fn: Callable[[pa.RecordBatch], object], schema: pa.Schema | None = None
-    ) -> Stream:
-        """Replaces each batch by what a batch function makes of it; it runs in CPython, batch by batch, in order.
+    def map(self, fn: Callable[..., object], schema: pa.Schema | None = None) -> Stream:
+        """Replaces each batch by what a batch function makes of it, or each row by what a record function gives.
 
         Parameters:
-            fn: takes a `pyarrow.RecordBatch`, gives a RecordBatch, a Table or a dict of arrays. None is an error.
-            schema: what it gives; without it `schema` is None until the first batch.
+            fn: takes a `pyarrow.RecordBatch`, gives a RecordBatch, a Table or a dict of arrays; None is an error. It runs in CPython,
+                batch by batch, in order. Or it takes a row as a dict (`row["a"]`, `{**row}`) and gives a dict, a dataclass or a
+                NamedTuple: its keys are the columns, nothing else is left, and every path gives the same ones. That is compiled where
+                the text tells the keys; columns that are only passed on keep their type and are not copied.
+            schema: what it gives; without it `schema` is None until the first batch, but for compiled functions of rows.
+
+        Raises:
+            TypeMismatchError: the paths of a record function give different columns, or kinds that no type holds.
+            PlanError: a function that gives one value a row, which is for with_columns.
+
+        >>> import pyarrow as pa
+        >>> from sabot import Stream
+        >>> t = pa.table({"a": [1, 2], "who": ["x", "y"]})
+        >>> Stream.from_table(t).map(lambda row: {"who": row["who"], "more": row["a"] + 1}).collect().to_pylist()
+        [{'who': 'x', 'more': 2}, {'who': 'y', 'more': 3}]
         """
         check_schema(schema)
         if (stage := staged(self, "map", {"": fn}, schema)) is not None:
@@ -142,9 +153,15 @@ class Stream(Reading, Writing):
 
         def add(chain: Chain) -> Chain:
             bound = bind(fn, chain.schema, "map", schema)
-            assert not isinstance(bound, Scalar)
-            return chain.then(chain.plan.batch(bound.place.name, schema, False), batch=bound)
+            if isinstance(bound, Scalar):
+                assert bound.given is not None
+                plan = chain.plan.map(bound.core, *bound.given.columns())
+                return chain.then(plan, steps=(Step(bound, bound.binding("MAP ")),))
+            label = bound.label or bound.place.name
+            return chain.then(chain.plan.batch(label, bound.schema, False), batch=bound)
 
+        if takes_rows(fn):
+            return self._then(add)
         return self._then(_Map(add, schema is None))
 
     def select(self, *columns: str | Column) -> Stream:
@@ -247,13 +264,14 @@ class Stream(Reading, Writing):
 
     def flat_map(
         self,
-        fn: Callable[[pa.RecordBatch], Iterable[object]],
+        fn: Callable[..., Iterable[object]],
         schema: pa.Schema | None = None,
     ) -> Stream:
-        """Replaces each batch by all the batches that a function gives for it; it runs in CPython, in order.
+        """Replaces each batch, or row, by all that a function gives for it; it runs in CPython, in order.
 
         Parameters:
-            fn: takes a `pyarrow.RecordBatch`, gives an iterable of what `map` functions give; it may be a generator.
+            fn: takes a `pyarrow.RecordBatch`, gives an iterable of what `map` functions give; it may be a generator. Or it takes a row
+                as a dict and gives an iterable of dicts, dataclasses or NamedTuples that all have the same keys.
             schema: what it gives; without it `schema` is None until the first batch.
         """
         from sabot import _derive
@@ -266,6 +284,11 @@ class Stream(Reading, Writing):
             return stage.stream._derived(stage.text, stage.run, stage.schema)
         bound = bind(fn, self.schema, "flat_map", schema)
         assert not isinstance(bound, Scalar)
+        if bound.rows is not None:
+            from sabot import _by_rows
+
+            text = bound.label or bound.place.text
+            return self._derived(text, _by_rows.flat_map(bound, self), schema)
         return self._derived(bound.place.text, _derive.flat_map(bound, self), schema)
 
     def union(self, *streams: Stream) -> Stream:

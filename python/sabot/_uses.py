@@ -143,6 +143,11 @@ class _Reader:
                 item = self._item(inner)
                 if item is not None:
                     yield "compute", f"{item}.{name}"
+            case ast.Dict() if any(
+                key is None and self._is_param(value)
+                for key, value in zip(node.keys, node.values, strict=True)
+            ):
+                yield "item", " in {**...}"
             case ast.Subscript() if self._is_param(node.value) and self._names_a_field(node.slice):
                 yield "item", f"[{_text(node.slice)}]"
             case _:
@@ -157,7 +162,9 @@ class _Reader:
                 item = self._item(argument)
                 if item is not None:
                     yield "compute", f"{item} in {_text(node.func)}(...)"
-        if any(self._is_param(argument) for argument in arguments):
+        if any(word.arg is None and self._is_param(word.value) for word in node.keywords):
+            yield "item", f" in {_text(node.func)}(**...)"
+        elif any(self._is_param(argument) for argument in arguments):
             yield "opaque", _text(node.func)
 
     def _settle(self, node: ast.AST) -> ast.AST:

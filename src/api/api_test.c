@@ -303,6 +303,60 @@ static void test_texts(void **state)
     world_release(&w);
 }
 
+/* --- several results ------------------------------------------------------------------------------------------------------ */
+
+static const char *const key_names[] = {"p"};
+static const char *const map_columns[] = {"y", NULL};
+static const char *const map_names[] = {"again", "p"};
+
+/* add_ints gives no tuple, so the type of its one item cannot be told. */
+static sabot_status make_map(world *w, sabot_function **function, sabot_plan **plan)
+{
+    const front_vector *vector = vector_named("add_ints");
+    struct ArrowSchema schema = two_columns();
+    sabot_status status = sabot_function_new_keys(w->session, vector->blob, vector->blob_size,
+                                                  &schema, key_names, 1, false, function, &w->err);
+    return status == SABOT_OK
+               ? sabot_plan_map(w->start, *function, 1, map_columns, map_names, plan, &w->err)
+               : status;
+}
+
+static void test_maps(void **state)
+{
+    (void)state;
+    world w = {0};
+    sabot_function *function = NULL, *none = NULL;
+    sabot_plan *plan = NULL, *refused = NULL;
+    struct ArrowSchema schema = two_columns();
+    char *text = NULL;
+    assert_int_equal(make_plan(&w), SABOT_OK);
+    assert_int_equal(make_map(&w, &function, &plan), SABOT_OK);
+    assert_false(sabot_function_is_compiled(function));
+    assert_string_equal(sabot_function_result_format(function), "+s");
+    assert_int_equal(sabot_function_key_count(function), 1);
+    assert_string_equal(sabot_function_key_format(function, 0), "");
+    assert_null(sabot_function_key_format(function, 1));
+    assert_null(sabot_function_key_format(w.function, 0));
+    assert_int_equal(sabot_function_key_count(w.function), 0);
+    assert_int_equal(sabot_plan_explain(plan, &text, &w.err), SABOT_OK);
+    assert_non_null(strstr(text, "passes again"));
+    sabot_text_free(text);
+    assert_int_equal(
+        sabot_function_new_keys(w.session, "x", 1, &schema, NULL, 1, false, &none, &w.err),
+        SABOT_INVALID);
+    assert_int_equal(
+        sabot_function_new_keys(w.session, "x", 1, &schema, key_names, 0, false, &none, &w.err),
+        SABOT_INVALID);
+    assert_int_equal(sabot_plan_map(w.start, NULL, 1, map_columns, map_names, &refused, &w.err),
+                     SABOT_INVALID);
+    assert_int_equal(sabot_plan_map(w.start, w.function, 1, map_columns, map_names, &refused, NULL),
+                     SABOT_INVALID);
+    assert_null(refused);
+    sabot_plan_free(plan);
+    sabot_function_free(function);
+    world_release(&w);
+}
+
 /* --- mistakes ------------------------------------------------------------------------------------------------------------- */
 
 static void test_null_arguments(void **state)
@@ -407,6 +461,11 @@ static sabot_status all_calls(world *w)
     }
     if (status == SABOT_OK) {
         sabot_plan_free(made);
+        made = NULL;
+        sabot_function *function = NULL;
+        status = make_map(w, &function, &made);
+        sabot_plan_free(made);
+        sabot_function_free(function);
     }
     return status;
 }
@@ -448,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_function_runs),
         cmocka_unit_test(test_leaving_row_is_asked_of_the_host),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_maps),
         cmocka_unit_test(test_null_arguments),
         cmocka_unit_test(test_malformed_blob),
 #ifdef SB_FAULTS

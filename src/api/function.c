@@ -15,6 +15,8 @@ static void move_parts(sb_lowered *from, sb_func *to)
                     .compiled = from->compiled,
                     .can_raise = from->can_raise,
                     .result_prim = from->result_prim,
+                    .key_count = from->key_count,
+                    .keys = from->keys,
                     .param_count = from->param_count,
                     .params = from->params,
                     .refusal_count = from->refusal_count,
@@ -26,9 +28,10 @@ static void move_parts(sb_lowered *from, sb_func *to)
     *from = (sb_lowered){0};
 }
 
-sabot_status sabot_function_new(sabot_session *session, const void *blob, size_t blob_size,
-                                const struct ArrowSchema *columns, bool compile_off,
-                                sabot_function **out, sabot_error *err)
+static sabot_status function_new(sabot_session *session, const void *blob, size_t blob_size,
+                                 const struct ArrowSchema *columns, const char *const *keys,
+                                 int32_t key_count, bool compile_off, sabot_function **out,
+                                 sabot_error *err)
 {
     sb_status status = SB_OK;
     sb_lowered lowered = {0};
@@ -51,8 +54,8 @@ sabot_status sabot_function_new(sabot_session *session, const void *blob, size_t
         bool plain = child->dictionary == NULL && !sb_schema_is_extension(child);
         names[k].format = plain ? child->format : "other";
     }
-    SB_TRY(sb_front_lower(blob, blob_size, names, (uint32_t)count, compile_off, &lowered,
-                          api_error(err)));
+    SB_TRY(sb_front_lower_keys(blob, blob_size, names, (uint32_t)count, keys, (uint32_t)key_count,
+                               compile_off, &lowered, api_error(err)));
     move_parts(&lowered, &parts);
     SB_TRY(sb_func_new(session->jit, &parts, &func, api_error(err)));
     *out = (sabot_function *)(void *)func;
@@ -62,6 +65,27 @@ out:
     return api_status(status);
 }
 
+sabot_status sabot_function_new(sabot_session *session, const void *blob, size_t blob_size,
+                                const struct ArrowSchema *columns, bool compile_off,
+                                sabot_function **out, sabot_error *err)
+{
+    return function_new(session, blob, blob_size, columns, NULL, 0, compile_off, out, err);
+}
+
+sabot_status sabot_function_new_keys(sabot_session *session, const void *blob, size_t blob_size,
+                                     const struct ArrowSchema *columns, const char *const *names,
+                                     int32_t key_count, bool compile_off, sabot_function **out,
+                                     sabot_error *err)
+{
+    bool named = names != NULL && key_count > 0 && key_count <= SB_COLUMNS_MAX;
+    for (int32_t k = 0; named && k < key_count; k++) {
+        named = names[k] != NULL;
+    }
+    if (!named) {
+        return api_status(sb_error_set(api_error(err), SB_INVALID, "%d results", (int)key_count));
+    }
+    return function_new(session, blob, blob_size, columns, names, key_count, compile_off, out, err);
+}
 void sabot_function_free(sabot_function *function)
 {
     sb_func_drop(api_func(function));
@@ -75,6 +99,17 @@ bool sabot_function_is_compiled(const sabot_function *function)
 const char *sabot_function_result_format(const sabot_function *function)
 {
     return api_const_func(function)->result_format;
+}
+
+int32_t sabot_function_key_count(const sabot_function *function)
+{
+    return (int32_t)api_const_func(function)->key_count;
+}
+
+const char *sabot_function_key_format(const sabot_function *function, int32_t i)
+{
+    const sb_func *func = api_const_func(function);
+    return i >= 0 && (uint32_t)i < func->key_count ? func->keys[i].format : NULL;
 }
 
 int32_t sabot_function_param_count(const sabot_function *function)

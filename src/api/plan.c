@@ -87,6 +87,21 @@ sabot_status sabot_plan_filter(sabot_plan *plan, sabot_function *function, sabot
     return give(status, made, out);
 }
 
+sabot_status sabot_plan_map(sabot_plan *plan, sabot_function *function, int32_t count,
+                            const char *const *columns, const char *const *names, sabot_plan **out,
+                            sabot_error *err)
+{
+    if (plan == NULL || function == NULL || out == NULL ||
+        (count > 0 && (columns == NULL || names == NULL)) ||
+        any_null(count, (const void *const *)names)) {
+        return null_argument(err);
+    }
+    sb_plan *made = NULL;
+    sb_status status = sb_plan_new_map(api_plan(plan), api_func(function), count, columns, names,
+                                       &made, api_error(err));
+    return give(status, made, out);
+}
+
 sabot_status sabot_plan_select(sabot_plan *plan, int32_t count, const char *const *names,
                                sabot_plan **out, sabot_error *err)
 {

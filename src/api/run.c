@@ -103,6 +103,8 @@ static void rows_give(const sb_ask *ask, sabot_event *event)
     event->result_format = ask->func->result_format;
     event->values = ask->values;
     event->valid = ask->valid;
+    event->result_count = (int32_t)sb_func_result_count(ask->func);
+    event->result_formats = ask->formats;
 }
 
 static sb_status ask_give(sb_run *run, const sb_ask *ask, sabot_event *event, sb_error *err)

@@ -61,12 +61,39 @@ static sb_status site_schemas(sb_call_site *site, const sb_type *input, sb_error
     return SB_OK;
 }
 
+static sb_status site_results(sb_call_site *site, const char *name, sb_error *err)
+{
+    sb_func *func = site->func;
+    size_t count = sb_func_result_count(func);
+    site->types = sb_mem_alloc_zero(count * sizeof *site->types);
+    site->formats = sb_mem_alloc_zero(count + 1);
+    if (site->types == NULL || site->formats == NULL) {
+        return sb_error_no_memory(err, count * sizeof *site->types);
+    }
+    for (size_t k = 0; k < count; k++) {
+        const char *format = sb_func_format(func, (uint32_t)k);
+        bool text = format[0] == 'u';
+        if (strlen(format) != 1 || strchr("lgbun", format[0]) == NULL ||
+            (text && (func->compiled || func->key_count > 0))) {
+            return sb_error_set(err, SB_UNSUPPORTED, "function %.100s: results of format \"%s\"",
+                                func->name, format);
+        }
+        site->formats[k] = format[0];
+        sb_status status = sb_type_new(format, func->key_count > 0 ? func->keys[k].name : name,
+                                       ARROW_FLAG_NULLABLE, &site->types[k], err);
+        if (status != SB_OK) {
+            return status;
+        }
+        site->result_count = (int32_t)k + 1;
+    }
+    return SB_OK;
+}
+
 sb_status sb_call_site_init(sb_call_site *site, const sb_plan_call *call, const sb_type *input,
                             const char *name, int32_t function_index, bool interpret, sb_tier tier,
                             sb_error *err)
 {
     sb_status status;
-    const char *format = call->func->result_format;
     *site = (sb_call_site){
         .func = call->func,
         .columns = call->columns,
@@ -74,12 +101,7 @@ sb_status sb_call_site_init(sb_call_site *site, const sb_plan_call *call, const 
         .by_host = interpret || !call->func->compiled,
         .tier = tier,
     };
-    if (strlen(format) != 1 || strchr("lgbun", format[0]) == NULL ||
-        (call->func->compiled && format[0] == 'u')) {
-        return sb_error_set(err, SB_UNSUPPORTED, "function %.100s: results of format \"%s\"",
-                            call->func->name, format);
-    }
-    SB_TRY(sb_type_new(format, name, ARROW_FLAG_NULLABLE, &site->type, err));
+    SB_TRY(site_results(site, name, err));
     SB_TRY(site_inputs(site, err));
     SB_TRY(site_schemas(site, input, err));
     return SB_OK;
@@ -98,7 +120,11 @@ void sb_call_site_release(sb_call_site *site)
     sb_mem_free(site->schemas);
     sb_mem_free(site->schema_pointers);
     sb_mem_free(site->input_columns);
-    sb_type_drop(site->type);
+    for (int32_t k = 0; k < site->result_count; k++) {
+        sb_type_drop(site->types[k]);
+    }
+    sb_mem_free(site->types);
+    sb_mem_free(site->formats);
     *site = (sb_call_site){0};
 }
 
@@ -106,16 +132,19 @@ sb_status sb_call_local_new(const sb_call_site *site, sb_call_local **out, sb_er
 {
     sb_status status = SB_OK;
     size_t count = site->by_host ? 0 : site->func->ir.inputs.count;
-    size_t size = (count + 1) * sizeof(sb_view_scratch);
-    sb_call_local *local = sb_mem_alloc_aligned(sizeof *local);
+    size_t results = (size_t)site->result_count;
+    size_t size = (count + results + 1) * sizeof(sb_view_scratch);
+    sb_call_local *local = sb_mem_alloc_zero(sizeof *local);
     if (local == NULL) {
         return sb_error_no_memory(err, sizeof *local);
     }
-    memset(local, 0, sizeof *local);
     if (!site->by_host) {
-        local->inputs = sb_mem_alloc_aligned(size);
+        local->inputs = sb_mem_alloc_aligned((count + 1) * sizeof(sb_view_scratch));
         local->in = sb_mem_alloc_array(count, sizeof *local->in);
-        if (local->inputs == NULL || local->in == NULL) {
+        local->out = sb_mem_alloc_aligned(results * sizeof(sb_view_scratch));
+        local->kout = sb_mem_alloc_array(results, sizeof *local->kout);
+        if (local->inputs == NULL || local->in == NULL || local->out == NULL ||
+            local->kout == NULL) {
             status = sb_error_no_memory(err, size);
             goto out;
         }
@@ -138,7 +167,9 @@ void sb_call_local_free(sb_call_local *local)
     }
     sb_mem_free_aligned(local->inputs);
     sb_mem_free(local->in);
-    sb_mem_free_aligned(local);
+    sb_mem_free_aligned(local->out);
+    sb_mem_free(local->kout);
+    sb_mem_free(local);
 }
 
 /* --- calls -------------------------------------------------------------------------------------------------------- */
@@ -151,9 +182,13 @@ void sb_call_init(sb_call *call, const sb_call_site *site, int64_t rows)
 void sb_call_release(sb_call *call)
 {
     sb_call_host_release(call);
-    sb_mem_free_aligned(call->values);
-    sb_mem_free_aligned(call->valid);
+    for (int32_t k = 0; call->results != NULL && k < call->site->result_count; k++) {
+        sb_mem_free_aligned(call->results[k].values);
+        sb_mem_free_aligned(call->results[k].valid);
+    }
+    sb_mem_free(call->results);
     sb_mem_free_aligned(call->keep);
+    sb_mem_free_aligned(call->whole);
     SB_VEC_RELEASE(&call->host_rows);
     *call = (sb_call){0};
 }
@@ -164,22 +199,20 @@ static size_t bits_size(int64_t rows)
     return sb_mask_size(rows);
 }
 
-sb_status sb_call_valid_new(sb_call *call, bool value, sb_error *err)
+sb_status sb_call_valid_new(sb_call *call, sb_call_result *result, bool value, sb_error *err)
 {
-    SB_ASSERT(call->valid == NULL);
+    SB_ASSERT(result->valid == NULL);
     size_t size = bits_size(call->capacity);
-    call->valid = sb_mem_alloc_aligned(size);
-    if (call->valid == NULL) {
+    result->valid = sb_mem_alloc_aligned(size);
+    if (result->valid == NULL) {
         return sb_error_no_memory(err, size);
     }
-    memset(call->valid, value ? 0xFF : 0, size);
+    memset(result->valid, value ? 0xFF : 0, size);
     return SB_OK;
 }
 
-static sb_status values_new(sb_call *call, sb_error *err)
+static sb_status values_new(const sb_call *call, sb_call_result *result, char format, sb_error *err)
 {
-    call->capacity = (call->rows + SB_LANES_MAX - 1) & ~(int64_t)(SB_LANES_MAX - 1);
-    char format = call->site->type->format[0];
     size_t size = 0;
     if (format == 'l' || format == 'g') {
         size = (size_t)call->capacity * 8;
@@ -188,13 +221,31 @@ static sb_status values_new(sb_call *call, sb_error *err)
     } else {
         return SB_OK;
     }
-    call->values = sb_mem_alloc_aligned(size);
-    if (call->values == NULL) {
+    result->values = sb_mem_alloc_aligned(size);
+    if (result->values == NULL) {
         return sb_error_no_memory(err, size);
     }
     if (format == 'b') {
-        memset(call->values, 0,
+        memset(result->values, 0,
                size); /* bits of rows that nobody computes are looked at by masks */
+    }
+    return SB_OK;
+}
+
+static sb_status results_new(sb_call *call, sb_error *err)
+{
+    const sb_call_site *site = call->site;
+    size_t size = (size_t)site->result_count * sizeof *call->results;
+    call->capacity = (call->rows + SB_LANES_MAX - 1) & ~(int64_t)(SB_LANES_MAX - 1);
+    call->results = sb_mem_alloc_zero(size);
+    if (call->results == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    for (int32_t k = 0; k < site->result_count; k++) {
+        sb_status status = values_new(call, &call->results[k], site->formats[k], err);
+        if (status != SB_OK) {
+            return status;
+        }
     }
     return SB_OK;
 }
@@ -226,23 +277,33 @@ static void vector_in(const sb_call *call, sb_call_local *local, const sb_chunk 
     }
 }
 
+/* Where the kernel writes: into the columns' memory, or to bytes that are packed or dropped. */
+static void vector_out(const sb_call *call, sb_call_local *local, int64_t row0)
+{
+    for (int32_t k = 0; k < call->site->result_count; k++) {
+        const sb_call_result *result = &call->results[k];
+        char format = call->site->formats[k];
+        uint8_t *valid = result->valid != NULL ? result->valid + row0 / 8 : NULL;
+        sb_kout *out = &local->kout[k];
+        *out = (sb_kout){.values = local->out[k].values, .valid = valid};
+        if (format == 'l' || format == 'g') {
+            out->values = (uint8_t *)result->values + row0 * 8;
+        } else if (format == 'n') {
+            out->valid = local->out[k].valid;
+        }
+    }
+}
+
 static sb_status vector_run(sb_call *call, sb_call_local *local, sb_work *work, int64_t row0,
                             int64_t rows, sb_error *err)
 {
     const sb_call_site *site = call->site;
-    char format = site->type->format[0];
-    uint8_t *valid = call->valid != NULL ? call->valid + row0 / 8 : NULL;
-    sb_kout out = {.values = local->out.values, .valid = valid};
-    if (format == 'l' || format == 'g') {
-        out.values = (uint8_t *)call->values + row0 * 8;
-    } else if (format == 'n') {
-        out.valid = local->out.valid;
-    }
     vector_in(call, local, work->chunk, row0, rows);
+    vector_out(call, local, row0);
     const uint8_t *active = work->chunk->active;
     sb_kcall kcall = {
         .in = local->in,
-        .out = &out,
+        .out = local->kout,
         .active = active != NULL ? active + row0 / 8 : NULL,
         .stop = work->stop,
     };
@@ -251,8 +312,11 @@ static sb_status vector_run(sb_call *call, sb_call_local *local, sb_work *work, 
     if (status != SB_OK) {
         return status;
     }
-    if (format == 'b') {
-        sb_bitmap_pack((uint8_t *)call->values + row0 / 8, local->out.values, rows);
+    for (int32_t k = 0; k < site->result_count; k++) {
+        if (site->formats[k] == 'b') {
+            sb_bitmap_pack((uint8_t *)call->results[k].values + row0 / 8, local->out[k].values,
+                           rows);
+        }
     }
     return leaves_keep(call, &kcall, row0, err);
 }
@@ -260,9 +324,12 @@ static sb_status vector_run(sb_call *call, sb_call_local *local, sb_work *work, 
 static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, sb_error *err)
 {
     const uint8_t *active = work->chunk->active;
-    const sb_ir_output *output = &call->site->func->ir.outputs.items[0];
-    if (output->nullable && call->site->type->format[0] != 'n') {
-        sb_status status = sb_call_valid_new(call, false, err);
+    for (int32_t k = 0; k < call->site->result_count; k++) {
+        const sb_ir_output *output = &call->site->func->ir.outputs.items[k];
+        if (!output->nullable || call->site->formats[k] == 'n') {
+            continue;
+        }
+        sb_status status = sb_call_valid_new(call, &call->results[k], false, err);
         if (status != SB_OK) {
             return status;
         }
@@ -303,7 +370,7 @@ sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *
 {
     *blocked = false;
     if (!call->computed) {
-        sb_status status = values_new(call, err);
+        sb_status status = results_new(call, err);
         if (status == SB_OK) {
             status = call->site->by_host ? host_rows_all(call, work->chunk, err)
                                          : native_run(call, local, work, err);
@@ -331,45 +398,48 @@ void sb_call_fail(const sb_call *call, const sb_op *op, sb_work *work)
 
 /* --- results ------------------------------------------------------------------------------------------------------ */
 
-sb_status sb_call_take_column(sb_call *call, int64_t rows, sb_array **out, sb_error *err)
+sb_status sb_call_take_column(sb_call *call, int32_t result, int64_t rows, sb_array **out,
+                              sb_error *err)
 {
-    SB_ASSERT(rows <= call->rows);
-    char format = call->site->type->format[0];
+    SB_ASSERT(rows <= call->rows && result < call->site->result_count);
+    sb_call_result *own = &call->results[result];
+    sb_type *type = call->site->types[result];
+    char format = call->site->formats[result];
     if (format == 'n') {
-        return sb_array_new_null(call->site->type, rows, out, err);
+        return sb_array_new_null(type, rows, out, err);
     }
     if (format == 'u') {
         return sb_call_text_take(call, rows, out, err);
     }
     sb_array_parts parts = {.length = rows, .extent = call->capacity, .block_count = 2};
-    if (call->valid != NULL) {
-        parts.null_count = rows - sb_bitmap_count(call->valid, 0, rows);
+    if (own->valid != NULL) {
+        parts.null_count = rows - sb_bitmap_count(own->valid, 0, rows);
     }
-    parts.blocks[0] = parts.null_count > 0 ? call->valid : NULL;
-    parts.blocks[1] = call->values;
-    sb_status status = sb_array_new(call->site->type, &parts, out, err);
+    parts.blocks[0] = parts.null_count > 0 ? own->valid : NULL;
+    parts.blocks[1] = own->values;
+    sb_status status = sb_array_new(type, &parts, out, err);
     if (status != SB_OK) {
         return status;
     }
-    call->values = NULL;
+    own->values = NULL;
     if (parts.blocks[0] != NULL) {
-        call->valid = NULL;
+        own->valid = NULL;
     }
     return SB_OK;
 }
 
 static void mask_values(const sb_call *call, int64_t rows, uint8_t *mask)
 {
-    char format = call->site->type->format[0];
+    char format = call->site->formats[0];
     if (format == 'b') {
-        memcpy(mask, call->values, sb_bitmap_size(rows));
+        memcpy(mask, call->results[0].values, sb_bitmap_size(rows));
     } else if (format == 'l') {
-        const int64_t *values = call->values;
+        const int64_t *values = call->results[0].values;
         for (int64_t i = 0; i < rows; i++) {
             sb_bit_put(mask, i, values[i] != 0);
         }
     } else if (format == 'g') {
-        const double *values = call->values;
+        const double *values = call->results[0].values;
         for (int64_t i = 0; i < rows; i++) {
             sb_bit_put(mask, i, values[i] < 0 || values[i] > 0 || values[i] != values[i]);
         }
@@ -387,9 +457,10 @@ sb_status sb_call_mask(const sb_call *call, int64_t rows, uint8_t **out, sb_erro
     }
     memset(mask, 0, size == 0 ? 64 : size);
     mask_values(call, rows, mask);
-    if (call->valid != NULL) {
+    const uint8_t *valid = call->results[0].valid;
+    if (valid != NULL) {
         for (size_t i = 0; i < sb_bitmap_size(rows); i++) {
-            mask[i] = (uint8_t)(mask[i] & call->valid[i]);
+            mask[i] = (uint8_t)(mask[i] & valid[i]);
         }
     }
     /* The last byte may carry bits of rows behind the last. */

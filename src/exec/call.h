@@ -14,6 +14,8 @@
 
 /* What the host writes into a row's `valid` to have the row dropped; 0 is null, 1 a value. */
 #define SB_ROW_DROPPED 2
+/* Of a map: every column of the row is null, those that are passed on too. */
+#define SB_ROW_NULL 3
 
 /* Most rows the host is asked for at once, so that it can look at its signals in between. */
 #ifdef SB_TEST_MORSEL
@@ -27,7 +29,9 @@ typedef struct sb_call_site {
     sb_func *func;          /* borrow: the plan holds it */
     const int64_t *columns; /* borrow: the chunk's column of each bound parameter */
     int64_t *input_columns; /* owned: the chunk's column of each kernel input */
-    sb_type *type;          /* owned reference: of the result */
+    int32_t result_count;   /* of the function; its outputs */
+    sb_type **types;        /* owned: of each result, owned references */
+    char *formats;          /* owned: the letter of each; ended by 0 */
     int32_t function_index;
     bool by_host; /* the host computes every row */
     sb_tier tier;
@@ -35,6 +39,7 @@ typedef struct sb_call_site {
     const struct ArrowSchema **schema_pointers; /* owned */
 } sb_call_site;
 
+/* name: of the column of a single result; several have their own. */
 sb_status sb_call_site_init(sb_call_site *site, const sb_plan_call *call, const sb_type *input,
                             const char *name, int32_t function_index, bool interpret, sb_tier tier,
                             sb_error *err);
@@ -45,7 +50,8 @@ typedef struct sb_call_local {
     sb_func_local *func;
     sb_view_scratch *inputs; /* owned, one per kernel input */
     sb_kin *in;              /* owned, likewise */
-    sb_view_scratch out;     /* booleans as bytes */
+    sb_view_scratch *out;    /* owned, one per result: booleans as bytes */
+    sb_kout *kout;           /* owned, likewise */
 } sb_call_local;
 
 sb_status sb_call_local_new(const sb_call_site *site, sb_call_local **out, sb_error *err);
@@ -53,14 +59,18 @@ void sb_call_local_free(sb_call_local *local); /* NULL is fine */
 
 typedef struct sb_call_text sb_call_text;
 
+typedef struct sb_call_result {
+    void *values;       /* owned aligned block; NULL for text and null results */
+    uint8_t *valid;     /* owned aligned bitmap; NULL: no nulls so far */
+    sb_call_text *text; /* owned; text results */
+} sb_call_result;
+
 typedef struct sb_call {
     const sb_call_site *site;
     int64_t
         rows; /* rows [0, rows) of the chunk are computed; at fail_row's failure: those before it */
     int64_t capacity;          /* rows the blocks have room for */
-    void *values;              /* owned aligned block; NULL for text and null results */
-    uint8_t *valid;            /* owned aligned bitmap; NULL: no nulls so far */
-    sb_call_text *text;        /* owned; text results */
+    sb_call_result *results;   /* owned; NULL before the first run */
     bool computed;             /* the native part is done */
     bool dense;                /* the host computes all rows in order */
     SB_VEC(int32_t) host_rows; /* rows for the host, ascending (not dense) */
@@ -69,6 +79,7 @@ typedef struct sb_call {
     int64_t fail_row;   /* in the chunk; -1: none */
     sb_error failure;
     uint8_t *keep;     /* owned mask as sb_chunk.active: rows not dropped; NULL: none was */
+    uint8_t *whole;    /* owned mask likewise: rows that are not null as a whole; NULL: none is */
     void *host_values; /* owned: where the host writes */
     uint8_t *host_valid;
     int64_t *host_source_rows;
@@ -87,9 +98,10 @@ sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *
 sb_status sb_call_answer(sb_call *call, sb_work *work, const sb_answer *answer, bool *blocked,
                          sb_error *err);
 
-/* The first `rows` rows as a column. */
-sb_status sb_call_take_column(sb_call *call, int64_t rows, sb_array **out, sb_error *err);
-/* Bit per row: the result is true (as Python's truth) and not null. Out-owned aligned block, padded as sb_chunk.active. */
+/* The first `rows` rows of a result as a column. */
+sb_status sb_call_take_column(sb_call *call, int32_t result, int64_t rows, sb_array **out,
+                              sb_error *err);
+/* Bit per row: the first result is true (as Python's truth) and not null. Out-owned aligned block, padded as sb_chunk.active. */
 sb_status sb_call_mask(const sb_call *call, int64_t rows, uint8_t **out, sb_error *err);
 
 /* Sets work->token to the call's failure, when it is the first in source order. */

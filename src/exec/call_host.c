@@ -30,18 +30,19 @@ static void args_release(sb_call *call)
 
 static sb_status text_new(sb_call *call, sb_error *err)
 {
-    call->text = sb_mem_alloc_zero(sizeof *call->text);
-    if (call->text == NULL) {
-        return sb_error_no_memory(err, sizeof *call->text);
+    sb_call_text *text = sb_mem_alloc_zero(sizeof *text);
+    if (text == NULL) {
+        return sb_error_no_memory(err, sizeof *text);
     }
+    call->results[0].text = text;
     size_t size = ((size_t)call->rows + 1) * sizeof(int32_t);
-    sb_buf_init(&call->text->data, INT32_MAX);
-    call->text->capacity = call->rows;
-    call->text->offsets = sb_mem_alloc_aligned(size);
-    if (call->text->offsets == NULL) {
+    sb_buf_init(&text->data, INT32_MAX);
+    text->capacity = call->rows;
+    text->offsets = sb_mem_alloc_aligned(size);
+    if (text->offsets == NULL) {
         return sb_error_no_memory(err, size);
     }
-    call->text->offsets[0] = 0;
+    text->offsets[0] = 0;
     return SB_OK;
 }
 
@@ -57,11 +58,12 @@ static sb_status host_buffers(sb_call *call, sb_chunk *chunk, sb_error *err)
     size_t piece =
         (size_t)(call->host_count < SB_ASK_ROWS_MAX ? call->host_count : SB_ASK_ROWS_MAX);
     size_t params = call->site->func->param_count;
+    size_t cells = piece * (size_t)call->site->result_count;
     if (call->host_values == NULL) {
-        call->host_values = sb_mem_alloc_zero(piece * 8);
+        call->host_values = sb_mem_alloc_zero(cells * 8);
     }
     if (call->host_valid == NULL) {
-        call->host_valid = sb_mem_alloc_zero(piece);
+        call->host_valid = sb_mem_alloc_zero(cells);
     }
     if (call->host_source_rows == NULL && chunk->source_rows != NULL && !call->dense) {
         call->host_source_rows = sb_mem_alloc_array(piece, sizeof(int64_t));
@@ -76,7 +78,7 @@ static sb_status host_buffers(sb_call *call, sb_chunk *chunk, sb_error *err)
     if (call->host_values == NULL || call->host_valid == NULL || call->arg_pointers == NULL ||
         args == NULL) {
         sb_mem_free(args);
-        return sb_error_no_memory(err, piece * 8);
+        return sb_error_no_memory(err, cells * 8);
     }
     call->args = args;
     for (size_t i = 0; i < params; i++) {
@@ -135,7 +137,7 @@ sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error
     }
     count = count < SB_ASK_ROWS_MAX ? count : SB_ASK_ROWS_MAX;
     sb_status status = host_buffers(call, work->chunk, err);
-    if (status == SB_OK && site->type->format[0] == 'u' && call->text == NULL) {
+    if (status == SB_OK && site->formats[0] == 'u' && call->results[0].text == NULL) {
         status = text_new(call, err);
     }
     if (status == SB_OK) {
@@ -144,7 +146,7 @@ sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error
     if (status != SB_OK) {
         return status;
     }
-    memset(call->host_valid, 0, (size_t)count);
+    memset(call->host_valid, 0, (size_t)(count * site->result_count));
     work->ask = (sb_ask){
         .in_order = site->by_host,
         .chunk = work->chunk,
@@ -156,6 +158,7 @@ sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error
         .row_count = count,
         .values = call->host_values,
         .valid = call->host_valid,
+        .formats = site->formats,
     };
     ask_rows(call, &work->ask, work->chunk, count);
     *blocked = true;
@@ -169,60 +172,77 @@ static int64_t host_row(const sb_call *call, int64_t i)
     return call->dense ? call->host_at + i : call->host_rows.items[call->host_at + i];
 }
 
-static sb_status keep_new(sb_call *call, int64_t rows, sb_error *err)
+static sb_status mask_new(uint8_t **mask, int64_t rows, sb_error *err)
 {
     size_t size = sb_mask_size(rows);
-    call->keep = sb_mem_alloc_aligned(size);
-    if (call->keep == NULL) {
+    *mask = sb_mem_alloc_aligned(size);
+    if (*mask == NULL) {
         return sb_error_no_memory(err, size);
     }
-    memset(call->keep, 0, size);
-    sb_bitmap_fill(call->keep, 0, rows, true);
+    memset(*mask, 0, size);
+    sb_bitmap_fill(*mask, 0, rows, true);
     return SB_OK;
 }
 
-/* Takes the rows that the host wants dropped out of `keep`; their results are null from here on. */
-static sb_status drop_rows(sb_call *call, int64_t chunk_rows, int64_t count, sb_error *err)
+/* Takes rows out of `keep` or `whole` as the host wants it; their results are null from here on. */
+static sb_status mark_rows(sb_call *call, const sb_work *work, int64_t count, sb_error *err)
 {
+    int64_t asked = work->ask.row_count;
     for (int64_t i = 0; i < count; i++) {
-        if (call->host_valid[i] != SB_ROW_DROPPED) {
+        if (call->host_valid[i] != SB_ROW_DROPPED && call->host_valid[i] != SB_ROW_NULL) {
             continue;
         }
-        if (call->keep == NULL) {
-            sb_status status = keep_new(call, chunk_rows, err);
-            if (status != SB_OK) {
-                return status;
-            }
+        uint8_t **mask = call->host_valid[i] == SB_ROW_DROPPED ? &call->keep : &call->whole;
+        sb_status status = *mask == NULL ? mask_new(mask, work->chunk->rows, err) : SB_OK;
+        if (status != SB_OK) {
+            return status;
         }
-        sb_bit_clear(call->keep, host_row(call, i));
-        call->host_valid[i] = 0;
+        sb_bit_clear(*mask, host_row(call, i));
+        for (int32_t k = 0; k < call->site->result_count; k++) {
+            call->host_valid[k * asked + i] = 0;
+        }
     }
     return SB_OK;
 }
 
-static sb_status patch(sb_call *call, int64_t count, sb_error *err)
+/* Puts what the host made of one result into its column. asked: rows, which is how the blocks lie. */
+static sb_status patch(sb_call *call, int32_t number, int64_t asked, int64_t count, sb_error *err)
 {
-    char format = call->site->type->format[0];
+    sb_call_result *result = &call->results[number];
+    char format = call->site->formats[number];
+    const uint8_t *host_valid = call->host_valid + number * asked;
+    const uint8_t *host_values = (const uint8_t *)call->host_values + number * asked * 8;
     for (int64_t i = 0; i < count; i++) {
         int64_t row = host_row(call, i);
-        if (!call->host_valid[i]) {
-            if (call->valid == NULL) {
-                sb_status status = sb_call_valid_new(call, true, err);
+        if (!host_valid[i]) {
+            if (result->valid == NULL) {
+                sb_status status = sb_call_valid_new(call, result, true, err);
                 if (status != SB_OK) {
                     return status;
                 }
             }
-            sb_bit_clear(call->valid, row);
+            sb_bit_clear(result->valid, row);
             continue;
         }
-        if (call->valid != NULL) {
-            sb_bit_set(call->valid, row);
+        if (result->valid != NULL) {
+            sb_bit_set(result->valid, row);
         }
         if (format == 'b') {
-            sb_bit_put(call->values, row, ((const uint8_t *)call->host_values)[i] != 0);
+            sb_bit_put(result->values, row, host_values[i] != 0);
         } else {
-            memcpy((uint8_t *)call->values + row * 8, (const uint8_t *)call->host_values + i * 8,
-                   8);
+            memcpy((uint8_t *)result->values + row * 8, host_values + i * 8, 8);
+        }
+    }
+    return SB_OK;
+}
+
+static sb_status patch_all(sb_call *call, int64_t asked, int64_t count, sb_error *err)
+{
+    for (int32_t k = 0; k < call->site->result_count; k++) {
+        sb_status status =
+            call->site->formats[k] != 'n' ? patch(call, k, asked, count, err) : SB_OK;
+        if (status != SB_OK) {
+            return status;
         }
     }
     return SB_OK;
@@ -230,15 +250,16 @@ static sb_status patch(sb_call *call, int64_t count, sb_error *err)
 
 static sb_status text_fill(sb_call *call, int64_t row, sb_error *err)
 {
-    sb_call_text *text = call->text;
-    if (text->filled < row && call->valid == NULL) {
-        sb_status status = sb_call_valid_new(call, true, err);
+    sb_call_result *result = &call->results[0];
+    sb_call_text *text = result->text;
+    if (text->filled < row && result->valid == NULL) {
+        sb_status status = sb_call_valid_new(call, result, true, err);
         if (status != SB_OK) {
             return status;
         }
     }
     for (; text->filled < row; text->filled++) {
-        sb_bit_clear(call->valid, text->filled);
+        sb_bit_clear(result->valid, text->filled);
         text->offsets[text->filled + 1] = (int32_t)text->data.size;
     }
     return SB_OK;
@@ -246,7 +267,7 @@ static sb_status text_fill(sb_call *call, int64_t row, sb_error *err)
 
 static sb_status text_add(sb_call *call, int64_t row, const char *data, int64_t size, sb_error *err)
 {
-    sb_call_text *text = call->text;
+    sb_call_text *text = call->results[0].text;
     sb_status status = text_fill(call, row, err);
     if (status != SB_OK) {
         return status;
@@ -296,7 +317,7 @@ static sb_status text_answer(sb_call *call, sb_work *work, const sb_answer *answ
     }
     sb_array *column = NULL;
     sb_status status =
-        sb_array_import(answer->column, call->site->type, work->releases, &column, err);
+        sb_array_import(answer->column, call->site->types[0], work->releases, &column, err);
     if (status != SB_OK) {
         return status;
     }
@@ -314,12 +335,11 @@ sb_status sb_call_answer(sb_call *call, sb_work *work, const sb_answer *answer, 
                          sb_error *err)
 {
     SB_ASSERT(answer->done_count >= 0 && answer->done_count <= work->ask.row_count);
-    char format = call->site->type->format[0];
-    sb_status status = drop_rows(call, work->chunk->rows, answer->done_count, err);
-    if (status == SB_OK && format == 'u') {
+    sb_status status = mark_rows(call, work, answer->done_count, err);
+    if (status == SB_OK && call->site->formats[0] == 'u') {
         status = text_answer(call, work, answer, err);
-    } else if (status == SB_OK && format != 'n') {
-        status = patch(call, answer->done_count, err);
+    } else if (status == SB_OK) {
+        status = patch_all(call, work->ask.row_count, answer->done_count, err);
     }
     if (status != SB_OK) {
         return status;
@@ -343,10 +363,11 @@ void sb_call_host_release(sb_call *call)
     sb_mem_free(call->host_values);
     sb_mem_free(call->host_valid);
     sb_mem_free(call->host_source_rows);
-    if (call->text != NULL) {
-        sb_buf_release(&call->text->data);
-        sb_mem_free_aligned(call->text->offsets);
-        sb_mem_free(call->text);
+    sb_call_text *text = call->results != NULL ? call->results[0].text : NULL;
+    if (text != NULL) {
+        sb_buf_release(&text->data);
+        sb_mem_free_aligned(text->offsets);
+        sb_mem_free(text);
     }
 }
 
@@ -354,13 +375,14 @@ void sb_call_host_release(sb_call *call)
 
 sb_status sb_call_text_take(sb_call *call, int64_t rows, sb_array **out, sb_error *err)
 {
-    if (call->text == NULL) { /* no row asked for: none counts */
+    sb_call_result *result = &call->results[0];
+    if (result->text == NULL) { /* no row asked for: none counts */
         sb_status status = text_new(call, err);
         if (status != SB_OK) {
             return status;
         }
     }
-    sb_call_text *text = call->text;
+    sb_call_text *text = result->text;
     sb_status status = text_fill(call, rows, err);
     if (status != SB_OK) {
         return status;
@@ -374,27 +396,28 @@ sb_status sb_call_text_take(sb_call *call, int64_t rows, sb_array **out, sb_erro
         memcpy(data, text->data.data, size);
     }
     sb_array_parts parts = {.length = rows, .extent = rows, .block_count = 3};
-    if (call->valid != NULL) {
-        parts.null_count = rows - sb_bitmap_count(call->valid, 0, rows);
+    if (result->valid != NULL) {
+        parts.null_count = rows - sb_bitmap_count(result->valid, 0, rows);
     }
-    parts.blocks[0] = parts.null_count > 0 ? call->valid : NULL;
+    parts.blocks[0] = parts.null_count > 0 ? result->valid : NULL;
     parts.blocks[1] = text->offsets;
     parts.blocks[2] = data;
-    status = sb_array_new(call->site->type, &parts, out, err);
+    status = sb_array_new(call->site->types[0], &parts, out, err);
     if (status != SB_OK) {
         sb_mem_free_aligned(data);
         return status;
     }
     text->offsets = NULL;
     if (parts.blocks[0] != NULL) {
-        call->valid = NULL;
+        result->valid = NULL;
     }
     return SB_OK;
 }
 
 void sb_call_text_mask(const sb_call *call, int64_t rows, uint8_t *mask)
 {
-    for (int64_t i = 0; call->text != NULL && i < rows && i < call->text->filled; i++) {
-        sb_bit_put(mask, i, call->text->offsets[i + 1] > call->text->offsets[i]);
+    const sb_call_text *text = call->results[0].text;
+    for (int64_t i = 0; text != NULL && i < rows && i < text->filled; i++) {
+        sb_bit_put(mask, i, text->offsets[i + 1] > text->offsets[i]);
     }
 }

@@ -4,7 +4,7 @@
 
 #include "exec/call.h"
 
-sb_status sb_call_valid_new(sb_call *call, bool value, sb_error *err);
+sb_status sb_call_valid_new(sb_call *call, sb_call_result *result, bool value, sb_error *err);
 
 /* Fills work->ask when rows are left for the host. */
 sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error *err);

@@ -31,6 +31,10 @@ void sb_op_init(sb_op *op, const sb_plan *node, const bool *interpret, sb_tier t
         op->vt = &sb_op_with;
         op->caps = call_caps(op);
         break;
+    case SB_PLAN_MAP:
+        op->vt = &sb_op_map;
+        op->caps = call_caps(op);
+        break;
     case SB_PLAN_FILTER:
         op->vt = &sb_op_filter;
         op->caps = call_caps(op);

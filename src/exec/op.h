@@ -69,8 +69,11 @@ typedef struct sb_ask {
     int64_t row_count;
     const int32_t *rows;        /* which rows of the args, ascending; NULL: all row_count of them */
     const int64_t *source_rows; /* of each of them; NULL: source_row + index */
-    void *values;               /* int64_t, double or uint8_t per row; the host writes */
-    uint8_t *valid;             /* a byte per row, zeroed; the host writes 0, 1 or SB_ROW_DROPPED */
+    /* For each result, one block of 8 * row_count bytes and one of row_count; the host writes: */
+    void *values; /* int64_t, double or uint8_t per row */
+    uint8_t *
+        valid; /* a byte per row, zeroed: 0, 1, or of the first result SB_ROW_DROPPED, SB_ROW_NULL */
+    const char *formats; /* of each result */
 } sb_ask;
 
 /* What came back. Structs and the object are moved out of by who uses them. */
@@ -126,7 +129,7 @@ struct sb_op {
     sb_tier tier;
 };
 
-extern const sb_op_vtable sb_op_with, sb_op_filter, sb_op_select, sb_op_batch;
+extern const sb_op_vtable sb_op_with, sb_op_map, sb_op_filter, sb_op_select, sb_op_batch;
 
 /* Makes the operator of a plan node (not of the source). interpret: of the whole plan, by function index, or NULL. */
 void sb_op_init(sb_op *op, const sb_plan *node, const bool *interpret, sb_tier tier);

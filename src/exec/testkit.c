@@ -317,11 +317,28 @@ static bool args_match(const sb_ask *ask, int64_t at, int64_t row)
     return true;
 }
 
+/* "mul", "half" and "flip" of one row, as results 0, 1 and 2. */
+static void compute_all(const sb_ask *ask, int64_t i, int64_t row)
+{
+    char *values = ask->values;
+    int64_t product;
+    bool over = sb_mul_overflow_i64(sb_kit_a(row), sb_kit_b(row), &product) ||
+                sb_add_overflow_i64(product, 1, &product);
+    ask->valid[i] = sb_kit_a_valid(row);
+    ((int64_t *)ask->values)[i] = over ? -1 : product;
+    ask->valid[ask->row_count + i] = 1;
+    ((double *)(void *)(values + 8 * ask->row_count))[i] = sb_kit_x(row) * 0.5;
+    ask->valid[2 * ask->row_count + i] = sb_kit_c_valid(row);
+    values[16 * ask->row_count + i] = !sb_kit_c(row);
+}
+
 static void compute(const sb_ask *ask, int64_t i, int64_t row, sb_buf *texts, int32_t *offsets)
 {
     const char *name = ask->func->name;
     ask->valid[i] = 1;
-    if (strcmp(name, "mul") == 0) {
+    if (strcmp(name, "all") == 0) {
+        compute_all(ask, i, row);
+    } else if (strcmp(name, "mul") == 0) {
         int64_t product;
         bool over = sb_mul_overflow_i64(sb_kit_a(row), sb_kit_b(row), &product) ||
                     sb_add_overflow_i64(product, 1, &product);
@@ -405,7 +422,7 @@ static sb_status answer_rows(sb_kit_host *host, sb_run *run, const sb_ask *ask, 
         }
         compute(ask, i, row, &texts, offsets);
         if (ask->function_index == host->drop_function && sb_kit_dropped(row)) {
-            ask->valid[i] = SB_ROW_DROPPED;
+            ask->valid[i] = host->nulls ? SB_ROW_NULL : SB_ROW_DROPPED;
         }
     }
     host->asks++;

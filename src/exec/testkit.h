@@ -49,6 +49,7 @@ typedef struct sb_kit_host {
     int64_t fail_batch;    /* batch functions fail at this batch; -1: never */
     int64_t drop_batch;    /* batch functions drop this batch; -1: none */
     int32_t drop_function; /* drops its rows of which sb_kit_dropped says so; -1: none does */
+    bool nulls;            /* it makes them null as a whole instead */
     sb_status status;      /* how the run ended: SB_OK at END */
     sb_error error;
     sb_token failure;
@@ -60,7 +61,8 @@ void sb_kit_host_init(sb_kit_host *host);
 void sb_kit_host_release(sb_kit_host *host);
 
 /* Makes a run of the plan (borrowed), drives it to its end and frees it. Scalar functions by name: "mul" as SB_KIT_MUL with -1 for
- * overflow, "half", "keep", "flip", "text" (s as it is, with b behind it), "score" (x + b as double, null where c is false).
+ * overflow, "half", "keep", "flip", "all" (mul, half, flip as three results), "text" (s as it is, with b behind it), "score" (x + b
+ * as double, null where c is false).
  * Batch functions give the batch back; batch filters keep rows whose b is even. */
 void sb_kit_run(sb_kit_host *host, sb_plan *plan, sb_kit_source *source,
                 const sb_run_options *options);

@@ -20,8 +20,10 @@ typedef struct sb_lowered {
     char *record;          /* of a record function: its parameter's name; else "" */
     bool compiled;         /* ir is there */
     bool can_raise;        /* some row may leave or raise (true when not compiled) */
-    char result_format[8]; /* "l" "g" "b" "u" "n" */
+    char result_format[8]; /* "l" "g" "b" "u" "n"; "+s": the keys are the results */
     sb_prim result_prim;
+    uint32_t key_count;
+    sb_func_key *keys;
     uint32_t param_count;
     sb_func_param *params;
     uint32_t refusal_count;
@@ -33,6 +35,11 @@ typedef struct sb_lowered {
  * disagrees. SB_UNSUPPORTED: the result's type cannot be told. SB_INVALID: the blob is malformed. */
 sb_status sb_front_lower(const void *blob, size_t size, const sb_front_column *columns,
                          uint32_t column_count, bool compile_off, sb_lowered *out, sb_error *err);
+/* The same for a function that gives a tuple of key_count items in each row, at least one: each item becomes a result of its own, the
+ * output of that number. A row that gives anything else leaves. Of a function that is refused no format is told: "". names: borrow. */
+sb_status sb_front_lower_keys(const void *blob, size_t size, const sb_front_column *columns,
+                              uint32_t column_count, const char *const *names, uint32_t key_count,
+                              bool compile_off, sb_lowered *out, sb_error *err);
 void sb_lowered_release(sb_lowered *lowered);
 
 #endif

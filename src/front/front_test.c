@@ -342,6 +342,112 @@ static void test_column_formats(void **state)
     }
 }
 
+/* --- several results --------------------------------------------------------------------------------------------------------- */
+
+enum second { SEVEN, NONE, NOT_X };
+
+/* return (x, second) */
+static void put_pair(sb_buf *out, enum second second, uint32_t line)
+{
+    put_node(out, SB_BLOB_RETURN, line);
+    put_u8(out, 1);
+    put_node(out, SB_BLOB_TUPLE, line);
+    put_u32(out, 2);
+    put_local(out, 0);
+    if (second == SEVEN) {
+        put_int(out, 7);
+    } else if (second == NONE) {
+        put_node(out, SB_BLOB_CONST_NONE, line);
+    } else {
+        put_node(out, SB_BLOB_UNARY, line);
+        put_u8(out, SB_BLOB_NOT);
+        put_local(out, 0);
+    }
+}
+
+/* if x: return (x, first); then `more` statements */
+static void put_pairs(sb_buf *out, enum second first, uint32_t more)
+{
+    put_header(out, 1 + more);
+    put_node(out, SB_BLOB_IF, 2);
+    put_local(out, 0);
+    put_u32(out, 1);
+    put_pair(out, first, 3);
+    put_u32(out, 0);
+}
+
+static sb_status lower_keys(sb_buf *blob, const char *format, sb_lowered *out, sb_error *err)
+{
+    static const char *const names[] = {"p", "q"};
+    const sb_front_column column = {"x", format};
+    const sb_status status =
+        sb_front_lower_keys(blob->data, blob->size, &column, 1, names, 2, false, out, err);
+    sb_buf_release(blob);
+    return status;
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    sb_buf blob;
+    sb_lowered lowered;
+    put_pairs(&blob, SEVEN, 1);
+    put_pair(&blob, NONE, 5);
+    assert_int_equal(lower_keys(&blob, "g", &lowered, NULL), SB_OK);
+    assert_true(lowered.compiled);
+    assert_false(lowered.can_raise);
+    assert_string_equal(lowered.result_format, "+s");
+    assert_int_equal(lowered.key_count, 2);
+    assert_string_equal(lowered.keys[0].name, "p");
+    assert_string_equal(lowered.keys[0].format, "g");
+    assert_int_equal(lowered.keys[0].prim, SB_PRIM_F64);
+    assert_string_equal(lowered.keys[1].format, "l");
+    assert_int_equal(lowered.ir.outputs.count, 2);
+    assert_int_equal(lowered.ir.outputs.items[1].prim, SB_PRIM_I64);
+    assert_true(lowered.ir.outputs.items[1].nullable);
+    sb_lowered_release(&lowered);
+    put_pairs(&blob, SEVEN, 0); /* a row that gives no pair leaves */
+    assert_int_equal(lower_keys(&blob, "l", &lowered, NULL), SB_OK);
+    assert_true(lowered.compiled);
+    assert_int_equal(lowered.ir.leave_reasons, 1u << SB_REASON_RAISE);
+    assert_false(lowered.ir.outputs.items[1].nullable);
+    sb_lowered_release(&lowered);
+}
+
+static void test_keys_that_are_not_told(void **state)
+{
+    (void)state;
+    sb_buf blob;
+    sb_lowered lowered;
+    sb_error err;
+    put_pairs(&blob, SEVEN, 1);
+    put_pair(&blob, NOT_X, 5);
+    assert_int_equal(lower_keys(&blob, "l", &lowered, &err), SB_TYPE);
+    assert_non_null(strstr(err.message, "returns as \"q\" bool (line 5) and int (line 3)"));
+    put_pairs(&blob, NOT_X, 0); /* a column that kernels do not know */
+    assert_int_equal(lower_keys(&blob, "u", &lowered, NULL), SB_OK);
+    assert_false(lowered.compiled);
+    assert_int_equal(lowered.refusals[0].code, SB_REFUSAL_COLUMN_TYPE);
+    assert_string_equal(lowered.keys[1].format, "");
+    sb_lowered_release(&lowered);
+    put_header(&blob, 1); /* no pair at all */
+    put_node(&blob, SB_BLOB_PASS, 2);
+    assert_int_equal(lower_keys(&blob, "l", &lowered, NULL), SB_OK);
+    assert_false(lowered.compiled);
+    assert_string_equal(lowered.refusals[0].detail, "no row gives a result");
+    sb_lowered_release(&lowered);
+    put_header(&blob, 1);
+    put_return(&blob);
+    assert_int_equal(lower_keys(&blob, "tdD", &lowered, NULL), SB_OK);
+    assert_false(lowered.compiled);
+    sb_lowered_release(&lowered);
+    put_pairs(&blob, SEVEN, 0);
+    assert_int_equal(lower_keys(&blob, "tdD", &lowered, NULL), SB_OK);
+    assert_string_equal(lowered.refusals[0].detail, "a date or timestamp as the result \"p\"");
+    assert_int_equal(lowered.refusals[0].line, 3);
+    sb_lowered_release(&lowered);
+}
+
 /* The first turn is peeled: the loop carries a double and uniform counters, nothing else. */
 static void test_peeled(void **state)
 {
@@ -422,16 +528,41 @@ static void test_faults_of_columns(void **state)
 }
 #endif
 
+#ifdef SB_FAULTS
+static void test_faults_of_keys(void **state)
+{
+    (void)state;
+    bool hit = true;
+    for (int64_t nth = 1; hit; nth++) {
+        const int64_t before = sb_mem_live_blocks();
+        sb_buf blob;
+        sb_lowered lowered;
+        put_pairs(&blob, SEVEN, 0);
+        sb_fault_arm(nth, (nth & 1) != 0);
+        const sb_status status = lower_keys(&blob, "l", &lowered, NULL);
+        hit = sb_fault_hit();
+        sb_fault_arm(0, false);
+        assert_int_equal(status, hit ? SB_NO_MEMORY : SB_OK);
+        if (status == SB_OK) {
+            sb_lowered_release(&lowered);
+        }
+        assert_int_equal(sb_mem_live_blocks(), before);
+    }
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_truncated),    cmocka_unit_test(test_flipped),
-        cmocka_unit_test(test_many_returns), cmocka_unit_test(test_many_statements),
-        cmocka_unit_test(test_nested_loops), cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_peeled),       cmocka_unit_test(test_column_formats),
+        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_many_returns),   cmocka_unit_test(test_many_statements),
+        cmocka_unit_test(test_nested_loops),   cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_peeled),         cmocka_unit_test(test_column_formats),
+        cmocka_unit_test(test_keys),           cmocka_unit_test(test_keys_that_are_not_told),
 #ifdef SB_FAULTS
-        cmocka_unit_test(test_faults),       cmocka_unit_test(test_faults_of_columns),
+        cmocka_unit_test(test_faults),         cmocka_unit_test(test_faults_of_columns),
+        cmocka_unit_test(test_faults_of_keys),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

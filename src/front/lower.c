@@ -182,14 +182,17 @@ static const char *type_name(const char *format)
     }
 }
 
-static sb_status mixed_returns(const lowering *l, uint32_t tags, sb_error *err)
+/* key: of a result among several; NULL: there is one. lines: of the first return of each kind. */
+static sb_status mixed_returns(const lowering *l, const char *key, const uint32_t *lines,
+                               uint32_t tags, sb_error *err)
 {
     unsigned number = tags & INT_BIT ? TAG_INT : TAG_FLOAT;
     return sb_error_set(err, SB_TYPE,
-                        "%s: returns bool (line %u) and %s (line %u): no Arrow type holds both; "
-                        "convert one, for example with int(...) or != 0",
-                        l->tree.name, l->return_tags[TAG_BOOL], number == TAG_INT ? "int" : "float",
-                        l->return_tags[number]);
+                        "%s: returns %s%.100s%sbool (line %u) and %s (line %u): no Arrow type "
+                        "holds both; convert one, for example with int(...) or != 0",
+                        l->tree.name, key != NULL ? "as \"" : "", key != NULL ? key : "",
+                        key != NULL ? "\" " : "", lines[TAG_BOOL],
+                        number == TAG_INT ? "int" : "float", lines[number]);
 }
 
 /* Arrow format of the returned kinds; NULL when they do not tell. */
@@ -212,7 +215,7 @@ static sb_status decide_type(lowering *l, uint32_t tags, sb_lowered *out, sb_err
     const char *annotated = format_of_annotation(l->tree.annotation);
     const char *inferred = l->refusals.count == 0 ? format_of_tags(tags) : NULL;
     if (inferred != NULL && (tags & BOOL_BIT) && (tags & (INT_BIT | FLOAT_BIT))) {
-        return mixed_returns(l, tags, err);
+        return mixed_returns(l, NULL, l->return_tags, tags, err);
     }
     if (inferred != NULL && annotated != NULL && strcmp(inferred, annotated) != 0) {
         if (strcmp(inferred, "n") != 0) {
@@ -253,11 +256,12 @@ static sb_value double_result(lowering *l, const pyval *v)
     return sb_irb_merge(&l->b, exact, v->tags & FLOAT_BIT ? v->f : l->zero_f);
 }
 
-static sb_status store_result(lowering *l, const pyval *v, sb_lowered *out, sb_error *err)
+static sb_status store_result(lowering *l, const pyval *v, sb_prim prim, sb_lowered *out,
+                              sb_error *err)
 {
     bool nullable = (v->tags & NONE_BIT) != 0;
     sb_value value = 0;
-    switch (out->result_prim) {
+    switch (prim) {
     case SB_PRIM_B:
         value = v->tags & BOOL_BIT ? v->b : l->zero_b;
         break;
@@ -271,29 +275,123 @@ static sb_status store_result(lowering *l, const pyval *v, sb_lowered *out, sb_e
         break;
     }
     sb_value valid = nullable ? sb_op1(l, SB_IR_NOT, sb_pyval_is(l, v, TAG_NONE)) : 0;
-    if (!SB_VEC_PUSH(&out->ir.outputs,
-                     (sb_ir_output){.prim = out->result_prim, .nullable = nullable})) {
+    uint32_t output = (uint32_t)out->ir.outputs.count;
+    if (!SB_VEC_PUSH(&out->ir.outputs, (sb_ir_output){.prim = prim, .nullable = nullable})) {
         return sb_error_no_memory(err, sizeof(sb_ir_output));
     }
-    sb_irb_store(&l->b, 0, value, valid);
+    sb_irb_store(&l->b, output, value, valid);
     return SB_OK;
+}
+
+/* --- several results -------------------------------------------------------------------------------------------------------- */
+
+static sb_status keys_new(lowering *l, sb_lowered *out, sb_error *err)
+{
+    size_t lines = sizeof(*l->key_tags) * l->key_count;
+    l->key_tags = sb_arena_alloc_zero(&l->arena, lines);
+    out->keys = sb_mem_alloc_zero(sizeof(*out->keys) * l->key_count);
+    if (l->key_tags == NULL || out->keys == NULL) {
+        return sb_error_no_memory(err, lines);
+    }
+    for (; out->key_count < l->key_count; out->key_count++) {
+        char *name = copy_text(l->key_names[out->key_count]);
+        if (name == NULL) {
+            return sb_error_no_memory(err, strlen(l->key_names[out->key_count]));
+        }
+        out->keys[out->key_count].name = name;
+    }
+    return SB_OK;
+}
+
+/* The items of the result; rows that give none leave. NULL: no row gives any, or it cannot be told. */
+static const pyval *key_values(lowering *l, pyval *result)
+{
+    if (l->refusals.count > 0 || result->tags == NONE_BIT) {
+        return NULL;
+    }
+    if (result->tags & NONE_BIT) {
+        *result = sb_pyval_strip(l, *result, TAG_NONE, SB_REASON_RAISE);
+    }
+    return result->tags == ITEMS_BIT && result->count == l->key_count ? result->items : NULL;
+}
+
+static sb_status decide_keys(lowering *l, const pyval *values, sb_lowered *out, sb_error *err)
+{
+    (void)snprintf(out->result_format, sizeof(out->result_format), "+s");
+    for (uint32_t k = 0; k < l->key_count; k++) {
+        sb_func_key *key = &out->keys[k];
+        uint32_t tags = values != NULL ? values[k].tags : 0;
+        const char *format = l->refusals.count == 0 ? format_of_tags(tags) : NULL;
+        if (format == NULL && l->refusals.count > 0) {
+            continue;
+        }
+        if (format == NULL) {
+            add_refusal(l, SB_REFUSAL_TYPE, "no row gives a result", (sb_refusal){0});
+            continue;
+        }
+        if ((tags & BOOL_BIT) && (tags & (INT_BIT | FLOAT_BIT))) {
+            return mixed_returns(l, key->name, l->key_tags[k], tags, err);
+        }
+        (void)snprintf(key->format, sizeof(key->format), "%s", format);
+        key->prim = sb_column_kind_of(format).prim;
+    }
+    return SB_OK;
+}
+
+/* The type of the result, or of each of them; *values: the items, where there are several. */
+static sb_status decide_result(lowering *l, pyval *result, const pyval **values, sb_lowered *out,
+                               sb_error *err)
+{
+    *values = result;
+    if (l->key_count == 0) {
+        return decide_type(l, result->tags, out, err);
+    }
+    *values = key_values(l, result);
+    return decide_keys(l, *values, out, err);
+}
+
+static sb_status store_results(lowering *l, const pyval *values, sb_lowered *out, sb_error *err)
+{
+    if (l->key_count == 0) {
+        return store_result(l, values, out->result_prim, out, err);
+    }
+    sb_status status = SB_OK;
+    for (uint32_t k = 0; k < l->key_count && status == SB_OK; k++) {
+        status = store_result(l, &values[k], out->keys[k].prim, out, err);
+    }
+    return status;
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------ */
 
-/* A result that no column holds. */
-static void refuse_result(lowering *l, const pyval *v)
+/* A value that no column holds. what: which it is; lines: of the first return of each kind. */
+static void refuse_value(lowering *l, const pyval *v, const char *what, const uint32_t *lines)
 {
+    char detail[160];
     if (v->tags & (ITEMS_BIT | OPAQUE_BIT)) {
         bool items = (v->tags & ITEMS_BIT) || v->why == OPAQUE_LENGTH;
-        add_refusal(l, SB_REFUSAL_TYPE, items ? "a tuple or list as the result" : "the result",
-                    (sb_refusal){.line = l->return_tags[items ? TAG_ITEMS : TAG_OPAQUE]});
+        (void)snprintf(detail, sizeof(detail), "%s%s", items ? "a tuple or list as " : "", what);
+        add_refusal(l, SB_REFUSAL_TYPE, detail,
+                    (sb_refusal){.line = lines[items ? TAG_ITEMS : TAG_OPAQUE]});
     }
     for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
         if (v->tags & TAG_BIT(tag)) {
-            add_refusal(l, SB_REFUSAL_TYPE, "a date or timestamp as the result",
-                        (sb_refusal){.line = l->return_tags[tag]});
+            (void)snprintf(detail, sizeof(detail), "a date or timestamp as %s", what);
+            add_refusal(l, SB_REFUSAL_TYPE, detail, (sb_refusal){.line = lines[tag]});
         }
+    }
+}
+
+static void refuse_result(lowering *l, const pyval *v)
+{
+    if (l->key_count == 0 || (v->tags & ~NONE_BIT) != ITEMS_BIT || v->count != l->key_count) {
+        refuse_value(l, v, "the result", l->return_tags);
+        return;
+    }
+    for (uint32_t k = 0; k < l->key_count; k++) {
+        char what[120];
+        (void)snprintf(what, sizeof(what), "the result \"%.80s\"", l->key_names[k]);
+        refuse_value(l, &v->items[k], what, l->key_tags[k]);
     }
 }
 
@@ -316,7 +414,10 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
     for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
         e.vars[slot] = sb_pyval_unbound();
     }
-    sb_status status = bind_params(l, &e, columns, column_count, out, err);
+    sb_status status = l->key_count > 0 ? keys_new(l, out, err) : SB_OK;
+    if (status == SB_OK) {
+        status = bind_params(l, &e, columns, column_count, out, err);
+    }
     if (status != SB_OK) {
         return status;
     }
@@ -326,7 +427,8 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
     if (l->no_memory || l->b.no_memory) {
         return sb_error_no_memory(err, sizeof(pyval));
     }
-    status = decide_type(l, e.result.tags, out, err);
+    const pyval *values = NULL;
+    status = decide_result(l, &e.result, &values, out, err);
     if (status != SB_OK) {
         return status;
     }
@@ -334,7 +436,7 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
         add_refusal(l, SB_REFUSAL_OFF, "", (sb_refusal){0});
     }
     if (l->refusals.count == 0) {
-        status = store_result(l, &e.result, out, err);
+        status = store_results(l, values, out, err);
         status = status == SB_OK ? sb_ir_finish(&l->b, err) : status;
         out->compiled = status == SB_OK;
         if (status == SB_LIMIT) {
@@ -369,7 +471,14 @@ static void hand_over(lowering *l, sb_lowered *out)
 sb_status sb_front_lower(const void *blob, size_t size, const sb_front_column *columns,
                          uint32_t column_count, bool compile_off, sb_lowered *out, sb_error *err)
 {
-    lowering l = {0};
+    return sb_front_lower_keys(blob, size, columns, column_count, NULL, 0, compile_off, out, err);
+}
+
+sb_status sb_front_lower_keys(const void *blob, size_t size, const sb_front_column *columns,
+                              uint32_t column_count, const char *const *names, uint32_t key_count,
+                              bool compile_off, sb_lowered *out, sb_error *err)
+{
+    lowering l = {.key_names = names, .key_count = key_count};
     sb_status status = SB_OK;
     *out = (sb_lowered){0};
     sb_arena_init(&l.arena, 4096, (size_t)256 << 20);
@@ -407,6 +516,10 @@ void sb_lowered_release(sb_lowered *lowered)
         sb_mem_free(lowered->refusals[k].detail);
     }
     sb_mem_free(lowered->refusals);
+    for (uint32_t k = 0; k < lowered->key_count; k++) {
+        sb_mem_free(lowered->keys[k].name);
+    }
+    sb_mem_free(lowered->keys);
     sb_ir_release(&lowered->ir);
     *lowered = (sb_lowered){0};
 }

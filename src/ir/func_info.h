@@ -14,6 +14,12 @@ typedef struct sb_func_param {
     int32_t input;  /* index in ir.inputs (kernel in[]); -1: the kernel does not read it */
 } sb_func_param;
 
+typedef struct sb_func_key { /* one of several results: an item of the function's tuple */
+    char *name;              /* owned */
+    char format[8];          /* Arrow format: "l" "g" "b" "n" */
+    sb_prim prim;            /* of "l" "g" "b"; VOID otherwise */
+} sb_func_key;
+
 typedef struct sb_refusal {                /* one reason why a function is not compiled */
     uint32_t code;                         /* sb_refusal_code of ir/refusal.h */
     char *detail;                          /* owned; may be empty */

@@ -71,6 +71,10 @@ void sb_func_parts_release(sb_func *parts)
         sb_mem_free(parts->refusals[k].detail);
     }
     sb_mem_free(parts->refusals);
+    for (uint32_t k = 0; k < parts->key_count; k++) {
+        sb_mem_free(parts->keys[k].name);
+    }
+    sb_mem_free(parts->keys);
     sb_ir_release(&parts->ir);
     *parts = (sb_func){0};
 }
@@ -503,8 +507,8 @@ static void report_counts(const sb_func *func, sb_buf *json)
 
 static const char *type_name(const char *format)
 {
-    static const char *const names[][2] = {
-        {"l", "int64"}, {"g", "double"}, {"b", "bool"}, {"u", "string"}, {"n", "null"}};
+    static const char *const names[][2] = {{"l", "int64"},  {"g", "double"}, {"b", "bool"},
+                                           {"u", "string"}, {"n", "null"},   {"+s", "struct"}};
     for (size_t k = 0; k < SB_COUNT_OF(names); k++) {
         if (strcmp(format, names[k][0]) == 0) {
             return names[k][1];
@@ -518,6 +522,28 @@ bool sb_func_is_record(const sb_func *func)
     return func->record != NULL && func->record[0] != 0;
 }
 
+uint32_t sb_func_result_count(const sb_func *func)
+{
+    return func->key_count > 0 ? func->key_count : 1;
+}
+
+const char *sb_func_format(const sb_func *func, uint32_t result)
+{
+    SB_ASSERT(result < sb_func_result_count(func));
+    return func->key_count > 0 ? func->keys[result].format : func->result_format;
+}
+
+static void report_keys(const sb_func *func, sb_buf *json)
+{
+    sb_buf_text(json, "\"results\": {");
+    for (uint32_t k = 0; k < func->key_count; k++) {
+        sb_buf_text(json, k > 0 ? ", " : "");
+        sb_buf_json_string(json, func->keys[k].name, SIZE_MAX);
+        sb_buf_printf(json, ": \"%s\"", type_name(func->keys[k].format));
+    }
+    sb_buf_text(json, "}, ");
+}
+
 void sb_func_report(const sb_func *func, sb_buf *json)
 {
     sb_buf_text(json, "{\"name\": ");
@@ -528,6 +554,7 @@ void sb_func_report(const sb_func *func, sb_buf *json)
     sb_buf_text(json, "\"record\": ");
     sb_buf_json_string(json, func->record != NULL ? func->record : "", SIZE_MAX);
     sb_buf_text(json, ", ");
+    report_keys(func, json);
     report_params(func, json);
     sb_buf_printf(json, ", \"can_raise\": %s, ", func->can_raise ? "true" : "false");
     report_reasons(func, json);

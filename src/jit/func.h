@@ -24,8 +24,10 @@ struct sb_func {
     char *record; /* owned: the parameter of a record function; "" or NULL: a scalar one */
     bool compiled;
     bool can_raise;        /* some row may leave or raise */
-    char result_format[8]; /* Arrow format: "l" "g" "b" "u" "n" */
+    char result_format[8]; /* Arrow format: "l" "g" "b" "u" "n"; "+s": one result for each key */
     sb_prim result_prim;   /* of "l" "g" "b"; VOID otherwise */
+    uint32_t key_count;    /* 0: one result */
+    sb_func_key *keys;     /* owned: its results, the kernel's outputs in order */
     uint32_t param_count;  /* bound parameters, in parameter order */
     sb_func_param *params; /* owned */
     uint32_t refusal_count;
@@ -42,6 +44,9 @@ void sb_func_drop(sb_func *func);           /* NULL is fine */
 void sb_func_parts_release(sb_func *parts); /* for the parts of a function that was not made */
 
 bool sb_func_is_record(const sb_func *func);
+/* Results a row, and the Arrow format of one of them. */
+uint32_t sb_func_result_count(const sb_func *func);
+const char *sb_func_format(const sb_func *func, uint32_t result);
 
 /* Asks for native code when the tier wants it; NATIVE waits until it is there or failed. Cheap when repeated. */
 void sb_func_start(sb_func *func, sb_tier tier);

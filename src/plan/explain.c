@@ -73,6 +73,10 @@ static void call_right(printer *p, const sb_func *func)
     for (uint32_t i = 0; i < func->param_count; i++) {
         sb_buf_printf(p->out, "%s%s", i > 0 ? ", " : "  reads ", func->params[i].column);
     }
+}
+
+static void because(printer *p, const sb_func *func)
+{
     if (!func->compiled && func->refusal_count > 0) {
         const sb_refusal *refusal = &func->refusals[0];
         sb_buf_printf(p->out, "  because: %s", sb_refusal_code_message(refusal->code));
@@ -91,6 +95,34 @@ static void call_line(printer *p, const sb_func *func)
     bool right = line_right(p);
     if (right) {
         call_right(p, func);
+        because(p, func);
+    }
+    line_end(p, right);
+}
+
+/* The names of a map's columns that come from its function, or of those that do not. */
+static void map_names(printer *p, const sb_plan *node, bool results, const char *word)
+{
+    const char *before = word;
+    for (int64_t i = 0; i < node->schema->child_count; i++) {
+        if ((node->sources[i] < 0) == results) {
+            sb_buf_printf(p->out, "%s%s", before, node->schema->children[i]->name);
+            before = ", ";
+        }
+    }
+}
+
+static void map_line(printer *p, const sb_plan *node)
+{
+    const sb_func *func = node->calls[0].func;
+    sb_buf_text(&p->left, "MAP    ");
+    call_left(p, func);
+    bool right = line_right(p);
+    if (right) {
+        call_right(p, func);
+        map_names(p, node, true, "  writes ");
+        map_names(p, node, false, "  passes ");
+        because(p, func);
     }
     line_end(p, right);
 }
@@ -118,10 +150,13 @@ static void with_lines(printer *p, const sb_plan *node, size_t indent)
 
 static void batch_line(printer *p, const sb_plan *node)
 {
-    sb_buf_printf(&p->left, "%s %s", node->is_filter ? "FILTER" : "MAP   ", node->label);
+    const char *remark = strchr(node->label, '\t');
+    size_t size = remark != NULL ? (size_t)(remark - node->label) : strlen(node->label);
+    sb_buf_text(&p->left, node->is_filter ? "FILTER " : "MAP    ");
+    sb_buf_append(&p->left, node->label, size);
     bool right = line_right(p);
     if (right) {
-        sb_buf_text(p->out, "in CPython, batch by batch");
+        sb_buf_text(p->out, remark != NULL ? remark + 1 : "in CPython, batch by batch");
         if (node->schema == NULL && !node->is_filter) {
             sb_buf_text(p->out, "; its schema is known with the first batch");
         }
@@ -174,6 +209,9 @@ static void node_lines(printer *p, const sb_plan *node, size_t indent)
     case SB_PLAN_FILTER:
         sb_buf_text(&p->left, "FILTER ");
         call_line(p, node->calls[0].func);
+        break;
+    case SB_PLAN_MAP:
+        map_line(p, node);
         break;
     case SB_PLAN_SELECT:
         select_line(p, node);

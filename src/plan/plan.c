@@ -49,6 +49,7 @@ static void node_free(sb_plan *plan)
     }
     sb_mem_free(plan->calls);
     sb_mem_free(plan->columns);
+    sb_mem_free(plan->sources);
     sb_mem_free(plan->label);
     sb_type_drop(plan->schema);
     sb_mem_free(plan);
@@ -293,6 +294,25 @@ out:
     return status;
 }
 
+static sb_status name_check(const char *const *names, int32_t i, sb_error *err)
+{
+    for (int32_t k = 0; k < i; k++) {
+        if (strcmp(names[k], names[i]) == 0) {
+            return sb_error_set(err, SB_INVALID, "column \"%.100s\" is selected twice", names[i]);
+        }
+    }
+    return SB_OK;
+}
+
+static sb_status type_named(sb_type *type, const char *name, sb_type **out, sb_error *err)
+{
+    if (strcmp(type->name, name) != 0) {
+        return sb_type_rename(type, name, out, err);
+    }
+    *out = sb_type_retain(type);
+    return SB_OK;
+}
+
 /* The types of a projection's columns; owned by the caller, also when it fails. */
 static sb_status project_types(sb_plan *plan, const char *const *columns, const char *const *names,
                                sb_type **types, sb_error *err)
@@ -303,18 +323,10 @@ static sb_status project_types(sb_plan *plan, const char *const *columns, const 
         if (status != SB_OK) {
             return status;
         }
-        for (int32_t k = 0; k < i; k++) {
-            if (strcmp(names[k], names[i]) == 0) {
-                return sb_error_set(err, SB_INVALID, "column \"%.100s\" is selected twice",
-                                    names[i]);
-            }
+        status = name_check(names, i, err);
+        if (status == SB_OK) {
+            status = type_named(input->children[plan->columns[i]], names[i], &types[i], err);
         }
-        sb_type *type = input->children[plan->columns[i]];
-        if (strcmp(type->name, names[i]) == 0) {
-            types[i] = sb_type_retain(type);
-            continue;
-        }
-        status = sb_type_rename(type, names[i], &types[i], err);
         if (status != SB_OK) {
             return status;
         }
@@ -341,6 +353,78 @@ sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *
         goto out;
     }
     SB_TRY(project_types(plan, columns, names, types, err));
+    SB_TRY(sb_type_new_struct(types, count, input->schema, &plan->schema, err));
+    sb_mem_free(types);
+    *out = plan;
+    return SB_OK;
+out:
+    for (int32_t i = 0; types != NULL && i < count; i++) {
+        sb_type_drop(types[i]);
+    }
+    sb_mem_free(types);
+    sb_plan_drop(plan);
+    return status;
+}
+
+static sb_status result_find(const sb_func *func, const char *name, int64_t *out, sb_error *err)
+{
+    for (uint32_t k = 0; k < func->key_count; k++) {
+        if (strcmp(func->keys[k].name, name) == 0) {
+            *out = -1 - (int64_t)k;
+            return SB_OK;
+        }
+    }
+    return sb_error_set(err, SB_INVALID, "function %.60s gives no \"%.100s\"", func->name, name);
+}
+
+/* Where a map's columns come from, and their types; owned by the caller, also when it fails. */
+static sb_status map_types(sb_plan *plan, int32_t count, const char *const *columns,
+                           const char *const *names, sb_type **types, sb_error *err)
+{
+    const sb_func *func = plan->calls[0].func;
+    for (int32_t i = 0; i < count; i++) {
+        const sb_type *input = plan->input->schema;
+        int64_t *source = &plan->sources[i];
+        sb_status status = name_check(names, i, err);
+        if (status == SB_OK) {
+            status = columns[i] != NULL ? column_find(input, columns[i], source, err)
+                                        : result_find(func, names[i], source, err);
+        }
+        if (status == SB_OK && *source >= 0) {
+            status = type_named(input->children[*source], names[i], &types[i], err);
+        } else if (status == SB_OK) {
+            status = sb_type_new(func->keys[-1 - *source].format, names[i], ARROW_FLAG_NULLABLE,
+                                 &types[i], err);
+        }
+        if (status != SB_OK) {
+            return status;
+        }
+    }
+    return SB_OK;
+}
+
+sb_status sb_plan_new_map(sb_plan *input, sb_func *func, int32_t count, const char *const *columns,
+                          const char *const *names, sb_plan **out, sb_error *err)
+{
+    sb_plan *plan = NULL;
+    sb_type **types = NULL;
+    sb_status status = need_schema(input, "a map of rows", err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (count < 0 || count > SB_COLUMNS_MAX || func->key_count == 0) {
+        return sb_error_set(err, SB_INVALID, "map by %.60s to %d columns", func->name, count);
+    }
+    SB_TRY(node_new(SB_PLAN_MAP, input, 1, &plan, err));
+    plan->function_end += 1;
+    types = sb_mem_alloc_zero((size_t)count * sizeof *types);
+    plan->sources = sb_mem_alloc_array((size_t)count, sizeof *plan->sources);
+    if (types == NULL || plan->sources == NULL) {
+        status = sb_error_no_memory(err, (size_t)count * sizeof *types);
+        goto out;
+    }
+    SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
+    SB_TRY(map_types(plan, count, columns, names, types, err));
     SB_TRY(sb_type_new_struct(types, count, input->schema, &plan->schema, err));
     sb_mem_free(types);
     *out = plan;

@@ -17,6 +17,7 @@ typedef enum sb_plan_kind {
     SB_PLAN_SOURCE,
     SB_PLAN_WITH,   /* columns added or replaced by functions of the input's columns */
     SB_PLAN_FILTER, /* rows kept where a function is true */
+    SB_PLAN_MAP,    /* columns of the input, and the results of one function */
     SB_PLAN_SELECT,
     SB_PLAN_BATCH /* a function of the host over whole batches */
 } sb_plan_kind;
@@ -35,11 +36,12 @@ struct sb_plan {
     int32_t op_index;       /* the source is -1 */
     int32_t function_first; /* index of calls[0] among the plan's functions */
     int32_t function_end;   /* functions up to and with this node */
-    int32_t count;          /* WITH, SELECT: columns. FILTER: 1 */
-    sb_plan_call *calls;    /* WITH, FILTER: count */
+    int32_t count;          /* WITH, SELECT: columns. FILTER, MAP: 1 */
+    sb_plan_call *calls;    /* WITH, FILTER, MAP: count */
     int64_t *columns;       /* WITH: place of each result in schema. SELECT: column of the input */
-    char *label;            /* SOURCE, BATCH: for explain */
-    bool is_filter;         /* BATCH: gives a Boolean array, the schema stays */
+    int64_t *sources; /* MAP: of each column in schema, that of the input, or -1 - the result */
+    char *label;      /* SOURCE, BATCH: for explain; how a batch function runs may follow a tab */
+    bool is_filter;   /* BATCH: gives a Boolean array, the schema stays */
 };
 
 /* schema: borrow, a struct type. */
@@ -50,6 +52,10 @@ sb_status sb_plan_new_with(sb_plan *input, int32_t count, const char *const *nam
                            sb_func *const *funcs, sb_plan **out, sb_error *err);
 /* Likewise; SB_UNSUPPORTED also for a column that cannot be filtered. */
 sb_status sb_plan_new_filter(sb_plan *input, sb_func *func, sb_plan **out, sb_error *err);
+/* One row for each row: `count` columns. columns[i]: the input's column that is passed on as names[i]; NULL: the function's result of
+ * that name. Every result of the function but those without a name is a column. SB_INVALID: two of one name, no such result. */
+sb_status sb_plan_new_map(sb_plan *input, sb_func *func, int32_t count, const char *const *columns,
+                          const char *const *names, sb_plan **out, sb_error *err);
 sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,
                              sb_error *err);
 /* A select that gives its columns new names, and may take a column more than once. SB_INVALID: two of one name. */

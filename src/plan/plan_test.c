@@ -141,6 +141,49 @@ static void deferred_nodes_take_batch_functions_only(void **state)
     sb_plan_drop(source);
 }
 
+static void a_map_has_results_and_columns(void **state)
+{
+    (void)state;
+    static const char *const columns[] = {"s", NULL, "b", NULL},
+                             *const names[] = {"t", "h", "m", "f"},
+                             *const twice[] = {"t", "h", "t", "f"},
+                             *const none[] = {"t", "q", "m", "f"};
+    sb_plan *source = source_plan(), *plan = NULL, *refused = NULL;
+    sb_func *all = sb_kit_map_func("all", "a,b,x,c", "mlhgfb", SB_KIT_ALL);
+    sb_func *one = sb_kit_func("mul", "a,b", "l", SB_KIT_MUL);
+    sb_error error;
+    assert_int_equal(sb_plan_new_map(source, all, 4, columns, names, &plan, NULL), SB_OK);
+    assert_int_equal(plan->schema->child_count, 4);
+    static const char *const formats[] = {"u", "g", "l", "b"};
+    static const int64_t sources[] = {4, -2, 1, -3};
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(plan->schema->children[i]->name, names[i]);
+        assert_string_equal(plan->schema->children[i]->format, formats[i]);
+        assert_int_equal(plan->sources[i], sources[i]);
+    }
+    assert_int_equal(plan->function_end, 1);
+    sb_buf text;
+    sb_buf_init(&text, 0);
+    sb_plan_explain(plan, &text);
+    assert_string_equal(text.data,
+                        "MAP    all(a, b, x, c)  compiled, scalar  reads a, b, x, c  writes h, f  "
+                        "passes t, m\n└─ TABLE kit            5 columns\n");
+    sb_buf_release(&text);
+    assert_int_equal(sb_plan_new_map(source, all, 4, columns, twice, &refused, NULL), SB_INVALID);
+    assert_int_equal(sb_plan_new_map(source, all, 4, columns, none, &refused, &error), SB_INVALID);
+    assert_non_null(strstr(error.message, "gives no \"q\""));
+    assert_int_equal(sb_plan_new_map(source, all, 4, names, names, &refused, NULL),
+                     SB_UNKNOWN_COLUMN);
+    assert_int_equal(sb_plan_new_map(source, one, 1, columns, names, &refused, NULL), SB_INVALID);
+    assert_int_equal(sb_plan_new_map(plan, all, 0, columns, names, &refused, NULL),
+                     SB_UNKNOWN_COLUMN); /* what it reads is gone */
+    assert_null(refused);
+    sb_func_drop(all);
+    sb_func_drop(one);
+    sb_plan_drop(plan);
+    sb_plan_drop(source);
+}
+
 static void types_that_cannot_be_filtered_are_named(void **state)
 {
     (void)state;
@@ -166,23 +209,28 @@ static sb_plan *tree(void)
 {
     static const char *const names[] = {"y", "längs"}, *const kept[] = {"längs", "y"},
                              *const named[] = {"längs", "z"};
-    sb_plan *plans[5] = {source_plan()};
+    static const char *const passed[] = {"längs", NULL}, *const mapped[] = {"längs", "h"};
+    sb_plan *plans[6] = {source_plan()};
     sb_plan *last = NULL;
+    sb_func *all = sb_kit_map_func("all", "z", "hg", NULL);
     sb_func *mul = sb_kit_func("mul", "a,b", "l", SB_KIT_MUL);
     sb_func *text = sb_kit_func("text", "s,b", "u", NULL);
     sb_func *funcs[] = {mul, text};
-    if (plans[0] != NULL && mul != NULL && text != NULL &&
+    if (plans[0] != NULL && mul != NULL && text != NULL && all != NULL &&
         sb_plan_new_filter(plans[0], mul, &plans[1], NULL) == SB_OK &&
         sb_plan_new_with(plans[1], 2, names, funcs, &plans[2], NULL) == SB_OK &&
         sb_plan_new_project(plans[2], 2, kept, named, &plans[3], NULL) == SB_OK &&
-        sb_plan_new_batch(plans[3], "top(batch)", NULL, false, &plans[4], NULL) == SB_OK) {
-        last = sb_plan_retain(plans[4]);
+        sb_plan_new_map(plans[3], all, 2, passed, mapped, &plans[4], NULL) == SB_OK &&
+        sb_plan_new_batch(plans[4], "top(batch)\tin a hurry", NULL, false, &plans[5], NULL) ==
+            SB_OK) {
+        last = sb_plan_retain(plans[5]);
     }
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         sb_plan_drop(plans[i]);
     }
     sb_func_drop(mul);
     sb_func_drop(text);
+    sb_func_drop(all);
     return last;
 }
 
@@ -190,13 +238,13 @@ static void explain_is_a_tree(void **state)
 {
     (void)state;
     static const char wanted[] =
-        "MAP    top(batch)                in CPython, batch by batch; its schema is known with "
-        "the first batch\n"
-        "└─ SELECT längs, y as z\n"
-        "   └─ WITH   y     = mul(a, b)   compiled, scalar  reads a, b\n"
-        "             längs = text(s, b)  interpreted, scalar  reads s, b\n"
-        "      └─ FILTER mul(a, b)        compiled, scalar  reads a, b\n"
-        "         └─ TABLE kit            5 columns\n";
+        "MAP    top(batch)                   in a hurry; its schema is known with the first batch\n"
+        "└─ MAP    all(z)                    interpreted, scalar  reads z  writes h  passes längs\n"
+        "   └─ SELECT längs, y as z\n"
+        "      └─ WITH   y     = mul(a, b)   compiled, scalar  reads a, b\n"
+        "                längs = text(s, b)  interpreted, scalar  reads s, b\n"
+        "         └─ FILTER mul(a, b)        compiled, scalar  reads a, b\n"
+        "            └─ TABLE kit            5 columns\n";
     sb_plan *plan = tree();
     sb_buf text;
     sb_buf_init(&text, 0);
@@ -249,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_projection_names_columns_anew),
         cmocka_unit_test(names_that_two_columns_have_cannot_be_used),
         cmocka_unit_test(deferred_nodes_take_batch_functions_only),
+        cmocka_unit_test(a_map_has_results_and_columns),
         cmocka_unit_test(types_that_cannot_be_filtered_are_named),
         cmocka_unit_test(explain_is_a_tree),
         cmocka_unit_test(long_chains_are_dropped_without_recursion),

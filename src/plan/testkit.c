@@ -84,13 +84,32 @@ static sb_prim prim_of(const char *format)
                               : SB_PRIM_VOID;
 }
 
-sb_func *sb_kit_func(const char *name, const char *columns, const char *format, const char *ir)
+static bool keys_fill(sb_func *parts, const char *results)
 {
-    sb_func parts = {.compiled = ir != NULL, .result_prim = prim_of(format)};
+    size_t count = strlen(results) / 2;
+    parts->keys = sb_mem_alloc_zero(count * sizeof *parts->keys);
+    for (size_t k = 0; parts->keys != NULL && k < count; k++) {
+        sb_func_key *key = &parts->keys[k];
+        key->name = copy(&results[2 * k], 1);
+        key->format[0] = results[2 * k + 1];
+        key->prim = prim_of(key->format);
+        parts->key_count = (uint32_t)k + 1;
+        if (key->name == NULL) {
+            return false;
+        }
+    }
+    return parts->keys != NULL;
+}
+
+static sb_func *func_make(sb_func parts, const char *name, const char *columns, const char *results,
+                          const char *ir)
+{
     sb_func *func = NULL;
     sb_error error = {0};
-    memcpy(parts.result_format, format, strlen(format) + 1);
     sb_ir_init(&parts.ir);
+    if (results != NULL && !keys_fill(&parts, results)) {
+        goto out;
+    }
     if (ir != NULL && sb_ir_parse(&parts.ir, ir, &error) != SB_OK) {
         if (error.status != SB_NO_MEMORY) {
             (void)fprintf(stderr, "%s: %s\n", name, error.message);
@@ -105,4 +124,17 @@ sb_func *sb_kit_func(const char *name, const char *columns, const char *format, 
 out:
     sb_func_parts_release(&parts);
     return func;
+}
+
+sb_func *sb_kit_func(const char *name, const char *columns, const char *format, const char *ir)
+{
+    sb_func parts = {.compiled = ir != NULL, .result_prim = prim_of(format)};
+    memcpy(parts.result_format, format, strlen(format) + 1);
+    return func_make(parts, name, columns, NULL, ir);
+}
+
+sb_func *sb_kit_map_func(const char *name, const char *columns, const char *results, const char *ir)
+{
+    return func_make((sb_func){.compiled = ir != NULL, .result_format = "+s"}, name, columns,
+                     results, ir);
 }

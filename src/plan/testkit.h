@@ -10,6 +10,9 @@ sb_type *sb_kit_schema(void); /* out-owned; NULL: no memory */
 
 /* A compiled function of the columns named in `columns` ("a,b") and IR text; ir NULL: not compiled. NULL: no memory. */
 sb_func *sb_kit_func(const char *name, const char *columns, const char *format, const char *ir);
+/* One with several results: a letter and a format for each ("mlhgfb": m int64, h double, f bool), the outputs of the IR. */
+sb_func *sb_kit_map_func(const char *name, const char *columns, const char *results,
+                         const char *ir);
 
 #define SB_KIT_MUL /* a * b + 1; null where a is; overflow leaves */                               \
     "inputs i64 i64\noutputs i64?\nv1:b = in_valid 0\nif v1\nv3:i64 = in 0\nv4:i64 = in 1\n"       \
@@ -23,6 +26,12 @@ sb_func *sb_kit_func(const char *name, const char *columns, const char *format, 
     "v4:i64 = const_i64 0\nv5:b = py_eq_i64 v3 v4\nv6:b = not v5\nstore 0 v6\n"
 #define SB_KIT_FLIP /* not c; null where c is */                                                   \
     "inputs b\noutputs b?\nv1:b = in 0\nv2:b = in_valid 0\nv3:b = not v1\nstore 0 v3 v2\n"
+#define SB_KIT_ALL /* of a, b, x, c: SB_KIT_MUL, SB_KIT_HALF, SB_KIT_FLIP */                       \
+    "inputs i64 i64 f64 b\noutputs i64? f64 b?\nv1:b = in_valid 0\nif v1\nv3:i64 = in 0\n"         \
+    "v4:i64 = in 1\nv5:i64 = py_mul_i64 v3 v4\nv6:i64 = const_i64 1\nv7:i64 = py_add_i64 v5 v6\n"  \
+    "else\nv9:i64 = const_i64 0\nend_if\nv11:i64 = merge v7 v9\nv12:f64 = in 2\n"                  \
+    "v13:f64 = const_f64 0x1p-1\nv14:f64 = py_mul_f64 v12 v13\nv15:b = in 3\nv16:b = in_valid 3\n" \
+    "v17:b = not v15\nstore 0 v11 v1\nstore 1 v14\nstore 2 v17 v16\n"
 #define SB_KIT_FOREVER                                                                             \
     "inputs i64\noutputs i64\nv1:i64 = in 0\nloop 0\nv3:i64 = arg v1 v5\nv4:i64 = const_i64 1\n"   \
     "v5:i64 = ix_add v3 v4\nv6:b = py_eq_i64 v5 v5\nend_loop v6\nv8:i64 = result v3\nstore 0 v8\n"

@@ -1,7 +1,7 @@
 """Numeric functions in the shapes that people write over data, each with a generator of clean data.
 
-`CASES` is all of them, by name. They import nothing of Sabot, so that any engine can be measured on them. `NOT_YET` names those that
-are not compiled whole, with the code of the first reason; a test holds that it is exact.
+`CASES` is all of them, by name; `RECORDS` are those of a row that give a row. They import nothing of Sabot, so that any engine can be
+measured on them. `NOT_YET` names those that are not compiled whole, with the code of the first reason; a test holds that it is exact.
 """
 
 from corpus import (
@@ -13,15 +13,17 @@ from corpus import (
     geography,
     mechanics,
     money,
+    records,
     scores,
     solvers,
     stats,
 )
-from corpus.case import CASES, Case
+from corpus.case import CASES, RECORDS, Case
 
 __all__ = [
     "CASES",
     "NOT_YET",
+    "RECORDS",
     "Case",
     "calendars",
     "checks",
@@ -31,6 +33,7 @@ __all__ = [
     "geography",
     "mechanics",
     "money",
+    "records",
     "scores",
     "solvers",
     "stats",

@@ -39,6 +39,7 @@ class Case(NamedTuple):
 
 
 CASES: dict[str, Case] = {}
+RECORDS: dict[str, Case] = {}  # functions of a row that give a row
 
 
 def case(nulls: str = "skip", **columns: Column) -> Callable[..., Any]:
@@ -47,6 +48,17 @@ def case(nulls: str = "skip", **columns: Column) -> Callable[..., Any]:
     def add(fn: Callable[..., Any]) -> Callable[..., Any]:
         assert fn.__name__ not in CASES, fn.__name__
         CASES[fn.__name__] = Case(fn.__name__, fn, columns, nulls)
+        return fn
+
+    return add
+
+
+def record(**columns: Column) -> Callable[..., Any]:
+    """Puts a function of a row into `RECORDS`."""
+
+    def add(fn: Callable[..., Any]) -> Callable[..., Any]:
+        assert fn.__name__ not in RECORDS, fn.__name__
+        RECORDS[fn.__name__] = Case(fn.__name__, fn, columns, "pass")
         return fn
 
     return add

@@ -82,9 +82,10 @@ class Calls:
         """
         told = self._told
         if told is None or not told[0].equals(schema):
-            direct = not isinstance(self._fn, Column) and isinstance(
-                bind(self._fn, schema, self._operator), BatchBinding
-            )
+            bound = None
+            if not isinstance(self._fn, Column):
+                bound = bind(self._fn, schema, self._operator)
+            direct = isinstance(bound, BatchBinding) and bound.rows is None
             told = self._told = (schema, None if direct else _Runs(schema, self._add))
         return told[1]
 

@@ -1,4 +1,5 @@
-/* with_columns: functions of the input's columns, their results added behind or put over columns of the same name.
+/* with_columns: functions of the input's columns, their results added behind or put over columns of the same name. And map of rows: one
+ * function whose results, with columns of the input, are all there is behind it.
  *
  * Algorithm: the functions run one after the other over the whole chunk. When one fails at row r, those after it compute only the rows
  * before r; so the lowest failing row wins, and at the same row the first function. At the end the chunk is cut to the rows before
@@ -6,6 +7,7 @@
  *
  * Threads: shared state is const after open; one local per worker. Memory: results belong to the chunk. */
 #include "base/mem.h"
+#include "column/gather.h"
 #include "exec/call.h"
 
 typedef struct with_shared {
@@ -45,7 +47,8 @@ static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
     }
     for (int32_t i = 0; i < node->count; i++) {
         bool interpret = op->interpret != NULL && op->interpret[i];
-        const char *name = node->schema->children[node->columns[i]]->name;
+        bool maps = node->kind == SB_PLAN_MAP;
+        const char *name = maps ? "" : node->schema->children[node->columns[i]]->name;
         sb_status status =
             sb_call_site_init(&own->sites[i], &node->calls[i], node->input->schema, name,
                               node->function_first + i, interpret, op->tier, err);
@@ -113,23 +116,13 @@ static sb_status state_open(const with_shared *shared, sb_work *work, sb_error *
     return SB_OK;
 }
 
-/* Puts the results into the chunk; its columns are replaced only when all are there. */
-static sb_status columns_add(const sb_op *op, with_state *state, sb_chunk *chunk, sb_error *err)
+static sb_status with_results(const sb_op *op, with_state *state, const sb_chunk *chunk,
+                              sb_array **columns, sb_error *err)
 {
-    const sb_plan *node = op->node;
-    int64_t count = node->schema->child_count;
-    sb_array **columns = sb_mem_alloc_zero((size_t)count * sizeof *columns);
-    if (columns == NULL) {
-        return sb_error_no_memory(err, (size_t)count * sizeof *columns);
-    }
     for (int32_t i = 0; i < state->count; i++) {
-        sb_status status =
-            sb_call_take_column(&state->calls[i], state->rows, &columns[node->columns[i]], err);
+        sb_status status = sb_call_take_column(&state->calls[i], 0, state->rows,
+                                               &columns[op->node->columns[i]], err);
         if (status != SB_OK) {
-            for (int64_t k = 0; k < count; k++) {
-                sb_array_drop(columns[k]);
-            }
-            sb_mem_free(columns);
             return status;
         }
     }
@@ -137,6 +130,64 @@ static sb_status columns_add(const sb_op *op, with_state *state, sb_chunk *chunk
         if (columns[k] == NULL) {
             columns[k] = sb_array_retain(chunk->columns[k]);
         }
+    }
+    return SB_OK;
+}
+
+/* A column that a map passes on: as it is, or null in rows that are null as a whole. */
+static sb_status pass_on(const sb_call *call, sb_array *column, sb_array **out, sb_error *err)
+{
+    if (call->whole == NULL) {
+        *out = sb_array_retain(column);
+        return SB_OK;
+    }
+    size_t size = (size_t)column->length * sizeof(int64_t);
+    int64_t *rows = sb_mem_alloc(size);
+    if (rows == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    for (int64_t i = 0; i < column->length; i++) {
+        rows[i] = sb_bit_get(call->whole, i) ? i : -1;
+    }
+    sb_status status = sb_array_gather(column, rows, column->length, out, err);
+    sb_mem_free(rows);
+    return status;
+}
+
+static sb_status map_results(const sb_op *op, with_state *state, const sb_chunk *chunk,
+                             sb_array **columns, sb_error *err)
+{
+    const sb_plan *node = op->node;
+    for (int64_t k = 0; k < node->schema->child_count; k++) {
+        int64_t source = node->sources[k];
+        sb_status status = source >= 0
+                               ? pass_on(&state->calls[0], chunk->columns[source], &columns[k], err)
+                               : sb_call_take_column(&state->calls[0], (int32_t)(-1 - source),
+                                                     state->rows, &columns[k], err);
+        if (status != SB_OK) {
+            return status;
+        }
+    }
+    return SB_OK;
+}
+
+/* Puts the results into the chunk; its columns are replaced only when all are there. */
+static sb_status columns_set(const sb_op *op, with_state *state, sb_chunk *chunk, sb_error *err)
+{
+    const sb_plan *node = op->node;
+    int64_t count = node->schema->child_count;
+    sb_array **columns = sb_mem_alloc_zero((size_t)count * sizeof *columns);
+    if (columns == NULL) {
+        return sb_error_no_memory(err, (size_t)count * sizeof *columns);
+    }
+    sb_status status = node->kind == SB_PLAN_MAP ? map_results(op, state, chunk, columns, err)
+                                                 : with_results(op, state, chunk, columns, err);
+    if (status != SB_OK) {
+        for (int64_t k = 0; k < count; k++) {
+            sb_array_drop(columns[k]);
+        }
+        sb_mem_free(columns);
+        return status;
     }
     sb_chunk_set_columns(chunk, sb_type_retain(node->schema), columns);
     return SB_OK;
@@ -152,7 +203,7 @@ static sb_status finish(const sb_op *op, sb_work *work, sb_push *result, sb_erro
             return status;
         }
     }
-    sb_status status = columns_add(op, state, work->chunk, err);
+    sb_status status = columns_set(op, state, work->chunk, err);
     if (status != SB_OK) {
         return status;
     }
@@ -232,6 +283,17 @@ static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_a
 
 const sb_op_vtable sb_op_with = {
     .name = "with_columns",
+    .open_shared = open_shared,
+    .release_shared = release_shared,
+    .open_local = open_local,
+    .release_local = release_local,
+    .push = push,
+    .answer = answer,
+    .release_state = release_state,
+};
+
+const sb_op_vtable sb_op_map = {
+    .name = "map",
     .open_shared = open_shared,
     .release_shared = release_shared,
     .open_local = open_local,
