@@ -579,8 +579,14 @@ def _json_text(array: Any) -> pa.Array:
         return _json_text(array.dictionary_decode())
     if types.is_run_end_encoded(type_):
         return _json_text(pc.run_end_decode(array))
+    if types.is_struct(type_):
+        parts = [_json_text(part) for part in array.flatten()]
+        keys = [("," if k else "{") + _encode(field.name) + ":" for k, field in enumerate(type_)]
+        pairs = [text for pair in zip(keys, parts, strict=True) for text in pair]
+        texts = _joined([*pairs, "}"]) if pairs else pa.array(["{}"] * len(array), _TEXT)
+        return pc.if_else(array.is_valid(), texts, _text_scalar("null"))
     if types.is_nested(type_):
-        return pa.array(map(_encode, json_array(array)), _TEXT)
+        return _json_list_text(array)
     if types.is_floating(type_):
         if pc.all(pc.is_finite(array)).as_py() is False:
             raise ValueError("not finite")
@@ -596,18 +602,38 @@ def _json_text(array: Any) -> pa.Array:
     elif types.is_temporal(type_) or types.is_decimal(type_):
         texts = _joined(['"', _iso(array, _TEXT), '"'])
     else:
-        texts = array.cast(_TEXT)
+        texts = pc.replace_substring(array.cast(_TEXT), "\\", "\\\\")
+        texts = pc.replace_substring(texts, '"', '\\"')
         if pc.any(pc.match_substring_regex(texts, _CONTROL)).as_py():
-            return pa.array(map(_encode, texts.to_pylist()), _TEXT)
-        escaped = pc.replace_substring(texts, "\\", "\\\\")
-        texts = _joined(['"', pc.replace_substring(escaped, '"', '\\"'), '"'])
+            for character in map(chr, range(0x20)):
+                texts = pc.replace_substring(texts, character, _encode(character)[1:-1])
+        texts = _joined(['"', texts, '"'])
     return texts.fill_null("null")
+
+
+def _json_list_text(array: Any) -> pa.Array:
+    """Lists of all kinds, and maps, which are lists of keys and values."""
+    if pa.types.is_map(array.type):
+        entries = pa.StructArray.from_arrays([array.keys, array.items], ["key", "value"])
+        # The sum makes a column of its own: nulls are not given beside offsets that are part of others.
+        ends: Any = pc.add(array.offsets, 0)
+        array = pa.ListArray.from_arrays(ends, entries, mask=array.is_null())
+    sizes = pc.list_value_length(array).cast(pa.int64())
+    ends = pc.cumulative_sum(sizes.fill_null(0))
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends])
+    lists = pa.LargeListArray.from_arrays(offsets, _json_text(array.flatten()))
+    texts = _joined(["[", pc.binary_join(lists, _text_scalar(",")), "]"])
+    return pc.if_else(array.is_valid(), texts, _text_scalar("null"))
 
 
 def _joined(parts: list[Any]) -> pa.Array:
     """Texts one after the other, row by row; a str is the same in every row."""
-    given = [pa.scalar(part, _TEXT) if isinstance(part, str) else part for part in parts]
-    return pc.binary_join_element_wise(*given, pa.scalar("", _TEXT))
+    given = [_text_scalar(part) if isinstance(part, str) else part for part in parts]
+    return pc.binary_join_element_wise(*given, _text_scalar(""))
+
+
+def _text_scalar(text: str) -> pa.Scalar[Any]:
+    return pa.scalar(text, _TEXT)
 
 
 class _JsonOut:
