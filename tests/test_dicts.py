@@ -135,8 +135,17 @@ def test_steps_tell_what_all_values_tell(step, values):
     finally:
         _dicts.STEP_ROWS = before
     assert same(given, told(values)), (given, told(values))
-    if isinstance(given, pa.Array):
+    if isinstance(given, pa.Array) and is_valid(told(values)):
         given.validate(full=True)
+
+
+def is_valid(array):
+    """Of some values pyarrow makes what is no time."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def test_an_int_that_no_float_is_beside_floats_in_lists():

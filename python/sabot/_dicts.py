@@ -264,7 +264,7 @@ class _Inferred:
         self._first = first
         self._pace = Pace(STEP_ROWS)
         self._arrays: list[pa.Array[Any]] = []
-        # Of arrays that do not tell ints from floats, or the digits of decimals.
+        # Of arrays that do not tell ints from floats, digits of decimals, or objects that stand for a time zone.
         self._originals: dict[int, list[object]] = {}
         self._kind: pa.DataType = pa.null()
         self._values: list[object] | None = None
@@ -292,10 +292,11 @@ class _Inferred:
         # Among bytes Arrow would encode a str.
         if kind is None or (kind == pa.binary() and str in classes):
             return False
-        if not (_plain(kind) or pt.is_decimal(kind)):
+        plain = _plain(kind)
+        if not plain and pt.is_nested(kind):
             return False
         self._kind = kind
-        if {int, float} <= classes or decimal.Decimal in classes:
+        if not plain or {int, float} <= classes:
             self._originals[len(self._arrays)] = part
         self._arrays.append(array)
         return True
