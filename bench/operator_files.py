@@ -44,6 +44,15 @@ print(json.dumps({"rows": read_rows, "arrow": pool.max_memory(), "rss": (after -
 """
 
 
+GROUP_READER = """
+import sys
+import pyarrow as pa, pyarrow.parquet as pq
+
+pq.ParquetFile(sys.argv[1]).read_row_group(0)
+print(pa.default_memory_pool().max_memory())
+"""
+
+
 def write(path: Path, groups: int, rows: int) -> int:
     """A file of equal row groups; gives the bytes of one, decoded."""
     rng = np.random.default_rng(3)
@@ -57,28 +66,29 @@ def write(path: Path, groups: int, rows: int) -> int:
     return table.nbytes
 
 
+def run(text: str, *arguments: str) -> str:
+    """What a program prints, in a process of its own."""
+    command = [sys.executable, "-c", text, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 def peaks(out: Table, group_rows: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         peak: dict[int, dict[str, int]] = {}
-        group = 0
+        group, path = 0, Path(name)
         for groups in GROUPS:
             path = Path(name) / f"{groups}.parquet"
             group = write(path, groups, group_rows)
-            done = subprocess.run(
-                [sys.executable, "-c", READER, str(path), str(group_rows // BATCH)],
-                check=True,
-                capture_output=True,
-                text=True,
-            )
-            peak[groups] = json.loads(done.stdout)
+            peak[groups] = json.loads(run(READER, str(path), str(group_rows // BATCH)))
             assert peak[groups]["rows"] == groups * group_rows, peak
+        alone = int(run(GROUP_READER, str(path)))
         few, many = (peak[groups] for groups in GROUPS)
         limit = group + 4 * group // BATCH
         out.add(
             f"a Parquet file of {GROUPS[1]} row groups of {group_rows:,} rows, streamed: peak of Arrow's memory",
             f"{many['arrow'] / 1e6:.1f} MB; the process grows by {many['rss'] / 1e6:.1f} MB after its first batch",
             f"of {GROUPS[0]} row groups {few['arrow'] / 1e6:.1f} MB and {few['rss'] / 1e6:.1f} MB; one row group, "
-            f"decoded, {group / 1e6:.1f} MB",
+            f"decoded, {group / 1e6:.1f} MB; pyarrow by itself, reading one of them whole, {alone / 1e6:.1f} MB",
             f"at most one row group and 4 batches, {limit / 1e6:.1f} MB, whatever the file's size",
             many["arrow"] <= limit,
         )

@@ -98,3 +98,31 @@ def test_a_run_that_only_selects_leaves_batches_whole():
         filtered = list(Stream.from_table(table).filter(lambda a: a >= 0).select("b"))
     assert [batch.num_rows for batch in selected] == [200_000]
     assert len(filtered) > 1
+
+
+def test_filters_that_are_shorter_than_a_way_to_a_worker_need_none():
+    rows = 2_000
+    table = pa.table({"x": range(rows), "keep": [k % 100 == 0 for k in range(rows)]})
+    batches = table.to_batches() * 5
+
+    def workers(stream, **settings):
+        with sb.config(morsel_rows=rows, **settings):
+            assert stream.count() > 0
+        return stream.last_run.report["workers"]
+
+    short = Stream.from_batches(batches).filter(col("keep"))
+    # A step that was kept waiting by other programs counts as a long one.
+    assert any(workers(short) == 0 for _ in range(20))
+    assert workers(short, threads=2) > 0
+    assert workers(short, threads=1) > 0
+
+
+def test_steps_that_are_long_get_workers():
+    def long(x):
+        return x * 3 % 7 + x % 5 - x // 3 * 2 >= -(10**6)
+
+    table = pa.table({"x": range(300_000)})
+    stream = Stream.from_batches(table.to_batches(max_chunksize=30_000)).filter(long)
+    with sb.config(morsel_rows=30_000, tier="interpreter"):
+        assert stream.count() == 300_000
+    assert stream.last_run.report["workers"] > 0

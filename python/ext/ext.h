@@ -29,6 +29,7 @@ typedef struct ext_state {
     PyObject *
         batch_from_c; /* RecordBatch and Schema of pyarrow: _import_from_c; looked up with the first run */
     PyObject *schema_from_c;
+    PyObject *mask_type;             /* pyarrow.BooleanArray, looked up with them */
     PyObject *names[EXT_NAME_COUNT]; /* interned: of attributes */
 } ext_state;
 

@@ -215,7 +215,10 @@ int ext_arrow_ready(ext_state *state)
     PyObject *module = PyImport_ImportModule("pyarrow");
     PyObject *batch = module != NULL ? PyObject_GetAttrString(module, "RecordBatch") : NULL;
     PyObject *schema = module != NULL ? PyObject_GetAttrString(module, "Schema") : NULL;
-    if (batch != NULL && schema != NULL) {
+    if (module != NULL) {
+        Py_XSETREF(state->mask_type, PyObject_GetAttrString(module, "BooleanArray"));
+    }
+    if (batch != NULL && schema != NULL && state->mask_type != NULL) {
         Py_XSETREF(state->schema_from_c, PyObject_GetAttrString(schema, "_import_from_c"));
         state->batch_from_c = PyObject_GetAttrString(batch, "_import_from_c");
     }
@@ -289,6 +292,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->helpers);
     Py_VISIT(state->batch_from_c);
     Py_VISIT(state->schema_from_c);
+    Py_VISIT(state->mask_type);
     return 0;
 }
 
@@ -302,6 +306,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->helpers);
     Py_CLEAR(state->batch_from_c);
     Py_CLEAR(state->schema_from_c);
+    Py_CLEAR(state->mask_type);
     for (int i = 0; i < EXT_NAME_COUNT; i++) {
         Py_CLEAR(state->names[i]);
     }

@@ -386,6 +386,35 @@ static PyObject *call_batch(ext_run *self, ext_state *state, const sabot_event *
     return made;
 }
 
+/* Calls a filter's function. A Boolean array of as many values as there are rows is the mask; all else is looked at in Python. */
+static PyObject *call_filter(ext_run *self, ext_state *state, const sabot_event *event,
+                             PyObject *binding, PyObject *given)
+{
+    PyObject *made = PyObject_CallOneArg(PyTuple_GET_ITEM(binding, 0), given);
+    PyObject *error = NULL;
+    if (made == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+            return NULL; /* not the function's: the user wants it to end */
+        }
+        error = ext_take_exception();
+    } else if ((PyObject *)Py_TYPE(made) == state->mask_type &&
+               PyObject_Length(made) == PyObject_Length(given)) {
+        return made;
+    }
+    PyObject *rows = rows_of(event);
+    PyObject *mask =
+        rows != NULL ? ext_call_helper(state, "filter_mask",
+                                       Py_BuildValue("(OOOOiLOO)", made != NULL ? made : Py_None,
+                                                     error != NULL ? error : Py_None, binding,
+                                                     given, (int)event->op + self->first_operator,
+                                                     (long long)event->seq, rows, self->failures))
+                     : NULL;
+    Py_XDECREF(rows);
+    Py_XDECREF(error);
+    Py_XDECREF(made);
+    return mask;
+}
+
 /* The binding of an operator's batch function, borrowed; at its first call the schema that was declared becomes the known one. */
 static PyObject *binding_of(ext_run *self, int32_t op, bool *is_filter)
 {
@@ -430,8 +459,12 @@ static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
     bool is_filter = false;
     PyObject *binding = binding_of(self, event->op, &is_filter);
     PyObject *given = binding != NULL ? batch_of(self, state, event, event->op + 1) : NULL;
-    PyObject *made = given != NULL ? call_batch(self, state, event, binding, given) : NULL;
+    PyObject *made = NULL;
     int result = -1;
+    if (given != NULL) {
+        made = is_filter ? call_filter(self, state, event, binding, given)
+                         : call_batch(self, state, event, binding, given);
+    }
     if (made != NULL) {
         bool none = made == Py_None || made == Py_False; /* it failed; or it did and is dropped */
         result = none        ? 0

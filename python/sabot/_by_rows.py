@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from sabot._conform import arrow
+from sabot._dicts import column_of_values
 from sabot._errorlog import row_text
 from sabot._errors import CastError, DataError, IntegerOverflowError, SabotError, SchemaError
-from sabot._rows import column_of_values, describe
+from sabot._rows import describe
 from sabot._values import python_lists
 
 if TYPE_CHECKING:
@@ -318,7 +319,7 @@ class RowMap:
     def _column(self, name: str, values: list[object], failed: dict[int, BaseException]) -> Any:
         """The values as a column; of rows that have failed they are None."""
         if self._schema is None:
-            return column_of_values(name, values, None, False, 0)
+            return column_of_values(name, values)
         field = self._schema.field(name)
         title = f"{self._name}[{name!r}]"
         for index, value in enumerate(values):

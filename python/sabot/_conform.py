@@ -28,6 +28,7 @@ _UNSIGNED: dict[pa.DataType, int] = {
     pa.uint64(): 64,
 }
 _FLOATS: dict[pa.DataType, int] = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}
+_DECIMAL128_DIGITS_MAX, _DECIMAL_DIGITS_MAX = 38, 76
 _TIME_UNITS = {"s": 0, "ms": 1, "us": 2, "ns": 3}
 
 
@@ -128,6 +129,44 @@ def _widens_nested(given: pa.DataType, wanted: pa.DataType) -> bool:
 
 def _widens_field(given: pa.Field[Any], wanted: pa.Field[Any]) -> bool:
     return (wanted.nullable or not given.nullable) and widens(given.type, wanted.type)
+
+
+def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """The type that `pa.array` infers of values of two inferred types together; None where the types alone do not tell.
+
+    >>> common_type(pa.list_(pa.int64()), pa.list_(pa.float64()))
+    ListType(list<item: double>)
+    """
+    if one.equals(other) or pt.is_null(other):
+        return one
+    if pt.is_null(one):
+        return other
+    a, b = cast("Any", one), cast("Any", other)
+    if {a, b} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    if pt.is_list(a) and pt.is_list(b):
+        item = common_type(a.value_type, b.value_type)
+        return None if item is None else pa.list_(item)
+    if pt.is_struct(a) and pt.is_struct(b):
+        return _common_struct(a, b)
+    if pt.is_decimal(a) and pt.is_decimal(b):
+        scale = max(a.scale, b.scale)
+        precision = max(a.precision - a.scale, b.precision - b.scale) + scale
+        if precision > _DECIMAL_DIGITS_MAX:
+            return None
+        make = pa.decimal128 if precision <= _DECIMAL128_DIGITS_MAX else pa.decimal256
+        return cast("pa.DataType", make(precision, scale))
+    return None
+
+
+def _common_struct(one: Any, other: Any) -> pa.DataType | None:
+    kinds: dict[str, pa.DataType] = {field.name: field.type for field in one}
+    for field in other:
+        kind = common_type(kinds.get(field.name, pa.null()), field.type)
+        if kind is None:
+            return None
+        kinds[field.name] = kind
+    return cast("pa.DataType", arrow.struct(list(kinds.items())))
 
 
 def differences(given: pa.Schema, wanted: pa.Schema) -> list[str]:

@@ -256,20 +256,48 @@ def call_batch(
         numbers = row_numbers(source_rows, batch.num_rows)
         return binding.rows(binding, batch, (op, seq), numbers, failures)
     try:
-        result = binding.function(batch)
-        if binding.is_filter:
-            return mask_of(result, batch)
-        return binding.conform(batch_of(result, binding.place.name, None))
+        return binding.conform(batch_of(binding.function(batch), binding.place.name, None))
     except Exception as error:
-        numbers = row_numbers(source_rows, batch.num_rows)
-        if binding.on_error:
-            record_batch(error, binding, op, seq, numbers, batch)
-            return False
-        first, last = (numbers[0], numbers[-1]) if len(numbers) else (-1, -1)
-        rows = f"rows {first} to {last}" if first >= 0 and last >= 0 else "rows"
-        error.add_note(f"in {binding.place.text}: operator {op}, batch {seq}, {rows}")
-        failures.append(Failure(op, -1, first, seq, error, binding.log, last))
-        return None
+        return _batch_failed(error, binding, batch, op, seq, source_rows, failures)
+
+
+def filter_mask(
+    result: object,
+    error: BaseException | None,
+    binding: BatchBinding,
+    batch: pa.RecordBatch,
+    op: int,
+    seq: int,
+    source_rows: int | bytes,
+    failures: list[Failure],
+) -> Any:
+    """The mask of what a filter's function returned, or raised, where it is no mask already; None and False as of call_batch."""
+    if error is None:
+        try:
+            return mask_of(result, batch)
+        except Exception as raised:
+            error = raised
+    return _batch_failed(error, binding, batch, op, seq, source_rows, failures)
+
+
+def _batch_failed(
+    error: BaseException,
+    binding: BatchBinding,
+    batch: pa.RecordBatch,
+    op: int,
+    seq: int,
+    source_rows: int | bytes,
+    failures: list[Failure],
+) -> bool | None:
+    numbers = row_numbers(source_rows, batch.num_rows)
+    if binding.on_error:
+        record_batch(error, binding, op, seq, numbers, batch)
+        return False
+    first, last = (numbers[0], numbers[-1]) if len(numbers) else (-1, -1)
+    rows = f"rows {first} to {last}" if first >= 0 and last >= 0 else "rows"
+    error.add_note(f"in {binding.place.text}: operator {op}, batch {seq}, {rows}")
+    failures.append(Failure(op, -1, first, seq, error, binding.log, last))
+    return None
 
 
 def row_numbers(rows: int | bytes, count: int) -> Sequence[int]:

@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.compute
 
 from sabot._errors import DataError, PlanError, SchemaError, TypeMismatchError
+from sabot._json import json_array
 from sabot._optional import need
 from sabot._values import python_lists
-from sabot._writers import json_array, plain_array
+from sabot._writers import plain_array
 
 pc: Any = pyarrow.compute  # its stubs lack some functions
 

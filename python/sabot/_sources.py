@@ -16,12 +16,11 @@ import pyarrow as pa
 from sabot._batches import BatchIterator, Chooser, MemorySource, Source
 from sabot._bridge import Gathered, OnLoop, iterate_on_loop
 from sabot._conform import Conformer
+from sabot._dicts import DictItems, batch_of_dicts
 from sabot._errors import DataError, PlanError, TypeMismatchError
 from sabot._files import from_csv, from_ipc, from_json, from_parquet
 from sabot._rows import (
     BatchItems,
-    DictItems,
-    batch_of_dicts,
     check_schema,
     check_size,
     class_of,
@@ -249,7 +248,7 @@ def from_dicts(
     check_size(batch_size, optional=False)
     if isinstance(rows, list | tuple):
         given = cast("Sequence[object]", rows)
-        batch = batch_of_dicts(given, schema, declared=schema is not None)
+        batch = batch_of_dicts(given, schema)
         return MemorySource(f"DICTS {len(given)} rows", [batch], batch.schema, batch_size)
     if isinstance(rows, Mapping) or is_batch(rows):
         raise PlanError(

@@ -1,4 +1,6 @@
-"""Arrow values as Python objects, a little at a time: making them holds the interpreter's lock, which an event loop may wait for."""
+"""Arrow values as Python objects and the other way, a little at a time: it holds the interpreter's lock, which an event loop may
+wait for.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,36 @@ _SHORT_S = 0.0005  # less than this: the next list is twice as long
 _LONG_S = 0.002
 
 
+class Pace:
+    """How many rows take about a millisecond, from a few on.
+
+    rows_max: never more than these.
+    """
+
+    __slots__ = ("_rows_max", "rows")
+
+    def __init__(self, rows_max: int = _ROWS_MAX) -> None:
+        self.rows = min(_ROWS_FIRST, rows_max)
+        self._rows_max = rows_max
+
+    def took(self, rows: int, spent_s: float) -> None:
+        """So many rows took this long."""
+        if spent_s > _LONG_S:
+            self.rows = max(rows // 2, 1)
+        elif spent_s < _SHORT_S and rows >= self.rows:
+            self.rows = min(rows * 2, self._rows_max)
+
+    def parts(self, values: list[Any]) -> Iterator[list[Any]]:
+        """The values in lists, each of which whoever takes it is done with when asking for the next."""
+        start = 0
+        while start < len(values):
+            part = values[start : start + self.rows]
+            began = thread_time()
+            yield part
+            self.took(len(part), thread_time() - began)
+            start += len(part)
+
+
 def python_lists(data: Any) -> Iterator[list[Any]]:
     """The values of an array, or the rows of a batch as dicts, in lists that take about a millisecond each.
 
@@ -21,14 +53,10 @@ def python_lists(data: Any) -> Iterator[list[Any]]:
     >>> [len(some) for some in python_lists(pa.array(range(100)))]
     [16, 32, 52]
     """
-    count, start, at_once = len(data), 0, _ROWS_FIRST
+    count, start, pace = len(data), 0, Pace()
     while start < count:
         began = thread_time()
-        values = data.slice(start, at_once).to_pylist()
-        took = thread_time() - began
+        values = data.slice(start, pace.rows).to_pylist()
+        start += len(values)
+        pace.took(len(values), thread_time() - began)
         yield values
-        start += at_once
-        if took < _SHORT_S:
-            at_once = min(at_once * 2, _ROWS_MAX)
-        elif took > _LONG_S:
-            at_once = max(at_once // 2, 1)

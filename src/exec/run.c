@@ -2,8 +2,9 @@
  *
  * Algorithm: sb_run_next looks, in this order, for a finished first task, for input that idle workers wait for, for an ask, for a task
  * to do itself (when there are no workers), for more input; else it waits. A run starts without workers and gets them when the source
- * proves to have more than one morsel, or at once when a native function has loops without a bound, because the lane must come back to
- * look at signals. A source that is slow to answer is asked again only when nothing is in flight, so that results do not wait for it.
+ * proves to have more than one morsel, and a step to be longer than its way to a worker and back (unless the number of threads was
+ * asked for), or at once when a native function has loops without a bound, because the lane must come back to look at signals. A
+ * source that is slow to answer is asked again only when nothing is in flight, so that results do not wait for it.
  *
  * What the host makes may stay with it: an operator that reads columns (`reads`) gets them with the batch or the answer before it, and
  * between the others a chunk is only the host's object.
@@ -18,6 +19,8 @@
 #include "exec/run_int.h"
 
 #define SLOW_PULL_NS ((int64_t)20 * 1000 * 1000)
+#define HANDING_NS ((int64_t)30 * 1000)   /* what a step costs more on a worker: there and back */
+#define LEAD_NS_MAX ((int64_t)250 * 1000) /* of one step: it may have been kept waiting by others */
 #define MORSEL_ROWS_MAX ((int64_t)1 << 24)
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
@@ -102,6 +105,7 @@ static sb_status options_set(sb_run *run, const sb_run_options *options, sb_erro
     run->validate = options->validate;
     run->number_rows = options->number_rows;
     run->prompt = options->prompt;
+    run->patient = options->threads == 0;
     run->op_count = run->plan->op_index + 1;
     return SB_OK;
 }
@@ -368,12 +372,20 @@ static sb_status give(sb_run *run, sb_task *task, sb_event *event, bool *given, 
     return SB_OK;
 }
 
-/* After a batch came in: starts the workers that it calls for. */
+/* Whether the lane by itself would be slower. Steps that are shorter than their way to a worker and back stay on the lane; that
+ * they are not is told by two long ones, or more that are less so. */
+static bool workers_pay(const sb_run *run)
+{
+    bool many = run->source_rows > run->morsel_rows;
+    return !run->all_light && (!run->inline_run || run->has_loop ||
+                               (many && (!run->patient || run->lead_ns >= 2 * LEAD_NS_MAX)));
+}
+
+/* After a batch came in, or a step on the lane: starts the workers that it calls for. */
 static sb_status workers_call(sb_run *run, sb_error *err)
 {
     run->pulled = false;
-    if (run->all_light ||
-        (run->inline_run && !run->has_loop && run->source_rows <= run->morsel_rows)) {
+    if (!workers_pay(run)) {
         return SB_OK;
     }
     run->inline_run = false;
@@ -392,16 +404,20 @@ static sb_status step(sb_run *run, sb_task *task, sb_error *err)
 {
     sb_error error = {0};
     sb_task *garbage = NULL;
+    int64_t start = sb_os_now_ns();
     sb_status status = sb_context_open_locals(&run->lane, &error);
     sb_task_state state = SB_TASK_READY;
     if (status == SB_OK) {
         state = sb_task_step(&run->lane, task);
     }
+    int64_t lead_ns = sb_os_now_ns() - start - HANDING_NS;
+    run->lead_ns += lead_ns < LEAD_NS_MAX ? lead_ns : LEAD_NS_MAX;
+    run->lead_ns = run->lead_ns > 0 ? run->lead_ns : 0;
     sb_mutex_lock(run->lock);
     sb_run_settle_locked(run, &run->lane, task, state, &garbage);
     sb_mutex_unlock(run->lock);
     sb_run_free_tasks(run, garbage);
-    return status == SB_OK ? SB_OK : run_fail_here(run, &error, err);
+    return status == SB_OK ? workers_call(run, err) : run_fail_here(run, &error, err);
 }
 
 /* Somebody looks into the source's batches. */

@@ -70,6 +70,7 @@ struct sb_run {
         schemas; /* lane: owned, schemas given last for results and for each operator; NULL: not schema_once */
     bool all_light;
     bool has_loop; /* some native function may run for long without end */
+    bool patient;  /* the number of threads is the engine's choice: workers only where they pay */
     sb_tier tier;
     int64_t pid;
     sb_release_queue *releases;
@@ -80,6 +81,7 @@ struct sb_run {
     _Atomic int64_t source_ns;            /* of all pulls */
     int64_t pull_ns;                      /* how long the last pull took */
     int64_t asked_ns;                     /* when the host was asked last */
+    int64_t lead_ns; /* how much longer its own steps took than handing them to a worker would */
     sb_task *asked;
     bool pulling;  /* the host was asked for a batch */
     bool pulled;   /* it has come, and nobody looked whether it needs workers */

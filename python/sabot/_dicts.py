@@ -1,0 +1,404 @@
+"""Rows that are dicts, gathered to record batches.
+
+To make Python values Arrow's holds the interpreter's lock, and many Python objects at once are long in going and make the
+collector of garbage look at all of them; an event loop that shares the interpreter would feel both. Therefore `STEP_ROWS` rows at
+a time become Arrow's, and their objects go, also while the types of the columns are not known yet: what the steps tell of a
+type is put together as `pa.array` would tell it from all values.
+"""
+
+# The stubs of pyarrow leave the types of elements open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from sabot._conform import arrow, common_type
+from sabot._errors import IntegerOverflowError, SchemaError
+from sabot._rows import describe
+from sabot._values import Pace, python_lists
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STEP_ROWS = 1024
+# Values, and their types, that come back from Arrow such that it infers the same of them, alone or beside others.
+_CLASSES: set[type] = {
+    type(None),
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    list,
+    tuple,
+    dict,
+    datetime.date,
+    datetime.datetime,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+}
+_PLAIN = {
+    pa.null(),
+    pa.bool_(),
+    pa.int64(),
+    pa.float64(),
+    pa.string(),
+    pa.binary(),
+    pa.date32(),
+    pa.timestamp("us"),
+    pa.time64("us"),
+    pa.duration("us"),
+}
+_CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
+
+
+class DictItems:
+    """Items that are rows; every `rows_max` of them make a batch. The first batch fixes the columns and their types."""
+
+    __slots__ = (
+        "_columns",
+        "_count",
+        "_declared",
+        "_first",
+        "_names",
+        "_rows",
+        "_rows_max",
+        "_schema",
+    )
+
+    def __init__(self, schema: pa.Schema | None, rows_max: int) -> None:
+        self._schema = schema
+        self._declared = schema is not None
+        self._rows_max = rows_max
+        self._rows: list[object] = []
+        self._count = 0  # rows of the batch in the columns
+        self._first = 0  # number of the batch's first row
+        self._names: list[str] | None = None
+        self._columns: list[_Known] | list[_Inferred] = []
+        if schema is not None:
+            self._fix(schema)
+
+    @property
+    def at_once(self) -> int:
+        return min(self._rows_max, STEP_ROWS)
+
+    def feed(self, item: object) -> tuple[pa.RecordBatch, ...]:
+        self._rows.append(item)
+        count = self._count + len(self._rows)
+        if count >= self._rows_max:
+            return self.finish()
+        if len(self._rows) >= STEP_ROWS:
+            self._step()
+        return ()
+
+    def finish(self) -> tuple[pa.RecordBatch, ...]:
+        if self._rows:
+            self._step()
+        return (self.batch(),) if self._count else ()
+
+    def batch(self) -> pa.RecordBatch:
+        """The rows so far, of which there may be none; the next ones make another batch."""
+        count, self._count = self._count, 0
+        arrays = [column.end() for column in self._columns]
+        self._first += count
+        if self._schema is None:
+            pairs = zip(self._names or [], arrays, strict=True)
+            self._fix(arrow.schema([(name, array.type) for name, array in pairs]))
+        if not arrays:
+            # Without a column, only the rows of a struct tell how many there are.
+            empty = cast("pa.StructArray", pa.array([{}] * count, pa.struct([])))
+            return pa.RecordBatch.from_struct_array(empty)
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def _fix(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._names = schema.names
+        self._columns = [_Known(field, self._declared) for field in schema]
+
+    def _step(self) -> None:
+        rows, self._rows = self._rows, []
+        first = self._first + self._count
+        if self._names is None:
+            self._names = _names(rows[0], first)
+            self._columns = [_Inferred(name, first) for name in self._names]
+        lists = _lists(rows, self._names, self._schema, self._declared, first, self._first)
+        for column, values in zip(self._columns, lists, strict=True):
+            column.add(values, first)
+        self._count += len(rows)
+
+
+def batch_of_dicts(rows: Sequence[object], schema: pa.Schema | None) -> pa.RecordBatch:
+    """A batch of rows that all have the same keys; with a schema, a key that is missing is a null.
+
+    Parameters:
+        schema: of the batch; None: it is inferred from the rows.
+
+    Raises:
+        SchemaError: a row is no mapping, has another set of keys, or a value of another type than its column.
+        IntegerOverflowError: an int does not fit 64 bits.
+    """
+    items = DictItems(schema, len(rows) + 1)
+    for row in rows:
+        items.feed(row)
+    given = items.finish()
+    return given[0] if given else items.batch()
+
+
+def column_of_values(name: str, values: list[object]) -> pa.Array[Any]:
+    """A column of values, of the type that they tell.
+
+    Raises:
+        SchemaError, IntegerOverflowError: as of `batch_of_dicts`.
+    """
+    column = _Inferred(name, 0)
+    for first in range(0, len(values), STEP_ROWS):
+        column.add(values[first : first + STEP_ROWS], first)
+    return column.end()
+
+
+def _lists(
+    rows: list[object],
+    names: list[str],
+    schema: pa.Schema | None,
+    declared: bool,
+    first: int,
+    batch_first: int,
+) -> list[list[object]]:
+    """The values of each column. first: number of the first row; batch_first: of the one whose keys are the columns."""
+    wanted = dict.fromkeys(names)
+    columns: list[list[object]] = [[] for _ in names]
+    for number, row in enumerate(rows, first):
+        if not isinstance(row, Mapping):
+            raise SchemaError(f"row {number} is {describe(row)}, not a dict")
+        values = cast("Mapping[object, object]", row)
+        if values.keys() != wanted.keys():
+            _check_keys(values, wanted, number, declared, schema, batch_first)
+        for column, name in zip(columns, names, strict=True):
+            column.append(values.get(name))
+    return columns
+
+
+def _names(row: object, first: int) -> list[str]:
+    if not isinstance(row, Mapping):
+        raise SchemaError(f"row {first} is {describe(row)}, not a dict")
+    names = list(cast("Mapping[object, object]", row))
+    for name in names:
+        if not isinstance(name, str):
+            raise SchemaError(f"row {first} has the key {describe(name)}; a column's name is a str")
+    return cast("list[str]", names)
+
+
+def _check_keys(
+    row: Mapping[object, object],
+    wanted: dict[str, None],
+    number: int,
+    declared: bool,
+    schema: pa.Schema | None,
+    first: int,
+) -> None:
+    other = "the schema" if schema is not None else f"row {first}"
+    extra = [key for key in row if key not in wanted]
+    if extra:
+        raise SchemaError(f"row {number} has {_listed(extra)}, which {other} has not")
+    missing = [name for name in wanted if name not in row]
+    if missing and not declared:
+        raise SchemaError(
+            f"row {number} has no {_listed(missing)}, which {other} has: "
+            "give None, or declare schema=, which makes it null"
+        )
+
+
+def _listed(names: list[Any]) -> str:
+    return ", ".join(repr(name) for name in names[:5]) + (", …" if len(names) > 5 else "")
+
+
+class _Known:
+    """A column whose type is known."""
+
+    __slots__ = ("_arrays", "_declared", "_field", "_pace")
+
+    def __init__(self, field: pa.Field[Any], declared: bool) -> None:
+        self._field = field
+        self._declared = declared
+        self._pace = Pace(STEP_ROWS)
+        self._arrays: list[pa.Array[Any]] = []
+
+    def add(self, values: list[object], first: int) -> None:
+        """More values, of rows from number `first` on."""
+        name, kind = self._field.name, self._field.type
+        try:
+            array = _joined([arrow.array(part, kind) for part in self._pace.parts(values)], kind)
+        except _CONVERSION_ERRORS as error:
+            raise _conversion_error(name, values, kind, self._declared, first, error) from None
+        if not self._field.nullable and array.null_count:
+            row = first + next(k for k, value in enumerate(values) if value is None)
+            raise SchemaError(f"row {row}: column {name!r} is null, in the schema it is not null")
+        self._arrays.append(array)
+
+    def end(self) -> pa.Array[Any]:
+        """The batch's column."""
+        arrays, self._arrays = self._arrays, []
+        return _joined(arrays, self._field.type)
+
+
+class _Inferred:
+    """A column whose values tell its type: that of `pa.array` of all of them.
+
+    Only where the types of the steps do not tell the type of all, or a step by itself is refused, the values are kept, and all of
+    them together decide.
+    """
+
+    __slots__ = ("_arrays", "_first", "_kind", "_name", "_originals", "_pace", "_values")
+
+    def __init__(self, name: str, first: int) -> None:
+        self._name = name
+        self._first = first
+        self._pace = Pace(STEP_ROWS)
+        self._arrays: list[pa.Array[Any]] = []
+        # Of arrays that do not tell ints from floats, digits of decimals, or objects that stand for a time zone.
+        self._originals: dict[int, list[object]] = {}
+        self._kind: pa.DataType = pa.null()
+        self._values: list[object] | None = None
+
+    def add(self, values: list[object], first: int) -> None:
+        """More values."""
+        if self._values is not None:
+            self._values += values
+            return
+        done = len(self._arrays)
+        try:
+            together = all(self._takes(part) for part in self._pace.parts(values))
+        except _CONVERSION_ERRORS:
+            together = False
+        if not together:
+            del self._arrays[done:]
+            self._values = self._kept() + values
+
+    def _takes(self, part: list[object]) -> bool:
+        classes = {type(value) for value in part}
+        if not classes <= _CLASSES:
+            return False
+        array = arrow.array(part)
+        kind = common_type(self._kind, array.type)
+        # Among bytes Arrow would encode a str.
+        if kind is None or (kind == pa.binary() and str in classes):
+            return False
+        plain = _plain(kind)
+        if not plain and pt.is_nested(kind):
+            return False
+        self._kind = kind
+        if not plain or {int, float} <= classes:
+            self._originals[len(self._arrays)] = part
+        self._arrays.append(array)
+        return True
+
+    def _kept(self) -> list[object]:
+        """The values so far, or others that Arrow makes the same of."""
+        kept: list[object] = []
+        for number, array in enumerate(self._arrays):
+            if number in self._originals:
+                kept += self._originals[number]
+            else:
+                kept += chain.from_iterable(python_lists(array))
+        self._arrays, self._originals = [], {}
+        return kept
+
+    def end(self) -> pa.Array[Any]:
+        """The batch's column."""
+        if self._values is None:
+            try:
+                return _joined([widened(array, self._kind) for array in self._arrays], self._kind)
+            except _CONVERSION_ERRORS:  # such as an int that no float is
+                self._values = self._kept()
+        values, name = self._values, self._name
+        try:
+            array = cast("pa.Array[Any]", arrow.array(values))
+        except _CONVERSION_ERRORS as error:
+            raise _conversion_error(name, values, None, False, self._first, error) from None
+        if array.type == pa.binary():
+            for row, value in enumerate(values, self._first):
+                if isinstance(value, str):
+                    text = describe(value)
+                    raise SchemaError(
+                        f"row {row}: column {name!r} is {text}, other rows have bytes"
+                    )
+        return array
+
+
+def _plain(kind: Any) -> bool:
+    if pt.is_list(kind):
+        return _plain(kind.value_type)
+    if pt.is_struct(kind):
+        return all(_plain(field.type) for field in kind)
+    return kind in _PLAIN
+
+
+def widened(array: Any, kind: Any) -> Any:
+    """An array that `pa.array` made, as it would have made it of the common type of its own and others."""
+    if array.type.equals(kind):
+        return array
+    if pt.is_list(kind) and pt.is_list(array.type):
+        values = widened(array.values, kind.value_type)
+        return arrow.ListArray.from_arrays(array.offsets, values, kind, mask=array.is_null())
+    if pt.is_struct(kind) and pt.is_struct(array.type):
+        given = {field.name: array.field(k) for k, field in enumerate(array.type)}
+        parts = [
+            widened(given[field.name], field.type)
+            if field.name in given
+            else pa.nulls(len(array), field.type)
+            for field in kind
+        ]
+        return arrow.StructArray.from_arrays(parts, fields=list(kind), mask=array.is_null())
+    return array.cast(kind)
+
+
+def _joined(arrays: list[pa.Array[Any]], kind: pa.DataType) -> pa.Array[Any]:
+    if len(arrays) == 1:
+        return arrays[0]
+    return arrow.concat_arrays(arrays) if arrays else arrow.array([], kind)
+
+
+def _conversion_error(
+    name: str,
+    values: list[object],
+    kind: pa.DataType | None,
+    declared: bool,
+    first: int,
+    error: BaseException,
+) -> SchemaError | IntegerOverflowError:
+    """The error that names the first row whose value does not go into its column."""
+    low, high = 0, len(values)  # the first `low` values convert, the first `high` do not
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = _failure(values[:middle], kind)
+        if found is None:
+            low = middle
+        else:
+            high, error = middle, found
+    where = f"row {first + high - 1}: column {name!r}"
+    value = values[high - 1]
+    if isinstance(error, OverflowError):
+        return IntegerOverflowError(f"{where} is {describe(value)}, which does not fit 64 bits")
+    reason = str(error).split("\n", 1)[0].rstrip(".")
+    if kind is None:
+        before = "" if low == 0 else f", and is {arrow.array(values[:low]).type} in the rows before"
+        return SchemaError(f"{where} is {describe(value)}{before} ({reason}); declare schema=")
+    fix = "" if declared else "; the first rows fixed that: declare schema="
+    return SchemaError(f"{where} is {describe(value)}, in the schema it is {kind} ({reason}){fix}")
+
+
+def _failure(values: list[object], kind: pa.DataType | None) -> BaseException | None:
+    try:
+        arrow.array(values, kind)
+    except _CONVERSION_ERRORS as error:
+        return error
+    return None
