@@ -529,25 +529,37 @@ static void test_faults_of_columns(void **state)
 #endif
 
 #ifdef SB_FAULTS
-static void test_faults_of_keys(void **state)
+static void faults_of_keys(bool pairs)
 {
-    (void)state;
     bool hit = true;
     for (int64_t nth = 1; hit; nth++) {
         const int64_t before = sb_mem_live_blocks();
         sb_buf blob;
         sb_lowered lowered;
-        put_pairs(&blob, SEVEN, 0);
+        if (pairs) {
+            put_pairs(&blob, SEVEN, 0);
+        } else {
+            put_header(&blob, 1);
+            put_node(&blob, SB_BLOB_PASS, 2);
+        }
         sb_fault_arm(nth, (nth & 1) != 0);
         const sb_status status = lower_keys(&blob, "l", &lowered, NULL);
         hit = sb_fault_hit();
         sb_fault_arm(0, false);
         assert_int_equal(status, hit ? SB_NO_MEMORY : SB_OK);
         if (status == SB_OK) {
+            assert_true(lowered.compiled == pairs);
             sb_lowered_release(&lowered);
         }
         assert_int_equal(sb_mem_live_blocks(), before);
     }
+}
+
+static void test_faults_of_keys(void **state)
+{
+    (void)state;
+    faults_of_keys(true);
+    faults_of_keys(false);
 }
 #endif
 

@@ -429,6 +429,9 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
     }
     const pyval *values = NULL;
     status = decide_result(l, &e.result, &values, out, err);
+    if (status == SB_OK && l->no_memory) { /* a refusal was lost: there may be no values */
+        status = sb_error_no_memory(err, sizeof(sb_refusal));
+    }
     if (status != SB_OK) {
         return status;
     }
