@@ -501,7 +501,7 @@ f(a: int64) -> int64                                       interpreted   scalar
   <cell>:1    def f(a, seen=[]) -> int:
                             ^^
   a captured object of this type is not compiled: list
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
   <cell>:2    seen.append(a)
               ^^^^^^^^^^^^^^
   Sabot does not know what this call reads or writes: seen.append
@@ -539,7 +539,7 @@ f(a: int64) -> int64                                       interpreted   scalar
   <cell>:3    for n in numbers:
                        ^^^^^^^
   a captured object of this type is not compiled: range_iterator
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
         'next(numbers)',
     ),
@@ -555,7 +555,7 @@ f(a: int64) -> bool                                        interpreted   scalar
   <cell>:3    return a in numbers
                           ^^^^^^^
   a captured object of this type is not compiled: range_iterator
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
         'list(numbers)',
     ),
@@ -577,7 +577,7 @@ f(a: int64) -> int64                                       interpreted   scalar
   <cell>:9    return a + clock.ticks
                          ^^^^^
   a captured object of this type is not compiled: Clock
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
         'clock.n',
     ),
@@ -598,7 +598,7 @@ f(a: int64) -> int64                                       interpreted   scalar
   <cell>:8    return sums + a
                      ^^^^
   a captured object of this type is not compiled: Sums
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
         'sums.n',
     ),
@@ -614,7 +614,7 @@ f(a: int64) -> int64                                       interpreted   scalar
   <cell>:3    return a + len(os.environ['PATH'])
                              ^^^^^^^^^^
   a captured object of this type is not compiled: os._Environ
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
         'None',
     ),

@@ -107,13 +107,13 @@ f(a: int64) -> int64                                       interpreted   scalar
         'syntax',
         """
 def f(a) -> int:
-    return max(a, -a, key=abs)
+    return int(a, 16)
 """,
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:2    return max(a, -a, key=abs)
-                     ^^^^^^^^^^^^^^^^^^^
-  this form is not compiled yet: a call of max with these arguments
+  <cell>:2    return int(a, 16)
+                     ^^^^^^^^^^
+  this form is not compiled yet: a call of int with these arguments
   write it with forms that are, or give this part a function and a column of its own
 """,
     ),
@@ -285,16 +285,16 @@ f(a: int64) -> int64                                       interpreted   scalar
     'a list': Case(
         'captured',
         """
-k = [1, 2]
+k = [[1, 2], [3]]
 def f(a) -> int:
-    return k[a]
+    return k[a][0]
 """,
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:3    return k[a]
+  <cell>:3    return k[a][0]
                      ^
   a captured object of this type is not compiled: list
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
     ),
     'an object': Case(
@@ -311,7 +311,7 @@ f(a: int64) -> int64                                       interpreted   scalar
   <cell>:5    return a * rate.n
                          ^^^^
   a captured object of this type is not compiled: Rate
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
     ),
     'a function': Case(
@@ -328,7 +328,7 @@ f(a: int64) -> int64                                       interpreted   scalar
   <cell>:4    h = g
                   ^
   a captured object of this type is not compiled: function
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
     ),
     'a default': Case(
@@ -342,7 +342,7 @@ f(a: int64) -> int64                                       interpreted   scalar
   <cell>:1    def f(a, k=[1, 2]) -> int:
                          ^^^^^^
   a captured object of this type is not compiled: list
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
     ),
     'of a module': Case(
@@ -357,7 +357,7 @@ f(a: int64) -> int64                                       interpreted   scalar
   <cell>:3    return a + len(os.environ)
                              ^^^^^^^^^^
   a captured object of this type is not compiled: os._Environ
-  captured numbers, booleans, None, strings and tuples of these are
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
     ),
     'without a value': Case(

@@ -20,7 +20,8 @@
     X(UNKNOWN_CALL, "unknown_call", "Sabot does not know what this call reads or writes",          \
       "write it with operators, math or functions of your own, or give it a column of its own")    \
     X(CAPTURED, "captured", "a captured object of this type is not compiled",                      \
-      "captured numbers, booleans, None, strings and tuples of these are")                         \
+      "captured numbers, booleans, None and strings are, and what holds only such and is only "    \
+      "read")                                                                                      \
     X(UNRESOLVED, "unresolved", "this name is not defined when the stream is built",               \
       "define it before")                                                                          \
     X(IMPURE, "impure", "it reads or writes outside the function",                                 \
