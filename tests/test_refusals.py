@@ -121,13 +121,13 @@ f(a: int64) -> int64                                       interpreted   scalar
         'syntax',
         """
 def f(a) -> int:
-    return (a + 1).bit_length()
+    return (a + 1).to_bytes(8)
 """,
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:2    return (a + 1).bit_length()
-                     ^^^^^^^^^^^^^^^^^^
-  this form is not compiled yet: attribute access .bit_length
+  <cell>:2    return (a + 1).to_bytes(8)
+                     ^^^^^^^^^^^^^^^^
+  this form is not compiled yet: attribute access .to_bytes
   write it with forms that are, or give this part a function and a column of its own
 """,
     ),
@@ -242,13 +242,13 @@ f(a: int64) -> int64                                       interpreted   scalar
         'unknown_call',
         """
 def f(a) -> int:
-    return a.bit_length()
+    return a.to_bytes(8)
 """,
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:2    return a.bit_length()
-                     ^^^^^^^^^^^^^^
-  Sabot does not know what this call reads or writes: a.bit_length
+  <cell>:2    return a.to_bytes(8)
+                     ^^^^^^^^^^^^^
+  Sabot does not know what this call reads or writes: a.to_bytes
   write it with operators, math or functions of your own, or give it a column of its own
 """,
     ),
