@@ -3,8 +3,9 @@
 The text is whatever `linecache` holds for the file, or what `python -c` was given. It is parsed once, whole, to learn where its
 top-level statements begin and end; the statement around a function is then compiled with the code's own future flags, and a
 code object is accepted only where CPython's own `candidate == live` holds: constants with their types, line and column
-tables, exception table. Only constants that are NaN, which equal nothing, are compared by their bits. To learn which node made the accepted one, the statement is compiled a second time with every `def`
-and `lambda` moved to a line of its own, and both trees of code objects are walked in step.
+tables, exception table. Only constants that are NaN, which equal nothing, are compared by their bits. To learn which node made
+the accepted one, the statement is compiled a second time with every `def` and `lambda` moved to a line of its own, and both
+trees of code objects are walked in step.
 
 Of a module's other statements only two things reach the code of a function: future flags, and which names are imported (calls
 of their attributes are compiled in another way). A statement is therefore compiled apart, with these two; what does not match
