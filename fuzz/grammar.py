@@ -417,6 +417,8 @@ class Writer(Forms):
             )
             if self.loops and not set(value.tags) <= set(tags):
                 return [f"{pad}pass"]
+            if name in self.params and not value.dynamic:
+                return [f"{pad}pass"]  # what depends on the row must go on to
             if "n" in tags and self.loops and rng.random() < 0.1:
                 value = replace(value, text="None")
         else:
