@@ -916,4 +916,18 @@ MUTATIONS = [
         '"gt": "GtE"',
         "interpreter",
     ),
+    Mutation(
+        "gcd of a negative int",
+        RT,
+        "uint64_t y = b < 0 ? 0 - (uint64_t)b : (uint64_t)b;",
+        "uint64_t y = (uint64_t)b;",
+        "interpreter",
+    ),
+    Mutation(
+        "constant products of lanes may overflow",
+        OPS,
+        'sb_emit_check(e, sb_eb_cmp(e, "icmp ugt", offset, sb_ev_int(span)), SB_REASON_OVERFLOW);',
+        "(void)offset;\n        (void)span;",
+        "native",
+    ),
 ]
