@@ -59,6 +59,7 @@ class Helper:
     result: str
     defaults: int
     weight: int = 3
+    may_be_none: bool = False
 
 
 def joined(tags: str, parts: list[Expr], text: str) -> Expr:
@@ -172,11 +173,16 @@ class Forms(Choices):
             return joined("b", [*parts, *others], f"(({left}) {op} ({right}))")
         if pick < 0.7:
             return self.quantified(depth)
-        if pick < 0.8:
+        if pick < 0.75:
             e = self.expr("t", depth)
             return (
                 replace(e, text=f"bool({e.text})", tags="b") if e.dynamic else self.isinstance_of()
             )
+        if pick < 0.8:
+            parts = [self.dynamic("i", depth), self.expr(rng.choice("if"), depth)]
+            rng.shuffle(parts)
+            name = rng.choice(("lt", "le", "gt", "ge", "eq", "ne"))
+            return joined("b", parts, f"operator.{name}({parts[0].text}, {parts[1].text})")
         if pick < 0.9:
             e = self.dynamic(rng.choice("ffi"), depth)
             return Expr(f"math.{rng.choice(('isnan', 'isinf', 'isfinite'))}({e.text})", "b", True)
@@ -187,8 +193,14 @@ class Forms(Choices):
             (lambda d: self.extreme("".join(kinds), d), 2),
             (lambda d: self.item_of("".join(kinds), d), 2),
             (self.power_of_row, 1),
+            (self.negated, 1),
         )
         return self.one_of(makers, depth)
+
+    def negated(self, depth: int) -> Expr:
+        """The opposite of a number that is an int in some rows and a float in others."""
+        e = self.mixed(depth)
+        return replace(e, text=f"(-{e.text})", tags=e.tags.replace("b", "i"))
 
     def bits(self, depth: int) -> Expr:
         rng = self.rng
@@ -312,6 +324,8 @@ class Forms(Choices):
         at = f"{self.dynamic('i', depth - 1).text} % {limit}"
         if rng.random() < 0.3:
             at = f"({at}) - {count}" if limit == count else at
+        if rng.random() < self.wild / 2:  # before the first raises
+            at = f"({at}) - {count + 1}"
         text = f"({texts})[{at}]" if rng.random() < 0.5 else f"[{texts}][{at}]"
         return replace(joined(tags, parts, text), dynamic=True)
 
@@ -519,7 +533,10 @@ class Forms(Choices):
         if rng.random() < 0.15:
             texts = [f"p{k}={text.removeprefix(f'p{k}=')}" for k, text in enumerate(texts)]
             rng.shuffle(texts)
-        made = joined(kind, parts, f"{helper.name}({', '.join(texts)})")
+        text = f"{helper.name}({', '.join(texts)})"
+        if helper.may_be_none:
+            text = f"({text} or {literal(4 if kind == 'i' else 0.25)})"
+        made = joined(kind, parts, text)
         return replace(made, weight=min(WEIGHT_MAX, made.weight + helper.weight))
 
     def helper_of(self, name: str, captured_prefix: str) -> tuple[Helper, Any, int]:
@@ -534,7 +551,8 @@ class Forms(Choices):
         inner.more = self.more
         inner.daring = False
         inner.scope = {n: Var(kind) for n, kind in params.items()}
-        return Helper(name, kinds, rng.choice("if"), defaults), inner, len(kinds) - defaults
+        helper = Helper(name, kinds, rng.choice("if"), defaults, may_be_none=rng.random() < 0.25)
+        return helper, inner, len(kinds) - defaults
 
     def head_of(self, helper: Helper, first_default: int) -> str:
         parts = [f"p{k}" for k in range(len(helper.kinds))]
@@ -563,7 +581,7 @@ class Forms(Choices):
         if rng.random() < 0.5:
             lines.append(f"{pad}t = {inner.dynamic('i', 1).text}")
             inner.scope["t"] = Var("i")
-        if rng.random() < 0.6:
+        if helper.may_be_none or rng.random() < 0.6:
             guard, _ = inner.condition(1)
             lines.append(f"{pad}if {guard}:")
             lines.append(f"{pad}    return {inner.expr(helper.result, 2).text}")
@@ -572,7 +590,8 @@ class Forms(Choices):
             lines.append(f"{pad}for _ in range({test} % 4):")
             lines.append(f"{pad}    if {inner.condition(1)[0]}:")
             lines.append(f"{pad}        return {inner.expr(helper.result, 1).text}")
-        lines.append(f"{pad}return {inner.expr(helper.result, 2).text}")
+        if not helper.may_be_none:
+            lines.append(f"{pad}return {inner.expr(helper.result, 2).text}")
         return lines
 
     def nested_function(self, pad: str) -> list[str]:
@@ -696,8 +715,8 @@ class Forms(Choices):
         self.scope[index] = Var("i", True)
         start = rng.choice(("", ", 1", f", start={rng.choice((2, -1))}"))
         head = f"{index}, {value} in enumerate({items}{start})"
-        if pick > 0.8:
+        if pick > 0.75:
             head = f"{value}, {index} in zip({items}, range({rng.randint(1, 5)}))"
-        elif pick > 0.7:
+        elif pick > 0.6:
             head = f"{value}, {index} in zip({items}, range({first}, 9))"
         return [], f"{pad}for {head}:", [], len(parts), []

@@ -70,6 +70,7 @@ class Writer(Forms):
         self.inside = 0  # forms of fuzz/forms.py around what is written now
         self.chained = 0  # chains of comparisons around
         self.tame = False  # no products: what this writes is called in loops
+        self.trace = ""  # a variable that turns of loops change and that results show
 
     # --- expressions ---------------------------------------------------------------------------------------------
 
@@ -416,6 +417,8 @@ class Writer(Forms):
             )
             if self.loops and not set(value.tags) <= set(tags):
                 return [f"{pad}pass"]
+            if name in self.params and not value.dynamic:
+                return [f"{pad}pass"]  # what depends on the row must go on to
             if "n" in tags and self.loops and rng.random() < 0.1:
                 value = replace(value, text="None")
         else:
@@ -545,6 +548,8 @@ class Writer(Forms):
             if rng.random() < 0.35
             else self.for_head(pad)
         )
+        if self.trace:
+            first = [*first, f"{pad}    {self.step_of_trace(before_header)}"]
         before = {**before_header, **{n: self.scope[n] for n in self.protected if n in self.scope}}
         for name, var in self.scope.items():
             before.setdefault(name, replace(var, maybe_unbound=True))
@@ -573,6 +578,12 @@ class Writer(Forms):
         if rng.random() < 0.2:
             lines += [f"{pad}else:", *self.loop_else(pad + "    ")]
         return lines
+
+    def step_of_trace(self, before: dict[str, Var]) -> str:
+        """A turn leaves its mark: which it was, and with what values of the loop's own variables."""
+        own = [(n, self.scope[n].tags) for n in self.scope if n not in before]
+        parts = [f"({n} > 1)" if tags == "f" else f"{n} % 7" for n, tags in own]
+        return f"{self.trace} = ({' + '.join([f'{self.trace} * 5 + 1', *parts])}) % 99991"
 
     def loop_else(self, pad: str) -> list[str]:
         """After a loop that was not left by break. It may return, but not None alone, nor where a float must follow."""
@@ -666,7 +677,10 @@ class Writer(Forms):
             inner = pad + "    "
             first = [f"{inner}if {count} >= {size}:", f"{inner}    break", f"{inner}{count} += 1"]
         self.scope[index] = Var("i", True, False, False)
-        return lines, f"{pad}for {index} in range({text}):", first, size, bound
+        turns = f"range({text})"
+        if not bound and rng.random() < 0.15:
+            turns = f"reversed({turns})"
+        return lines, f"{pad}for {index} in {turns}:", first, size, bound
 
     def constant_range(self, size: int) -> str:
         """Never empty: what no row gets past would leave the function without a type."""
@@ -706,7 +720,15 @@ class Writer(Forms):
             return rng.choice(("return", "return None"))
         if rng.random() < 0.06:
             return rng.choice(("return None", "return"))
-        return f"return {self.returned(kind, depth).text}"
+        return self.traced(self.returned(kind, depth))
+
+    def traced(self, e: Expr) -> str:
+        """A return that shows the marks of loops, where its kind allows."""
+        if not self.trace or e.tags not in ("i", "f", "b"):
+            return f"return {e.text}"
+        if e.tags == "b":
+            return f"return ({e.text}) != ({self.trace} % 2 == 0)"
+        return f"return {e.text} + {self.trace}"
 
     def returned(self, kind: str, depth: int) -> Expr:
         rng = self.rng
@@ -775,6 +797,9 @@ class Writer(Forms):
     def body(self, pad: str) -> list[str]:
         rng = self.rng
         lines = self.definite_float(pad) if self.result == "m" else []
+        if self.result in "ifbm" and rng.random() < 0.4:
+            self.trace = self.counter("s")
+            lines += [f"{pad}{self.trace} = 0"]
         lines += self.prelude(pad)
         if self.more > 0.1 and rng.random() < 0.3:
             lines += self.nested_function(pad)
@@ -783,7 +808,7 @@ class Writer(Forms):
         made, _ = self.block(pad, rng.randint(1, 5), rng.choice((0, 1, 1, 2, 2, 3)))
         lines += made
         if self.result == "m":
-            lines += [f"{pad}return {self.expr('f', 2).text}"]
+            lines += [f"{pad}{self.traced(self.expr('f', 2))}"]
         elif rng.random() < 0.96:
             lines += [f"{pad}{self.return_text(3)}"]
         return lines

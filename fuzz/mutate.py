@@ -39,12 +39,15 @@ class Copy:
                 )
             else:
                 shutil.copy(path, self.root / path.name)
-        self.env = dict(os.environ, CC="gcc")
+        # Without bytecode: a file is changed and changed back within a second.
+        self.env = dict(os.environ, CC="gcc", PYTHONDONTWRITEBYTECODE="1")
         self.env["PATH"] = str(Path(sys.executable).parent) + os.pathsep + self.env.get("PATH", "")
         self.call("meson", "setup", "-Dtests=disabled", str(self.build), str(self.root))
         self.make()
         package = self.build / "lib" / "sabot"
-        shutil.copytree(self.root / "python" / "sabot", package)
+        package.mkdir(parents=True)
+        for path in (self.root / "python" / "sabot").iterdir():
+            (package / path.name).symlink_to(path)
         for module in (self.build / "python").glob("_core*.so"):
             (package / module.name).symlink_to(module)
         (package / "_bin").mkdir()

@@ -199,7 +199,7 @@ def test_constants():
         (lambda x: {x for x in x}, "syntax", "a set comprehension", "{x for x in x}"),
         (lambda x: [x for x in x if x], "syntax", "a comprehension with conditions or several loops", "[x for x in x if x]"),
         (lambda x: (x for x in x), "syntax", "a generator expression", "(x for x in x)"),
-        (lambda x: x[1:2], "syntax", "a subscript", "x[1:2]"),
+        (lambda x: x[1:2], "syntax", "a slice", "x[1:2]"),
         (lambda x: (x, *x), "syntax", "unpacking with *", "*x"),
         (lambda x: LIST[x:], "captured", "list", "LIST"),
         (lambda x: DICT[x], "captured", "dict", "DICT"),

@@ -23,10 +23,13 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from capturing import body, codes, load, refused
+from support import bits
 
-from sabot import _blob, _source
+import sabot as sb
+from sabot import Stream, _blob, _source
 from sabot._blob import dump
 from sabot._capture import capture
 from sabot._source import Source, command_text
@@ -307,6 +310,74 @@ def test_capture_gives_no_warnings(tmp_path, recwarn):
     recwarn.clear()
     capture(module.f)
     assert not recwarn.list
+
+
+NAN = "(1e309 - 1e309)"  # folded by the compiler
+FOLDED = {
+    "nan": f"x + {NAN}",
+    "nan by //": "x + 1e309 // 10",
+    "nan among others": f"x + {NAN} * 2.0 - {NAN}",
+    "nan in a tuple": f"x in (0.0, {NAN}, (1, {NAN}))",
+    "nan in a set": f"x in {{{NAN}, 1, -{NAN}, 'a'}}",
+    "nan in a complex number": f"x + complex(1.0, {NAN}) + (2j * 1e309 + {NAN})",
+    "nan in a lambda": f"(lambda y: y + {NAN})(x)",
+    "nan in a default": f"(lambda y={NAN}: y)()",
+    "inf": "x + 1e309 - -1e309",
+    "zeros": "x + -0.0 + 0.0 * -1 + 0 + -0.0j",
+    "huge": "x + 10**300 - (1 << 2000) + 7**400 // 3",
+    "complex": "x + (1 + 2j) * (3 - 0j) + -2j",
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_constants_that_are_folded(tmp_path, name):
+    text = FOLDED[name]
+    module = load(
+        tmp_path, f"def f(x):\n    return {text}\ng = [lambda x: {text}, lambda x: {text} + 1]\n"
+    )
+    for fn, wanted in ((module.f, text), (module.g[0], text), (module.g[1], text + " + 1")):
+        captured = capture(fn)
+        assert captured.refusals == ()
+        node = captured.node
+        found = node.body if isinstance(node, ast.Lambda) else node.body[0].value
+        assert ast.unparse(found) == ast.unparse(ast.parse(wanted, mode="eval").body)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (f"x + (+{NAN})", f"x + (-{NAN})"),  # nan of another sign
+        (f"x + {NAN}", "x + (1e309 + 1e309)"),
+        (f"x in (0.0, {NAN})", f"x in (1.0, {NAN})"),
+        (f"x in (0.0, {NAN})", "x in (0.0, (1e309 + 1e309))"),
+        (f"x in (0.0, {NAN})", f"x in (0, 0, {NAN})"),
+        (f"x in {{0.0, {NAN}}}", f"x in {{1.0, {NAN}}}"),
+        (f"x in {{0.0, +{NAN}}}", f"x in {{0.0, -{NAN}}}"),
+        (f"x + 0.0 + {NAN}", f"x + 0e0 - {NAN}"),
+        ("x + 1e309", "x - 1e309"),
+        ("x + 0.0", "x + 0.j"),
+        ("x * +0.0", "x * -0.0"),
+    ],
+)
+def test_another_constant_is_another_text(tmp_path, was, now):
+    text = "def f(x):\n    return {}\n"
+    module = load(tmp_path, text.format(was))
+    assert codes(module.f) == []
+    code = module.f.__code__
+    place = f"{tmp_path}/{module.__name__}.py"
+    assert Source(text.format(was), place).find(code) is not None
+    assert Source(text.format(now), place).find(code) is None
+
+
+def test_functions_with_nans_are_compiled():
+    table = pa.table({"x": [1.5, -0.0, math.nan, math.inf]})
+
+    def f(x):
+        return (1e309 // 10 if x else 1e309 - 1e309) if x != 1.5 else 1e309 * 0 + x
+
+    assert sb.explain(f, table.schema).mode == "compiled"
+    values = Stream.from_table(table).with_columns(y=f).collect()["y"].to_pylist()
+    assert bits(values) == bits([f(x) for x in table["x"].to_pylist()])
 
 
 def test_positions_count_utf8_bytes(tmp_path):

@@ -44,7 +44,7 @@ def test_fuzzer_under_all_settings(capsys: pytest.CaptureFixture[str]) -> None:
         "--columns",
         "3",
         "--seed",
-        "settings 3",
+        "settings 4",
         "--combinations",
         "2000",
     ]

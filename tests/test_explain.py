@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,17 +22,10 @@ COLUMNS = {
     "t": pa.string(),
     "d": pa.date32(),
 }
-UNTOLD = "  the result's type cannot be told\n  Add a return annotation, such as -> int"
-HEADER = Path(__file__).resolve().parent.parent / "src" / "ir" / "refusal.h"
 
 
 def golden(text):
     return text.strip("\n")
-
-
-def told(text, **names):
-    """The report of function `f` of a text, its file written as <cell>."""
-    return str(sb.explain(cell(text, "<cell>", **names)["f"], COLUMNS))
 
 
 def test_a_compiled_function():
@@ -107,146 +99,16 @@ def test_to_dict_is_plain_data():
         } <= plain.keys()
 
 
-# --- refusals
+# --- limits
 
-REFUSALS = {
-    "operator": (
-        "def f(a) -> int:\n    return a @ 2",
-        """
-f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:2    return a @ 2
-                     ^^^^^
-  this operator is not compiled yet: @
-""",
-    ),
-    "syntax": (
-        "def f(a) -> int:\n    return {a: 1}[a]",
-        """
-f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:2    return {a: 1}[a]
-                     ^^^^^^
-  this form is not compiled yet: a dict
-""",
-    ),
-    "unknown_call": (
-        "import math\ndef f(a) -> int:\n    x = a + 1\n    return math.comb(x, 2) + 1  # two\n",
-        """
-f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:4    return math.comb(x, 2) + 1  # two
-                     ^^^^^^^^^^^^^^^
-  Sabot does not know what this call reads or writes: math.comb
-""",
-    ),
-    "captured": (
-        "k = [1, 'b']\nf = lambda a: k + [a]",
-        """
-<lambda>(a: int64) -> ?                                    interpreted   scalar
-  <cell>:2    f = lambda a: k + [a]
-                            ^
-  a captured object of this type is not compiled: list
-  captured numbers, booleans, None and strings are
-"""
-        + UNTOLD,
-    ),
-    "unresolved": (
-        "def f(a) -> int:\n    return undefined + a",
-        """
-f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:2    return undefined + a
-                     ^^^^^^^^^
-  this name is not defined when the stream is built: undefined
-""",
-    ),
-    "impure": (
-        "def f(a) -> int:\n    global z\n    z = a\n    return a",
-        """
-f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:2    global z
-              ^^^^^^^^
-  it writes outside the function: global z
-  <cell>:3    z = a
-              ^
-  it writes outside the function: assignment to z, which is not a local
-""",
-    ),
-    "signature": (
-        "def f(a) -> int:\n    yield a",
-        """
-f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:1    def f(a) -> int:
-              ^
-  this kind of parameter or function is not compiled: a generator function
-""",
-    ),
-    "big_constant": (
-        "def f(a) -> bool:\n    return a < 123456789012345678901234567890",
-        """
-f(a: int64) -> bool                                        interpreted   scalar
-  <cell>:2    return a < 123456789012345678901234567890
-                         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-  an integer constant beyond 64 bits: 123456789012345678901234567890
-""",
-    ),
-    "type": (
-        'def f(a) -> bool:\n    return a == "äöü"',
-        """
-f(a: int64) -> bool                                        interpreted   scalar
-  <cell>:2    return a == "äöü"
-                          ^^^^^
-  a value of this type is not compiled yet: str
-""",
-    ),
-    "column_type": (
-        "def f(t, d) -> int:\n    return 1 if t is None else 2",
-        """
-f(t: string, d: date32[day]) -> int64                      interpreted   scalar
-  <cell>:2    return 1 if t is None else 2
-                          ^
-  a column of this type is not compiled yet: t
-""",
-    ),
-    "result_type": (
-        "f = lambda a: a.real",
-        """
-<lambda>(a: int64) -> ?                                    interpreted   scalar
-  <cell>:1    f = lambda a: a.real
-                            ^^^^^^
-  this form is not compiled yet: attribute access a.real
-"""
-        + UNTOLD,
-    ),
-    "batch": (
-        "f = lambda x: x",
-        """
-<lambda>(batch) -> ?                                       interpreted   batch
-  <cell>:1    f = lambda x: x
-  a batch function runs in CPython, batch by batch
-  For speed name its parameters after columns and give a value a row (with_columns)
-""",
-    ),
-    "too_complex": (f"def f(a) -> int:\n    return {'-' * 230}a", None),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("code", [code for code in REFUSALS if code != "too_complex"])
-def test_refusals(code):
-    text, wanted = REFUSALS[code]
-    assert told(text) == golden(wanted)
-    report = sb.explain(cell(text)["f"], COLUMNS)
-    assert code in [reason.code for reason in report.reasons]
-    assert report.mode == "interpreted"
-    for reason in report.reasons:
-        if reason.line and reason.end_col:
-            assert (reason.col, reason.end_col) > (0, 0)
+DEEP = f"def f(a) -> int:\n    return {'-' * 230}a"
 
 
 def test_a_function_too_deep():
-    report = sb.explain(cell(REFUSALS["too_complex"][0])["f"], COLUMNS)
+    report = sb.explain(cell(DEEP)["f"], COLUMNS)
     assert [reason.code for reason in report.reasons] == ["too_complex"]
     assert "  the function is too large or too deeply nested to compile" in str(report)
-    s = Stream.from_table(pa.table({"a": [3]})).with_columns(
-        y=cell(REFUSALS["too_complex"][0])["f"]
-    )
+    s = Stream.from_table(pa.table({"a": [3]})).with_columns(y=cell(DEEP)["f"])
     assert s.collect()["y"].to_pylist() == [3]
 
 
@@ -259,57 +121,6 @@ def test_a_function_too_large():
     s = Stream.from_table(pa.table({"a": [3]})).with_columns(y=fn)
     with sb.config(tier="interpreter"):
         assert s.collect()["y"].to_pylist() == [fn(3)]
-
-
-def test_no_source():
-    space = {}
-    exec("def f(a) -> int:\n    return a + 1", space)
-    assert str(sb.explain(space["f"], COLUMNS)) == golden("""
-f(a: int64) -> int64                                       interpreted   scalar
-  the function's source text was not found
-  define it in a file, a notebook or python -c, not through a string given to exec
-""")
-    s = Stream.from_table(pa.table({"a": [3]})).with_columns(y=space["f"])
-    assert s.collect()["y"].to_pylist() == [4]
-
-
-def test_source_mismatch():
-    fn = cell("def f(a) -> int:\n    return a + 1", "<odd>")["f"]
-    cell("def f(a) -> int:\n    return a + 2", "<odd>")
-    report = sb.explain(fn, COLUMNS)
-    assert [reason.code for reason in report.reasons] == ["source_mismatch"]
-    assert "the source text does not give this code object" in str(report)
-
-
-def test_off():
-    fn = cell("f = lambda a: a + 1")["f"]
-    with sb.config(compile="off"):
-        assert str(sb.explain(fn, COLUMNS)) == golden("""
-<lambda>(a: int64) -> int64                                interpreted   scalar
-  compilation is switched off (compile="off")
-""")
-        s = Stream.from_table(pa.table({"a": [1, None, 2]})).filter(lambda a: a is not None)
-        s = s.with_columns(y=fn)
-        assert s.collect()["y"].to_pylist() == [2, 3]
-        assert "interpreted, scalar" in s.explain()
-    assert sb.explain(fn, COLUMNS).mode == "compiled"
-
-
-def test_every_refusal_is_tested():
-    codes = set(re.findall(r'^    X\([A-Z_]+, "([a-z_]+)"', HEADER.read_text(), re.MULTILINE))
-    # Of a run, not of a function: tests/test_robust.py.
-    of_runs = {"tracing", "rebound"}
-    assert codes == REFUSALS.keys() | of_runs | {"no_source", "source_mismatch", "off"}
-
-
-def test_an_overlong_line_and_tabs():
-    text = "def f(a) -> int:\n\tif a:\n\t\treturn hash(a)\n\treturn 1"
-    assert told(text) == golden("""
-f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:3    return hash(a)
-                     ^^^^^^^
-  this form is not compiled yet: a call of hash
-""")
 
 
 def test_asking_for_code_that_is_not_there():

@@ -229,7 +229,7 @@ def _libraries() -> tuple[str, ...]:
 
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return tuple(folder.rstrip("/") + "/" for folder in folders)
+    return "<frozen ", *(folder.rstrip("/") + "/" for folder in folders)
 
 
 def _callee(fn: FunctionType, outer: tuple[int, ...]) -> _Seen:
@@ -318,24 +318,33 @@ def _read_code(code: CodeType, module_globals: dict[str, object]) -> _Code:
 
 def _signature(code: CodeType, node: FunctionNode | None) -> tuple[Refusal, ...]:
     """Refusals of the kinds of function and parameter that are never compiled."""
+    from sabot._scope import own_yield
+
     flags = code.co_flags
+    yields = node and own_yield(node)
     details = (
         (flags & _VARARGS, "*args", node and node.args.vararg),
         (flags & _VARKEYWORDS, "**kwargs", node and node.args.kwarg),
-        (flags & _GENERATOR, "a generator function", node),
+        (flags & _GENERATOR, "a generator function", yields),
         (flags & _COROUTINE, "an async function", node),
-        (flags & _ASYNC_GENERATOR, "an async generator function", node),
+        (flags & _ASYNC_GENERATOR, "an async generator function", yields),
     )
     line = code.co_firstlineno
     return tuple(
-        Refusal(
-            "signature", detail, place.lineno, place.col_offset, place.lineno, place.col_offset + 1
-        )
+        Refusal("signature", detail, place.lineno, place.col_offset, *_end(place))
         if place
         else Refusal("signature", detail, line, 0, line, 0)
         for is_set, detail, place in details
         if is_set
     )
+
+
+def _end(place: ast.expr | ast.stmt | ast.arg) -> tuple[int, int]:
+    """Where a node ends, line and column; of an async function, its word `async`."""
+    line, col = place.end_lineno, place.end_col_offset
+    if type(place).__name__ == "AsyncFunctionDef" or line is None or col is None:
+        return place.lineno, place.col_offset + len("async")
+    return line, col
 
 
 def _whole(captured: Captured, code: str, detail: str) -> Refusal:

@@ -17,7 +17,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sabot._blob import BINARY, BOOLOP, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
-from sabot._encode_words import FORMS, IMPURE, KEYWORDS, PLAIN
+from sabot._encode_words import CHANGING, FORMS, IMPURE, KEYWORDS, PLAIN
 from sabot._guards import Frozen, is_scalar
 
 if TYPE_CHECKING:
@@ -221,6 +221,8 @@ def _form(node: ast.AST) -> str:
         return f"attribute access .{node.attr}"
     if isinstance(node, ast.Call):
         return "a call of an expression"
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+        return "a slice"
     name = type(node).__name__
     return FORMS.get(name, name.lower())
 
@@ -629,6 +631,20 @@ class Encoder:
             return found is not None and is_compiled(found.value)
         return type(node) in _WRITERS and not isinstance(node, (ast.Attribute, ast.Subscript))
 
+    def _changed_by(self, node: ast.Call, root: Found | None) -> str | None:
+        """What a call changes that the function did not make: the captured container of a method, or the iterator of next."""
+        match node:
+            case ast.Call(ast.Attribute(ast.Name(), method)) if root is not None:
+                kind = type_name(root.value)
+                return f"a captured {kind}" if method in CHANGING.get(kind, ()) else None
+            case ast.Call(ast.Name(), [ast.Name() as iterator, *_]):
+                called, known = self.known(node.func), self.known(iterator)
+                if called is None or called.value is not next or known is None:
+                    return None
+                return None if known.origin == "missing" else "a captured iterator"
+            case _:
+                return None
+
     def _refuse_named(
         self, node: ast.Call | ast.Attribute | ast.Subscript, root: ast.Name, text: str
     ) -> list[bytes]:
@@ -641,15 +657,20 @@ class Encoder:
             known = id(called.value) if called is not None else None
             if known in IMPURE:
                 return self.unsupported(node, "impure", IMPURE[known])
+            changed = self._changed_by(node, found)
+            if changed is not None:
+                return self.unsupported(node, "impure", f"{text} changes {changed}")
             if known in PLAIN:
                 return self.unsupported(node, "syntax", f"a call of {PLAIN[known]}")
             return self.unsupported(node, "unknown_call", text)
-        if (
-            found is not None
-            and not isinstance(found.value, ModuleType)
-            and not is_scalar(found.value)
-        ):
-            return self.unsupported(root, "captured", type_name(found.value))
+        for place in (node, node.value, root):
+            inside = self.known(place)
+            if (
+                inside is not None
+                and not isinstance(inside.value, ModuleType)
+                and not is_constant(inside.value)
+            ):
+                return self.unsupported(place, "captured", type_name(inside.value))
         if isinstance(node, ast.Attribute):
             return self.unsupported(node, "syntax", f"attribute access {text}.{node.attr}")
         return self.unsupported(node, "syntax", _form(node))

@@ -504,7 +504,7 @@ def _call_nested(
         defaults[parameter] = value
     given = _arguments(encoder, node, function, defaults)
     if given is None:
-        return encoder.unsupported(node, "unknown_call", f"{name} with these arguments")
+        return _refuse(encoder, node)
     slots = _nested_slots(encoder, function, scope)
     bound = encoder.local(node, scope.names[name])  # raises where it is not defined yet
     pairs: list[tuple[int, Part]] = [(slots.names[""], bound)]
@@ -558,7 +558,7 @@ def _call_function(encoder: Encoder, node: ast.Call, callee: Callee) -> Sequence
     fn = callee.fn
     if callee.refusal is not None:
         code, detail = callee.refusal
-        return encoder.unsupported(node, code, f"in {fn.__name__}: {detail}")
+        return encoder.unsupported(node, code, _within(fn.__name__, detail))
     if id(fn) in program.open:
         return encoder.unsupported(node, "syntax", "recursion")
     if len(program.open) >= CALLS_MAX:
@@ -574,14 +574,19 @@ def _call_function(encoder: Encoder, node: ast.Call, callee: Callee) -> Sequence
         defaults[name] = _one(encoder.value(node, value))
     given = _arguments(encoder, node, callee.node, defaults)
     if given is None:
-        return encoder.unsupported(node, "unknown_call", f"{fn.__name__} with these arguments")
+        return _refuse(encoder, node)
     refused = _write_callee(encoder, node, callee)
     if refused is not None:
         code, detail = refused
-        return encoder.unsupported(node, code, f"in {fn.__name__}: {detail}")
+        return encoder.unsupported(node, code, _within(fn.__name__, detail))
     slots = program.scopes[id(fn)].names
     pairs = [(slots[callee.mangle(parameter)], value) for parameter, value in given]
     return _inline(encoder, node, program.numbers[id(fn)], pairs)
+
+
+def _within(name: str, detail: str) -> str:
+    """What is refused in a called function, as its caller says it."""
+    return f"{detail}, in {name}" if detail else f"in {name}"
 
 
 def _write_callee(encoder: Encoder, node: ast.Call, callee: Callee) -> tuple[str, str] | None:

@@ -143,7 +143,7 @@ def next_(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     """next of a generator: the item at which a loop through it is left at once, or the default."""
     count = len(node.args)
     if not 1 <= count <= 2 or node.keywords or generator_of(encoder, node.args[0]) is None:
-        return encoder.unsupported(node, "syntax", "a call of next")
+        return encoder.refuse(node)
     item = encoder.program.new_slots(["item", "default"][:count])
     otherwise: list[Part] = [u32(1), encoder.at("RAISE", node)]
     statements: list[Part] = []

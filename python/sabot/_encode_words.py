@@ -69,6 +69,17 @@ PLAIN = {
     ]
 }
 
+# Methods of builtin containers that change them, by the name of the class.
+CHANGING = {
+    "list": ["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"],
+    "dict": ["clear", "pop", "popitem", "setdefault", "update"],
+    "set": [
+        *("add", "clear", "difference_update", "discard", "intersection_update", "pop", "remove"),
+        *("symmetric_difference_update", "update"),
+    ],
+    "bytearray": ["append", "clear", "extend", "insert", "pop", "remove", "reverse"],
+}
+
 # What each form of Python that has no node is called in a report.
 FORMS = {
     "AsyncFor": "async for",

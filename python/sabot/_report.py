@@ -165,6 +165,7 @@ class Report:
             end = reason.end_col - (len(text) - len(text.lstrip()))
             if reason.end_line > reason.line:
                 end = len(shown)
+            shown, start, end = _window(shown, start, end)
             lines.append(place + shown)
             if end > start >= 0:
                 lines.append(" " * (len(place) + start) + "^" * (end - start))
@@ -187,6 +188,20 @@ def _result(bound: Scalar, facts: dict[str, Any], types: dict[str, str]) -> str:
 _UNTOLD = ("result_type", "the result's type cannot be told")
 _UNTOLD_HINT = "Add a return annotation, such as -> int"
 _BATCH = ("batch", "a batch function runs in CPython, batch by batch")
+
+
+_SHOWN_MAX = 100  # characters of a line
+
+
+def _window(line: str, start: int, end: int) -> tuple[str, int, int]:
+    """The part of a long line round a place, and the place in it."""
+    if len(line) <= _SHOWN_MAX:
+        return line, start, end
+    first = max(0, min(start - _SHOWN_MAX // 2, len(line) - _SHOWN_MAX))
+    last = first + _SHOWN_MAX
+    head, tail = "…" if first else "", "…" if last < len(line) else ""
+    shift = len(head) - first
+    return head + line[first:last] + tail, start + shift, min(end, last) + shift
 
 
 def _characters(line: str | None, column: int) -> int:

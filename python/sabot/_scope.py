@@ -51,6 +51,18 @@ def own_names(
     return tuple(name for name in bound if name not in outer), tuple(used)
 
 
+def own_yield(node: FunctionNode) -> ast.Yield | ast.YieldFrom | None:
+    """The first `yield` of a function's own code, which makes it a generator function."""
+    stack = [*reversed(_body(node))]
+    while stack:
+        place = stack.pop()
+        if isinstance(place, (ast.Yield, ast.YieldFrom)):
+            return place
+        if not isinstance(place, _SCOPES):
+            stack.extend(reversed([*ast.iter_child_nodes(place)]))
+    return None
+
+
 def inner_names(node: FunctionNode, mangle: Callable[[str], str]) -> tuple[str, ...]:
     """Names that nested functions, lambdas and comprehensions of a function use and do not bind: locals of it, or of outside."""
     free: dict[str, None] = {}

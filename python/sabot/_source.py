@@ -3,8 +3,9 @@
 The text is whatever `linecache` holds for the file, or what `python -c` was given. It is parsed once, whole, to learn where its
 top-level statements begin and end; the statement around a function is then compiled with the code's own future flags, and a
 code object is accepted only where CPython's own `candidate == live` holds: constants with their types, line and column
-tables, exception table. To learn which node made the accepted one, the statement is compiled a second time with every `def`
-and `lambda` moved to a line of its own, and both trees of code objects are walked in step.
+tables, exception table. Only constants that are NaN, which equal nothing, are compared by their bits. To learn which node made
+the accepted one, the statement is compiled a second time with every `def` and `lambda` moved to a line of its own, and both
+trees of code objects are walked in step.
 
 Of a module's other statements only two things reach the code of a function: future flags, and which names are imported (calls
 of their attributes are compiled in another way). A statement is therefore compiled apart, with these two; what does not match
@@ -20,6 +21,7 @@ import __future__
 import ast
 import linecache
 import os
+import struct
 import sys
 import threading
 import warnings
@@ -111,7 +113,7 @@ class Source:
         for statement in (place, _WHOLE) if place < len(self._ends) else ():
             group = self._group(statement, code.co_flags & _FUTURE_FLAGS)
             for match in group.get((code.co_name, code.co_firstlineno), ()):
-                if match.code == code:
+                if match.code == code or _with_nans_of(match.code, code) == code:
                     return match
         return None
 
@@ -180,6 +182,47 @@ class Source:
         if self._imports is not None:
             tree.body.append(self._imports)
         return tree
+
+
+def _with_nans_of(mine: object, its: object) -> object:
+    """A constant, or a code object, with its NaNs replaced by those of another that have the same bits at the same places.
+
+    CPython takes a NaN among constants for equal only where it is the same object.
+    """
+    if type(mine) is not type(its):
+        return mine
+    if isinstance(mine, (float, complex)):
+        return its if mine != mine and _bits(mine) == _bits(its) else mine
+    if isinstance(mine, tuple):
+        ours, theirs = cast("tuple[object, ...]", mine), cast("tuple[object, ...]", its)
+        return _tuple_with_nans_of(ours, theirs)
+    if isinstance(mine, frozenset):
+        few, others = cast("frozenset[object]", mine), cast("frozenset[object]", its)
+        rest = frozenset(one for one in few if not _is_nan(one))
+        return rest.union(_tuple_with_nans_of(_nans(few), _nans(others)))
+    if isinstance(mine, CodeType):
+        consts = _tuple_with_nans_of(mine.co_consts, cast("CodeType", its).co_consts)
+        return mine.replace(co_consts=consts)
+    return mine
+
+
+def _tuple_with_nans_of(mine: tuple[object, ...], its: tuple[object, ...]) -> tuple[object, ...]:
+    return tuple(map(_with_nans_of, mine, its)) if len(mine) == len(its) else mine
+
+
+def _nans(values: frozenset[object]) -> tuple[object, ...]:
+    """The NaNs of a set, in an order of their own."""
+    return tuple(sorted(filter(_is_nan, values), key=_bits))
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, (float, complex)) and value != value
+
+
+def _bits(value: object) -> bytes:
+    """The bits of a float or a complex number."""
+    number = cast("complex", value)
+    return struct.pack("<dd", number.real, number.imag)
 
 
 def _imported_names(tree: ast.Module) -> list[str]:

@@ -182,8 +182,8 @@ static const char *type_name(const char *format)
     }
 }
 
-/* key: of a result among several; NULL: there is one. lines: of the first return of each kind. */
-static sb_status mixed_returns(const lowering *l, const char *key, const uint32_t *lines,
+/* key: of a result among several; NULL: there is one. firsts: the first return of each kind. */
+static sb_status mixed_returns(const lowering *l, const char *key, const sb_node *const *firsts,
                                uint32_t tags, sb_error *err)
 {
     unsigned number = tags & INT_BIT ? TAG_INT : TAG_FLOAT;
@@ -191,8 +191,8 @@ static sb_status mixed_returns(const lowering *l, const char *key, const uint32_
                         "%s: returns %s%.100s%sbool (line %u) and %s (line %u): no Arrow type "
                         "holds both; convert one, for example with int(...) or != 0",
                         l->tree.name, key != NULL ? "as \"" : "", key != NULL ? key : "",
-                        key != NULL ? "\" " : "", lines[TAG_BOOL],
-                        number == TAG_INT ? "int" : "float", lines[number]);
+                        key != NULL ? "\" " : "", firsts[TAG_BOOL]->line,
+                        number == TAG_INT ? "int" : "float", firsts[number]->line);
 }
 
 /* Arrow format of the returned kinds; NULL when they do not tell. */
@@ -364,20 +364,30 @@ static sb_status store_results(lowering *l, const pyval *values, sb_lowered *out
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------ */
 
-/* A value that no column holds. what: which it is; lines: of the first return of each kind. */
-static void refuse_value(lowering *l, const pyval *v, const char *what, const uint32_t *lines)
+/* Refuses what a return gives. */
+static void refuse_returned(lowering *l, const sb_node *n, const char *detail)
+{
+    if (n == NULL) {
+        add_refusal(l, SB_REFUSAL_TYPE, detail, (sb_refusal){0});
+    } else {
+        sb_refuse(l, SB_REFUSAL_TYPE, detail, n->op ? n->a : n);
+    }
+}
+
+/* A value that no column holds. what: which it is; firsts: the first return of each kind. */
+static void refuse_value(lowering *l, const pyval *v, const char *what,
+                         const sb_node *const *firsts)
 {
     char detail[160];
     if (v->tags & (ITEMS_BIT | OPAQUE_BIT)) {
         bool items = (v->tags & ITEMS_BIT) || v->why == OPAQUE_LENGTH;
         (void)snprintf(detail, sizeof(detail), "%s%s", items ? "a tuple or list as " : "", what);
-        add_refusal(l, SB_REFUSAL_TYPE, detail,
-                    (sb_refusal){.line = lines[items ? TAG_ITEMS : TAG_OPAQUE]});
+        refuse_returned(l, firsts[items ? TAG_ITEMS : TAG_OPAQUE], detail);
     }
     for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
         if (v->tags & TAG_BIT(tag)) {
             (void)snprintf(detail, sizeof(detail), "a date or timestamp as %s", what);
-            add_refusal(l, SB_REFUSAL_TYPE, detail, (sb_refusal){.line = lines[tag]});
+            refuse_returned(l, firsts[tag], detail);
         }
     }
 }

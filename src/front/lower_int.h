@@ -94,10 +94,10 @@ typedef struct lowering {
         stamp_us; /* microseconds of the unit that all timestamps of the function are brought to */
     SB_VEC(sb_refusal) refusals;
     loop_memo *memos;
-    uint32_t return_tags[TAG_COUNT]; /* line of the first return of each kind, 0: none */
-    const char *const *key_names;    /* of the items that are results; NULL: the value itself is */
+    const sb_node *return_tags[TAG_COUNT]; /* the first return of each kind; NULL: none */
+    const char *const *key_names; /* of the items that are results; NULL: the value itself is */
     uint32_t key_count;
-    uint32_t (*key_tags)[TAG_COUNT]; /* as return_tags, by item */
+    const sb_node *(*key_tags)[TAG_COUNT]; /* as return_tags, by item */
 } lowering;
 
 #define WORK_MAX 400000u

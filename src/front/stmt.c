@@ -102,11 +102,11 @@ static void lower_if(lowering *l, env *e, const sb_node *n)
     sb_env_merge(l, e, cond, &x, &y);
 }
 
-static void note_tags(uint32_t *lines, uint32_t tags, uint32_t line)
+static void note_tags(const sb_node **firsts, uint32_t tags, const sb_node *n)
 {
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
-        if ((tags & TAG_BIT(tag)) && lines[tag] == 0) {
-            lines[tag] = line;
+        if ((tags & TAG_BIT(tag)) && firsts[tag] == NULL) {
+            firsts[tag] = n;
         }
     }
 }
@@ -116,10 +116,10 @@ static void note_return(lowering *l, const pyval *v, const sb_node *n)
     if (l->inlined > 0) {
         return;
     }
-    note_tags(l->return_tags, v->tags, n->line);
+    note_tags(l->return_tags, v->tags, n);
     if ((v->tags & ITEMS_BIT) && v->count == l->key_count) {
         for (uint32_t k = 0; k < v->count; k++) {
-            note_tags(l->key_tags[k], v->items[k].tags, n->line);
+            note_tags(l->key_tags[k], v->items[k].tags, n);
         }
     }
 }
