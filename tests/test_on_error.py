@@ -224,7 +224,7 @@ def test_results_that_do_not_fit():
         (as_annotated("str", lambda n: 1 if n > 2 else "a"), "sabot.CastError", "column is string"),
         (as_annotated("str", lambda n: "\ud800" if n > 2 else ""), "sabot.CastError", "UTF-8"),
         (
-            as_annotated("bool", lambda n: {False: True, True: 1}[n > 2]),
+            as_annotated("bool", lambda n: {"a": True, "b": 1}["b" if n > 2 else "a"]),
             "sabot.CastError",
             "is bool",
         ),

@@ -872,7 +872,7 @@ def bits_by_method(x):
 
 
 @case("b")
-def bits_of_bools(c):
+def bits_of_a_bool(c):
     return c.bit_count() + c.conjugate()
 
 

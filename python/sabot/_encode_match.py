@@ -24,7 +24,7 @@ _CLASSES: dict[int, int] = {
 }
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A pattern has no form; says what it is."""
 
 
@@ -40,7 +40,7 @@ def match(encoder: Encoder, node: ast.Match) -> Sequence[Part]:
     encoder.scope.names.update((name, first + k) for k, name in enumerate(names))
     try:
         chain = _chain(encoder, node, [*node.cases], names, display)
-    except _Refused as refused:
+    except _RefusedError as refused:
         return encoder.unsupported(node, "syntax", f"match with {refused}")
     begin = [
         ast.Assign([_name(node, name, ast.Store())], value)
@@ -86,21 +86,21 @@ def _tests(
             yield from _tests(encoder, inner, places, display)
         case ast.MatchOr(patterns):
             if any(True for one in patterns for _ in _bindings(one, places, display)):
-                raise _Refused("names in alternatives")
+                raise _RefusedError("names in alternatives")
             every = [[*_tests(encoder, one, places, display)] for one in patterns]
             if all(every):
                 tests = [_all(pattern, tests) for tests in every]
                 yield ast.copy_location(ast.BoolOp(ast.Or(), tests), pattern)
         case ast.MatchSequence(patterns) if display:
             if any(isinstance(one, ast.MatchStar) for one in patterns):
-                raise _Refused("* in a sequence")
+                raise _RefusedError("* in a sequence")
             if len(patterns) != len(places):
                 yield _constant(pattern, False)
                 return
             for one, place in zip(patterns, places, strict=True):
                 yield from _tests(encoder, one, [place], False)
         case _ if display:
-            raise _Refused("a tuple as its subject and a pattern that is no sequence")
+            raise _RefusedError("a tuple as its subject and a pattern that is no sequence")
         case _:
             yield from _tests_of_one(encoder, pattern, places[0])
 
@@ -116,14 +116,14 @@ def _tests_of_one(encoder: Encoder, pattern: ast.pattern, place: ast.expr) -> It
             found = encoder.known(cls)
             kinds = _CLASSES.get(id(found.value)) if found is not None else None
             if kinds is None:
-                raise _Refused("a class that is not bool, int or float")
+                raise _RefusedError("a class that is not bool, int or float")
             yield _is_kind(pattern, place, kinds)
             for inner in patterns:
                 yield from _tests(encoder, inner, [place], False)
         case ast.MatchSequence():
-            raise _Refused("a sequence, over a subject that is no tuple display")
+            raise _RefusedError("a sequence, over a subject that is no tuple display")
         case _:
-            raise _Refused("a pattern of this form")
+            raise _RefusedError("a pattern of this form")
 
 
 def _bindings(
