@@ -11,6 +11,9 @@
  * Leaving rows are collected per slice and appended to the list at its end. When it is full, the row of the first entry
  * without room is where the caller must go on: rows before it are complete, and slices are pure.
  *
+ * Lists. The rows of a slice share one heap, emptied before each slice. When they do not fit, the slice is run again with half as many rows,
+ * down to one, so that a row leaves for its own lists only.
+ *
  * Memory: one block per state. Threads: one a state. */
 #include "interp/interp.h"
 
@@ -84,6 +87,7 @@ sb_status sb_interp_state_new(const sb_interp *p, sb_interp_state **out, sb_erro
     for (uint16_t i = 0; i < SB_SLICE_ROWS; i++) {
         st->identity[i] = i;
     }
+    st->slice_rows = SB_SLICE_ROWS;
     *out = st;
     return SB_OK;
 }
@@ -311,6 +315,33 @@ static void run_leave(sb_interp_state *st, const sb_step *step, sb_frame *f)
     count_left(st, f, left);
 }
 
+/* For selected rows alone, one after the other. */
+static void run_list(sb_interp_state *st, const sb_step *step, sb_frame *f)
+{
+    const int64_t *a = st->slots[step->a];
+    const int64_t *b = st->slots[step->b];
+    const int64_t *c = st->slots[step->c];
+    int64_t *o = step->prim != SB_PRIM_VOID ? st->slots[step->o] : NULL;
+    sb_rt_heap *heap = st->call->heap;
+    const uint16_t *rows = rows_of(st, f);
+    int32_t left = 0;
+    for (int32_t k = 0; k < f->count; k++) {
+        const uint16_t i = rows[k];
+        int64_t out = 0;
+        const sb_reason reason =
+            sb_rt_list_call((sb_rt_list_op)step->imm, heap, a[(step->form & 1) != 0 ? 0 : i],
+                            b[(step->form & 2) != 0 ? 0 : i], c[(step->form & 4) != 0 ? 0 : i], &out);
+        if (SB_UNLIKELY(reason != SB_REASON_NONE)) {
+            st->reasons[i] = (uint8_t)reason;
+            left++;
+        } else if (o != NULL) {
+            o[i] = out;
+        }
+    }
+    st->crowded = heap->full && st->n > 1;
+    count_left(st, f, left);
+}
+
 /* --- regions --------------------------------------------------------------------------------------------------------------- */
 
 /* Gives the next step. */
@@ -500,6 +531,9 @@ static uint32_t run_step(const sb_interp *p, sb_interp_state *st, const sb_step 
     case SB_STEP_STORE:
         run_store(st, step, f);
         return next;
+    case SB_STEP_LIST:
+        run_list(st, step, f);
+        return next;
     }
     return next;
 }
@@ -508,6 +542,10 @@ static void start_slice(const sb_interp *p, sb_interp_state *st, int32_t row, in
 {
     sb_frame *top = &st->frames[0];
     const sb_kcall *call = st->call;
+    if (p->ir->has_list) {
+        sb_rt_heap_reset(call->heap);
+    }
+    st->crowded = false;
     if (st->left > 0) {
         memset(st->reasons, 0, sizeof(st->reasons));
     }
@@ -566,7 +604,7 @@ int32_t sb_interp_run(const sb_interp *p, sb_interp_state *st, sb_kcall *call, i
     st->stopped = false;
     for (int32_t row = row0; row < row1;) {
         /* Slices end at multiples of their size, so that later ones start at whole bitmap bytes. */
-        const int32_t end = (row / SB_SLICE_ROWS + 1) * SB_SLICE_ROWS;
+        const int32_t end = (row / st->slice_rows + 1) * st->slice_rows;
         const int32_t n = (end < row1 ? end : row1) - row;
         start_slice(p, st, row, n);
         for (uint32_t at = 0; at < step_count && st->frames[0].count > 0;) {
@@ -575,6 +613,13 @@ int32_t sb_interp_run(const sb_interp *p, sb_interp_state *st, sb_kcall *call, i
                 call->status = SB_K_STOP;
                 return row;
             }
+            if (SB_UNLIKELY(st->crowded)) {
+                break;
+            }
+        }
+        if (SB_UNLIKELY(st->crowded)) { /* rows are pure: again, fewer at a time */
+            st->slice_rows /= 2;
+            continue;
         }
         const int32_t full_at = record_left(st);
         if (full_at >= 0) {

@@ -136,7 +136,8 @@ static sb_value pick(generator *g, sb_prim prim)
 static bool is_wanted(generator *g, sb_op_code op)
 {
     const sb_op_info *info = &sb_op_infos[op];
-    if (info->operand_count == 0 || (info->flags & SB_OP_STRUCT) != 0 || op == SB_IR_LEAVE_IF) {
+    if (info->operand_count == 0 || (info->flags & (SB_OP_STRUCT | SB_OP_LIST_FLAG)) != 0 ||
+        op == SB_IR_LEAVE_IF) {
         return false;
     }
     if (op >= SB_IR_MATH_ACOS && op <= SB_IR_MATH_REMAINDER) {
