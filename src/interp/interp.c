@@ -11,8 +11,8 @@
  * Leaving rows are collected per slice and appended to the list at its end. When it is full, the row of the first entry
  * without room is where the caller must go on: rows before it are complete, and slices are pure.
  *
- * Lists. The rows of a slice share one heap, emptied before each slice. When they do not fit, the slice is run again with half as many rows,
- * down to one, so that a row leaves for its own lists only.
+ * Lists. The rows of a slice share one heap, emptied before each slice. When they do not fit, the slice is run again with half as
+ * many rows, down to one, so that a row leaves for its own lists only.
  *
  * Memory: one block per state. Threads: one a state. */
 #include "interp/interp.h"
@@ -26,6 +26,8 @@
 
 #define DENSE_SHARE                                                                                \
     4 /* under a mask, ops run densely while at least 1 row in this many is selected */
+#define LIST_SLICE_ROWS                                                                            \
+    64 /* what the lists of more rows hold is out of the cache when it is looked at again */
 #define MISSES_MAX 8 /* dense tries under a mask that a step may lose before it stops trying */
 
 /* --- state ----------------------------------------------------------------------------------------------------------- */
@@ -87,7 +89,7 @@ sb_status sb_interp_state_new(const sb_interp *p, sb_interp_state **out, sb_erro
     for (uint16_t i = 0; i < SB_SLICE_ROWS; i++) {
         st->identity[i] = i;
     }
-    st->slice_rows = SB_SLICE_ROWS;
+    st->slice_rows = p->ir->has_list ? LIST_SLICE_ROWS : SB_SLICE_ROWS;
     *out = st;
     return SB_OK;
 }
@@ -315,29 +317,11 @@ static void run_leave(sb_interp_state *st, const sb_step *step, sb_frame *f)
     count_left(st, f, left);
 }
 
-/* For selected rows alone, one after the other. */
 static void run_list(sb_interp_state *st, const sb_step *step, sb_frame *f)
 {
-    const int64_t *a = st->slots[step->a];
-    const int64_t *b = st->slots[step->b];
-    const int64_t *c = st->slots[step->c];
-    int64_t *o = step->prim != SB_PRIM_VOID ? st->slots[step->o] : NULL;
     sb_rt_heap *heap = st->call->heap;
-    const uint16_t *rows = rows_of(st, f);
-    int32_t left = 0;
-    for (int32_t k = 0; k < f->count; k++) {
-        const uint16_t i = rows[k];
-        int64_t out = 0;
-        const sb_reason reason =
-            sb_rt_list_call((sb_rt_list_op)step->imm, heap, a[(step->form & 1) != 0 ? 0 : i],
-                            b[(step->form & 2) != 0 ? 0 : i], c[(step->form & 4) != 0 ? 0 : i], &out);
-        if (SB_UNLIKELY(reason != SB_REASON_NONE)) {
-            st->reasons[i] = (uint8_t)reason;
-            left++;
-        } else if (o != NULL) {
-            o[i] = out;
-        }
-    }
+    const int32_t left =
+        sb_interp_list(step, st->slots, heap, rows_of(st, f), f->count, st->reasons);
     st->crowded = heap->full && st->n > 1;
     count_left(st, f, left);
 }

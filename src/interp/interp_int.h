@@ -81,6 +81,10 @@ typedef struct sb_step {
     sb_sparse_fn sparse;
 } sb_step;
 
+/* The operation of a LIST step for the listed rows; gives how many left, with their reasons. */
+int32_t sb_interp_list(const sb_step *step, void *const *slots, sb_rt_heap *heap,
+                       const uint16_t *rows, int32_t count, uint8_t *reasons);
+
 typedef struct sb_move {
     uint32_t o, a; /* slots */
     uint8_t prim;
@@ -131,9 +135,10 @@ struct sb_interp_state {
     int32_t n;    /* rows of the slice */
     int32_t row;  /* its first row in the vector */
     int32_t left; /* rows of the slice that left */
-    int32_t slice_rows; /* rows of a slice, a power of 2: fewer once the lists of as many did not fit */
+    int32_t
+        slice_rows; /* rows of a slice, a power of 2: fewer once the lists of as many did not fit */
     bool stopped;
-    bool crowded; /* the lists of the slice's rows do not fit into one heap */
+    bool crowded;   /* the lists of the slice's rows do not fit into one heap */
     sb_kcall *call; /* borrow, for one run */
     uint8_t reasons[SB_SLICE_ROWS];
     uint16_t identity[SB_SLICE_ROWS]; /* 0, 1, 2 ... */

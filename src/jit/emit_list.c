@@ -49,14 +49,20 @@ static void store_count(sb_emitter *e, uint32_t header, sb_ev count)
     sb_buf_printf(e->out, ", ptr %%t%" PRIu32 ", align 8, !tbaa !%d\n", at, SB_EMIT_TBAA_HEADER);
 }
 
-/* Pointer to an item that is there. */
-static uint32_t item_at(sb_emitter *e, uint32_t header, sb_ev index)
+/* Loaded before positions are checked: what every turn of a loop loads is loaded once. */
+static uint32_t items_of(sb_emitter *e, uint32_t header)
 {
     const uint32_t start = field_at(e, header, offsetof(sb_rt_list, items));
     const uint32_t items = e->temps++;
-    const uint32_t at = e->temps++;
     sb_buf_printf(e->out, "  %%t%" PRIu32 " = load ptr, ptr %%t%" PRIu32 ", align 8, !tbaa !%d\n",
                   items, start, SB_EMIT_TBAA_HEADER);
+    return items;
+}
+
+/* Pointer to an item that is there. */
+static uint32_t item_at(sb_emitter *e, uint32_t items, sb_ev index)
+{
+    const uint32_t at = e->temps++;
     sb_buf_printf(e->out, "  %%t%" PRIu32 " = getelementptr i64, ptr %%t%" PRIu32 ", i64 ", at,
                   items);
     sb_eb_put(e, index);
@@ -162,7 +168,7 @@ static void append(sb_emitter *e, const sb_inst *inst, const sb_ev *operands)
     (void)call_list(e, inst, operands);
     sb_eb_jump(e, next);
     sb_eb_label(e, fits);
-    store_item(e, item_at(e, header, count), operands[1]);
+    store_item(e, item_at(e, items_of(e, header), count), operands[1]);
     store_count(e, header, sb_eb_bin(e, "add", count, sb_ev_int(1)));
     sb_eb_jump(e, next);
     sb_eb_label(e, next);
@@ -174,7 +180,7 @@ static sb_ev take_last(sb_emitter *e, sb_ev handle)
     const sb_ev count = load_field(e, header, offsetof(sb_rt_list, count));
     sb_emit_check(e, sb_eb_cmp(e, "icmp eq", count, sb_ev_int(0)), SB_REASON_RAISE);
     const sb_ev less = sb_eb_bin(e, "sub", count, sb_ev_int(1));
-    const sb_ev word = load_item(e, item_at(e, header, less));
+    const sb_ev word = load_item(e, item_at(e, items_of(e, header), less));
     store_count(e, header, less);
     return word;
 }
@@ -189,11 +195,13 @@ sb_ev sb_emit_list(sb_emitter *e, const sb_inst *inst)
         return load_field(e, header_of(e, operands[0]), offsetof(sb_rt_list, count));
     case SB_IR_LIST_GET: {
         const uint32_t header = header_of(e, operands[0]);
-        return load_item(e, item_at(e, header, checked_place(e, header, operands[1])));
+        const uint32_t items = items_of(e, header);
+        return load_item(e, item_at(e, items, checked_place(e, header, operands[1])));
     }
     case SB_IR_LIST_SET: {
         const uint32_t header = header_of(e, operands[0]);
-        store_item(e, item_at(e, header, checked_place(e, header, operands[1])), operands[2]);
+        const uint32_t items = items_of(e, header);
+        store_item(e, item_at(e, items, checked_place(e, header, operands[1])), operands[2]);
         return (sb_ev){.kind = EV_NONE};
     }
     case SB_IR_LIST_APPEND:

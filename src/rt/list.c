@@ -105,7 +105,8 @@ static void *take(sb_rt_heap *heap, size_t size)
 static sb_rt_list *list_of(int64_t handle)
 {
     SB_ASSERT(handle != 0);
-    return (sb_rt_list *)(uintptr_t)handle; /* NOLINT(performance-no-int-to-ptr): that is what a handle is */
+    return (sb_rt_list *)(uintptr_t)
+        handle; /* NOLINT(performance-no-int-to-ptr): that is what a handle is */
 }
 
 static sb_reason new_list(sb_rt_heap *heap, int64_t room, sb_rt_list **out)
@@ -286,8 +287,14 @@ static sb_reason list_repeat(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, 
     if (reason != SB_REASON_NONE) {
         return reason;
     }
-    for (int64_t k = 0; k < count; k++) {
-        made->items[k] = k < list->count ? list->items[k] : made->items[k - list->count];
+    if (list->count == 1) {
+        const int64_t word = list->items[0];
+        for (int64_t k = 0; k < count; k++) {
+            made->items[k] = word;
+        }
+    }
+    for (int64_t k = 0; list->count > 1 && k < count; k += list->count) {
+        memcpy(&made->items[k], list->items, (size_t)list->count * sizeof(int64_t));
     }
     made->count = count;
     *out = (int64_t)(uintptr_t)made;

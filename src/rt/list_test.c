@@ -314,9 +314,12 @@ static void failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(against_an_array),      cmocka_unit_test(new_lists_from_old),
-        cmocka_unit_test(sorting),               cmocka_unit_test(sorting_is_stable),
-        cmocka_unit_test(nans_leave),            cmocka_unit_test(limits),
+        cmocka_unit_test(against_an_array),
+        cmocka_unit_test(new_lists_from_old),
+        cmocka_unit_test(sorting),
+        cmocka_unit_test(sorting_is_stable),
+        cmocka_unit_test(nans_leave),
+        cmocka_unit_test(limits),
         cmocka_unit_test(chunks_do_not_pile_up),
 #ifdef SB_FAULTS
         cmocka_unit_test(failing_allocations),

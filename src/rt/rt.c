@@ -82,7 +82,8 @@ static void slow_lanes(int64_t number, void *out, int64_t *bad, const void *a, c
     table[number](out, bad, a, b, n);
 }
 
-static int64_t list_row(int64_t number, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int64_t *out)
+static int64_t list_row(int64_t number, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c,
+                        int64_t *out)
 {
     return (int64_t)sb_rt_list_call((sb_rt_list_op)number, heap, a, b, c, out);
 }

@@ -21,7 +21,8 @@ typedef struct sb_rt_table {
     /* 48: any primitive of rt/slow.h, by its number; bad[k] is negative where the row leaves. Operands are 8 bytes a lane. */
     void (*slow)(int64_t number, void *out, int64_t *bad, const void *a, const void *b, int64_t n);
     /* 56: any primitive of rt/list.h, by its number, for one row; gives the reason. */
-    int64_t (*list)(int64_t number, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int64_t *out);
+    int64_t (*list)(int64_t number, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c,
+                    int64_t *out);
     void (*heap_reset)(sb_rt_heap *heap); /* 64 */
 } sb_rt_table;
 
