@@ -65,7 +65,7 @@ class Lists:
         pick = rng.random()
         other = self.constant(kind).text
         start = ", 0.5" if kind == "f" else ""  # the sum of no items is an int
-        if pick < 0.5:
+        if pick < 0.5 or self.chained:  # no loops in a chain
             return self.item(kind, f"({name}[{self.place(name)}] if {name} else {other})")
         if pick < 0.6 and rng.random() < self.wild:
             return self.item(kind, f"{name}[{self.place(name)}]")

@@ -885,6 +885,8 @@ def whole_floats(x):
 def methods_that_floats_lack(c, x, y):
     number = x if c else y
     return number.bit_count()
+
+
 # --- lists that change, or whose length the row decides
 
 
