@@ -22,6 +22,7 @@ import re
 from dataclasses import replace
 
 from fuzz.forms import Forms, Helper
+from fuzz.lists import Lists
 from fuzz.terms import (
     CAPTURED,
     COMPARISONS,
@@ -43,7 +44,7 @@ from fuzz.terms import (
 )
 
 
-class Writer(Forms):
+class Writer(Forms, Lists):
     """Writes one body. `scope` maps each variable to what is known of it at this point of the text."""
 
     def __init__(
@@ -64,6 +65,7 @@ class Writer(Forms):
         self.more = rng.choice(
             (0.0, 0.15, 0.3, 0.5)
         )  # how often the forms of fuzz/forms.py are taken
+        self.listing = rng.choice((0.0, 0.0, 0.1, 0.3))  # how often those of fuzz/lists.py are
         self.home = ""  # the name of the function
         self.helpers: list[Helper] = []
         self.helper_text = ""
@@ -89,10 +91,17 @@ class Writer(Forms):
             )
         if depth <= 0 or rng.random() < 0.12:
             return self.atom(kind)
+        if rng.random() < self.listing:
+            made = self.list_truth(depth - 1) if kind == "b" else self.list_number(kind)
+            if made is not None:
+                return made
         return {"i": self.int_expr, "f": self.float_expr, "b": self.bool_expr}[kind](depth - 1)
 
     def mixed(self, depth: int) -> Expr:
         kinds = self.rng.sample("if", 2)
+        made = self.list_mixed() if self.rng.random() < self.listing else None
+        if made is not None:
+            return made
         if self.rng.random() < self.more:
             return self.more_mixed(kinds, depth)
         if self.rng.random() < 0.6:
@@ -176,7 +185,7 @@ class Writer(Forms):
         names = [
             n
             for n, v in self.scope.items()
-            if v.dynamic and not v.maybe_unbound and "n" not in v.tags
+            if v.dynamic and not v.maybe_unbound and "n" not in v.tags and v.tags[:1] != "L"
         ]
         return self.read(self.rng.choice(names or list(self.params)))
 
@@ -378,6 +387,8 @@ class Writer(Forms):
 
     def statement(self, pad: str, depth: int) -> tuple[list[str], bool]:
         rng = self.rng
+        if rng.random() < self.listing * 1.5:
+            return self.list_statement(pad), False
         pick = rng.random()
         if depth > 0 and pick < 0.2:
             return self.if_statement(pad, depth - 1), False
@@ -401,7 +412,11 @@ class Writer(Forms):
         return self.assign(pad), False
 
     def assignable(self) -> list[str]:
-        return [n for n, v in self.scope.items() if n not in self.protected and not v.maybe_unbound]
+        return [
+            n
+            for n, v in self.scope.items()
+            if n not in self.protected and not v.maybe_unbound and v.tags[:1] != "L"
+        ]
 
     def assign(self, pad: str) -> list[str]:
         rng = self.rng
@@ -541,8 +556,11 @@ class Writer(Forms):
             if var.tags == "i" and own and not self.loops and rng.random() < 0.3:
                 self.scope[name] = replace(var, tags="fi")
         before_header = dict(self.scope)
+        over_list = self.list_head(pad) if rng.random() < self.listing else None
         lines, head, first, turns, bound = (
-            self.items_head(pad)
+            over_list
+            if over_list is not None
+            else self.items_head(pad)
             if rng.random() < self.more
             else self.while_head(pad)
             if rng.random() < 0.35

@@ -27,6 +27,10 @@ EMIT = "src/jit/emit.c"
 EMIT_MATH = "src/jit/emit_math.c"
 CALL = "src/front/call.c"
 ITER = "src/front/iter.c"
+LIST = "src/front/list.c"
+LIST_EMIT = "src/jit/emit_list.c"
+LIST_INTERP = "src/interp/lists.c"
+LIST_RT = "src/rt/list.c"
 MATH = "src/front/math.c"
 VALUE = "src/front/value.c"
 EXPR = "src/front/expr.c"
@@ -354,6 +358,48 @@ MUTATIONS = [
         CALL,
         "items[1] = sb_pyval_arith(l, SB_BLOB_MOD, args[0], args[1]);",
         "items[1] = sb_pyval_arith(l, SB_BLOB_FLOORDIV, args[0], args[1]);",
+        "interpreter",
+    ),
+    Mutation(
+        "negative positions in lists count from one before the end",
+        LIST_INTERP,
+        "at += at < 0 ? list->count : 0;",
+        "at += at < 0 ? list->count - 1 : 0;",
+        "interpreter",
+    ),
+    Mutation(
+        "native code leaves in its list what it pops",
+        LIST_EMIT,
+        "    store_count(e, header, less);\n    return word;",
+        "    return word;",
+        "native",
+    ),
+    Mutation(
+        "the second item of a list is not sorted",
+        LIST_RT,
+        "for (int64_t k = first + 1; k < last; k++) {                                               \\\n",
+        "for (int64_t k = first + 2; k < last; k++) {                                               \\\n",
+        "interpreter",
+    ),
+    Mutation(
+        "reversed begins before the last item of a list",
+        ITER,
+        "sb_list_length(l, &v), sb_irb_const_i(&l->b, 1));",
+        "sb_list_length(l, &v), sb_irb_const_i(&l->b, 2));",
+        "interpreter",
+    ),
+    Mutation(
+        "list + list changes the first",
+        LIST,
+        "    pyval r = copy(l, x);\n",
+        "    pyval r = *x;\n",
+        "interpreter",
+    ),
+    Mutation(
+        "a list's ints beside floats come back as floats",
+        LIST,
+        "v.is[TAG_INT] = sb_op2(l, SB_IR_PY_EQ_I64, from.is_float, l->zero_i);",
+        "v.is[TAG_INT] = sb_op2(l, SB_IR_PY_EQ_I64, from.is_float, from.word);",
         "interpreter",
     ),
     Mutation(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAGIC = 0x31464253
-VERSION = 2
+VERSION = 3
 DEPTH_MAX = 200
 
 NODES = {
@@ -37,6 +37,7 @@ NODES = {
     "INLINE": 19,
     "BLOCK": 20,
     "COMPREHENSION": 21,
+    "SLICE": 22,
     "ASSIGN": 32,
     "AUGASSIGN": 33,
     "EXPR": 34,
@@ -49,6 +50,7 @@ NODES = {
     "CONTINUE": 41,
     "RAISE": 42,
     "DEL": 43,
+    "AUGITEM": 44,
 }
 UNARY = {"USub": 1, "UAdd": 2, "Not": 3, "Invert": 4}
 BINARY = {
@@ -114,6 +116,14 @@ BUILTINS = {
     "DEGREES": 32,
     "RADIANS": 33,
     "INT_INDEX": 34,
+    "LIST_NEW": 35,
+    "APPEND": 36,
+    "POP": 37,
+    "INSERT": 38,
+    "EXTEND": 39,
+    "REVERSE": 40,
+    "SORT": 41,
+    "LIST_INDEX": 42,
     "BIT_COUNT": 60,
     "BIT_LENGTH": 61,
     "IS_INTEGER": 62,
@@ -260,9 +270,21 @@ class _Reader:
         return numbers.get(number) or _key(BUILTINS, number).lower()
 
     def _target(self) -> str:
-        if not self._u8():
+        """A target as text."""
+        kind = self._u8()
+        if kind == 0:
             return str(self._u32())
+        if kind == 2:
+            return f"[{self._inline()}][{self._inline()}]"
         return f"({', '.join([self._target() for _ in range(self._u32())])})"
+
+    def _inline(self) -> str:
+        """An expression inside of a target, in one line."""
+        before, self._lines = self._lines, []
+        self._nodes(1, 0)
+        text = "; ".join(line.strip() for line in self._lines)
+        self._lines = before
+        return text
 
     def _fields(self, kind: str) -> tuple[list[object], list[tuple[str, int]]]:
         """The fields of a node of its own, as text, and what follows them."""
@@ -303,12 +325,16 @@ class _Reader:
                 return [self._u32(), self._u32()], [("list", 0), ("", 1)]
             case "COMPREHENSION":
                 return [self._u32(), self._u32(), self._target()], [("", 2)]
+            case "SLICE":
+                return ["backwards"] if self._u8() else [], [("", 3)]
             case "DEL":
                 return [self._u32() for _ in range(self._u32())], []
             case "UNSUPPORTED":
                 return [self._str(), repr(self._str())], []
             case "ASSIGN":
                 return [self._target() for _ in range(self._u32())], [("", 1)]
+            case "AUGITEM":
+                return [_key(BINARY, self._u8())], [("", 3)]
             case "AUGASSIGN":
                 return [self._u32(), _key(BINARY, self._u8())], [("", 1)]
             case "EXPR":

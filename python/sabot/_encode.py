@@ -16,7 +16,7 @@ import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sabot._blob import BINARY, BOOLOP, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
+from sabot._blob import BINARY, BOOLOP, BUILTINS, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
 from sabot._encode_words import CHANGING, FORMS, IMPURE, KEYWORDS, PLAIN
 from sabot._guards import Frozen, is_scalar
 
@@ -424,8 +424,12 @@ class Encoder:
             found is not None and _plain_tuple(found.value) is not None
         )
         inner = isinstance(node.value, (ast.Tuple, ast.List, ast.ListComp, ast.Subscript, ast.Call))
-        if isinstance(node.slice, ast.Slice) or not (local or is_tuple or inner):
+        if not (local or is_tuple or inner):
             return self.refuse(node)
+        if isinstance(node.slice, ast.Slice):
+            from sabot._encode_lists import slice_of
+
+            return slice_of(self, node, held, node.slice)
         return [self.at("SUBSCRIPT", node), held, node.slice]
 
     def _slice(self, node: ast.Subscript) -> tuple[object, ...] | None:
@@ -470,23 +474,25 @@ class Encoder:
             return self._definition(node, node.targets[0])
         from sabot._encode_calls import unpacked
 
-        targets: list[bytes] = []
+        targets: list[Part] = []
         for target in node.targets:
-            written = self.target(target)
+            written = self.target(target, items=True)
             if isinstance(written, list):
                 return written
-            targets.append(written)
+            targets += written
         value: list[Part] = [node.value]
         if isinstance(node.value, ast.Dict) and self._holds_table(node.targets[0]):
             values = node.value.values
             value = [self.at("TUPLE", node), u32(len(values)), *values]
         elif all(isinstance(target, (ast.Tuple, ast.List)) for target in node.targets):
             value = unpacked(self, node.value)
-        return [self.at("ASSIGN", node), u32(len(targets)), *targets, *value]
+        return [self.at("ASSIGN", node), u32(len(node.targets)), *targets, *value]
 
     def annassign(self, node: ast.AnnAssign) -> Sequence[Part]:
         if node.value is None and isinstance(node.target, ast.Name):
             return [self.at("PASS", node)]
+        if node.value is not None and isinstance(node.target, ast.Subscript):
+            return self.assign(ast.copy_location(ast.Assign([node.target], node.value), node))
         slot = self._slot(node.target)
         if not isinstance(slot, int):
             return slot
@@ -494,6 +500,11 @@ class Encoder:
         return self.assignment(node, slot, node.value)
 
     def augassign(self, node: ast.AugAssign) -> Sequence[Part]:
+        from sabot._encode_lists import item_of
+
+        item = item_of(self, node.target)
+        if item is not None:
+            return [self.at("AUGITEM", node), _operator(BINARY, node.op), *item, node.value]
         slot = self._slot(node.target)
         if not isinstance(slot, int):
             return slot
@@ -536,6 +547,12 @@ class Encoder:
         return [self.at("IF", node), node.test, *passes, u32(1), self.at("RAISE", node)]
 
     def delete(self, node: ast.Delete) -> Sequence[Part]:
+        from sabot._encode_lists import item_of
+
+        item = item_of(self, node.targets[0]) if len(node.targets) == 1 else None
+        if item is not None:
+            pop = [self.at("CALL", node), u8(BUILTINS["POP"]), u32(2), *item]
+            return [self.at("EXPR", node), *pop]
         slots: list[bytes] = []
         for target in node.targets:
             slot = self._slot(target)
@@ -578,18 +595,23 @@ class Encoder:
             return None
         return self.found.get(text if isinstance(node, ast.Attribute) else self.mangle(root.id))
 
-    def target(self, target: ast.AST) -> bytes | list[bytes]:
-        """What is assigned to, as the format has it, or why it cannot be."""
-        if not isinstance(target, (ast.Tuple, ast.List)):
-            slot = self._slot(target)
-            return u8(0) + u32(slot) if isinstance(slot, int) else slot
-        out = [u8(1), u32(len(target.elts))]
-        for item in target.elts:
-            written = self.target(item)
-            if isinstance(written, list):
-                return written
-            out.append(written)
-        return b"".join(out)
+    def target(self, target: ast.AST, items: bool = False) -> tuple[Part, ...] | list[bytes]:
+        """What is assigned to, as the format has it, or why it cannot be. items: items of lists may be."""
+        if isinstance(target, (ast.Tuple, ast.List)):
+            heads: list[Part] = [u8(1), u32(len(target.elts))]
+            for inner in target.elts:
+                written = self.target(inner, items)
+                if isinstance(written, list):
+                    return written
+                heads += written
+            return tuple(heads)
+        from sabot._encode_lists import item_of
+
+        item = item_of(self, target) if items else None
+        if item is not None:
+            return (u8(2), *item)
+        slot = self._slot(target)
+        return (u8(0) + u32(slot),) if isinstance(slot, int) else slot
 
     def _slot(self, target: ast.AST) -> int | list[bytes]:
         """The slot of an assignment's target, or why it has none."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
 from sabot._encode import CALLS_MAX, Encoder, Inner, Own, Scope, dotted, u8, u32
 from sabot._encode_iter import call_of_lambda, generator_of, loop, next_
+from sabot._encode_lists import method, reverse_of
 from sabot._encode_tables import call_of_get, frozen_of, readable
 from sabot._guards import is_scalar
 
@@ -39,6 +40,9 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
             return _call_nested(encoder, node, *nested)
     if isinstance(node.func, ast.Lambda):
         return call_of_lambda(encoder, node) or encoder.refuse(node)
+    of_list = method(encoder, node)
+    if of_list is not None:
+        return of_list
     found = encoder.known(node.func)
     if found is None:
         return call_of_get(encoder, node) or _method(encoder, node) or encoder.refuse(node)
@@ -177,15 +181,20 @@ def _one(parts: Sequence[bytes]) -> bytes:
 
 
 def _items(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
-    """tuple, list and sorted: of an iterable, or of a comprehension."""
+    """tuple, list and sorted: of an iterable, or of a comprehension. What list and sorted get is a list already."""
 
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) > 1:
+        reverse = reverse_of(node) if name == "SORTED" else ([] if not node.keywords else None)
+        if reverse is None or _has_stars(node) or len(node.args) > 1:
             return _refuse(encoder, node)
         args: list[Part] = [*node.args]
-        if node.args:
+        constants = [_one(encoder.value(node, value)) for value in reverse]
+        if args and name == "TUPLE_OF":
             args = unpacked(encoder, node.args[0])
-        return [encoder.at("CALL", node), u8(BUILTINS[name]), u32(len(node.args)), *args]
+        elif args:
+            args = _comprehension_parts(encoder, node.args[0])
+        count = u32(len(node.args) + len(constants))
+        return [encoder.at("CALL", node), u8(BUILTINS[name]), count, *args, *constants]
 
     return write
 
@@ -411,24 +420,34 @@ def unpacked(encoder: Encoder, node: ast.expr) -> list[Part]:
 
 
 def comprehension(encoder: Encoder, node: ast.ListComp) -> Sequence[Part]:
-    """A list comprehension as a value: a list whose length is known."""
+    """A list comprehension as a value."""
     return _comprehension_parts(encoder, node)
 
 
-def _comprehension_parts(encoder: Encoder, node: ast.ListComp | ast.GeneratorExp) -> list[Part]:
-    if len(node.generators) != 1 or node.generators[0].ifs or node.generators[0].is_async:
-        return [
-            *encoder.unsupported(node, "syntax", "a comprehension with conditions or several loops")
-        ]
-    turns = _turns(encoder, node, node, [])
+def _comprehension_parts(encoder: Encoder, node: ast.expr) -> list[Part]:
+    """The list of what a comprehension, or any iterable, gives. Its first own slot is the list while it grows."""
+    turns = _turns(encoder, node, node, ["items"])
+    generator = turns.generators[0]
+    inner = generator_of(encoder, generator.iter)
+    if len(turns.generators) != 1 or generator.ifs or generator.is_async or inner is not None:
+        return _grown(encoder, node, turns)
     before, encoder.scope = encoder.scope, turns.scope
-    target = encoder.target(node.generators[0].target)
+    target = encoder.target(generator.target)
     encoder.scope = before
     if isinstance(target, list):
         return [*target]
-    place = [u32(turns.first), u32(len(turns.names)), target]
-    head: list[Part] = [encoder.at("COMPREHENSION", node), *place]
-    return [*head, readable(encoder, node.generators[0].iter), Inner(node.elt, turns.scope)]
+    head: list[Part] = [encoder.at("COMPREHENSION", node), u32(turns.first), u32(len(turns.names))]
+    iterable = readable(encoder, generator.iter)
+    return [*head, *target, iterable, Inner(turns.item.node, turns.scope)]
+
+
+def _grown(encoder: Encoder, node: ast.expr, turns: _Turns) -> list[Part]:
+    """A comprehension with conditions or several loops: the loops, and a list that they fill."""
+    items = _own(turns, 0)
+    added = _builtin(encoder, node, "APPEND", encoder.local(node, items), turns.item)
+    loops = _loops(encoder, node, turns, [u32(1), encoder.at("EXPR", node), *added], [])
+    begin = encoder.assignment(node, items, *_builtin(encoder, node, "LIST_NEW"))
+    return _block(encoder, node, turns, [begin, loops], [encoder.local(node, items)])
 
 
 # --- functions of the user

@@ -99,7 +99,7 @@ def _store(place: ast.AST, name: str) -> ast.expr:
 def loop(
     encoder: Encoder,
     node: ast.AST,
-    target: bytes,
+    target: Sequence[Part],
     iterable: ast.expr,
     scope: Scope | None,
     body: list[Part],
@@ -115,7 +115,7 @@ def loop(
     if generator is None or len(generator.generators) != 1 or generator.generators[0].is_async:
         held = readable(encoder, iterable)
         encoder.scope = before
-        return [encoder.at("FOR", node), target, Inner(held, scope, 4), *body, *orelse]
+        return [encoder.at("FOR", node), *target, Inner(held, scope, 4), *body, *orelse]
     inner = generator.generators[0]
     inside = _scope_of(encoder, inner.target)
     encoder.scope = inside
@@ -124,7 +124,7 @@ def loop(
     if isinstance(place, list):
         return [*place]
     (count,) = struct.unpack("<I", cast("bytes", body[0]))
-    turn: list[Part] = [u32(count + 1), encoder.at("ASSIGN", node), u32(1), target]
+    turn: list[Part] = [u32(count + 1), encoder.at("ASSIGN", node), u32(1), *target]
     turn += [Inner(generator.elt, inside, 4), *body[1:]]
     for condition in reversed(inner.ifs):
         turn = [u32(1), encoder.at("IF", node), Inner(condition, inside, 4), *turn, u32(0)]
@@ -151,7 +151,7 @@ def next_(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         statements += encoder.assignment(node, item + 1, Inner(node.args[1], None, 2))
         otherwise = [u32(1), *encoder.assignment(node, item, encoder.local(node, item + 1))]
     leave: list[Part] = [u32(1), encoder.at("BREAK", node)]
-    statements += loop(encoder, node, u8(0) + u32(item), node.args[0], None, leave, otherwise)
+    statements += loop(encoder, node, [u8(0) + u32(item)], node.args[0], None, leave, otherwise)
     head: list[Part] = [encoder.at("BLOCK", node), u32(item), u32(count), u32(count)]
     return [*head, *statements, encoder.local(node, item)]
 

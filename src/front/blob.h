@@ -27,21 +27,23 @@
  *     UNARY u8 op, node                             BINARY u8 op, left, right
  *     BOOLOP u8 op (0 and, 1 or), list              COMPARE left, u32 count, count x (u8 op, node)
  *     IFEXP test, body, orelse                      CALL u8 builtin, list of arguments
- *     TUPLE list                                    LIST list (one that nothing changes)
+ *     TUPLE list                                    LIST list
  *     SUBSCRIPT value, index                        NAMED u32 slot, value (:=)
  *     INLINE u32 function, u32 count, count x (u32 slot, node)     arguments in the order in which they are evaluated
  *     BLOCK u32 first, u32 count, statement list, node    statements, then the value; the slots from first on are its own
- *     COMPREHENSION u32 first, u32 count, target, iterable, node   a list, one item a turn
+ *     COMPREHENSION u32 first, u32 count, target, iterable, node   a list, one item a turn; the first own slot is the list while it grows
+ *     SLICE u8 backwards, value, lower, upper (CONST_NONE where there is no bound; backwards: all of it, and no bounds)
  *     UNSUPPORTED str code, str detail              code: one of SB_REFUSAL_LIST (ir/refusal.h) in lower case
  * Statements
  *     ASSIGN u32 count of targets (left to right), targets, value
  *     AUGASSIGN u32 slot, u8 op, value              EXPR node           PASS
+ *     AUGITEM u8 op, list, position, value
  *     IF test, list, list                           WHILE test, list, list(else)
  *     FOR target, iter expression, list, list(else)
  *     RETURN u8 has_value [node]                    BREAK               CONTINUE
  *     RAISE                                         DEL u32 count, slots u32...
  *     UNSUPPORTED (as above; stands for a whole statement)
- * A target: u8 0, u32 slot, or u8 1, u32 count, that many targets to unpack into.
+ * A target: u8 0, u32 slot; or u8 1, u32 count, that many targets to unpack into; or u8 2, list, position, of ASSIGN only.
  *
  * A captured global, closure cell or default that holds an exact None, bool, int, float or str is written as that constant at the
  * place of its use. Memory: the reader borrows the bytes. Threads: none of its own. */
@@ -49,7 +51,7 @@
 #define SB_FRONT_BLOB_H
 
 #define SB_BLOB_MAGIC 0x31464253u /* "SBF1" */
-#define SB_BLOB_VERSION 2u
+#define SB_BLOB_VERSION 3u
 #define SB_BLOB_DEPTH_MAX 200
 
 /* X(NAME, number) - numbers are part of the format */
@@ -75,6 +77,7 @@
     X(INLINE, 19)                                                                                  \
     X(BLOCK, 20)                                                                                   \
     X(COMPREHENSION, 21)                                                                           \
+    X(SLICE, 22)                                                                                   \
     X(ASSIGN, 32)                                                                                  \
     X(AUGASSIGN, 33)                                                                               \
     X(EXPR, 34)                                                                                    \
@@ -86,7 +89,8 @@
     X(BREAK, 40)                                                                                   \
     X(CONTINUE, 41)                                                                                \
     X(RAISE, 42)                                                                                   \
-    X(DEL, 43)
+    X(DEL, 43)                                                                                     \
+    X(AUGITEM, 44)
 
 enum {
 #define X(name, number) SB_BLOB_##name = number,
@@ -137,7 +141,7 @@ enum {
     X(ISINSTANCE, 10, 2, 2)                                                                        \
     X(TUPLE_OF, 11, 0, 1)                                                                          \
     X(LIST_OF, 12, 0, 1)                                                                           \
-    X(SORTED, 13, 1, 1)                                                                            \
+    X(SORTED, 13, 1, 2)                                                                            \
     X(SUM_BEGIN, 14, 1, 1)                                                                         \
     X(SUM_NEXT, 15, 2, 2)                                                                          \
     X(SUM_NEXT_PLAIN, 16, 2, 2)                                                                    \
@@ -159,6 +163,14 @@ enum {
     X(DEGREES, 32, 1, 1)                                                                           \
     X(RADIANS, 33, 1, 1)                                                                           \
     X(INT_INDEX, 34, 1, 1) /* operator.index */                                                    \
+    X(LIST_NEW, 35, 0, 0)                                                                          \
+    X(APPEND, 36, 2, 2)                                                                            \
+    X(POP, 37, 1, 2)                                                                               \
+    X(INSERT, 38, 3, 3)                                                                            \
+    X(EXTEND, 39, 2, 2)                                                                            \
+    X(REVERSE, 40, 1, 1)                                                                           \
+    X(SORT, 41, 2, 2) /* reverse: a constant */                                                    \
+    X(LIST_INDEX, 42, 2, 2)                                                                        \
     X(BIT_COUNT, 60, 1, 1) /* methods: their object */                                             \
     X(BIT_LENGTH, 61, 1, 1)                                                                        \
     X(IS_INTEGER, 62, 2, 2) /* the second: whether ints have it */

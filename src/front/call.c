@@ -72,7 +72,7 @@ pyval sb_lower_block_value(lowering *l, env *e, const sb_node *n)
     return v;
 }
 
-pyval sb_lower_comprehension(lowering *l, env *e, const sb_node *n)
+static pyval comprehend_items(lowering *l, env *e, const sb_node *n)
 {
     int64_t count = 0;
     pyval *items = sb_iter_all(l, e, n->a, &count);
@@ -88,6 +88,36 @@ pyval sb_lower_comprehension(lowering *l, env *e, const sb_node *n)
     unbind(e, n->slot, n->count);
     e->dead = dead;
     return count < 0 ? sb_pyval_never() : sb_pyval_items(items, (uint32_t)count, true);
+}
+
+/* Is it known how many items there are? Nothing stays built. */
+static bool has_known_length(lowering *l, env *e, const sb_node *n)
+{
+    sb_counter c;
+    env trial;
+    int64_t turns = 0;
+    size_t mark = l->b.ir->insts.count;
+    sb_env_copy(l, &trial, e);
+    bool known = sb_iter_open(l, &trial, n->a, &c) && c.list_count == 0 &&
+                 sb_const_int(l, c.left, &turns) && turns >= 0 && turns <= (int64_t)ITEMS_MAX;
+    sb_irb_rewind(&l->b, mark);
+    return known;
+}
+
+pyval sb_lower_comprehension(lowering *l, env *e, const sb_node *n)
+{
+    if (!l->in_memory && has_known_length(l, e, n)) {
+        return comprehend_items(l, e, n);
+    }
+    pyval list = sb_list_new(l, n);
+    bool dead = e->dead;
+    e->dead = false;
+    e->vars[n->slot] = list;
+    sb_lower_loop(l, e, n->c);
+    list = e->dead ? sb_pyval_never() : list;
+    unbind(e, n->slot, n->count);
+    e->dead = dead;
+    return list;
 }
 
 /* --- items ------------------------------------------------------------------------------------------------------------ */
@@ -120,10 +150,14 @@ static pyval item_at(lowering *l, const pyval *v, sb_value index)
 
 pyval sb_lower_subscript(lowering *l, env *e, const sb_node *n)
 {
-    pyval v = sb_lower_expr(l, e, n->a);
+    pyval v = n->a->kind == SB_BLOB_LIST ? sb_lower_display(l, e, n->a) : sb_lower_expr(l, e, n->a);
     pyval index = sb_lower_expr(l, e, n->b);
     if (v.tags == 0 || index.tags == 0) {
         return sb_pyval_never();
+    }
+    if (v.tags & LIST_BIT) {
+        v = sb_list_only(l, v, "a subscript");
+        return v.tags == 0 ? v : sb_list_item(l, &v, index);
     }
     if (!(v.tags & ITEMS_BIT)) {
         sb_refuse(l, SB_REFUSAL_SYNTAX, "a subscript", n);
@@ -167,6 +201,9 @@ static pyval is_instance(lowering *l, const pyval *v, int64_t kinds)
     }
     if (kinds & (v->is_list ? SB_BLOB_KIND_LIST : SB_BLOB_KIND_TUPLE)) {
         result = sb_op2(l, SB_IR_OR, result, sb_pyval_is(l, v, TAG_ITEMS));
+    }
+    if (kinds & SB_BLOB_KIND_LIST) {
+        result = sb_op2(l, SB_IR_OR, result, sb_pyval_is(l, v, TAG_LIST));
     }
     return sb_pyval_bool(result);
 }
@@ -217,22 +254,63 @@ static pyval sorted_items(lowering *l, const pyval *v)
 
 #define SORTED_MAX 12u
 
-static pyval items_call(lowering *l, env *e, const sb_node *n)
+static void turn_round(pyval *v)
+{
+    for (uint32_t k = 0; k < v->count / 2; k++) {
+        pyval first = v->items[k];
+        v->items[k] = v->items[v->count - 1 - k];
+        v->items[v->count - 1 - k] = first;
+    }
+}
+
+/* Of a list that is nobody else's. */
+static pyval sorted(lowering *l, pyval v, bool reverse)
+{
+    if (v.tags != ITEMS_BIT || v.count > SORTED_MAX) {
+        return sb_list_sorted(l, v, reverse);
+    }
+    if (!reverse) {
+        return sorted_items(l, &v);
+    }
+    turn_round(&v); /* a descending sort keeps equal items in their order, too */
+    v = sorted_items(l, &v);
+    turn_round(&v);
+    return v;
+}
+
+static pyval tuple_of(lowering *l, env *e, const sb_node *n)
 {
     int64_t count = 0;
     pyval *items = NULL;
+    if (n->list.count > 0 && n->list.items[0]->kind == SB_BLOB_COMPREHENSION) {
+        pyval v = comprehend_items(l, e, n->list.items[0]);
+        v.is_list = false;
+        return v;
+    }
     if (n->list.count > 0) {
         items = sb_iter_all(l, e, n->list.items[0], &count);
     }
-    if (count < 0) {
-        return sb_pyval_never();
+    return count < 0 ? sb_pyval_never() : sb_pyval_items(items, (uint32_t)count, false);
+}
+
+/* list and sorted get a list of their own: a comprehension. */
+static pyval list_of(lowering *l, env *e, const sb_node *n)
+{
+    if (n->list.count == 0) {
+        return l->in_memory ? sb_list_new(l, n) : sb_pyval_items(sb_items_new(l, 0), 0, true);
     }
-    pyval v = sb_pyval_items(items, (uint32_t)count, n->op != SB_BLOB_TUPLE_OF);
-    if (n->op == SB_BLOB_SORTED && v.count > SORTED_MAX) {
-        sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "sorted", n);
-        return sb_pyval_never();
+    const sb_node *from = n->list.items[0];
+    if (n->op == SB_BLOB_LIST_OF) {
+        return sb_lower_expr(l, e, from);
     }
-    return n->op == SB_BLOB_SORTED ? sorted_items(l, &v) : v;
+    /* Few items of known number are sorted by place, whatever their kinds. */
+    const bool by_place = from->kind == SB_BLOB_COMPREHENSION && has_known_length(l, e, from);
+    pyval v = by_place ? comprehend_items(l, e, from) : sb_lower_expr(l, e, from);
+    if (v.tags == 0) {
+        return v;
+    }
+    v = sorted(l, v, n->list.count > 1 && n->list.items[1]->value.i != 0);
+    return v.tags == ITEMS_BIT && l->in_memory ? sb_list_of_items(l, v.items, v.count, n) : v;
 }
 
 /* --- sum -------------------------------------------------------------------------------------------------------------- */
@@ -323,15 +401,29 @@ static pyval divmod(lowering *l, const pyval *args)
     return never ? sb_pyval_never() : sb_pyval_items(items, 2, false);
 }
 
+static pyval length_of(lowering *l, pyval v)
+{
+    if (v.tags & LIST_BIT) {
+        v = sb_list_only(l, v, "len");
+        return v.tags == 0 ? v : sb_pyval_int(sb_list_length(l, &v));
+    }
+    return v.tags == ITEMS_BIT ? sb_pyval_int(sb_irb_const_i(&l->b, v.count)) : never_raises(l);
+}
+
 static pyval value_call(lowering *l, const sb_node *n, const pyval *args, uint32_t count)
 {
+    if (n->op == SB_BLOB_LIST_NEW) {
+        return sb_list_new(l, n);
+    }
+    if (n->op >= SB_BLOB_APPEND && n->op <= SB_BLOB_LIST_INDEX) {
+        return sb_list_method(l, n, args, count);
+    }
     if (n->op >= SB_BLOB_ABS) {
         return sb_lower_math(l, n, args, count);
     }
     switch (n->op) {
     case SB_BLOB_LEN:
-        return args[0].tags == ITEMS_BIT ? sb_pyval_int(sb_irb_const_i(&l->b, args[0].count))
-                                         : never_raises(l);
+        return length_of(l, args[0]);
     case SB_BLOB_MIN:
     case SB_BLOB_MAX:
         return extreme(l, args, count, n->op == SB_BLOB_MAX);
@@ -361,8 +453,11 @@ pyval sb_lower_call(lowering *l, env *e, const sb_node *n)
         sb_refuse(l, SB_REFUSAL_TYPE, "an iterator outside of for", n);
         return sb_pyval_never();
     }
-    if (n->op == SB_BLOB_TUPLE_OF || n->op == SB_BLOB_LIST_OF || n->op == SB_BLOB_SORTED) {
-        return items_call(l, e, n);
+    if (n->op == SB_BLOB_TUPLE_OF) {
+        return tuple_of(l, e, n);
+    }
+    if (n->op == SB_BLOB_LIST_OF || n->op == SB_BLOB_SORTED) {
+        return list_of(l, e, n);
     }
     uint32_t count = n->list.count;
     pyval *args = sb_items_new(l, count);

@@ -10,6 +10,7 @@ static pyval lower_local(lowering *l, env *e, const sb_node *n)
     pyval v = e->vars[n->slot];
     if (v.tags & OPAQUE_BIT) {
         if (v.why == OPAQUE_LENGTH) {
+            l->wants_memory = true;
             sb_refuse(l, SB_REFUSAL_TYPE, "a tuple or list whose length depends on the row", n);
         } else {
             sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, l->tree.locals[n->slot], n);
@@ -138,6 +139,12 @@ static sb_value lower_identity(lowering *l, const sb_node *n, const pyval *x, co
 static sb_value lower_membership(lowering *l, const sb_node *n, const pyval *x, const pyval *y,
                                  bool *refused)
 {
+    if (y->tags == LIST_BIT) {
+        sb_value has = sb_list_has(l, y, x);
+        if (has != 0) {
+            return has;
+        }
+    }
     if (y->tags != ITEMS_BIT) {
         sb_refuse(l, SB_REFUSAL_OPERATOR, "in", n);
         *refused = true;
@@ -192,7 +199,10 @@ static pyval lower_compare(lowering *l, env *e, const sb_node *n)
     pyval x = sb_lower_expr(l, e, n->a);
     sb_value result = l->true_b;
     for (uint32_t k = 0; k < n->list.count; k++) {
-        pyval y = sb_lower_expr(l, e, n->list.items[k]);
+        bool contains = n->ops[k] == SB_BLOB_IN || n->ops[k] == SB_BLOB_NOT_IN;
+        const sb_node *right = n->list.items[k];
+        pyval y = contains && right->kind == SB_BLOB_LIST ? sb_lower_display(l, e, right)
+                                                          : sb_lower_expr(l, e, right);
         result = lower_comparison(l, n, n->ops[k], &x, n->list.items[k], &y, &never);
         if (never) {
             result = l->zero_b;
@@ -220,21 +230,26 @@ static pyval lower_compare(lowering *l, env *e, const sb_node *n)
     return never && n->list.count == 1 ? sb_pyval_never() : sb_pyval_bool(result);
 }
 
-static pyval lower_binary(lowering *l, env *e, const sb_node *n)
+pyval sb_pyval_binary(lowering *l, uint8_t op, pyval x, pyval y, const sb_node *n)
 {
-    pyval x = sb_lower_expr(l, e, n->a);
-    pyval y = sb_lower_expr(l, e, n->b);
-    if (n->op == SB_BLOB_MATMUL) {
+    if (op == SB_BLOB_MATMUL) {
         sb_refuse(l, SB_REFUSAL_OPERATOR, "@", n);
         return sb_pyval_never();
     }
     if (x.tags == 0 || y.tags == 0) {
         return sb_pyval_never();
     }
-    if (n->op == SB_BLOB_POW) {
+    if (op == SB_BLOB_POW) {
         return sb_pyval_power(l, x, y);
     }
-    return n->op < SB_BLOB_POW ? sb_pyval_arith(l, n->op, x, y) : sb_pyval_bits(l, n->op, x, y);
+    return op < SB_BLOB_POW ? sb_pyval_arith(l, op, x, y) : sb_pyval_bits(l, op, x, y);
+}
+
+static pyval lower_binary(lowering *l, env *e, const sb_node *n)
+{
+    pyval x = sb_lower_expr(l, e, n->a);
+    pyval y = sb_lower_expr(l, e, n->b);
+    return sb_pyval_binary(l, n->op, x, y, n);
 }
 
 static pyval lower_unary(lowering *l, env *e, const sb_node *n)
@@ -255,7 +270,7 @@ static pyval lower_unary(lowering *l, env *e, const sb_node *n)
     }
 }
 
-static pyval lower_items(lowering *l, env *e, const sb_node *n)
+pyval sb_lower_display(lowering *l, env *e, const sb_node *n)
 {
     if (n->list.count > ITEMS_MAX) {
         sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
@@ -270,6 +285,15 @@ static pyval lower_items(lowering *l, env *e, const sb_node *n)
     }
     return items == NULL ? sb_pyval_never()
                          : sb_pyval_items(items, n->list.count, n->kind == SB_BLOB_LIST);
+}
+
+static pyval lower_items(lowering *l, env *e, const sb_node *n)
+{
+    pyval v = sb_lower_display(l, e, n);
+    if (n->kind == SB_BLOB_LIST && l->in_memory && v.tags != 0) {
+        return sb_list_of_items(l, v.items, v.count, n);
+    }
+    return v;
 }
 
 static pyval lower_named(lowering *l, env *e, const sb_node *n)
@@ -318,6 +342,8 @@ static pyval lower_kind(lowering *l, env *e, const sb_node *n)
         return lower_items(l, e, n);
     case SB_BLOB_SUBSCRIPT:
         return sb_lower_subscript(l, e, n);
+    case SB_BLOB_SLICE:
+        return sb_lower_slice(l, e, n);
     case SB_BLOB_NAMED:
         return lower_named(l, e, n);
     case SB_BLOB_INLINE:

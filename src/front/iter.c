@@ -1,5 +1,7 @@
 /* What a for loop goes through: range, the items of tuples and lists, and enumerate, zip and reversed of these.
  *
+ * A list in memory may change while the loop runs: as in CPython, each turn asks whether it still has an item there.
+ *
  * A source is a tree of these, made once before the loop. Its state, carried from turn to turn, is flat: the turns left, the turns
  * done where items are chosen by number, and one running value a range. An item of a tuple is chosen by a chain of selects, so that a
  * loop over a tuple is a loop, not as many copies of its body.
@@ -7,13 +9,20 @@
  * Memory: sources live in the arena of the lowering. Threads: one. */
 #include "front/lower_int.h"
 
-typedef enum source_kind { SOURCE_RANGE, SOURCE_ITEMS, SOURCE_ENUMERATE, SOURCE_ZIP } source_kind;
+typedef enum source_kind {
+    SOURCE_RANGE,
+    SOURCE_ITEMS,
+    SOURCE_ENUMERATE,
+    SOURCE_ZIP,
+    SOURCE_LIST
+} source_kind;
 
 struct sb_source {
     source_kind kind;
     uint32_t range; /* RANGE, ENUMERATE: which of the counter's */
-    sb_value turns; /* unsigned */
-    pyval items;    /* ITEMS */
+    sb_value turns; /* unsigned; 0: as lists say */
+    pyval items;    /* ITEMS, LIST */
+    sb_value last;  /* LIST, backwards: the first position to look at; else 0 */
     uint32_t count; /* ENUMERATE: 1, ZIP: any */
     sb_source **parts;
 };
@@ -121,10 +130,34 @@ static sb_source *open_range(lowering *l, env *e, const sb_node *n, sb_counter *
     return add_range(l, c, start, step, n, &source->range) ? source : NULL;
 }
 
+static sb_source *open_list(lowering *l, pyval v, const sb_node *n, sb_counter *c, bool backwards)
+{
+    v = sb_list_only(l, v, "iteration");
+    if (v.tags != 0 && c->list_count == LISTS_MAX) {
+        sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
+        return NULL;
+    }
+    sb_source *source = v.tags != 0 ? source_new(l, SOURCE_LIST, 0) : NULL;
+    if (source == NULL) {
+        return NULL;
+    }
+    source->items = v;
+    if (backwards) {
+        source->last = sb_op2(l, SB_IR_IX_SUB, sb_list_length(l, &v), sb_irb_const_i(&l->b, 1));
+    }
+    c->lists[c->list_count++] = source;
+    c->index = l->zero_i;
+    return source;
+}
+
 static sb_source *open_items(lowering *l, pyval v, const sb_node *n, sb_counter *c, bool backwards)
 {
     uint32_t others = v.tags & ~ITEMS_BIT;
+    if (v.tags & LIST_BIT) {
+        return open_list(l, v, n, c, backwards);
+    }
     if (v.tags & OPAQUE_BIT) {
+        l->wants_memory = l->wants_memory || v.why == OPAQUE_LENGTH;
         sb_refuse(l, SB_REFUSAL_TYPE, "a list whose length depends on the row", n);
         return NULL;
     }
@@ -179,17 +212,20 @@ static sb_source *open_zip(lowering *l, env *e, const sb_node *n, sb_counter *c)
     if (source == NULL) {
         return NULL;
     }
-    source->turns = l->zero_i;
+    source->turns = n->list.count == 0 ? l->zero_i : 0;
     for (uint32_t k = 0; k < n->list.count; k++) {
         sb_source *part = open_source(l, e, n->list.items[k], c, false);
         if (part == NULL) {
             return NULL;
         }
         source->parts[k] = part;
+        if (part->turns == 0) {
+            continue;
+        }
         /* Beyond 2**63 turns: compared as signed they would be the least. */
         sb_value large = sb_op2(l, SB_IR_PY_LT_I64, part->turns, l->zero_i);
         sb_irb_leave_if(&l->b, large, SB_REASON_OVERFLOW);
-        if (k == 0) {
+        if (source->turns == 0) {
             source->turns = part->turns;
         } else {
             sb_value less = sb_op2(l, SB_IR_PY_LT_I64, part->turns, source->turns);
@@ -217,7 +253,7 @@ static sb_source *open_source(lowering *l, env *e, const sb_node *n, sb_counter 
         }
         return n->op == SB_BLOB_ENUMERATE ? open_enumerate(l, e, n, c) : open_zip(l, e, n, c);
     }
-    pyval v = sb_lower_expr(l, e, n);
+    pyval v = n->kind == SB_BLOB_LIST ? sb_lower_display(l, e, n) : sb_lower_expr(l, e, n);
     return v.tags != 0 ? open_items(l, v, n, c, backwards) : NULL;
 }
 
@@ -232,6 +268,31 @@ bool sb_iter_open(lowering *l, env *e, const sb_node *n, sb_counter *c)
     c->left = c->source->turns;
     c->turns_max = sb_const_int(l, c->left, &turns) && turns > 0 ? turns : 0;
     return true;
+}
+
+/* The position in the list that this turn looks at. */
+static sb_value place_in_list(lowering *l, const sb_counter *c, const sb_source *source)
+{
+    return source->last == 0 ? c->index : sb_op2(l, SB_IR_IX_SUB, source->last, c->index);
+}
+
+sb_value sb_iter_more(lowering *l, const sb_counter *c)
+{
+    sb_value more = l->true_b;
+    if (c->left != 0) {
+        more = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, c->left, l->zero_i));
+    }
+    for (uint32_t k = 0; k < c->list_count; k++) {
+        const sb_source *source = c->lists[k];
+        sb_value at = place_in_list(l, c, source);
+        sb_value there = sb_op2(l, SB_IR_PY_LT_I64, at, sb_list_length(l, &source->items));
+        if (source->last != 0) {
+            sb_value low = sb_op2(l, SB_IR_PY_LE_I64, l->zero_i, at);
+            there = sb_op2(l, SB_IR_AND, low, there);
+        }
+        more = sb_op2(l, SB_IR_AND, more, there);
+    }
+    return more;
 }
 
 /* The item with the number of this turn. */
@@ -256,6 +317,9 @@ static pyval item_of(lowering *l, const sb_counter *c, const sb_source *source)
 {
     if (source->kind == SOURCE_RANGE) {
         return sb_pyval_int(c->ranges[source->range].current);
+    }
+    if (source->kind == SOURCE_LIST) {
+        return sb_list_get(l, &source->items, place_in_list(l, c, source));
     }
     if (source->kind == SOURCE_ITEMS) {
         return chosen(l, &source->items, c->index);
@@ -290,7 +354,9 @@ void sb_iter_advance(lowering *l, sb_counter *c)
     if (c->index != 0) {
         c->index = sb_op2(l, SB_IR_IX_ADD, c->index, one);
     }
-    c->left = sb_op2(l, SB_IR_IX_SUB, c->left, one);
+    if (c->left != 0) {
+        c->left = sb_op2(l, SB_IR_IX_SUB, c->left, one);
+    }
 }
 
 pyval *sb_iter_all(lowering *l, env *e, const sb_node *n, int64_t *count)

@@ -29,9 +29,14 @@ typedef struct loop_site {
 
 /* --- what a body assigns ------------------------------------------------------------------------------------------------- */
 
+static void scan_expression(loop_site *site, const sb_node *n);
+
 static void scan_target(loop_site *site, const sb_target *target)
 {
-    if (!target->unpacks) {
+    if (target->object != NULL) {
+        scan_expression(site, target->object);
+        scan_expression(site, target->index);
+    } else if (!target->unpacks) {
         site->carried[target->slot] = true;
     }
     for (uint32_t k = 0; k < target->count; k++) {
@@ -52,7 +57,9 @@ static void scan_expression(loop_site *site, const sb_node *n)
     }
     scan_expression(site, n->a);
     scan_expression(site, n->b);
-    scan_expression(site, n->c);
+    if (n->kind != SB_BLOB_COMPREHENSION) { /* its loop is of a and b */
+        scan_expression(site, n->c);
+    }
     if (n->kind == SB_BLOB_BLOCK) {
         scan_list(site, &n->list, false);
     } else {
@@ -94,6 +101,10 @@ static void scan_statement(loop_site *site, const sb_node *n, bool own_loop)
         break;
     }
     scan_expression(site, n->a);
+    if (n->kind == SB_BLOB_AUGITEM) {
+        scan_expression(site, n->b);
+        scan_expression(site, n->c);
+    }
     if (n->kind == SB_BLOB_IF || n->kind == SB_BLOB_FOR || n->kind == SB_BLOB_WHILE) {
         scan_list(site, &n->list, own_loop && n->kind == SB_BLOB_IF);
         scan_list(site, &n->orelse, own_loop);
@@ -158,8 +169,7 @@ static sb_value lower_turn(lowering *l, env *e, const loop_site *site, sb_counte
         return test_again(l, e, n, stop);
     }
     sb_iter_advance(l, c);
-    sb_value more = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, c->left, l->zero_i));
-    return sb_op2(l, SB_IR_AND, sb_op1(l, SB_IR_NOT, stop), more);
+    return sb_op2(l, SB_IR_AND, sb_op1(l, SB_IR_NOT, stop), sb_iter_more(l, c));
 }
 
 /* --- the loop itself ------------------------------------------------------------------------------------------------------ */
@@ -204,6 +214,7 @@ static pyval open_args(lowering *l, const pyval *init, const shape *s, arg_set *
     args->i = arg_or_none(l, tags & WHOLE_BITS, init->tags & WHOLE_BITS ? init->i : l->zero_i);
     args->f = arg_or_none(l, tags & FLOAT_BIT, init->tags & FLOAT_BIT ? init->f : l->zero_f);
     pyval head = {.tags = tags, .b = args->b, .i = args->i, .f = args->f, .why = s->why};
+    head.site = s->site;
     if (tags & ITEMS_BIT) {
         open_items(l, init, s, args, &head);
     }
@@ -246,7 +257,7 @@ static void close_args(lowering *l, const arg_set *args, const shape *s, const p
 static pyval result_of_args(lowering *l, const arg_set *args, const shape *head, const shape *out)
 {
     uint32_t tags = head->tags & out->tags;
-    pyval r = {.tags = tags, .why = head->why};
+    pyval r = {.tags = tags, .why = head->why, .site = head->site};
     r.b = tags & BOOL_BIT ? sb_irb_result(&l->b, args->b) : 0;
     r.i = tags & WHOLE_BITS ? sb_irb_result(&l->b, args->i) : 0;
     r.f = tags & FLOAT_BIT ? sb_irb_result(&l->b, args->f) : 0;
@@ -284,7 +295,7 @@ static void open_counter(lowering *l, sb_counter *c, bool is_for, counter_args *
     if (!is_for) {
         return;
     }
-    args->left = c->left = sb_irb_arg(&l->b, c->left);
+    args->left = c->left = arg_or_none(l, c->left != 0, c->left);
     args->index = c->index = arg_or_none(l, c->index != 0, c->index);
     for (uint32_t k = 0; k < c->range_count; k++) {
         args->currents[k] = c->ranges[k].current = sb_irb_arg(&l->b, c->ranges[k].current);
@@ -545,7 +556,7 @@ static bool lower_head(lowering *l, env *e, const sb_node *n, sb_counter *c, sb_
     if (!sb_iter_open(l, e, n->a, c)) {
         return false;
     }
-    *enter = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, c->left, l->zero_i));
+    *enter = sb_iter_more(l, c);
     return true;
 }
 

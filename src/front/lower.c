@@ -379,10 +379,11 @@ static void refuse_value(lowering *l, const pyval *v, const char *what,
                          const sb_node *const *firsts)
 {
     char detail[160];
-    if (v->tags & (ITEMS_BIT | OPAQUE_BIT)) {
-        bool items = (v->tags & ITEMS_BIT) || v->why == OPAQUE_LENGTH;
+    if (v->tags & (ITEMS_BIT | LIST_BIT | OPAQUE_BIT)) {
+        bool items = (v->tags & (ITEMS_BIT | LIST_BIT)) || v->why == OPAQUE_LENGTH;
+        const unsigned tag = v->tags & LIST_BIT ? TAG_LIST : (items ? TAG_ITEMS : TAG_OPAQUE);
         (void)snprintf(detail, sizeof(detail), "%s%s", items ? "a tuple or list as " : "", what);
-        refuse_returned(l, firsts[items ? TAG_ITEMS : TAG_OPAQUE], detail);
+        refuse_returned(l, firsts[tag], detail);
     }
     for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
         if (v->tags & TAG_BIT(tag)) {
@@ -445,6 +446,9 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
     if (status != SB_OK) {
         return status;
     }
+    if (l->unsettled) {
+        add_refusal(l, SB_REFUSAL_TOO_COMPLEX, "", (sb_refusal){0});
+    }
     if (compile_off) {
         add_refusal(l, SB_REFUSAL_OFF, "", (sb_refusal){0});
     }
@@ -481,6 +485,53 @@ static void hand_over(lowering *l, sb_lowered *out)
     }
 }
 
+/* Lowers the tree once. */
+static sb_status lower_once(lowering *l, const sb_front_column *columns, uint32_t column_count,
+                            bool compile_off, sb_lowered *out, sb_error *err)
+{
+    sb_status status = SB_OK;
+    out->name = copy_text(l->tree.name);
+    out->record = copy_text(l->tree.record);
+    if (out->name == NULL || out->record == NULL) {
+        status = sb_error_no_memory(err, strlen(l->tree.name));
+        goto out;
+    }
+    SB_TRY(lower_body(l, columns, column_count, compile_off, out, err));
+    hand_over(l, out);
+out:
+    for (size_t k = 0; k < l->refusals.count; k++) {
+        sb_mem_free(l->refusals.items[k].detail);
+    }
+    SB_VEC_RELEASE(&l->refusals);
+    return status;
+}
+
+#define ROUNDS_MAX 12 /* of finding what the items of lists are */
+
+/* Until nothing new is learnt about lists. */
+static sb_status lower_rounds(lowering *l, bool in_memory, const sb_front_column *columns,
+                              uint32_t column_count, bool compile_off, sb_lowered *out,
+                              sb_error *err)
+{
+    sb_status status = SB_OK;
+    *l->sites = (sb_list_sites){0};
+    for (unsigned round = 0;; round++) {
+        sb_lowered_release(out);
+        *l = (lowering){.tree = l->tree,
+                        .arena = l->arena,
+                        .sites = l->sites,
+                        .key_names = l->key_names,
+                        .key_count = l->key_count};
+        l->in_memory = in_memory;
+        l->unsettled = round == ROUNDS_MAX;
+        l->sites->changed = false;
+        status = lower_once(l, columns, column_count, compile_off, out, err);
+        if (status == SB_NO_MEMORY || !l->sites->changed || round == ROUNDS_MAX) {
+            return status;
+        }
+    }
+}
+
 sb_status sb_front_lower(const void *blob, size_t size, const sb_front_column *columns,
                          uint32_t column_count, bool compile_off, sb_lowered *out, sb_error *err)
 {
@@ -492,26 +543,25 @@ sb_status sb_front_lower_keys(const void *blob, size_t size, const sb_front_colu
                               bool compile_off, sb_lowered *out, sb_error *err)
 {
     lowering l = {.key_names = names, .key_count = key_count};
+    sb_error failed = {0};
     sb_status status = SB_OK;
     *out = (sb_lowered){0};
     sb_arena_init(&l.arena, 4096, (size_t)256 << 20);
-    SB_TRY(sb_tree_read(blob, size, &l.arena, &l.tree, err));
-    out->name = copy_text(l.tree.name);
-    out->record = copy_text(l.tree.record);
-    if (out->name == NULL || out->record == NULL) {
-        status = sb_error_no_memory(err, strlen(l.tree.name));
+    SB_TRY(sb_tree_read(blob, size, &l.arena, &l.tree, &failed));
+    l.sites = sb_arena_alloc_zero(&l.arena, sizeof(*l.sites));
+    if (l.sites == NULL) {
+        status = sb_error_no_memory(&failed, sizeof(*l.sites));
         goto out;
     }
-    SB_TRY(lower_body(&l, columns, column_count, compile_off, out, err));
-    hand_over(&l, out);
-out:
-    for (size_t k = 0; k < l.refusals.count; k++) {
-        sb_mem_free(l.refusals.items[k].detail);
+    status = lower_rounds(&l, false, columns, column_count, compile_off, out, &failed);
+    if (l.wants_memory && status != SB_NO_MEMORY) {
+        status = lower_rounds(&l, true, columns, column_count, compile_off, out, &failed);
     }
-    SB_VEC_RELEASE(&l.refusals);
+out:
     sb_arena_release(&l.arena);
     if (status != SB_OK) {
         sb_lowered_release(out);
+        return sb_error_set(err, status, "%s", failed.message);
     }
     return status;
 }

@@ -3,6 +3,7 @@
  * A Python value is a set of tags (the kinds it can have) with one register per kind that has a payload. With one tag it is that bare
  * register; with more, `is[tag]` tells per row which kind it has. A value with no tags is *never*: no row gets that far. Tuples, and lists
  * that nothing changes, are values by place: their length is the same in all rows, and their items are never shared with what is assigned.
+ * Other lists are handles (list.c).
  * The environment maps locals to values; control flow is data: `returned`, `broke`, `continued` say which rows are gone.
  *
  * Memory: values are plain; environments live in the arena of the lowering. Threads: one. */
@@ -23,6 +24,7 @@ enum {
     TAG_AWARE,
     TAG_ZONED,
     TAG_ITEMS,
+    TAG_LIST,
     TAG_UNBOUND,
     TAG_OPAQUE,
     TAG_COUNT
@@ -37,13 +39,14 @@ enum {
 #define AWARE_BIT TAG_BIT(TAG_AWARE) /* one with a zone of fixed offset: likewise, in UTC */
 #define ZONED_BIT                                                                                  \
     TAG_BIT(TAG_ZONED) /* one with any other zone: likewise; not compared, see column.c */
-#define ITEMS_BIT TAG_BIT(TAG_ITEMS) /* a tuple or list */
+#define ITEMS_BIT TAG_BIT(TAG_ITEMS) /* a tuple or list by place */
+#define LIST_BIT TAG_BIT(TAG_LIST)   /* a list in the row's memory: its handle */
 #define UNBOUND_BIT TAG_BIT(TAG_UNBOUND)
 #define OPAQUE_BIT                                                                                 \
     TAG_BIT(TAG_OPAQUE) /* never with another tag; any use is refused, as `why` says */
 #define NUMERIC_BITS (BOOL_BIT | INT_BIT | FLOAT_BIT)
 #define TIME_BITS (DATE_BIT | STAMP_BIT | AWARE_BIT | ZONED_BIT)
-#define WHOLE_BITS (INT_BIT | TIME_BITS) /* their payload is `i` */
+#define WHOLE_BITS (INT_BIT | TIME_BITS | LIST_BIT) /* their payload is `i` */
 
 typedef enum opaque_why {
     OPAQUE_COLUMN, /* a column of a type that kernels do not know */
@@ -59,6 +62,7 @@ struct pyval {
     pyval *items;           /* ITEMS: in the arena, const once made */
     bool is_list;           /* ITEMS */
     uint8_t why;            /* OPAQUE: opaque_why */
+    uint32_t site;          /* LIST: where it was made, see list.c */
 };
 
 /* Kinds without registers: what a value can be at one place. */
@@ -69,7 +73,22 @@ struct shape {
     shape *items;
     bool is_list;
     uint8_t why;
+    uint32_t site;
 };
+
+#define LIST_SITES_MAX 256
+
+typedef struct sb_list_site {
+    const sb_node *place; /* where lists are made */
+    uint32_t parent;      /* another site that it became one with, or itself */
+    uint32_t kinds;       /* of the items: tags */
+} sb_list_site;
+
+typedef struct sb_list_sites { /* kept while the function is lowered again */
+    sb_list_site items[LIST_SITES_MAX];
+    uint32_t count;
+    bool changed; /* something was learnt */
+} sb_list_sites;
 
 typedef struct env {
     pyval *vars;  /* by local slot */
@@ -94,6 +113,10 @@ typedef struct lowering {
         stamp_us; /* microseconds of the unit that all timestamps of the function are brought to */
     SB_VEC(sb_refusal) refusals;
     loop_memo *memos;
+    sb_list_sites *sites;
+    bool in_memory;    /* displays make lists in memory */
+    bool wants_memory; /* that could help against a refusal */
+    bool unsettled;    /* too many rounds: to be refused */
     const sb_node *return_tags[TAG_COUNT]; /* the first return of each kind; NULL: none */
     const char *const *key_names; /* of the items that are results; NULL: the value itself is */
     uint32_t key_count;
@@ -164,6 +187,7 @@ unsigned sb_shape_mixed(
 
 /* --- what a for loop goes through (iter.c) ---------------------------------------------------------------------------- */
 #define RANGES_MAX 8u
+#define LISTS_MAX 4u
 
 typedef struct sb_range_state {
     sb_value current; /* value of this turn */
@@ -174,17 +198,21 @@ typedef struct sb_source sb_source;
 
 typedef struct sb_counter {
     const sb_source *source;
-    sb_value left;     /* turns left, this one included; unsigned */
+    sb_value left;     /* turns left, this one included, as far as lists do not say; unsigned */
     int64_t turns_max; /* 0: unknown */
     sb_value index;    /* turns done; 0: not needed */
     uint32_t range_count;
     sb_range_state ranges[RANGES_MAX];
+    uint32_t
+        list_count; /* lists that end the loop: as long as they are when their end is reached */
+    const sb_source *lists[LISTS_MAX];
 } sb_counter;
 
 /* Lowers the iterable; false when no row gets past it, or it was refused. */
 bool sb_iter_open(lowering *l, env *e, const sb_node *n, sb_counter *c);
-pyval sb_iter_item(lowering *l, const sb_counter *c); /* of this turn */
-void sb_iter_advance(lowering *l, sb_counter *c);     /* to the next turn */
+pyval sb_iter_item(lowering *l, const sb_counter *c);    /* of this turn */
+void sb_iter_advance(lowering *l, sb_counter *c);        /* to the next turn */
+sb_value sb_iter_more(lowering *l, const sb_counter *c); /* boolean: is there a turn */
 /* When it is known how many items there are: all of them; *count < 0 when not. */
 pyval *sb_iter_all(lowering *l, env *e, const sb_node *n, int64_t *count);
 
@@ -194,6 +222,27 @@ pyval sb_lower_inline(lowering *l, env *e, const sb_node *n); /* of a user's fun
 pyval sb_lower_block_value(lowering *l, env *e, const sb_node *n);
 pyval sb_lower_comprehension(lowering *l, env *e, const sb_node *n);
 pyval sb_lower_subscript(lowering *l, env *e, const sb_node *n);
+
+/* --- lists in memory (list.c): *never* where no row gets past, or where it was refused ------------------------------------- */
+pyval sb_list_new(lowering *l, const sb_node *place);
+pyval sb_list_of_items(lowering *l, const pyval *items, uint32_t count, const sb_node *place);
+pyval sb_list_concat(lowering *l, const pyval *x, const pyval *y);
+pyval sb_list_repeat(lowering *l, pyval list, pyval count);
+pyval sb_list_sorted(lowering *l, pyval list,
+                     bool reverse); /* sorts the list itself; or a list by place into a new one */
+/* Its lists alone: other values raise. what: named by the refusal of values that are never lists. */
+pyval sb_list_only(lowering *l, pyval v, const char *what);
+pyval sb_list_get(lowering *l, const pyval *list, sb_value index);
+pyval sb_list_item(lowering *l, const pyval *list, pyval index);
+bool sb_list_store(lowering *l, pyval list, pyval index, pyval v); /* list[index] = v */
+pyval sb_list_extend(lowering *l, const pyval *list, pyval other); /* None */
+pyval sb_lower_slice(lowering *l, env *e, const sb_node *n);
+sb_value sb_list_has(lowering *l, const pyval *list, const pyval *v); /* `in`; 0: not compiled */
+sb_value sb_list_equal(lowering *l, const pyval *x, const pyval *y);
+sb_value sb_list_length(lowering *l, const pyval *list);
+pyval sb_list_method(lowering *l, const sb_node *n, const pyval *args, uint32_t count);
+uint32_t sb_list_join(lowering *l, uint32_t x,
+                      uint32_t y); /* lists of both may be one: the site of both */
 /* math.c: builtins from SB_BLOB_ABS on, and powers. */
 pyval sb_lower_math(lowering *l, const sb_node *n, const pyval *args, uint32_t count);
 pyval sb_pyval_power(lowering *l, pyval x, pyval y);
@@ -201,6 +250,10 @@ pyval sb_pyval_bits(lowering *l, uint8_t op, pyval x, pyval y); /* << >> & | ^ *
 pyval sb_pyval_invert(lowering *l, pyval v);
 /* Rows that fall off a function's end return None. */
 void sb_finish_result(lowering *l, env *e);
+
+/* x op y of Python: SB_BLOB_ADD .. SB_BLOB_BITXOR, @ refused at n. */
+pyval sb_pyval_binary(lowering *l, uint8_t op, pyval x, pyval y, const sb_node *n);
+pyval sb_lower_display(lowering *l, env *e, const sb_node *n); /* of a tuple or list, by place */
 
 /* --- expressions (expr.c), statements (stmt.c), loops (loop.c) -------------------------------------------------------------- */
 pyval sb_lower_expr(lowering *l, env *e, const sb_node *n);

@@ -5,7 +5,7 @@
 
 void sb_shape_of(lowering *l, const pyval *v, shape *out)
 {
-    *out = (shape){.tags = v->tags, .why = v->why};
+    *out = (shape){.tags = v->tags, .why = v->why, .site = v->site};
     if (!(v->tags & ITEMS_BIT)) {
         return;
     }
@@ -23,12 +23,16 @@ void sb_shape_of(lowering *l, const pyval *v, shape *out)
 
 static bool lengths_differ(const shape *x, const shape *y)
 {
+    if (((x->tags & LIST_BIT) && (y->tags & ITEMS_BIT)) ||
+        ((x->tags & ITEMS_BIT) && (y->tags & LIST_BIT))) {
+        return true; /* the one has no length that is known */
+    }
     return (x->tags & y->tags & ITEMS_BIT) && (x->count != y->count || x->is_list != y->is_list);
 }
 
 bool sb_shape_same(const shape *x, const shape *y)
 {
-    if (x->tags != y->tags || lengths_differ(x, y)) {
+    if (x->tags != y->tags || lengths_differ(x, y) || x->site != y->site) {
         return false;
     }
     for (uint32_t k = 0; (x->tags & ITEMS_BIT) && k < x->count; k++) {
@@ -55,6 +59,9 @@ bool sb_shape_widen(lowering *l, shape *to, const shape *from)
         return make_opaque(to, OPAQUE_LENGTH);
     }
     bool changed = (from->tags & ~to->tags) != 0;
+    if (from->tags & LIST_BIT) {
+        to->site = to->tags & LIST_BIT ? sb_list_join(l, to->site, from->site) : from->site;
+    }
     bool adopts = (from->tags & ITEMS_BIT) && !(to->tags & ITEMS_BIT);
     to->tags |= from->tags;
     if (adopts) {

@@ -132,14 +132,50 @@ static void lower_return(lowering *l, env *e, const sb_node *n)
     e->dead = true;
 }
 
+static void assign_item(lowering *l, env *e, const sb_target *target, pyval v)
+{
+    if (e->dead) {
+        return;
+    }
+    pyval list = sb_lower_expr(l, e, target->object);
+    pyval index = sb_lower_expr(l, e, target->index);
+    e->dead = list.tags == 0 || index.tags == 0 || !sb_list_store(l, list, index, v);
+}
+
+/* The items of a list by place; a list of another length raises. */
+static pyval unpacked_list(lowering *l, pyval v, uint32_t count)
+{
+    v = sb_list_only(l, v, "unpacking");
+    if (v.tags == 0) {
+        return v;
+    }
+    sb_value fits = sb_op2(l, SB_IR_PY_EQ_I64, sb_list_length(l, &v), sb_irb_const_i(&l->b, count));
+    sb_irb_leave_if(&l->b, sb_op1(l, SB_IR_NOT, fits), SB_REASON_RAISE);
+    pyval *items = sb_items_new(l, count);
+    for (uint32_t k = 0; items != NULL && k < count; k++) {
+        items[k] = sb_list_get(l, &v, sb_irb_const_i(&l->b, k));
+        if (items[k].tags == 0) {
+            return sb_pyval_never();
+        }
+    }
+    return items == NULL ? sb_pyval_never() : sb_pyval_items(items, count, false);
+}
+
 void sb_assign(lowering *l, env *e, const sb_target *target, pyval v)
 {
     if (v.tags == 0) {
         e->dead = true; /* no row gets past a value that never is */
     }
+    if (target->object != NULL) {
+        assign_item(l, e, target, v);
+        return;
+    }
     if (!target->unpacks) {
         e->vars[target->slot] = v;
         return;
+    }
+    if (v.tags & LIST_BIT) {
+        v = unpacked_list(l, v, target->count);
     }
     if (!e->dead) {
         /* What is no tuple, or one of another length, raises. */
@@ -188,8 +224,49 @@ static void lower_raise(lowering *l, env *e)
     e->dead = true;
 }
 
+/* list[index] op= value */
+static void lower_augitem(lowering *l, env *e, const sb_node *n)
+{
+    pyval list = sb_lower_expr(l, e, n->a);
+    pyval index = sb_lower_expr(l, e, n->b);
+    e->dead = true;
+    if (list.tags == 0 || index.tags == 0) {
+        return;
+    }
+    list = sb_list_only(l, list, "assignment to an item");
+    pyval old = list.tags == 0 ? list : sb_list_item(l, &list, index);
+    if (old.tags == 0) {
+        return;
+    }
+    pyval v = sb_lower_expr(l, e, n->c);
+    v = v.tags == 0 ? v : sb_pyval_binary(l, n->op, old, v, n);
+    e->dead = v.tags == 0 || !sb_list_store(l, list, index, v);
+}
+
+/* A list changes under all its names: += is extend. False: no list. */
+static bool augments_list(lowering *l, env *e, const sb_node *n)
+{
+    pyval v = e->vars[n->slot];
+    if (!(v.tags & LIST_BIT) && !((v.tags & ITEMS_BIT) && v.is_list)) {
+        return false;
+    }
+    e->dead = true;
+    if (n->op != SB_BLOB_ADD) {
+        sb_refuse(l, SB_REFUSAL_OPERATOR, "a list changed by an operator other than +=", n);
+        return true;
+    }
+    v = sb_list_only(l, v, "+=");
+    pyval other = v.tags == 0 ? v : sb_lower_expr(l, e, n->a);
+    e->dead = other.tags == 0 || sb_list_extend(l, &v, other).tags == 0;
+    e->vars[n->slot] = v;
+    return true;
+}
+
 static void lower_augassign(lowering *l, env *e, const sb_node *n)
 {
+    if (augments_list(l, e, n)) {
+        return;
+    }
     sb_node target = {.kind = SB_BLOB_LOCAL,
                       .slot = n->slot,
                       .line = n->line,
@@ -212,6 +289,9 @@ static void lower_statement(lowering *l, env *e, const sb_node *n)
         break;
     case SB_BLOB_AUGASSIGN:
         lower_augassign(l, e, n);
+        break;
+    case SB_BLOB_AUGITEM:
+        lower_augitem(l, e, n);
         break;
     case SB_BLOB_EXPR:
         e->dead = sb_lower_expr(l, e, n->a).tags == 0;

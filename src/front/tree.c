@@ -153,8 +153,14 @@ static void read_range(reader *r, uint32_t *first, uint32_t *count)
 
 static void read_target(reader *r, sb_target *target)
 {
-    target->unpacks = read_op(r, 0, 1) != 0;
-    if (!target->unpacks) {
+    const uint8_t kind = read_op(r, 0, 2);
+    target->unpacks = kind == 1;
+    if (kind == 2) {
+        target->object = read_expression(r);
+        target->index = read_expression(r);
+        return;
+    }
+    if (kind == 0) {
         target->slot = read_slot(r);
         return;
     }
@@ -191,7 +197,7 @@ static void read_call(reader *r, sb_node *n)
     };
     n->op = read_op(r, SB_BLOB_RANGE, (uint8_t)(SB_COUNT_OF(limits) - 1));
     read_list(r, &n->list, read_expression);
-    if (r->status == SB_OK && limits[n->op][1] == 0) {
+    if (r->status == SB_OK && limits[n->op][1] == 0 && n->op != SB_BLOB_LIST_NEW) {
         fail(r, "no such builtin");
     }
     if (r->status == SB_OK &&
@@ -214,6 +220,59 @@ static void read_inline(reader *r, sb_node *n)
         n->list.items[i] = read_expression(r);
         n->list.count = i + 1;
     }
+}
+
+static sb_node *node_at(reader *r, const sb_node *place, uint8_t kind, uint32_t count)
+{
+    sb_node *n = allocate(r, 1, sizeof(*n));
+    if (n == NULL) {
+        return NULL;
+    }
+    *n = (sb_node){.kind = kind,
+                   .line = place->line,
+                   .col = place->col,
+                   .end_line = place->end_line,
+                   .end_col = place->end_col};
+    n->list.items = allocate(r, count, sizeof(*n->list.items));
+    n->list.count = n->list.items != NULL ? count : 0;
+    return n;
+}
+
+/* for target in a: first.append(b) */
+static sb_node *filling_loop(reader *r, const sb_node *n)
+{
+    sb_node *loop = node_at(r, n, SB_BLOB_FOR, 1);
+    sb_node *statement = node_at(r, n, SB_BLOB_EXPR, 0);
+    sb_node *call = node_at(r, n, SB_BLOB_CALL, 2);
+    sb_node *grown = node_at(r, n, SB_BLOB_LOCAL, 0);
+    if (r->status != SB_OK) {
+        return NULL;
+    }
+    grown->slot = n->slot;
+    call->op = SB_BLOB_APPEND;
+    call->list.items[0] = grown;
+    call->list.items[1] = n->b;
+    statement->a = call;
+    loop->targets = n->targets;
+    loop->target_count = n->target_count;
+    loop->a = n->a;
+    loop->list.items[0] = statement;
+    return loop;
+}
+
+static void read_comprehension(reader *r, sb_node *n)
+{
+    read_range(r, &n->slot, &n->count);
+    if (n->count == 0) {
+        fail(r, "no such locals");
+    }
+    read_targets(r, n, 1);
+    if (r->status == SB_OK && n->targets[0].object != NULL) {
+        fail(r, "an item as the target of a loop");
+    }
+    n->a = read_expression(r);
+    n->b = read_expression(r);
+    n->c = filling_loop(r, n);
 }
 
 static void read_larger_fields(reader *r, sb_node *n)
@@ -240,10 +299,13 @@ static void read_larger_fields(reader *r, sb_node *n)
         n->a = read_expression(r);
         break;
     case SB_BLOB_COMPREHENSION:
-        read_range(r, &n->slot, &n->count);
-        read_targets(r, n, 1);
+        read_comprehension(r, n);
+        break;
+    case SB_BLOB_SLICE:
+        n->op = read_op(r, 0, 1);
         n->a = read_expression(r);
         n->b = read_expression(r);
+        n->c = read_expression(r);
         break;
     default:
         fail(r, "no such expression");
@@ -327,6 +389,12 @@ static void read_statement_fields(reader *r, sb_node *n)
         n->slot = read_slot(r);
         n->op = read_op(r, SB_BLOB_ADD, SB_BLOB_MATMUL);
         n->a = read_expression(r);
+        break;
+    case SB_BLOB_AUGITEM:
+        n->op = read_op(r, SB_BLOB_ADD, SB_BLOB_MATMUL);
+        n->a = read_expression(r);
+        n->b = read_expression(r);
+        n->c = read_expression(r);
         break;
     case SB_BLOB_EXPR:
         n->a = read_expression(r);

@@ -15,10 +15,11 @@ typedef struct sb_node_list {
     uint32_t count;
 } sb_node_list;
 
-/* What is assigned to: a local, or several targets that a tuple is unpacked into. */
+/* What is assigned to: a local, several targets that a tuple is unpacked into, or an item of a list. */
 typedef struct sb_target sb_target;
 struct sb_target {
     bool unpacks;
+    sb_node *object, *index; /* an item of a list; else NULL */
     uint32_t slot;
     uint32_t count;
     sb_target *items;
@@ -38,8 +39,9 @@ struct sb_node {
     const char *text; /* CONST_STR, CONST_BIGINT; UNSUPPORTED: code */
     size_t text_size;
     const char *detail; /* UNSUPPORTED */
-    sb_node *a, *b, *c; /* operands, test, value, iterable */
-    sb_node_list list;  /* operands, arguments, body */
+    sb_node *a, *b,
+        *c; /* operands, test, value, iterable; COMPREHENSION: c is the loop that fills the list */
+    sb_node_list list; /* operands, arguments, body */
     sb_node_list orelse;
     uint8_t *ops;       /* COMPARE: one an item of list */
     uint32_t *slots;    /* INLINE: one an item of list; DEL */

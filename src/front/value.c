@@ -192,7 +192,20 @@ static bool joins_to_opaque(const pyval *x, const pyval *y, pyval *r)
         *r = sb_pyval_opaque(OPAQUE_LENGTH);
         return true;
     }
+    if (((x->tags & LIST_BIT) && (y->tags & ITEMS_BIT)) ||
+        ((x->tags & ITEMS_BIT) && (y->tags & LIST_BIT))) {
+        *r = sb_pyval_opaque(OPAQUE_LENGTH);
+        return true;
+    }
     return false;
+}
+
+static uint32_t joined_site(lowering *l, const pyval *x, const pyval *y)
+{
+    if (x->tags & y->tags & LIST_BIT) {
+        return sb_list_join(l, x->site, y->site);
+    }
+    return x->tags & LIST_BIT ? x->site : y->site;
 }
 
 pyval sb_merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
@@ -205,6 +218,7 @@ pyval sb_merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
         return r;
     }
     join_items(l, cond, x, y, &r, sb_merge_value);
+    r.site = joined_site(l, x, y);
     if (r.tags & BOOL_BIT) {
         r.b = sb_irb_merge(&l->b, payload(x, BOOL_BIT, x->b, l->zero_b),
                            payload(y, BOOL_BIT, y->b, l->zero_b));
@@ -243,6 +257,7 @@ pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y
         return r;
     }
     join_items(l, cond, x, y, &r, sb_pyval_select);
+    r.site = joined_site(l, x, y);
     uint32_t both = x->tags & y->tags;
     bool both_whole = (x->tags & WHOLE_BITS) && (y->tags & WHOLE_BITS);
     r.b = both & BOOL_BIT ? select_one(l, cond, x->b, y->b) : (x->tags & BOOL_BIT ? x->b : y->b);
@@ -265,6 +280,19 @@ pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y
 
 /* --- truth -------------------------------------------------------------------------------------------------------------- */
 
+/* Where it may be something else, its handle is only there for rows that have a list. */
+static sb_value list_truth(lowering *l, const pyval *v)
+{
+    if (v->tags == LIST_BIT) {
+        return sb_op2(l, SB_IR_PY_LT_I64, l->zero_i, sb_list_length(l, v));
+    }
+    sb_value region = sb_irb_if(&l->b, sb_pyval_is(l, v, TAG_LIST));
+    sb_value some = sb_op2(l, SB_IR_PY_LT_I64, l->zero_i, sb_list_length(l, v));
+    sb_irb_else(&l->b, region);
+    sb_irb_end_if(&l->b, region);
+    return sb_irb_merge(&l->b, some, l->zero_b);
+}
+
 static sb_value truth_of_tag(lowering *l, const pyval *v, unsigned tag)
 {
     switch (tag) {
@@ -276,6 +304,8 @@ static sb_value truth_of_tag(lowering *l, const pyval *v, unsigned tag)
         return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, v->f, l->zero_f));
     case TAG_ITEMS:
         return v->count > 0 ? l->true_b : l->zero_b;
+    case TAG_LIST:
+        return list_truth(l, v);
     case TAG_DATE:
     case TAG_STAMP:
     case TAG_AWARE:
@@ -310,6 +340,7 @@ static void refuse_here(lowering *l, const char *type)
 static pyval strip_no_operand(lowering *l, pyval v)
 {
     v = sb_pyval_strip(l, v, TAG_NONE, SB_REASON_NONE_OPERAND);
+    v = sb_pyval_strip(l, v, TAG_LIST, SB_REASON_RAISE);
     return sb_pyval_strip(l, v, TAG_ITEMS, SB_REASON_RAISE);
 }
 
@@ -392,12 +423,47 @@ static pyval concatenate(lowering *l, const pyval *x, const pyval *y)
     return sb_pyval_items(items, count, x->is_list);
 }
 
+static bool is_sequence(const pyval *v)
+{
+    return (v->tags & LIST_BIT) || (v->tags == ITEMS_BIT && v->is_list);
+}
+
+/* List + list, list * number; false: an operator that lists do not have. */
+static bool arith_lists(lowering *l, uint8_t op, const pyval *x, const pyval *y, pyval *out)
+{
+    if (op == SB_BLOB_ADD && x->tags == LIST_BIT && y->tags == LIST_BIT) {
+        *out = sb_list_concat(l, x, y);
+        return true;
+    }
+    if (op == SB_BLOB_ADD && is_sequence(x) && is_sequence(y)) {
+        *out = sb_pyval_never();
+        l->wants_memory = true;
+        sb_refuse(l, SB_REFUSAL_TYPE, "a list whose length depends on the row", l->at);
+        return true;
+    }
+    if (op == SB_BLOB_MUL && is_sequence(x) != is_sequence(y)) {
+        const pyval *list = is_sequence(x) ? x : y;
+        const pyval *count = is_sequence(x) ? y : x;
+        if (list->tags == LIST_BIT || list->tags == ITEMS_BIT) {
+            *out = sb_list_repeat(l, *list, *count);
+            return true;
+        }
+    }
+    return false;
+}
+
 pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y)
 {
     const arith_ops *ops = &arith_table[op];
     if (op == SB_BLOB_ADD && x.tags == ITEMS_BIT && y.tags == ITEMS_BIT && x.is_list == y.is_list &&
         x.count + y.count <= ITEMS_MAX) {
         return concatenate(l, &x, &y);
+    }
+    if ((x.tags | y.tags) & (LIST_BIT | ITEMS_BIT)) {
+        pyval r;
+        if (arith_lists(l, op, &x, &y, &r)) {
+            return r;
+        }
     }
     x = sb_pyval_number(l, x);
     y = sb_pyval_number(l, y);
@@ -567,8 +633,15 @@ static sb_value equal(lowering *l, pyval x, pyval y)
             sb_op2(l, SB_IR_AND, sb_pyval_is(l, &x, TAG_ITEMS), sb_pyval_is(l, &y, TAG_ITEMS));
         both_items = sb_op2(l, SB_IR_AND, both_items, equal_items(l, &x, &y));
     }
-    sb_value items_x = sb_pyval_is(l, &x, TAG_ITEMS);
-    sb_value items_y = sb_pyval_is(l, &y, TAG_ITEMS);
+    if ((x.tags & (LIST_BIT | ITEMS_BIT)) && (y.tags & (LIST_BIT | ITEMS_BIT)) &&
+        ((x.tags | y.tags) & LIST_BIT)) {
+        l->wants_memory = l->wants_memory || ((x.tags | y.tags) & ITEMS_BIT) != 0;
+        return sb_list_equal(l, &x, &y);
+    }
+    sb_value items_x =
+        sb_op2(l, SB_IR_OR, sb_pyval_is(l, &x, TAG_ITEMS), sb_pyval_is(l, &x, TAG_LIST));
+    sb_value items_y =
+        sb_op2(l, SB_IR_OR, sb_pyval_is(l, &y, TAG_ITEMS), sb_pyval_is(l, &y, TAG_LIST));
     sb_value none_x = sb_pyval_is(l, &x, TAG_NONE);
     sb_value none_y = sb_pyval_is(l, &y, TAG_NONE);
     sb_value both_none = sb_op2(l, SB_IR_AND, none_x, none_y);
@@ -578,8 +651,8 @@ static sb_value equal(lowering *l, pyval x, pyval y)
     sb_value times = compare_times(l, SB_BLOB_EQ, &x, &y, &alike);
     sb_value neither = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_OR, not_x, not_y));
     /* Kinds stay told apart by is[] even when None is taken out: rows with None are masked by `neither`. */
-    x.tags &= ~(NONE_BIT | ITEMS_BIT | TIME_BITS);
-    y.tags &= ~(NONE_BIT | ITEMS_BIT | TIME_BITS);
+    x.tags &= ~(NONE_BIT | ITEMS_BIT | LIST_BIT | TIME_BITS);
+    y.tags &= ~(NONE_BIT | ITEMS_BIT | LIST_BIT | TIME_BITS);
     x = sb_pyval_number(l, x);
     y = sb_pyval_number(l, y);
     sb_value numbers = sb_op2(l, SB_IR_AND, neither, compare_numbers(l, SB_BLOB_EQ, &x, &y));

@@ -11,6 +11,9 @@
  * Leaving rows are collected per slice and appended to the list at its end. When it is full, the row of the first entry
  * without room is where the caller must go on: rows before it are complete, and slices are pure.
  *
+ * Lists. The rows of a slice share one heap, emptied before each slice. When they do not fit, the slice is run again with half as
+ * many rows, down to one, so that a row leaves for its own lists only.
+ *
  * Memory: one block per state. Threads: one a state. */
 #include "interp/interp.h"
 
@@ -23,6 +26,8 @@
 
 #define DENSE_SHARE                                                                                \
     4 /* under a mask, ops run densely while at least 1 row in this many is selected */
+#define LIST_SLICE_ROWS                                                                            \
+    64 /* what the lists of more rows hold is out of the cache when it is looked at again */
 #define MISSES_MAX 8 /* dense tries under a mask that a step may lose before it stops trying */
 
 /* --- state ----------------------------------------------------------------------------------------------------------- */
@@ -84,6 +89,7 @@ sb_status sb_interp_state_new(const sb_interp *p, sb_interp_state **out, sb_erro
     for (uint16_t i = 0; i < SB_SLICE_ROWS; i++) {
         st->identity[i] = i;
     }
+    st->slice_rows = p->ir->has_list ? LIST_SLICE_ROWS : SB_SLICE_ROWS;
     *out = st;
     return SB_OK;
 }
@@ -311,6 +317,15 @@ static void run_leave(sb_interp_state *st, const sb_step *step, sb_frame *f)
     count_left(st, f, left);
 }
 
+static void run_list(sb_interp_state *st, const sb_step *step, sb_frame *f)
+{
+    sb_rt_heap *heap = st->call->heap;
+    const int32_t left =
+        sb_interp_list(step, st->slots, heap, rows_of(st, f), f->count, st->reasons);
+    st->crowded = heap->full && st->n > 1;
+    count_left(st, f, left);
+}
+
 /* --- regions --------------------------------------------------------------------------------------------------------------- */
 
 /* Gives the next step. */
@@ -500,6 +515,9 @@ static uint32_t run_step(const sb_interp *p, sb_interp_state *st, const sb_step 
     case SB_STEP_STORE:
         run_store(st, step, f);
         return next;
+    case SB_STEP_LIST:
+        run_list(st, step, f);
+        return next;
     }
     return next;
 }
@@ -508,6 +526,10 @@ static void start_slice(const sb_interp *p, sb_interp_state *st, int32_t row, in
 {
     sb_frame *top = &st->frames[0];
     const sb_kcall *call = st->call;
+    if (p->ir->has_list) {
+        sb_rt_heap_reset(call->heap);
+    }
+    st->crowded = false;
     if (st->left > 0) {
         memset(st->reasons, 0, sizeof(st->reasons));
     }
@@ -566,7 +588,7 @@ int32_t sb_interp_run(const sb_interp *p, sb_interp_state *st, sb_kcall *call, i
     st->stopped = false;
     for (int32_t row = row0; row < row1;) {
         /* Slices end at multiples of their size, so that later ones start at whole bitmap bytes. */
-        const int32_t end = (row / SB_SLICE_ROWS + 1) * SB_SLICE_ROWS;
+        const int32_t end = (row / st->slice_rows + 1) * st->slice_rows;
         const int32_t n = (end < row1 ? end : row1) - row;
         start_slice(p, st, row, n);
         for (uint32_t at = 0; at < step_count && st->frames[0].count > 0;) {
@@ -575,6 +597,13 @@ int32_t sb_interp_run(const sb_interp *p, sb_interp_state *st, sb_kcall *call, i
                 call->status = SB_K_STOP;
                 return row;
             }
+            if (SB_UNLIKELY(st->crowded)) {
+                break;
+            }
+        }
+        if (SB_UNLIKELY(st->crowded)) { /* rows are pure: again, fewer at a time */
+            st->slice_rows /= 2;
+            continue;
         }
         const int32_t full_at = record_left(st);
         if (full_at >= 0) {

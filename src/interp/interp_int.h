@@ -58,6 +58,7 @@ typedef enum sb_step_kind {
     SB_STEP_LOOP,     /* jump: the step after its END_LOOP */
     SB_STEP_END_LOOP, /* jump: the first step of its body */
     SB_STEP_STORE,    /* output imm */
+    SB_STEP_LIST,     /* o = list op imm of a, b, c; form: bit k set where operand k is a cell */
 } sb_step_kind;
 
 typedef struct sb_step {
@@ -79,6 +80,10 @@ typedef struct sb_step {
     sb_dense_fn dense;
     sb_sparse_fn sparse;
 } sb_step;
+
+/* The operation of a LIST step for the listed rows; gives how many left, with their reasons. */
+int32_t sb_interp_list(const sb_step *step, void *const *slots, sb_rt_heap *heap,
+                       const uint16_t *rows, int32_t count, uint8_t *reasons);
 
 typedef struct sb_move {
     uint32_t o, a; /* slots */
@@ -130,7 +135,10 @@ struct sb_interp_state {
     int32_t n;    /* rows of the slice */
     int32_t row;  /* its first row in the vector */
     int32_t left; /* rows of the slice that left */
+    int32_t
+        slice_rows; /* rows of a slice, a power of 2: fewer once the lists of as many did not fit */
     bool stopped;
+    bool crowded;   /* the lists of the slice's rows do not fit into one heap */
     sb_kcall *call; /* borrow, for one run */
     uint8_t reasons[SB_SLICE_ROWS];
     uint16_t identity[SB_SLICE_ROWS]; /* 0, 1, 2 ... */

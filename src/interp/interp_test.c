@@ -139,7 +139,8 @@ static void every_op_in_every_form(void **state)
     sb_buf_init(&text, 0);
     for (int op = 1; op < SB_IR_OP_COUNT; op++) {
         const sb_op_info *info = &sb_op_infos[op];
-        if ((info->flags & SB_OP_STRUCT) != 0 || info->operand_count == 0 || info->result == 'v') {
+        if ((info->flags & (SB_OP_STRUCT | SB_OP_LIST_FLAG)) != 0 || info->operand_count == 0 ||
+            info->result == 'v') {
             continue;
         }
         for (unsigned form = 0; form < 1u << info->operand_count; form++) {
@@ -428,6 +429,34 @@ static void all_kinds_at_once(void **state)
     check_text(all_kinds);
 }
 
+/* Each row makes a list as long as its number says, up to 2**18 items, and looks at its last item: more than one heap holds for a slice,
+ * so that slices grow short, and no row leaves for it. */
+static const char long_lists[] =
+    "inputs i64\noutputs i64\nv1:i64 = in 0\nv2:i64 = const_i64 262143\n"
+    "v3:i64 = py_and_i64 v1 v2\nv4:i64 = const_i64 1\nv5:i64 = ix_add v3 v4\n"
+    "v6:i64 = list_new v4\nlist_append v6 v1\nv7:i64 = list_repeat v6 v5\n"
+    "v8:i64 = const_i64 -1\nlist_append v7 v3\nv9:i64 = list_pop v7 v8\n"
+    "v10:i64 = list_get v7 v3\nv11:i64 = ix_add v9 v10\nstore 0 v11\n";
+
+static void lists_that_fill_the_heap(void **state)
+{
+    (void)state;
+    check_text(long_lists);
+}
+
+/* A row alone beyond the limits leaves, the rows beside it do not. */
+static void lists_beyond_the_limits(void **state)
+{
+    (void)state;
+    check_text(
+        "inputs i64\noutputs i64\nv1:i64 = in 0\nv2:i64 = const_i64 1\nv3:i64 = list_new v2\n"
+        "list_append v3 v1\nv4:i64 = const_i64 20\nv5:b = py_lt_i64 v4 v1\nif v5\n"
+        "  loop 9\n    v6:i64 = arg v2 v7\n    v8:i64 = const_i64 1048576\n"
+        "    v9:i64 = list_repeat v3 v8\n    v7:i64 = ix_add v6 v2\n"
+        "    v10:i64 = const_i64 9\n    v11:b = py_lt_i64 v7 v10\n  end_loop v11\n"
+        "else\nend_if\nv12:i64 = list_len v3\nstore 0 v12\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +474,8 @@ int main(void)
         cmocka_unit_test(endless_loop_stops),
         cmocka_unit_test(runs_do_not_leak_into_each_other),
         cmocka_unit_test(all_kinds_at_once),
+        cmocka_unit_test(lists_that_fill_the_heap),
+        cmocka_unit_test(lists_beyond_the_limits),
 #ifdef SB_FAULTS
         cmocka_unit_test(failing_allocations),
 #endif

@@ -102,6 +102,8 @@ static inline int64_t sign_if(bool condition)
     X(RINT_F64, double, double, z = rint(x), z = sb_rt_rint_f64(x))                                \
     X(PY_INT_F64, int64_t, double, DENSE_UNARY(sb_rt_py_int_f64),                                  \
       LEAVE_ROW(sb_rt_py_int_f64(x, &z)))                                                          \
+    X(IX_BITS_F64, int64_t, double, z = sb_rt_ix_bits_f64(x), z = sb_rt_ix_bits_f64(x))            \
+    X(IX_F64_BITS, double, int64_t, z = sb_rt_ix_f64_bits(x), z = sb_rt_ix_f64_bits(x))            \
     X(MATH_SQRT, double, double, z = sqrt(x);                                                      \
       leaves |= sign_if(x < 0.0), LEAVE_ROW(sb_rt_math_sqrt(x, &z)))                               \
     SB_RT_MATH1_LIST(MATH1, X)

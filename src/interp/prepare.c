@@ -118,6 +118,9 @@ static bool operands_are_cells(const preparer *q, const sb_inst *inst)
 static bool can_be_cell(const preparer *q, uint32_t v)
 {
     const sb_inst *inst = &q->insts[v];
+    if ((sb_op_infos[inst->op].flags & SB_OP_LIST_FLAG) != 0) {
+        return false; /* each row has lists of its own */
+    }
     switch (inst->op) {
     case SB_IR_IN:
     case SB_IR_IN_VALID:
@@ -492,9 +495,31 @@ static void step_select(const preparer *q, sb_step *step, uint32_t i, sb_value c
     step->in_place = step->o == step->a || step->o == step->b || step->o == step->c;
 }
 
+static void step_list(const preparer *q, sb_step *step, const sb_inst *inst)
+{
+    const sb_value operands[SB_OPERANDS_MAX] = {inst->a, inst->b, inst->c};
+    uint32_t slots[SB_OPERANDS_MAX] = {0, 0, 0};
+    const uint32_t count = sb_op_infos[inst->op].operand_count;
+    step->kind = SB_STEP_LIST;
+    step->imm = inst->op - SB_IR_LIST_NEW;
+    step->form = 0;
+    for (uint32_t k = 0; k < SB_COUNT_OF(operands); k++) {
+        const sb_value v = k < count ? operands[k] : inst->a; /* what is lacking is not read */
+        slots[k] = slot_of(q, v);
+        step->form |= (uint8_t)((q->cell[v] != 0) << k);
+    }
+    step->a = slots[0];
+    step->b = slots[1];
+    step->c = slots[2];
+}
+
 static void step_op(const preparer *q, sb_step *step, uint32_t i)
 {
     const sb_inst *inst = &q->insts[i];
+    if ((sb_op_infos[inst->op].flags & SB_OP_LIST_FLAG) != 0) {
+        step_list(q, step, inst);
+        return;
+    }
     const sb_interp_kernel *kernel = &sb_interp_kernels[inst->op];
     const sb_value b = sb_op_infos[inst->op].operand_count > 1 ? inst->b : inst->a;
     const bool leaves = (sb_op_infos[inst->op].flags & SB_OP_LEAVES) != 0;

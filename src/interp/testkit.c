@@ -41,6 +41,7 @@ void sb_testkit_oracle_release(sb_testkit_oracle *oracle)
     sb_mem_free(oracle->values);
     sb_mem_free(oracle->owner);
     sb_mem_free(oracle->taken);
+    sb_rt_heap_release(&oracle->heap);
     *oracle = (sb_testkit_oracle){0};
 }
 
@@ -94,6 +95,8 @@ static sb_reason eval_number(uint8_t op, sb_testkit_scalar a, sb_testkit_scalar 
         PLAIN_2(IX_ADD, ix_add, i, i, i)
         PLAIN_2(IX_SUB, ix_sub, i, i, i)
         PLAIN_2(IX_UDIV, ix_udiv, i, i, i)
+        PLAIN_1(IX_BITS_F64, ix_bits_f64, f, i)
+        PLAIN_1(IX_F64_BITS, ix_f64_bits, i, f)
         PLAIN_1(PY_INVERT_I64, py_invert_i64, i, i)
         PLAIN_1(PY_BIT_COUNT_I64, py_bit_count_i64, i, i)
         PLAIN_1(PY_BIT_LENGTH_I64, py_bit_length_i64, i, i)
@@ -150,7 +153,7 @@ static void eval_in(const sb_ir *ir, const sb_inst *inst, const sb_kin *in, int3
 }
 
 /* Everything without control flow. */
-static sb_reason eval_value(const sb_testkit_oracle *oracle, const sb_inst *inst, const sb_kin *in,
+static sb_reason eval_value(sb_testkit_oracle *oracle, const sb_inst *inst, const sb_kin *in,
                             int32_t row, sb_testkit_scalar *out)
 {
     const sb_testkit_scalar *values = oracle->values;
@@ -188,6 +191,10 @@ static sb_reason eval_value(const sb_testkit_oracle *oracle, const sb_inst *inst
     case SB_IR_LEAVE_IF:
         return a.b ? (sb_reason)inst->reason : SB_REASON_NONE;
     default:
+        if ((sb_op_infos[inst->op].flags & SB_OP_LIST_FLAG) != 0) {
+            return sb_rt_list_call((sb_rt_list_op)(inst->op - SB_IR_LIST_NEW), &oracle->heap, a.i,
+                                   b.i, values[inst->c].i, &out->i);
+        }
         return eval_number(inst->op, a, b, out);
     }
 }
@@ -219,6 +226,7 @@ sb_reason sb_testkit_eval(sb_testkit_oracle *oracle, const sb_kin *in, int32_t r
     const sb_inst *insts = oracle->ir->insts.items;
     sb_testkit_scalar *values = oracle->values;
     uint32_t at = 1;
+    sb_rt_heap_reset(&oracle->heap);
     while (at < oracle->ir->insts.count) {
         const sb_inst *inst = &insts[at];
         switch (inst->op) {
@@ -280,6 +288,7 @@ typedef struct comparison {
     uint32_t *leave;
     sb_kcall call;
     uint32_t stop;
+    sb_rt_heap heap;
     sb_buf *report;
 } comparison;
 
@@ -297,6 +306,7 @@ static void comparison_release(comparison *c)
     sb_mem_free(c->out);
     sb_mem_free(c->cells);
     sb_mem_free(c->leave);
+    sb_rt_heap_release(&c->heap);
     sb_testkit_oracle_release(&c->oracle);
 }
 
@@ -331,7 +341,8 @@ static bool comparison_init(comparison *c)
                          .leave_capacity = capacity,
                          .status = -1,
                          .rt = &sb_rt_table_default,
-                         .stop = &c->stop};
+                         .stop = &c->stop,
+                         .heap = &c->heap};
     return true;
 }
 

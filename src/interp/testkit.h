@@ -49,6 +49,7 @@ typedef struct sb_testkit_oracle {
     sb_testkit_scalar *values;
     uint32_t *owner; /* MERGE: its IF; LOOP: unused */
     uint8_t *taken;  /* IF: which way the row went last */
+    sb_rt_heap heap;
 } sb_testkit_oracle;
 
 /* splitmix64; the state is any number. */

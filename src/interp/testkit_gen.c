@@ -1,7 +1,8 @@
 /* Random programs and random columns for them.
  *
  * A program is valid by construction: operands are picked from a pool of the values that are visible here, cut back when a
- * region ends; merges and results bring values out. Loops count their turns with a counter of their own.
+ * region ends; merges and results bring values out. Loops count their turns with a counter of their own. One program in four has lists:
+ * made at top level, used everywhere, by positions that are mostly small.
  *
  * Memory: the program's own arrays and the batch. Threads: one at a time. */
 #include <math.h>
@@ -14,6 +15,7 @@
 #define POOL_MAX 1024
 #define DEPTH_MAX 3
 #define ARGS_MAX 4
+#define LISTS_MAX 6
 
 typedef struct pool {
     sb_value items[POOL_MAX];
@@ -26,6 +28,8 @@ typedef struct generator {
     uint64_t random;
     uint32_t size_max;
     pool visible;
+    sb_value lists[LISTS_MAX]; /* made at top level */
+    uint32_t list_count;
 } generator;
 
 uint64_t sb_testkit_random(uint64_t *state)
@@ -136,7 +140,8 @@ static sb_value pick(generator *g, sb_prim prim)
 static bool is_wanted(generator *g, sb_op_code op)
 {
     const sb_op_info *info = &sb_op_infos[op];
-    if (info->operand_count == 0 || (info->flags & SB_OP_STRUCT) != 0 || op == SB_IR_LEAVE_IF) {
+    if (info->operand_count == 0 || (info->flags & (SB_OP_STRUCT | SB_OP_LIST_FLAG)) != 0 ||
+        op == SB_IR_LEAVE_IF) {
         return false;
     }
     if (op >= SB_IR_MATH_ACOS && op <= SB_IR_MATH_REMAINDER) {
@@ -162,6 +167,88 @@ static void gen_op(generator *g)
         operands[k] = pick(g, prim);
     }
     show(g, sb_irb_op(&g->b, op, operands[0], operands[1], operands[2]));
+}
+
+static sb_value a_list(generator *g)
+{
+    return g->lists[below(&g->random, g->list_count)];
+}
+
+/* From -2 to 5, now and then anything. */
+static sb_value a_position(generator *g)
+{
+    const sb_value any = pick(g, SB_PRIM_I64);
+    if (below(&g->random, 10) == 0) {
+        return any;
+    }
+    const sb_value low = sb_irb_op(&g->b, SB_IR_PY_AND_I64, any, sb_irb_const_i(&g->b, 7), 0);
+    return sb_irb_op(&g->b, SB_IR_IX_SUB, low, sb_irb_const_i(&g->b, 2), 0);
+}
+
+/* A new list, known from here on at top level, else looked at and forgotten. */
+static void gen_made_list(generator *g, uint32_t depth)
+{
+    const sb_value list = a_list(g);
+    const sb_value first = a_position(g);
+    sb_value made = 0;
+    if (below(&g->random, 2) == 0) {
+        made = sb_irb_op(&g->b, SB_IR_LIST_SLICE, list, first, a_position(g));
+    } else {
+        made = sb_irb_op(&g->b, SB_IR_LIST_REPEAT, list, first, 0);
+    }
+    if (depth == 0 && g->list_count < LISTS_MAX) {
+        g->lists[g->list_count++] = made;
+    }
+    show(g, sb_irb_op(&g->b, SB_IR_LIST_LEN, made, 0, 0));
+}
+
+static void gen_list_op(generator *g, uint32_t depth)
+{
+    static const sb_op_code ops[] = {SB_IR_LIST_LEN,      SB_IR_LIST_GET,      SB_IR_LIST_GET,
+                                     SB_IR_LIST_SET,      SB_IR_LIST_APPEND,   SB_IR_LIST_APPEND,
+                                     SB_IR_LIST_APPEND,   SB_IR_LIST_POP,      SB_IR_LIST_INSERT,
+                                     SB_IR_LIST_EXTEND,   SB_IR_LIST_REVERSE,  SB_IR_LIST_SORT_I64,
+                                     SB_IR_LIST_SORT_F64, SB_IR_LIST_FIND_I64, SB_IR_LIST_FIND_F64,
+                                     SB_IR_LIST_EQ_I64,   SB_IR_LIST_EQ_F64,   SB_IR_LIST_SLICE};
+    const sb_op_code op = ops[below(&g->random, SB_COUNT_OF(ops))];
+    if (op == SB_IR_LIST_SLICE) {
+        gen_made_list(g, depth);
+        return;
+    }
+    if (op == SB_IR_LIST_EXTEND && depth > 0) {
+        return; /* by itself, in loops inside loops: too long to run */
+    }
+    const sb_value list = a_list(g);
+    sb_value operands[2];
+    for (uint32_t k = 0; k < SB_COUNT_OF(operands); k++) {
+        const bool position = k == 0 && (op == SB_IR_LIST_GET || op == SB_IR_LIST_SET ||
+                                         op == SB_IR_LIST_POP || op == SB_IR_LIST_INSERT);
+        const bool other =
+            op == SB_IR_LIST_EXTEND || op == SB_IR_LIST_EQ_I64 || op == SB_IR_LIST_EQ_F64;
+        operands[k] = position ? a_position(g) : (other ? a_list(g) : pick(g, SB_PRIM_I64));
+    }
+    if (op == SB_IR_LIST_POP && below(&g->random, 2) == 0) {
+        operands[0] = sb_irb_const_i(&g->b, -1);
+    }
+    const sb_value v = sb_irb_op(&g->b, op, list, operands[0], operands[1]);
+    if (sb_op_infos[op].result != 'v') {
+        show(g, v);
+    }
+}
+
+static void gen_lists(generator *g)
+{
+    for (uint32_t k = 0; k < 2; k++) {
+        const sb_value list =
+            sb_irb_op(&g->b, SB_IR_LIST_NEW, sb_irb_const_i(&g->b, below(&g->random, 6)), 0, 0);
+        for (uint32_t item = below(&g->random, 5); item > 0; item--) {
+            (void)sb_irb_op(&g->b, SB_IR_LIST_APPEND, list, pick(g, SB_PRIM_I64), 0);
+        }
+        g->lists[g->list_count++] = list;
+    }
+    const sb_value one =
+        sb_irb_op(&g->b, SB_IR_SELECT, pick(g, SB_PRIM_B), g->lists[0], g->lists[1]);
+    g->lists[g->list_count++] = one;
 }
 
 static void gen_in(generator *g)
@@ -285,6 +372,8 @@ static void gen_block(generator *g, uint32_t count, uint32_t depth)
             gen_leave(g);
         } else if (kind < 26) {
             gen_in(g);
+        } else if (kind < 50 && g->list_count > 0) {
+            gen_list_op(g, depth);
         } else {
             gen_op(g);
         }
@@ -341,6 +430,9 @@ sb_status sb_testkit_program(sb_ir *ir, uint64_t seed, uint32_t size, sb_error *
     }
     for (uint32_t k = 0; k < (uint32_t)ir->inputs.count; k++) {
         show(&g, sb_irb_in(&g.b, k));
+    }
+    if (seed % 4 == 1) {
+        gen_lists(&g);
     }
     gen_block(&g, size, 0);
     gen_stores(&g);

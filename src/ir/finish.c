@@ -95,7 +95,7 @@ static void mark_all(finisher *f)
     const sb_inst *insts = f->ir->insts.items;
     for (size_t i = 0; i < f->ir->insts.count; i++) {
         bool root = insts[i].op == SB_IR_STORE || insts[i].op == SB_IR_LOOP ||
-                    (sb_op_infos[insts[i].op].flags & SB_OP_RAISES) != 0;
+                    (sb_op_infos[insts[i].op].flags & (SB_OP_RAISES | SB_OP_STAYS)) != 0;
         if (root) {
             mark(f, (sb_value)i);
         }
@@ -138,6 +138,9 @@ static bool is_uniform(const finisher *f, sb_value v)
 {
     const sb_inst *insts = f->ir->insts.items;
     const sb_inst *inst = &insts[v];
+    if ((sb_op_infos[inst->op].flags & SB_OP_LIST_FLAG) != 0) {
+        return false; /* each row has lists of its own */
+    }
     switch (inst->op) {
     case SB_IR_IN:
     case SB_IR_IN_VALID:
@@ -213,6 +216,23 @@ static uint32_t reasons_of(const sb_inst *inst)
         return BIT(RAISE);
     case SB_IR_LEAVE_IF:
         return 1u << inst->reason;
+    case SB_IR_LIST_GET:
+    case SB_IR_LIST_SET:
+    case SB_IR_LIST_POP:
+        return BIT(RAISE);
+    case SB_IR_LIST_NEW:
+    case SB_IR_LIST_APPEND:
+    case SB_IR_LIST_INSERT:
+    case SB_IR_LIST_SLICE:
+    case SB_IR_LIST_REPEAT:
+    case SB_IR_LIST_EXTEND:
+    case SB_IR_LIST_SORT_I64:
+        return BIT(MEMORY);
+    case SB_IR_LIST_SORT_F64:
+        return BIT(MEMORY) | BIT(TYPE_TAG);
+    case SB_IR_LIST_FIND_F64:
+    case SB_IR_LIST_EQ_F64:
+        return BIT(TYPE_TAG);
     default:
         return sb_slow_infos[inst->op].call > 0 ? 1u << sb_slow_infos[inst->op].reason : 0;
     }
@@ -239,7 +259,13 @@ static uint32_t cost_of(const sb_inst *inst)
         return 3;
     case SB_IR_PY_ADD_I64:
     case SB_IR_PY_SUB_I64:
+    case SB_IR_LIST_LEN:
+    case SB_IR_LIST_GET:
+    case SB_IR_LIST_SET:
         return 2;
+    case SB_IR_LIST_APPEND:
+    case SB_IR_LIST_POP:
+        return 5;
     case SB_IR_NOP:
     case SB_IR_CONST_B:
     case SB_IR_CONST_I:
@@ -248,7 +274,10 @@ static uint32_t cost_of(const sb_inst *inst)
     case SB_IR_END_IF:
         return 0;
     default:
-        return sb_slow_infos[inst->op].call > 0 ? 30 : 1;
+        return sb_slow_infos[inst->op].call > 0 ||
+                       (sb_op_infos[inst->op].flags & SB_OP_LIST_FLAG) != 0
+                   ? 30
+                   : 1;
     }
 }
 
@@ -258,6 +287,7 @@ static void find_facts(finisher *f)
     uint64_t cost = 0;
     ir->leave_reasons = 0;
     ir->has_loop = false;
+    ir->has_list = false;
     for (size_t i = 0; i < ir->insts.count; i++) {
         const sb_inst *inst = &ir->insts.items[i];
         uint64_t around = f->region[i] == 0 ? 1 : f->turns[f->region[i]];
@@ -271,6 +301,7 @@ static void find_facts(finisher *f)
         } else if (inst->op == SB_IR_IN_VALID) {
             ir->inputs.items[inst->imm.i].reads_valid = true;
         }
+        ir->has_list |= (sb_op_infos[inst->op].flags & SB_OP_LIST_FLAG) != 0;
         ir->leave_reasons |= reasons_of(inst);
         cost += around * cost_of(inst);
         cost = cost > COST_MAX ? COST_MAX : cost;

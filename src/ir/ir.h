@@ -96,6 +96,7 @@ typedef struct sb_ir {
     /* facts, set by sb_ir_finish */
     uint32_t leave_reasons; /* bit per sb_reason that can occur */
     bool has_loop;
+    bool has_list; /* some op on lists: sb_kcall.heap is needed */
     uint32_t cost; /* rough operations a row, loops counted by their known turns, else 100 */
 } sb_ir;
 

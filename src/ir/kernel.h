@@ -22,7 +22,9 @@
  * stop      polled on loop back-edges without a small constant trip count.
  *
  * Two entries. `fast` records nothing: any active row that must leave gives BAD. `careful` fills the list.
- * No allocation, no lock, no call but through rt.
+ * heap      where the lists of a row are (rt/list.h); NULL when the function has none (sb_ir.has_list false). Whoever calls looks at
+ *           heap->no_memory afterwards: the rows that left then left for want of memory.
+ * No lock, no call but through rt; no allocation but in the heap.
  * Threads: a kernel is pure code; every call brings its own sb_kcall. Offsets are fixed: generated code knows them. */
 #ifndef SB_IR_KERNEL_H
 #define SB_IR_KERNEL_H
@@ -58,10 +60,12 @@ typedef struct sb_kcall {
     int32_t reserved;       /* 44: zero */
     const sb_rt_table *rt;  /* 48 */
     const uint32_t *stop;   /* 56: read with relaxed atomic loads; never NULL */
+    sb_rt_heap *heap;       /* 64 */
 } sb_kcall;
 
 _Static_assert(offsetof(sb_kcall, leave) == 24 && offsetof(sb_kcall, status) == 40 &&
-                   offsetof(sb_kcall, rt) == 48 && offsetof(sb_kcall, stop) == 56,
+                   offsetof(sb_kcall, rt) == 48 && offsetof(sb_kcall, stop) == 56 &&
+                   offsetof(sb_kcall, heap) == 64,
                "generated code knows these offsets");
 
 typedef int32_t (*sb_kernel_fn)(sb_kcall *call, int32_t row0, int32_t row1);

@@ -6,22 +6,31 @@
  *   flags     LEAVES: may make a row leave (each with the reasons its rt primitive gives)
  *             RAISES: some of those rows raise in CPython, so the op stays even when its value is not used
  *             STRUCT: part of the region structure, see ir.h
+ *             STAYS: kept though its value is not used, as it changes a list
+ *             LIST_FLAG: reads or changes lists: in program order, for the row alone
  *
  * Families: py_ is a Python scalar operation, defined by the function of the same name in rt/rt.h; ix_ is internal index
- * arithmetic (wraps, never leaves); the rest are plain. */
+ * arithmetic (wraps, never leaves); list_ is on lists of the row's own, defined by rt/list.h; the rest are plain. */
 #ifndef SB_IR_OPS_H
 #define SB_IR_OPS_H
 
+#include "rt/list.h"
 #include "rt/slow.h"
 
 #define SB_OP_LEAVES 1u
 #define SB_OP_STRUCT 2u
 #define SB_OP_RAISES 4u
+#define SB_OP_STAYS 8u
+#define SB_OP_LIST_FLAG 16u
 
 #define SB_OP_MATH1(X, NAME, name)                                                                 \
     X(MATH_##NAME, "math_" #name, 'f', "f", SB_OP_LEAVES | SB_OP_RAISES)
 #define SB_OP_MATH2(X, NAME, name)                                                                 \
     X(MATH_##NAME, "math_" #name, 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)
+
+#define SB_OP_OF_LIST(X, NAME, name, result, operands, leaves, stays)                              \
+    X(LIST_##NAME, "list_" #name, result, operands,                                                \
+      SB_OP_LIST_FLAG | ((leaves) ? SB_OP_LEAVES : 0u) | ((stays) ? SB_OP_STAYS : 0u))
 
 #define SB_OP_LIST(X)                                                                              \
     X(NOP, "nop", 'v', "", 0)                                                                      \
@@ -97,6 +106,8 @@
     X(IX_ADD, "ix_add", 'i', "ii", 0)                                                              \
     X(IX_SUB, "ix_sub", 'i', "ii", 0)                                                              \
     X(IX_UDIV, "ix_udiv", 'i', "ii", 0)                                                            \
+    X(IX_BITS_F64, "ix_bits_f64", 'i', "f", 0) /* a double's bits, and back */                     \
+    X(IX_F64_BITS, "ix_f64_bits", 'f', "i", 0)                                                     \
     /* leaving: `reason` says why */                                                               \
     X(LEAVE_IF, "leave_if", 'v', "b", SB_OP_LEAVES | SB_OP_RAISES)                                 \
     /* structure */                                                                                \
@@ -108,6 +119,7 @@
     X(ARG, "arg", '*', "**", SB_OP_STRUCT)                                                         \
     X(END_LOOP, "end_loop", 'v', "b", SB_OP_STRUCT)                                                \
     X(RESULT, "result", '*', "*", SB_OP_STRUCT)                                                    \
-    X(STORE, "store", 'v', "*b", SB_OP_STRUCT)
+    X(STORE, "store", 'v', "*b", SB_OP_STRUCT)                                                     \
+    SB_RT_LIST_LIST(SB_OP_OF_LIST, X)
 
 #endif

@@ -67,7 +67,7 @@ const char *sb_emit_processor(const char *cpu_level)
 int sb_emit_choose_lanes(const sb_ir *ir, const char *cpu_level)
 {
     const level *found = level_of(cpu_level);
-    if (found == NULL) {
+    if (found == NULL || ir->has_list) {
         return 1;
     }
     uint32_t body = 0;
@@ -444,6 +444,7 @@ static void begin_prologue(sb_emitter *e)
         {"in", offsetof(sb_kcall, in)},         {"out", offsetof(sb_kcall, out)},
         {"active", offsetof(sb_kcall, active)}, {"leave", offsetof(sb_kcall, leave)},
         {"rt", offsetof(sb_kcall, rt)},         {"stop", offsetof(sb_kcall, stop)},
+        {"heap", offsetof(sb_kcall, heap)},
     };
     static const struct {
         const char *name;
@@ -488,6 +489,11 @@ static void begin_body(sb_emitter *e)
     if (e->lanes == 1) {
         e->base = sb_ev_bool(true);
         e->mask = e->base;
+        if (e->ir->has_list) {
+            e->out = &e->head;
+            sb_emit_heap_reset(e);
+            e->out = &e->body;
+        }
         return;
     }
     e->out = &e->head;
@@ -684,6 +690,9 @@ sb_status sb_emit_llvm(const sb_ir *ir, const sb_emit_options *options, sb_buf *
     if (w != 1 && w != 8 && w != 16 && w != 32) {
         return sb_error_set(err, SB_INVALID, "%d lanes: the widths are 1, 8, 16 and 32", w);
     }
+    if (ir->has_list && w != 1) {
+        return sb_error_set(err, SB_INVALID, "%d lanes: lists have one", w);
+    }
     sb_emitter e = {.ir = ir,
                     .lanes = (uint32_t)w,
                     .converts = found->converts,
@@ -708,7 +717,12 @@ sb_status sb_emit_llvm(const sb_ir *ir, const sb_emit_options *options, sb_buf *
     sb_buf_printf(text,
                   "attributes #0 = { nounwind %s \"no-builtins\" }\n"
                   "!0 = !{!\"branch_weights\", i32 1, i32 1000}\n"
-                  "!1 = !{!\"branch_weights\", i32 1000, i32 1}\n",
+                  "!1 = !{!\"branch_weights\", i32 1000, i32 1}\n"
+                  "!2 = !{!\"lists\"}\n"
+                  "!3 = !{!\"header\", !2}\n"
+                  "!4 = !{!\"item\", !2}\n"
+                  "!5 = !{!3, !3, i64 0}\n"
+                  "!6 = !{!4, !4, i64 0}\n",
                   found->attributes);
     SB_TRY(sb_buf_status(text, err));
 out:

@@ -4,6 +4,8 @@
  * keeping the contract of ir/kernel.h. It needs LLVM 19, names its own target CPU, and after code generation has no undefined
  * symbol: the only calls are those through sb_kcall.rt.
  *
+ * Functions with lists (sb_ir.has_list) have one lane.
+ *
  * `lanes` is the number of rows that run side by side: 1 is scalar code with branches, 8, 16 and 32 are vectors of
  * that many rows. More lanes than a register holds are interleaved registers. Every width gives the same bits.
  *

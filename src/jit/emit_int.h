@@ -5,6 +5,7 @@
  * emit_region.c  lane masks, checks, if and loop
  * emit_op.c      one lane form per op
  * emit_div.c     division and modulo
+ * emit_list.c    lists of the row
  * emit_math.c    bit operations, shifts, conversions to int, what rt computes
  *
  * Values. An sb_ev is a temporary or a constant, scalar or one per lane (vec). A value that is the same in all lanes stays a
@@ -64,6 +65,11 @@ typedef struct sb_emit_frame {
 } sb_emit_frame;
 
 #define SB_EMIT_SPLATS 32
+
+enum { /* numbers of metadata: what a load or store touches (emit.c writes the nodes) */
+       SB_EMIT_TBAA_HEADER = 5,
+       SB_EMIT_TBAA_ITEM = 6
+};
 
 typedef struct sb_emitter {
     const sb_ir *ir;
@@ -161,6 +167,8 @@ void sb_emit_end_loop(sb_emitter *e, sb_value i); /* and its RESULTs */
 sb_ev sb_emit_op(sb_emitter *e, const sb_inst *inst);
 /* The op's value; false: it is none of those in emit_math.c. */
 bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *out);
+sb_ev sb_emit_list(sb_emitter *e, const sb_inst *inst); /* emit_list.c; one lane */
+void sb_emit_heap_reset(sb_emitter *e);                 /* the lists of the row before are gone */
 sb_ev sb_emit_div_i64(sb_emitter *e, const sb_inst *inst);
 sb_ev sb_emit_div_f64(sb_emitter *e, const sb_inst *inst);
 sb_ev sb_emit_to_double(sb_emitter *e, sb_ev a); /* rounded once */

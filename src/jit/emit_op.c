@@ -328,6 +328,10 @@ static sb_ev emit_plain(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
         return sb_eb_bin(e, "add", a, b);
     case SB_IR_IX_SUB:
         return sb_eb_bin(e, "sub", a, b);
+    case SB_IR_IX_BITS_F64:
+        return sb_eb_cast(e, "bitcast", a, SB_PRIM_I64);
+    case SB_IR_IX_F64_BITS:
+        return sb_eb_cast(e, "bitcast", a, SB_PRIM_F64);
     default:
         return sb_emit_udiv(e, a, b); /* IX_UDIV */
     }
@@ -409,6 +413,9 @@ sb_ev sb_emit_op(sb_emitter *e, const sb_inst *inst)
         return sb_eb_select(e, a, b, e->values[inst->c]);
     default:
         break;
+    }
+    if ((sb_op_infos[inst->op].flags & SB_OP_LIST_FLAG) != 0) {
+        return sb_emit_list(e, inst);
     }
     sb_ev made;
     if (sb_emit_math(e, inst, a, b, &made)) {

@@ -510,8 +510,8 @@ static void poll_stop(sb_emitter *e)
 {
     const uint32_t word = e->temps++;
     const uint32_t next = sb_eb_label_new(e);
-    sb_buf_printf(e->out, "  %%t%" PRIu32 " = load atomic i32, ptr %%stop monotonic, align 4\n",
-                  word);
+    /* volatile, not atomic: an atomic load would keep the optimizer from moving others round it */
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = load volatile i32, ptr %%stop, align 4\n", word);
     const sb_ev set = sb_eb_temp(e, SB_PRIM_B, false);
     sb_buf_printf(e->out, "icmp ne i32 %%t%" PRIu32 ", 0\n", word);
     sb_emit_flush_bad(e);

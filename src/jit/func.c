@@ -53,6 +53,7 @@ struct sb_func_local {
     uint32_t *leave;
     int32_t leave_capacity;
     uint32_t vectors;
+    sb_rt_heap heap;        /* of lists */
     sb_func_counts pending; /* not yet in the function's totals */
 };
 
@@ -266,6 +267,7 @@ void sb_func_local_free(sb_func_local *local)
     }
     flush_counts(local);
     sb_interp_state_free(local->state);
+    sb_rt_heap_release(&local->heap);
     sb_mem_free(local->leave);
     sb_func_drop(local->func);
     sb_mem_free(local);
@@ -402,8 +404,13 @@ sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32
     call->leave_capacity = local->leave_capacity;
     call->leave_count = 0;
     call->reserved = 0;
+    call->heap = &local->heap;
     sb_status status = run_tier(local, call, row_count, tier, &native, err);
     (void)func;
+    if (local->heap.no_memory) {
+        sb_rt_heap_release(&local->heap);
+        return sb_error_no_memory(err, SB_RT_HEAP_MAX);
+    }
     if (status == SB_OK) {
         count(local, call, row_count, native, started, counts);
     }

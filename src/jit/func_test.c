@@ -332,13 +332,55 @@ static void test_failing_allocations(void **state)
 }
 #endif
 
+#ifdef SB_FAULTS
+/* Lists of rows whose memory fails: an error of the run, in each tier, and the next run goes on. */
+static void test_lists_without_memory(void **state)
+{
+    (void)state;
+    static const char text[] = "inputs i64 i64\noutputs i64?\nv1:i64 = in 0\nv2:i64 = in 1\n"
+                               "v3:i64 = list_new v1\nlist_append v3 v2\n"
+                               "v4:i64 = const_i64 9000\nv5:i64 = list_repeat v3 v4\n"
+                               "v6:i64 = list_len v5\nv7:b = in_valid 0\nstore 0 v6 v7\n";
+    sb_func *func = NULL;
+    sb_func_local *local = NULL;
+    const sb_kin in[] = {{.values = a_values, .valid = a_valid}, {.values = b_values}};
+    const sb_kout out[] = {{.values = y_values, .valid = y_valid}};
+    const uint32_t stop = 0;
+    fill(0);
+    for (int32_t k = 0; k < SB_VECTOR_ROWS; k++) {
+        a_values[k] = k % 5;
+    }
+    assert_int_equal(new_func(NULL, text, &func), SB_OK);
+    assert_int_equal(sb_func_local_new(func, &local, NULL), SB_OK);
+    for (int round = 0; round < 4; round++) {
+        sb_kcall call = {.in = in, .out = out, .stop = &stop};
+        sb_func_counts counts = {0};
+        const int64_t live = sb_mem_live_blocks();
+        sb_fault_arm(round % 2 == 0 ? 1 + round : 0, true);
+        const sb_status status =
+            sb_func_run(func, local, &call, 100, SB_TIER_INTERPRETER, &counts, NULL);
+        sb_fault_arm(0, false);
+        assert_int_equal(status, round % 2 == 0 ? SB_NO_MEMORY : SB_OK);
+        if (round % 2 == 0) {
+            assert_int_equal(sb_mem_live_blocks(), live);
+        } else {
+            assert_int_equal(y_values[99], 9000);
+        }
+        sb_func_local_free(local);
+        assert_int_equal(sb_func_local_new(func, &local, NULL), SB_OK);
+    }
+    sb_func_local_free(local);
+    sb_func_drop(func);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiers_agree),         cmocka_unit_test(test_auto_goes_over),
         cmocka_unit_test(test_endless_loop_stops),  cmocka_unit_test(test_texts),
 #ifdef SB_FAULTS
-        cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_failing_allocations), cmocka_unit_test(test_lists_without_memory),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

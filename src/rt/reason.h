@@ -12,7 +12,8 @@
     X(DIV_ZERO, "div_zero", "division or modulo by zero")                                          \
     X(NONE_OPERAND, "none_operand", "None where a number is needed")                               \
     X(TYPE_TAG, "type_tag", "a value of this kind does not fit the operation or the result type")  \
-    X(RAISE, "raise", "the function raises here")
+    X(RAISE, "raise", "the function raises here")                                                  \
+    X(MEMORY, "memory", "the lists of one row grow beyond a limit")
 
 typedef enum sb_reason {
 #define X(name, text, doc) SB_REASON_##name,

@@ -13,6 +13,7 @@
 #define SB_RT_RT_H
 
 #include <math.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "rt/reason.h"
@@ -602,6 +603,20 @@ static inline int64_t sb_rt_ix_sub(int64_t a, int64_t b)
 static inline int64_t sb_rt_ix_udiv(int64_t a, int64_t b)
 {
     return b == 0 ? 0 : (int64_t)((uint64_t)a / (uint64_t)b);
+}
+
+static inline int64_t sb_rt_ix_bits_f64(double a)
+{
+    int64_t bits;
+    memcpy(&bits, &a, sizeof(bits));
+    return bits;
+}
+
+static inline double sb_rt_ix_f64_bits(int64_t a)
+{
+    double value;
+    memcpy(&value, &a, sizeof(value));
+    return value;
 }
 
 #endif

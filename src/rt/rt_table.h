@@ -5,9 +5,10 @@
 #define SB_RT_RT_TABLE_H
 
 #include "base/compiler.h"
+#include "rt/list.h"
 #include "rt/slow.h"
 
-#define SB_RT_ABI 2
+#define SB_RT_ABI 3
 #define SB_RT_ALL_ONES_SIZE 320 /* bytes: validity of a whole vector plus padding */
 
 typedef struct sb_rt_table {
@@ -19,6 +20,10 @@ typedef struct sb_rt_table {
     void (*py_floordiv_i64)(int64_t *out, const int64_t *a, const int64_t *b, int64_t n); /* 40 */
     /* 48: any primitive of rt/slow.h, by its number; bad[k] is negative where the row leaves. Operands are 8 bytes a lane. */
     void (*slow)(int64_t number, void *out, int64_t *bad, const void *a, const void *b, int64_t n);
+    /* 56: any primitive of rt/list.h, by its number, for one row; gives the reason. */
+    int64_t (*list)(int64_t number, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c,
+                    int64_t *out);
+    void (*heap_reset)(sb_rt_heap *heap); /* 64 */
 } sb_rt_table;
 
 extern const sb_rt_table sb_rt_table_default;

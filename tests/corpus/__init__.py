@@ -11,6 +11,7 @@ from corpus import (
     everyday,
     games,
     geography,
+    lists,
     mechanics,
     money,
     records,
@@ -31,6 +32,7 @@ __all__ = [
     "everyday",
     "games",
     "geography",
+    "lists",
     "mechanics",
     "money",
     "records",
@@ -48,12 +50,10 @@ NOT_YET: dict[str, str] = {
     "factorial_of_math": "unknown_call",
     "fibonacci_recursive": "unknown_call",
     "flat_distance": "unknown_call",  # math.hypot
-    "mean_of_known": "syntax",  # a list whose length depends on the row
     "median_of_statistics": "unknown_call",
     "mod_pow_builtin": "syntax",  # pow with three arguments
     "nearly_equal": "unknown_call",  # math.isclose
     "point_distance": "unknown_call",  # math.dist
-    "primes_below": "unknown_call",  # a list that grows
     "product": "unknown_call",  # math.prod
     "safe_ratio": "syntax",  # try
     "sum_or_none": "syntax",  # try
