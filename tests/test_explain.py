@@ -129,12 +129,12 @@ f(a: int64) -> int64                                       interpreted   scalar
 """,
     ),
     "unknown_call": (
-        "import math\ndef f(a) -> int:\n    x = a + 1\n    return math.comb(x, 2) + 1  # two\n",
+        "import cmath\ndef f(a) -> int:\n    x = a + 1\n    return cmath.log(x, 2) + 1  # two\n",
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:4    return math.comb(x, 2) + 1  # two
+  <cell>:4    return cmath.log(x, 2) + 1  # two
                      ^^^^^^^^^^^^^^^
-  Sabot does not know what this call reads or writes: math.comb
+  Sabot does not know what this call reads or writes: cmath.log
 """,
     ),
     "captured": (

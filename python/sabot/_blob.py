@@ -114,6 +114,8 @@ BUILTINS = {
     "DEGREES": 32,
     "RADIANS": 33,
     "INT_INDEX": 34,
+    "LDEXP": 35,
+    "EXPONENT": 36,
     "BIT_COUNT": 60,
     "BIT_LENGTH": 61,
     "IS_INTEGER": 62,

@@ -159,6 +159,8 @@ enum {
     X(DEGREES, 32, 1, 1)                                                                           \
     X(RADIANS, 33, 1, 1)                                                                           \
     X(INT_INDEX, 34, 1, 1) /* operator.index */                                                    \
+    X(LDEXP, 35, 2, 2)                                                                             \
+    X(EXPONENT, 36, 1, 1)  /* the second item of math.frexp */                                     \
     X(BIT_COUNT, 60, 1, 1) /* methods: their object */                                             \
     X(BIT_LENGTH, 61, 1, 1)                                                                        \
     X(IS_INTEGER, 62, 2, 2) /* the second: whether ints have it */

@@ -441,6 +441,30 @@ SB_RT_MATH1_LIST(SB_E, )
 SB_RT_MATH2_LIST(SB_E, )
 #undef SB_E
 
+/* a * 2**b, rounded once. */
+static inline sb_reason sb_rt_math_ldexp(double a, int64_t b, double *out)
+{
+    const int64_t far = 5000; /* whatever a is, nothing changes beyond */
+    const double r = ldexp(a, (int)(b > far ? far : (b < -far ? -far : b)));
+    if (!(r - r == 0.0) && a - a == 0.0) {
+        return SB_REASON_RAISE;
+    }
+    *out = r;
+    return SB_REASON_NONE;
+}
+
+/* The exponent that math.frexp gives. The second operand is not read. */
+static inline sb_reason sb_rt_math_exponent(double a, double b, int64_t *out)
+{
+    int exponent = 0;
+    (void)b;
+    if (a - a == 0.0) {
+        (void)frexp(a, &exponent);
+    }
+    *out = exponent;
+    return SB_REASON_NONE;
+}
+
 /* a ** b. libm answers for the magnitude of a; a negative base with a broken exponent is a complex number in Python. */
 static inline sb_reason sb_rt_py_pow_f64(double a, double b, double *out)
 {

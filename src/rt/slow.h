@@ -43,7 +43,9 @@
     E(X, PY_ROUND_N_F64, py_round_n_f64, double, double, int64_t, BIGINT)                          \
     E(X, PY_ROUND_N_I64, py_round_n_i64, int64_t, int64_t, int64_t, OVERFLOW)                      \
     E(X, MATH_GCD_I64, math_gcd_i64, int64_t, int64_t, int64_t, OVERFLOW)                          \
-    E(X, MATH_ISQRT_I64, math_isqrt_i64, int64_t, int64_t, int64_t, RAISE)
+    E(X, MATH_ISQRT_I64, math_isqrt_i64, int64_t, int64_t, int64_t, RAISE)                         \
+    E(X, MATH_LDEXP, math_ldexp, double, double, int64_t, RAISE)                                   \
+    E(X, MATH_EXPONENT, math_exponent, int64_t, double, double, RAISE)
 
 enum { /* the first argument of sb_rt_table.slow */
 #define SB_E(X, NAME, name) SB_RT_SLOW_MATH_##NAME,
