@@ -66,6 +66,56 @@ SB_RT_MATH2_LIST(E_, )
 SB_RT_SLOW_LIST(E_, )
 #undef E_
 
+/* Nothing but the calls: they are most of the time of the functions that have them. */
+#define LIBM(name, call)                                                                           \
+    static void name##_libm(double *out, const double *a, const double *b, int64_t n)              \
+    {                                                                                              \
+        (void)b;                                                                                   \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            out[i] = call;                                                                         \
+        }                                                                                          \
+    }
+#define E_(X, NAME, name) LIBM(name, name(a[i]))
+SB_RT_MATH1_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name) LIBM(name, sb_rt_libm_##name(a[i], b[i]))
+SB_RT_MATH2_LIST(E_, )
+#undef E_
+
+static void libm_lanes(int64_t number, double *out, const double *a, const double *b, int64_t n)
+{
+    static void (*const table[])(double *, const double *, const double *, int64_t) = {
+#define E_(X, NAME, name) [SB_RT_SLOW_MATH_##NAME] = name##_libm,
+        SB_RT_MATH1_LIST(E_, ) SB_RT_MATH2_LIST(E_, )
+#undef E_
+    };
+    SB_ASSERT(number >= 0 && (size_t)number < SB_COUNT_OF(table) && n >= 0);
+    table[number](out, a, b, n);
+}
+
+/* a ** 2 of all lanes: products first, libm for the few that it might round the other way. */
+static bool square_lanes(double *out, int64_t *bad, const double *a, const double *b, int64_t n)
+{
+    int64_t others = 0;
+    for (int64_t i = 0; i < n; i++) {
+        others |= b[i] != 2.0;
+    }
+    if (others) {
+        return false;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        bad[i] = !sb_rt_square(a[i], &out[i]);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (bad[i]) {
+            double result = 0;
+            bad[i] = sb_rt_py_pow_f64(a[i], 2.0, &result) == SB_REASON_NONE ? 0 : -1;
+            out[i] = result;
+        }
+    }
+    return true;
+}
+
 static void slow_lanes(int64_t number, void *out, int64_t *bad, const void *a, const void *b,
                        int64_t n)
 {
@@ -79,6 +129,9 @@ static void slow_lanes(int64_t number, void *out, int64_t *bad, const void *a, c
 #undef E_
     };
     SB_ASSERT(number >= 0 && number < SB_RT_SLOW_COUNT && n >= 0);
+    if (number == SB_RT_SLOW_PY_POW_F64 && square_lanes(out, bad, a, b, n)) {
+        return;
+    }
     table[number](out, bad, a, b, n);
 }
 
@@ -96,4 +149,5 @@ const sb_rt_table sb_rt_table_default = {
     .py_mod_i64 = py_mod_i64_lanes,
     .py_floordiv_i64 = py_floordiv_i64_lanes,
     .slow = slow_lanes,
+    .libm = libm_lanes,
 };

@@ -430,14 +430,22 @@ static inline sb_reason sb_rt_math_sqrt(double a, double *out)
     }
 SB_RT_MATH1_LIST(SB_E, )
 #undef SB_E
+/* Python's own remainder is right where some libm's has the wrong sign of zero. */
+static inline double sb_rt_libm_remainder(double a, double b)
+{
+    const double r = remainder(a, b);
+    return r == 0.0 ? copysign(r, a) : r;
+}
+
+#define sb_rt_libm_atan2 atan2
+#define sb_rt_libm_copysign copysign
+#define sb_rt_libm_fmod fmod
+#define sb_rt_libm_nextafter nextafter
+#define sb_rt_libm_pow pow
 #define SB_E(X, NAME, name)                                                                        \
     static inline sb_reason sb_rt_math_##name(double a, double b, double *out)                     \
     {                                                                                              \
-        double r = name(a, b);                                                                     \
-        if (SB_RT_SLOW_MATH_##NAME == SB_RT_SLOW_MATH_REMAINDER && r == 0.0) {                     \
-            r = copysign(r, a); /* Python's own is right where some libm's sign is not */          \
-        }                                                                                          \
-        return sb_rt_math_result(r, a, b, out);                                                    \
+        return sb_rt_math_result(sb_rt_libm_##name(a, b), a, b, out);                              \
     }
 SB_RT_MATH2_LIST(SB_E, )
 #undef SB_E
@@ -466,8 +474,8 @@ static inline sb_reason sb_rt_math_exponent(double a, double b, int64_t *out)
     return SB_REASON_NONE;
 }
 
-/* a * a where libm's pow(a, 2.0) must be that: its error is below 0.56 units in the last place, so that the square, rounded, is
- * its result unless the exact one lies in the last eighth of the way to the next boundary between two doubles. Also gives false where
+/* a * a where libm's pow(a, 2.0) must be that: its error is below 0.54 units in the last place, so that the square, rounded, is
+ * its result unless the exact one lies within 0.04 units of the boundary between two doubles. Also gives false where
  * that cannot be told. Products are split as Veltkamp and Dekker do. */
 static inline bool sb_rt_square(double a, double *out)
 {
@@ -482,8 +490,8 @@ static inline bool sb_rt_square(double a, double *out)
     double unit; /* of the last place, times 2**52 */
     memcpy(&unit, &exponent, sizeof(unit));
     *out = square;
-    return square > 1e-200 && square < 1e200 && exponent != bits &&
-           fabs(error) < unit * (0.4375 / 4503599627370496.0);
+    return (square > 1e-200) & (square < 1e200) & (exponent != bits) &
+           (fabs(error) < unit * (0.46 / 4503599627370496.0));
 }
 
 /* a ** b. libm answers for the magnitude of a; a negative base with a broken exponent is a complex number in Python. */

@@ -7,7 +7,7 @@
 #include "base/compiler.h"
 #include "rt/slow.h"
 
-#define SB_RT_ABI 2
+#define SB_RT_ABI 3
 #define SB_RT_ALL_ONES_SIZE 320 /* bytes: validity of a whole vector plus padding */
 
 typedef struct sb_rt_table {
@@ -19,6 +19,9 @@ typedef struct sb_rt_table {
     void (*py_floordiv_i64)(int64_t *out, const int64_t *a, const int64_t *b, int64_t n); /* 40 */
     /* 48: any primitive of rt/slow.h, by its number; bad[k] is negative where the row leaves. Operands are 8 bytes a lane. */
     void (*slow)(int64_t number, void *out, int64_t *bad, const void *a, const void *b, int64_t n);
+    /* 56: what libm gives, of SB_RT_MATH1_LIST and SB_RT_MATH2_LIST; which results make a row leave is the caller's to see. Of one
+     * operand: b is not read. */
+    void (*libm)(int64_t number, double *out, const double *a, const double *b, int64_t n);
 } sb_rt_table;
 
 extern const sb_rt_table sb_rt_table_default;

@@ -463,7 +463,7 @@ int main(void)
         cmocka_unit_test(bits_and_powers_are_cpythons),
         cmocka_unit_test(conversions_are_cpythons),
         cmocka_unit_test(rounding_is_cpythons),
-    cmocka_unit_test(squares_are_libms),
+        cmocka_unit_test(squares_are_libms),
         cmocka_unit_test(remainders_of_zero_have_signs),
         cmocka_unit_test(one_operand_is_cpythons),
         cmocka_unit_test(comparisons_are_cpythons),
