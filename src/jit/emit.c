@@ -38,7 +38,8 @@ typedef struct level {
 
 static const level levels[] = {
     {"x86-64", "x86-64", "\"target-cpu\"=\"x86-64\"", false, false, false, 10, 0, 16, 8, 8},
-    {"x86-64-v2", "x86-64-v2", "\"target-cpu\"=\"x86-64-v2\"", false, false, false, 10, 0, 16, 8, 8},
+    {"x86-64-v2", "x86-64-v2", "\"target-cpu\"=\"x86-64-v2\"", false, false, false, 10, 0, 16, 8,
+     8},
     {"x86-64-v3", "x86-64-v3", "\"target-cpu\"=\"x86-64-v3\"", false, false, true, 16, 0, 16, 8, 8},
     {"x86-64-v4", "x86-64-v4",
      "\"target-cpu\"=\"x86-64-v4\" \"prefer-vector-width\"=\"512\" "
