@@ -185,7 +185,7 @@ def hypot(*coordinates: float) -> float:
 def dist(p: Sequence[float], q: Sequence[float], /) -> float:
     if len(p) != len(q):
         raise ValueError
-    return _length([math.fabs(x * 1.0 - y * 1.0) for x, y in zip(p, q)])
+    return _length([math.fabs(x * 1.0 - y * 1.0) for x, y in zip(p, q, strict=False)])
 
 
 # --- integers
@@ -311,16 +311,16 @@ def sumprod(p: Sequence[float], q: Sequence[float], /) -> float:
             ints := ints and whole,
             floats := floats and not whole,
         )
-        for x, y in zip(p, q)
+        for x, y in zip(p, q, strict=False)
     ]
     if ints:
         total = 0
-        _ = [total := total + x * y for x, y in zip(p, q)]
+        _ = [total := total + x * y for x, y in zip(p, q, strict=False)]
         return total
     if not floats:
         raise ValueError
     state = (0.0, 0.0, 0.0)
-    _ = [state := _sumprod_next(state, x * 1.0, y * 1.0) for x, y in zip(p, q)]
+    _ = [state := _sumprod_next(state, x * 1.0, y * 1.0) for x, y in zip(p, q, strict=False)]
     return fsum_end(state)
 
 
@@ -366,12 +366,12 @@ def _lanczos(x: float) -> float:
     if x < 5.0:
         _ = [
             (above := above * x + a, below := below * x + b)
-            for a, b in zip(reversed(_LANCZOS_ABOVE), reversed(_LANCZOS_BELOW))
+            for a, b in zip(reversed(_LANCZOS_ABOVE), reversed(_LANCZOS_BELOW), strict=False)
         ]
     else:
         _ = [
             (above := above / x + a, below := below / x + b)
-            for a, b in zip(_LANCZOS_ABOVE, _LANCZOS_BELOW)
+            for a, b in zip(_LANCZOS_ABOVE, _LANCZOS_BELOW, strict=False)
         ]
     return above / below
 
