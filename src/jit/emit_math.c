@@ -224,9 +224,9 @@ bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *o
         if (sb_slow_infos[inst->op].call == 0) {
             return false;
         }
-        *out = is_libm(inst->op)
-                   ? call_libm(e, sb_slow_infos[inst->op].call - 1, a, b, two_operands(inst->op))
-                   : call_slow(e, inst, a, two_operands(inst->op) ? b : a);
+        *out = is_libm(inst->op) ? call_libm(e, sb_slow_infos[inst->op].call - 1, a,
+                                             two_operands(inst->op) ? b : a, two_operands(inst->op))
+                                 : call_slow(e, inst, a, two_operands(inst->op) ? b : a);
         return true;
     }
 }

@@ -93,29 +93,6 @@ static void libm_lanes(int64_t number, double *out, const double *a, const doubl
     table[number](out, a, b, n);
 }
 
-/* a ** 2 of all lanes: products first, libm for the few that it might round the other way. */
-static bool square_lanes(double *out, int64_t *bad, const double *a, const double *b, int64_t n)
-{
-    int64_t others = 0;
-    for (int64_t i = 0; i < n; i++) {
-        others |= b[i] != 2.0;
-    }
-    if (others) {
-        return false;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        bad[i] = !sb_rt_square(a[i], &out[i]);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        if (bad[i]) {
-            double result = 0;
-            bad[i] = sb_rt_py_pow_f64(a[i], 2.0, &result) == SB_REASON_NONE ? 0 : -1;
-            out[i] = result;
-        }
-    }
-    return true;
-}
-
 static void slow_lanes(int64_t number, void *out, int64_t *bad, const void *a, const void *b,
                        int64_t n)
 {
@@ -129,9 +106,6 @@ static void slow_lanes(int64_t number, void *out, int64_t *bad, const void *a, c
 #undef E_
     };
     SB_ASSERT(number >= 0 && number < SB_RT_SLOW_COUNT && n >= 0);
-    if (number == SB_RT_SLOW_PY_POW_F64 && square_lanes(out, bad, a, b, n)) {
-        return;
-    }
     table[number](out, bad, a, b, n);
 }
 

@@ -13,7 +13,6 @@
 #define SB_RT_RT_H
 
 #include <math.h>
-#include <string.h>
 
 #include "base/compiler.h"
 #include "rt/reason.h"
@@ -474,34 +473,9 @@ static inline sb_reason sb_rt_math_exponent(double a, double b, int64_t *out)
     return SB_REASON_NONE;
 }
 
-/* a * a where libm's pow(a, 2.0) must be that: its error is below 0.54 units in the last place, so that the square, rounded, is
- * its result unless the exact one lies within 0.04 units of the boundary between two doubles. Also gives false where
- * that cannot be told. Products are split as Veltkamp and Dekker do. */
-static inline bool sb_rt_square(double a, double *out)
-{
-    const double t = a * 134217729.0;
-    const double high = t - (t - a);
-    const double low = a - high;
-    const double square = a * a;
-    const double error = ((high * high - square) + 2.0 * high * low) + low * low;
-    uint64_t bits;
-    memcpy(&bits, &square, sizeof(bits));
-    const uint64_t exponent = bits & UINT64_C(0x7ff0000000000000);
-    double unit; /* of the last place, times 2**52 */
-    memcpy(&unit, &exponent, sizeof(unit));
-    *out = square;
-    return (square > 1e-200) & (square < 1e200) & (exponent != bits) &
-           (fabs(error) < unit * (0.46 / 4503599627370496.0));
-}
-
 /* a ** b. libm answers for the magnitude of a; a negative base with a broken exponent is a complex number in Python. */
 static inline sb_reason sb_rt_py_pow_f64(double a, double b, double *out)
 {
-    double square;
-    if (b == 2.0 && sb_rt_square(a, &square)) {
-        *out = square;
-        return SB_REASON_NONE;
-    }
     const bool finite = a - a == 0.0 && b - b == 0.0;
     if (!finite || b == 0.0) {
         *out = pow(a, b); /* C99 defines these as Python does */

@@ -186,31 +186,6 @@ static void rounding_is_cpythons(void **state)
     assert_true(answered * 2 > cells);
 }
 
-/* The short way for a square is taken mostly, and gives what libm does. */
-static void squares_are_libms(void **state)
-{
-    (void)state;
-    uint64_t random = 99;
-    int64_t taken = 0;
-    for (int round = 0; round < RANDOM_ROUNDS; round++) {
-        random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-        const uint64_t exponent = 1023 - 300 + (random >> 7) % 600;
-        const double a = double_of((random >> 12) | (exponent << 52));
-        volatile double two = 2.0; /* a compiler that sees it makes a product of it */
-        double z = 0;
-        if (sb_rt_square(a, &z)) {
-            assert_true(z == pow(a, two) && z == pow(-a, two));
-            taken++;
-        }
-        assert_int_equal(sb_rt_py_pow_f64(-a, two, &z), SB_REASON_NONE);
-        assert_true(z == pow(a, two));
-    }
-    assert_true(taken > RANDOM_ROUNDS / 2);
-    double z = 77;
-    assert_int_equal(sb_rt_py_pow_f64(1e200, 2.0, &z), SB_REASON_RAISE);
-    assert_true(z == 77);
-}
-
 /* A zero remainder has the sign of the first operand, whatever libm says. */
 static void remainders_of_zero_have_signs(void **state)
 {
@@ -463,7 +438,6 @@ int main(void)
         cmocka_unit_test(bits_and_powers_are_cpythons),
         cmocka_unit_test(conversions_are_cpythons),
         cmocka_unit_test(rounding_is_cpythons),
-        cmocka_unit_test(squares_are_libms),
         cmocka_unit_test(remainders_of_zero_have_signs),
         cmocka_unit_test(one_operand_is_cpythons),
         cmocka_unit_test(comparisons_are_cpythons),
