@@ -15,9 +15,9 @@ from fuzz.choices import Choices
 from fuzz.terms import COMPARISONS, TURNS_MAX, WEIGHT_MAX, Expr, Var, join, literal
 
 # Of any float; of those that have a domain the argument is brought into it, mostly.
-MATH_ANY = ("atan", "tanh", "asinh", "erf", "erfc", "cbrt", "fabs", "degrees", "radians")
+MATH_ANY = ("atan", "tanh", "asinh", "erf", "erfc", "cbrt", "fabs", "degrees", "radians", "ulp")
 MATH_FINITE = ("sin", "cos", "tan")
-MATH_TWO = ("atan2", "copysign", "nextafter")
+MATH_TWO = ("atan2", "copysign", "nextafter", "hypot")
 MATH_DOMAIN = (
     "math.sqrt(abs({0}))",
     "math.log(abs({0}) + 0.5)",
@@ -33,6 +33,11 @@ MATH_DOMAIN = (
     "math.acos(max(-1.0, min({0}, 1.0)))",
     "math.acosh(abs({0}) + 1)",
     "math.atanh(max(-0.75, min({0}, 0.875)))",
+    "math.gamma(min(abs({0}) + 0.25, 160.0))",
+    "math.lgamma(abs({0}) + 0.25)",
+    "math.frexp({0})[0]",
+    "math.modf({0})[1]",
+    "math.dist((0.5, {0}), (2, 1.0))",
 )
 MATH_WILD = (
     "sqrt",

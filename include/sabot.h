@@ -194,6 +194,22 @@ SABOT_API sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSch
 /* The operator tree, last operator first, as users see it. out-owned: sabot_text_free. */
 SABOT_API sabot_status sabot_plan_explain(const sabot_plan *plan, char **text, sabot_error *err);
 
+/* --- on the spot ------------------------------------------------------------------------------------------------------ */
+#define SABOT_SPOT_ROWS_MAX 2048
+
+typedef struct sabot_spot sabot_spot;
+
+/* A function over small batches, computed by native code on the calling thread, without a run. plan: with_columns of one compiled
+ * function over a source; it is retained. The session must outlive the spot. Any thread may use it. */
+SABOT_API sabot_status sabot_spot_new(sabot_session *session, sabot_plan *plan, sabot_spot **out,
+                                      sabot_error *err);
+SABOT_API void sabot_spot_free(sabot_spot *spot); /* NULL is fine */
+/* Takes *batch, a batch with the source's columns. *done: *out is the function's column. Not done, and nothing made: there is no native
+ * code yet, some row must be computed by the host, the batch has more rows than that, it takes longer than 10 to 20 ms, or another
+ * thread is at it; then a run is to be made. */
+SABOT_API sabot_status sabot_spot_run(sabot_spot *spot, struct ArrowArray *batch,
+                                      struct ArrowArray *out, bool *done, sabot_error *err);
+
 /* --- runs --------------------------------------------------------------------------------------------------------------- */
 typedef struct sabot_run sabot_run;
 

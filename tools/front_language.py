@@ -885,3 +885,25 @@ def whole_floats(x):
 def methods_that_floats_lack(c, x, y):
     number = x if c else y
     return number.bit_count()
+
+
+@case("fi")
+def parts_of_floats(x, n):
+    m, e = math.frexp(x)
+    part, whole = math.modf(x * 3)
+    return math.ldexp(m, n % 7) + e + part - whole + math.ulp(x)
+
+
+@case("ii", small=True)
+def counted(n, k):
+    return math.comb(n, k) + math.perm(n, k) - math.lcm(n, k, 4)
+
+
+@case("ff")
+def close_to(x, y):
+    return math.isclose(x, y) or math.isclose(x, -y, abs_tol=1.0)
+
+
+@case("ffi")
+def summed_and_multiplied(x, y, n):
+    return math.fsum((x, 0.1, y)) + math.prod((x, n)) + math.prod(range(1, 5), start=2)

@@ -26,6 +26,7 @@ ROUNDED = [
     2.675, 1.005, 0.5, 1.5, 2.5, -0.5, -2.5, 25.0, 35.0, -150.0, 12345.678, 1e16, 1e22, 1e300, -1.7e308, 4503599627370495.5,
     5e-324, 0.0, -0.0, float("inf"), float("nan"),
 ]  # fmt: skip
+SCALES = [0, 1, -1, 52, -52, 1023, 1024, -1022, -1074, 2098, -2098, 2**40, -(2**62)]
 DIGITS = [0, 1, 2, 3, 5, 15, 22, 23, 100, 308, 323, 324, -1, -2, -3, -22, -23, -308, -309]
 BASES = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 4.0, float("inf"), float("-inf"), float("nan")]
 EXPONENTS = [
@@ -142,6 +143,8 @@ ARITHMETIC: list[tuple[str, str, Callable[..., Answer]]] = [
     ("py_abs_f64", "f", plain(abs)),
     ("py_int_f64", "f", raising(int)),
     ("math_sqrt", "f", raising(math.sqrt)),
+    ("math_ldexp", "fs", raising(math.ldexp)),
+    ("math_exponent", "f", lambda a: int_answer(math.frexp(a)[1])),
     ("py_round_n_f64", "rd", raising(round)),
     ("py_pow_f64", "pe", raising(operator.pow)),
 ]
@@ -162,7 +165,7 @@ COMPARISONS: list[tuple[str, str, Callable[..., bool]]] = [
 
 def grid(letters: str) -> list[tuple[int | float, ...]]:
     values: dict[str, list[int] | list[float]] = {
-        "i": INTS, "f": DOUBLES, "c": COUNTS, "r": ROUNDED, "d": DIGITS, "p": BASES, "e": EXPONENTS,
+        "i": INTS, "f": DOUBLES, "c": COUNTS, "r": ROUNDED, "d": DIGITS, "s": SCALES, "p": BASES, "e": EXPONENTS,
     }  # fmt: skip
     first = values[letters[0]]
     if len(letters) == 1:
@@ -199,7 +202,7 @@ def main() -> None:
         *lines_of([hex(double_bits(a)) for a in DOUBLES]),
         "};",
     ]
-    for name, ints in (("counts", COUNTS), ("digits", DIGITS)):
+    for name, ints in (("counts", COUNTS), ("digits", DIGITS), ("scales", SCALES)):
         out += [f"static const uint64_t vector_{name}[] = {{"]
         out += [*lines_of([hex(a % 2**64) for a in ints]), "};"]
     for name, doubles in (("rounded", ROUNDED), ("bases", BASES), ("exponents", EXPONENTS)):

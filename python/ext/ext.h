@@ -45,6 +45,7 @@ typedef struct ext_function {
 typedef struct ext_plan {
     PyObject_HEAD ext_session *owner;
     sabot_plan *plan;
+    sabot_spot *spot; /* made by the first `compute`; else NULL */
 } ext_plan;
 
 ext_state *ext_state_of_type(PyTypeObject *type);

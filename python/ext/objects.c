@@ -313,6 +313,7 @@ static void plan_dealloc(PyObject *object)
 {
     ext_plan *self = (ext_plan *)object;
     PyTypeObject *type = Py_TYPE(self);
+    sabot_spot_free(self->spot);
     sabot_plan_free(self->plan);
     Py_XDECREF(self->owner);
     type->tp_free(self);
@@ -548,6 +549,47 @@ static PyObject *plan_explain(PyObject *object, PyObject *unused)
     return ext_text(text);
 }
 
+/* compute(batch, import, type): what import(address, type) makes of the column, or None. */
+static PyObject *plan_compute(PyObject *object, PyObject *const *args, Py_ssize_t count)
+{
+    ext_plan *self = (ext_plan *)object;
+    ext_state *state = ext_state_of_type(Py_TYPE(object));
+    struct ArrowArray batch = {0};
+    struct ArrowArray column = {0};
+    sabot_error err;
+    sabot_status status = SABOT_OK;
+    bool done = false;
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "compute takes a batch, an importer and a type");
+        return NULL;
+    }
+    if (self->spot == NULL) {
+        status = sabot_spot_new(self->owner->session, self->plan, &self->spot, &err);
+    }
+    if (status != SABOT_OK) {
+        return ext_raise(state, &err);
+    }
+    if (ext_arrow_ready(state) != 0 || ext_export(state, args[0], &batch, NULL) != 0) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS status = sabot_spot_run(self->spot, &batch, &column, &done, &err);
+    Py_END_ALLOW_THREADS if (status != SABOT_OK)
+    {
+        return ext_raise(state, &err);
+    }
+    if (!done) {
+        Py_RETURN_NONE;
+    }
+    PyObject *address = PyLong_FromVoidPtr(&column);
+    PyObject *given[2] = {address, args[2]};
+    PyObject *made = address != NULL ? PyObject_Vectorcall(args[1], given, 2, NULL) : NULL;
+    Py_XDECREF(address);
+    if (column.release != NULL) { /* the importer failed */
+        column.release(&column);
+    }
+    return made;
+}
+
 static PyMethodDef plan_methods[] = {
     {"with_columns", plan_with_columns, METH_VARARGS, "with_columns(names, functions) -> Plan"},
     {"filter", plan_filter, METH_O, "filter(function) -> Plan"},
@@ -557,6 +599,8 @@ static PyMethodDef plan_methods[] = {
     {"batch", plan_batch, METH_VARARGS, "batch(label, schema or None, is_filter) -> Plan"},
     {"schema", plan_schema, METH_NOARGS, "Its schema as a capsule; None when deferred."},
     {"explain", plan_explain, METH_NOARGS, "The operator tree as text."},
+    {"compute", (PyCFunction)(void (*)(void))plan_compute, METH_FASTCALL,
+     "compute(batch, import, type) -> the one function's column by native code at once, or None"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -65,19 +65,27 @@ _RESULTS: dict[str, Any] = {format: type_ for type_, format in FORMATS.items()}
 _LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _UNKNOWN: object = object()
 _FEW_ROWS = 4
+_ROWS_AT_ONCE = 2048
+_SKIPS = 32  # runs that are made after one batch could not be computed at once
+_FROM_C: Any = cast("Any", pa.Array)._import_from_c
 _ONE_THREAD_ROWS = 16384
 _BOUND_MAX = 64  # combinations of types
 _CHANGES_MAX = 8  # of captured names, after which native code is not waited for
 
 
 class _Bound(NamedTuple):
-    """A function bound to columns of some types. `few`: what gives the values of a few rows, by calls, if that is exact."""
+    """A function bound to columns of some types.
+
+    few: the type of its values, where calls of the function give those of a few rows exactly.
+    at_once: what computes a small batch without a run; None: nothing does.
+    """
 
     scalar: Scalar
     schema: pa.Schema
     plan: _core.Plan
     result: Any
     few: type | None
+    at_once: _core.Plan | None
 
 
 class _Given(NamedTuple):
@@ -96,6 +104,7 @@ class _Latest(NamedTuple):
     names: tuple[str, ...]
     places: list[int]
     bound: _Bound | None
+    whole: bool  # the arguments are the columns, in their order
 
 
 class AutoCompiled(Udf):
@@ -106,6 +115,7 @@ class AutoCompiled(Udf):
         super().__init__(fn, options)
         self._given = given
         self._changes = 0
+        self._skips = 0
         self._see()
 
     def _see(self) -> None:
@@ -168,10 +178,15 @@ class AutoCompiled(Udf):
             names = tuple(schema.names[place] for place in places)
             given = _Given(names, columns, batch.num_rows, chunked=False)
             bound = self._bind(given, captured) if places else None
-            known["batch"] = latest = _Latest(schema, names, places, bound)
+            whole = places == list(range(len(schema)))
+            known["batch"] = latest = _Latest(schema, names, places, bound, whole)
         if latest.bound is None:
             return self.fn(batch)
-        columns = [batch.column(place) for place in latest.places]
+        if latest.whole and type(batch) is pa.RecordBatch:
+            made = self._at_once(latest.bound, batch, batch.num_rows)
+            if made is not None:
+                return made
+        columns: list[Any] = [batch.column(place) for place in latest.places]
         chunked = isinstance(batch, pa.Table)
         given = _Given(latest.names, columns, batch.num_rows, chunked=chunked)
         return self._run(latest.bound, given)
@@ -245,13 +260,14 @@ class AutoCompiled(Udf):
         name = "result"
         while name in schema.names:
             name += "'"
-        plan = _core.Plan(session(), "CALL", schema)
-        plan = plan.with_columns([name], [scalar.core]).select([name])
+        computed = _core.Plan(session(), "CALL", schema).with_columns([name], [scalar.core])
+        plan = computed.select([name])
         few = None
         if scalar.core.compiled and self._is_short(scalar, types):
             few = _PYTHON.get(scalar.core.result_format)
         result = _RESULTS[scalar.core.result_format]
-        bound = _Bound(scalar, schema, plan, result, few)
+        exact = scalar.core.compiled and all(type_ in _PLAIN for type_ in types)
+        bound = _Bound(scalar, schema, plan, result, few, computed if exact else None)
         if self._changes <= _CHANGES_MAX:
             self._wait(bound)
         return bound
@@ -285,6 +301,9 @@ class AutoCompiled(Udf):
         columns = [_column(value, bound.schema.types[i], rows) for i, value in enumerate(values)]
         table = arrow.Table if chunked else arrow.RecordBatch
         source = table.from_arrays(columns, schema=bound.schema)
+        made = None if chunked else self._at_once(bound, source, rows)
+        if made is not None:
+            return made
         if self._off != (_config.get("compile") == "off"):
             self._see()
             again = self._bind(given, bound.scalar.captured)
@@ -293,6 +312,19 @@ class AutoCompiled(Udf):
         if chunked:
             return arrow.chunked_array(parts, bound.result)
         return parts[0] if len(parts) == 1 else _joined(parts, bound.result)
+
+    def _at_once(self, bound: _Bound, source: Any, rows: int) -> Any:
+        """The result of a small batch by native code on this thread; None where a run must tell."""
+        if bound.at_once is None or rows > _ROWS_AT_ONCE or self._skips > 0:
+            self._skips -= self._skips > 0
+            return None
+        usual = all(_config.get(name) == "auto" for name in ("compile", "validate"))
+        if not usual or _config.get("tier") == "interpreter" or tracing_active():
+            return None
+        made = bound.at_once.compute(source, _FROM_C, bound.result)
+        if made is None:
+            self._skips = _SKIPS
+        return made
 
     def _few(self, bound: _Bound, given: _Given) -> Any:
         """The result of a few rows by calls of the function; None where a run must tell."""

@@ -124,6 +124,8 @@ BUILTINS = {
     "REVERSE": 40,
     "SORT": 41,
     "LIST_INDEX": 42,
+    "LDEXP": 58,
+    "EXPONENT": 59,
     "BIT_COUNT": 60,
     "BIT_LENGTH": 61,
     "IS_INTEGER": 62,

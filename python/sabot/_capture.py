@@ -254,6 +254,11 @@ def _callee(fn: FunctionType, outer: tuple[int, ...]) -> _Seen:
     return _Seen(seen.found, seen.guards, {**seen.callees, id(fn): own}, key)
 
 
+def callees_of(fn: FunctionType) -> dict[int, Callee]:
+    """A function of the package that stands in for a builtin, with all that it calls, by id."""
+    return _callee(fn, ()).callees
+
+
 def _capture_other(fn: object) -> Captured:
     """What can be told of a callable that is no plain function; it always runs in CPython."""
     captured = Captured()

@@ -30,6 +30,7 @@ _SETTINGS: dict[str, _Setting] = {
     ),
     "validate": _Setting("auto", ("auto", "full"), 0, "how much of a source's arrays is checked"),
 }
+_VARIABLES = {name: f"SABOT_{name.upper()}" for name in _SETTINGS}
 _UNSET = object()
 _TRUTHS = {"1": True, "true": True, "0": False, "false": False}
 
@@ -80,7 +81,7 @@ def _cut(value: object) -> str:
 
 
 def _from_environment(name: str) -> tuple[Value, str] | None:
-    variable = f"SABOT_{name.upper()}"
+    variable = _VARIABLES[name]
     text = os.environ.get(variable)
     if text is None or text == "":
         return None

@@ -1,5 +1,5 @@
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -53,6 +53,9 @@ class Plan:
     ) -> Plan: ...
     def schema(self) -> object | None: ...
     def explain(self) -> str: ...
+    def compute(
+        self, batch: object, from_c: Callable[[int, object], object], type: object, /
+    ) -> Any: ...
 
 class Run:
     def __new__(

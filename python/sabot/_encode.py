@@ -131,7 +131,7 @@ class Program:
 
     def __init__(self, names: Iterable[str], callees: Mapping[int, Callee]) -> None:
         self.slots = list(names)
-        self.callees = callees
+        self.callees = dict(callees)
         self.functions: list[bytes] = []
         self.numbers: dict[int, int] = {}  # by id of the node or the function
         self.scopes: dict[int, Scope] = {}

@@ -46,19 +46,19 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     found = encoder.known(node.func)
     if found is None:
         return call_of_get(encoder, node) or _method(encoder, node) or encoder.refuse(node)
-    write = _BUILTINS.get(id(found.value))
+    write = _compiled().get(id(found.value))
     if write is not None:
         return write(encoder, node)
     callee = encoder.program.callees.get(id(found.value))
     if callee is not None and type(found.value) is FunctionType:
-        return _call_function(encoder, node, callee)
+        return call_function(encoder, node, callee)
     return encoder.refuse(node)
 
 
 # --- builtins
 
 
-def _has_stars(node: ast.Call) -> bool:
+def has_stars(node: ast.Call) -> bool:
     return any(isinstance(arg, ast.Starred) for arg in node.args) or any(
         keyword.arg is None for keyword in node.keywords
     )
@@ -68,20 +68,20 @@ def _form(node: ast.Call) -> str:
     return f"a call of {ast.unparse(node.func)} with these arguments"
 
 
-def _refuse(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+def refuse_call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     for arg in node.args:
         if isinstance(arg, ast.Starred):
             return encoder.refuse(arg)
     return encoder.unsupported(node, "syntax", _form(node))
 
 
-def _plain(name: str, least: int, most: int) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
+def plain(name: str, least: int, most: int) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     """A builtin of values, without keywords."""
 
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or not least <= len(node.args) <= most:
-            return _refuse(encoder, node)
-        return _builtin(encoder, node, name, *node.args)
+        if node.keywords or has_stars(node) or not least <= len(node.args) <= most:
+            return refuse_call(encoder, node)
+        return builtin(encoder, node, name, *node.args)
 
     return write
 
@@ -89,7 +89,7 @@ def _plain(name: str, least: int, most: int) -> Callable[[Encoder, ast.Call], Se
 _READING = frozenset({"ENUMERATE", "ZIP", "REVERSED", "LEN"})
 
 
-def _builtin(encoder: Encoder, node: ast.AST, name: str, *args: Part) -> list[Part]:
+def builtin(encoder: Encoder, node: ast.AST, name: str, *args: Part) -> list[Part]:
     if name == "LEN" and isinstance(args[0], ast.expr):
         frozen = frozen_of(encoder, args[0])
         if frozen is not None:
@@ -103,11 +103,11 @@ def _enumerate(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     args = list(node.args)
     for keyword in node.keywords:
         if keyword.arg != "start" or len(args) != 1:
-            return _refuse(encoder, node)
+            return refuse_call(encoder, node)
         args.append(keyword.value)
-    if _has_stars(node) or not 1 <= len(args) <= 2:
-        return _refuse(encoder, node)
-    return _builtin(encoder, node, "ENUMERATE", *args)
+    if has_stars(node) or not 1 <= len(args) <= 2:
+        return refuse_call(encoder, node)
+    return builtin(encoder, node, "ENUMERATE", *args)
 
 
 def _zip(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
@@ -116,10 +116,10 @@ def _zip(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
             case ast.keyword("strict", ast.Constant(False)):
                 pass
             case _:
-                return _refuse(encoder, node)
-    if _has_stars(node) or len(node.args) > 255:
-        return _refuse(encoder, node)
-    return _builtin(encoder, node, "ZIP", *node.args)
+                return refuse_call(encoder, node)
+    if has_stars(node) or len(node.args) > 255:
+        return refuse_call(encoder, node)
+    return builtin(encoder, node, "ZIP", *node.args)
 
 
 def _float(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
@@ -130,7 +130,7 @@ def _float(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
             except ValueError:
                 return [*_raising(encoder, node)]
         case _:
-            return _plain("FLOAT", 0, 1)(encoder, node)
+            return plain("FLOAT", 0, 1)(encoder, node)
 
 
 def _raising(encoder: Encoder, node: ast.AST) -> list[Part]:
@@ -163,7 +163,7 @@ _KINDS: dict[int, int] = {
 
 def _isinstance(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     if node.keywords or len(node.args) != 2:
-        return _refuse(encoder, node)
+        return refuse_call(encoder, node)
     wanted = node.args[1]
     names = wanted.elts if isinstance(wanted, ast.Tuple) else [wanted]
     kinds = 0
@@ -171,12 +171,12 @@ def _isinstance(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         found = encoder.known(name)
         kind = _KINDS.get(id(found.value)) if found is not None else None
         if kind is None:
-            return _refuse(encoder, node)
+            return refuse_call(encoder, node)
         kinds |= kind
-    return _builtin(encoder, node, "ISINSTANCE", node.args[0], _one(encoder.value(node, kinds)))
+    return builtin(encoder, node, "ISINSTANCE", node.args[0], joined(encoder.value(node, kinds)))
 
 
-def _one(parts: Sequence[bytes]) -> bytes:
+def joined(parts: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
@@ -185,10 +185,10 @@ def _items(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
 
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         reverse = reverse_of(node) if name == "SORTED" else ([] if not node.keywords else None)
-        if reverse is None or _has_stars(node) or len(node.args) > 1:
-            return _refuse(encoder, node)
+        if reverse is None or has_stars(node) or len(node.args) > 1:
+            return refuse_call(encoder, node)
         args: list[Part] = [*node.args]
-        constants = [_one(encoder.value(node, value)) for value in reverse]
+        constants = [joined(encoder.value(node, value)) for value in reverse]
         if args and name == "TUPLE_OF":
             args = unpacked(encoder, node.args[0])
         elif args:
@@ -201,16 +201,16 @@ def _items(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
 
 def _extreme(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if _has_stars(node) or not node.args or len(node.args) > 255:
-            return _refuse(encoder, node)
+        if has_stars(node) or not node.args or len(node.args) > 255:
+            return refuse_call(encoder, node)
         options = {keyword.arg: keyword.value for keyword in node.keywords}
         key, default = options.pop("key", None), options.pop("default", None)
         if options or (default is not None and len(node.args) > 1):
-            return _refuse(encoder, node)
+            return refuse_call(encoder, node)
         if isinstance(key, ast.Constant) and key.value is None:
             key = None
         if len(node.args) > 1 and key is None:
-            return _builtin(encoder, node, name, *node.args)
+            return builtin(encoder, node, name, *node.args)
         argument = node.args[0]
         if len(node.args) > 1:
             argument = ast.copy_location(ast.Tuple([*node.args], ast.Load()), node)
@@ -239,8 +239,8 @@ def _method(encoder: Encoder, node: ast.Call) -> Sequence[Part] | None:
         return None
     parts: list[Part] = [inner]
     if name == "is_integer":  # ints have it since 3.12
-        parts.append(_one(encoder.value(node, sys.version_info >= (3, 12))))
-    return _builtin(encoder, node, _METHODS[name], *parts)
+        parts.append(joined(encoder.value(node, sys.version_info >= (3, 12))))
+    return builtin(encoder, node, _METHODS[name], *parts)
 
 
 # --- what goes through an iterable
@@ -256,7 +256,7 @@ class _Turns(NamedTuple):
     names: list[str]
 
 
-def _turns(encoder: Encoder, node: ast.AST, argument: ast.expr, own: Sequence[str]) -> _Turns:
+def turns_of(encoder: Encoder, node: ast.AST, argument: ast.expr, own: Sequence[str]) -> _Turns:
     """Makes slots for `own`, in this order, then for the targets."""
     argument = generator_of(encoder, argument) or argument
     if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
@@ -279,7 +279,7 @@ def _turns(encoder: Encoder, node: ast.AST, argument: ast.expr, own: Sequence[st
     return _Turns(generators, scope, Inner(element, scope, 8), first, names)
 
 
-def _loops(
+def loops_of(
     encoder: Encoder, node: ast.AST, turns: _Turns, body: list[Part], after: list[Part]
 ) -> list[Part]:
     """One statement: the loops round `body`, a list of statements; `after` (such a list, or empty) stands behind each inner loop."""
@@ -304,16 +304,16 @@ def _loops(
     return statement
 
 
-def _block(
+def block_of(
     encoder: Encoder, node: ast.AST, turns: _Turns, statements: list[list[Part]], result: list[Part]
 ) -> list[Part]:
-    first = _own(turns, 0)
+    first = own_slot(turns, 0)
     flat = [part for statement in statements for part in statement]
     head: list[Part] = [encoder.at("BLOCK", node), u32(first), u32(len(turns.names))]
     return [*head, u32(len(statements)), *flat, *result]
 
 
-def _own(turns: _Turns, index: int) -> int:
+def own_slot(turns: _Turns, index: int) -> int:
     return turns.first + index
 
 
@@ -321,23 +321,23 @@ def _sum(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     args = list(node.args)
     for keyword in node.keywords:
         if keyword.arg != "start" or len(args) != 1:
-            return _refuse(encoder, node)
+            return refuse_call(encoder, node)
         args.append(keyword.value)
     # Python evaluates the iterable first: a start that comes before it must not be able to fail.
-    if _has_stars(node) or not 1 <= len(args) <= 2 or not all(map(_is_simple, args[1:])):
-        return _refuse(encoder, node)
-    start: Part = Inner(args[1], None, 3) if len(args) > 1 else _one(encoder.value(node, 0))
-    turns = _turns(encoder, node, args[0], ["total"])
-    total = _own(turns, 0)
+    if has_stars(node) or not 1 <= len(args) <= 2 or not all(map(is_simple, args[1:])):
+        return refuse_call(encoder, node)
+    start: Part = Inner(args[1], None, 3) if len(args) > 1 else joined(encoder.value(node, 0))
+    turns = turns_of(encoder, node, args[0], ["total"])
+    total = own_slot(turns, 0)
     step = "SUM_NEXT" if sys.version_info >= (3, 12) else "SUM_NEXT_PLAIN"
-    added = _builtin(encoder, node, step, encoder.local(node, total), turns.item)
-    loop = _loops(encoder, node, turns, [u32(1), *encoder.assignment(node, total, *added)], [])
-    begin = encoder.assignment(node, total, *_builtin(encoder, node, "SUM_BEGIN", start))
-    end = _builtin(encoder, node, "SUM_END", encoder.local(node, total))
-    return _block(encoder, node, turns, [begin, loop], end)
+    added = builtin(encoder, node, step, encoder.local(node, total), turns.item)
+    loop = loops_of(encoder, node, turns, [u32(1), *encoder.assignment(node, total, *added)], [])
+    begin = encoder.assignment(node, total, *builtin(encoder, node, "SUM_BEGIN", start))
+    end = builtin(encoder, node, "SUM_END", encoder.local(node, total))
+    return block_of(encoder, node, turns, [begin, loop], end)
 
 
-def _is_simple(node: ast.expr) -> bool:
+def is_simple(node: ast.expr) -> bool:
     match node:
         case ast.Constant(value) | ast.UnaryOp(ast.USub(), ast.Constant(value)):
             return is_scalar(value)
@@ -354,8 +354,8 @@ def _extreme_of(
     default: ast.expr | None,
 ) -> Sequence[Part]:
     own = ["best", "started", "item", "most", "rank", "default"]
-    turns = _turns(encoder, node, argument, own)
-    best, started, item, most, rank, otherwise = (_own(turns, k) for k in range(len(own)))
+    turns = turns_of(encoder, node, argument, own)
+    best, started, item, most, rank, otherwise = (own_slot(turns, k) for k in range(len(own)))
 
     def local(slot: int) -> bytes:
         return encoder.local(node, slot)
@@ -372,41 +372,41 @@ def _extreme_of(
     beats: list[Part] = [encoder.at("COMPARE", node), local(rank), u32(1), u8(COMPARE[operator])]
     beats.append(local(most))
     better: list[Part] = [encoder.at("IF", node), *beats, *keep, u32(0)]
-    yes, no = _one(encoder.value(node, True)), _one(encoder.value(node, False))
+    yes, no = joined(encoder.value(node, True)), joined(encoder.value(node, False))
     (count,) = _U32.unpack(cast("bytes", keep[0]))
     begin = [u32(count + 1), *keep[1:], *encoder.assignment(node, started, yes)]
     choose: list[Part] = [encoder.at("IF", node), local(started), u32(1), *better, *begin]
-    loop = _loops(encoder, node, turns, [*body, *choose], [])
+    loop = loops_of(encoder, node, turns, [*body, *choose], [])
     statements = [encoder.assignment(node, started, no), loop]
     result: list[Part] = [local(best)]  # unbound when there was no item: then it raises here
     if default is not None:
         first = encoder.assignment(node, otherwise, Inner(default, None, 2))
         statements.insert(0, first)
         result = [encoder.at("IFEXP", node), local(started), *result, local(otherwise)]
-    return _block(encoder, node, turns, statements, result)
+    return block_of(encoder, node, turns, statements, result)
 
 
 def _quantifier(stops_at: bool) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     """any and all: they stop at the first true, or false, item."""
 
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) != 1:
-            return _refuse(encoder, node)
-        turns = _turns(encoder, node, node.args[0], ["found"])
-        found = _own(turns, 0)
+        if node.keywords or has_stars(node) or len(node.args) != 1:
+            return refuse_call(encoder, node)
+        turns = turns_of(encoder, node, node.args[0], ["found"])
+        found = own_slot(turns, 0)
         test: list[Part] = [turns.item]
         seen: list[Part] = [encoder.local(node, found)]
         if not stops_at:
             test = [encoder.at("UNARY", node), u8(UNARY["Not"]), *test]
             seen = [encoder.at("UNARY", node), u8(UNARY["Not"]), *seen]
-        constant = _one(encoder.value(node, stops_at))
+        constant = joined(encoder.value(node, stops_at))
         stop: list[Part] = [u32(2), *encoder.assignment(node, found, constant)]
         stop.append(encoder.at("BREAK", node))
         body: list[Part] = [u32(1), encoder.at("IF", node), *test, *stop, u32(0)]
         leave: list[Part] = [encoder.at("IF", node), *seen, u32(1), encoder.at("BREAK", node)]
-        loop = _loops(encoder, node, turns, body, [*leave, u32(0)])
-        begin = encoder.assignment(node, found, _one(encoder.value(node, not stops_at)))
-        return _block(encoder, node, turns, [begin, loop], [encoder.local(node, found)])
+        loop = loops_of(encoder, node, turns, body, [*leave, u32(0)])
+        begin = encoder.assignment(node, found, joined(encoder.value(node, not stops_at)))
+        return block_of(encoder, node, turns, [begin, loop], [encoder.local(node, found)])
 
     return write
 
@@ -426,7 +426,7 @@ def comprehension(encoder: Encoder, node: ast.ListComp) -> Sequence[Part]:
 
 def _comprehension_parts(encoder: Encoder, node: ast.expr) -> list[Part]:
     """The list of what a comprehension, or any iterable, gives. Its first own slot is the list while it grows."""
-    turns = _turns(encoder, node, node, ["items"])
+    turns = turns_of(encoder, node, node, ["items"])
     generator = turns.generators[0]
     inner = generator_of(encoder, generator.iter)
     if len(turns.generators) != 1 or generator.ifs or generator.is_async or inner is not None:
@@ -443,11 +443,11 @@ def _comprehension_parts(encoder: Encoder, node: ast.expr) -> list[Part]:
 
 def _grown(encoder: Encoder, node: ast.expr, turns: _Turns) -> list[Part]:
     """A comprehension with conditions or several loops: the loops, and a list that they fill."""
-    items = _own(turns, 0)
-    added = _builtin(encoder, node, "APPEND", encoder.local(node, items), turns.item)
-    loops = _loops(encoder, node, turns, [u32(1), encoder.at("EXPR", node), *added], [])
-    begin = encoder.assignment(node, items, *_builtin(encoder, node, "LIST_NEW"))
-    return _block(encoder, node, turns, [begin, loops], [encoder.local(node, items)])
+    items = own_slot(turns, 0)
+    added = builtin(encoder, node, "APPEND", encoder.local(node, items), turns.item)
+    loops = loops_of(encoder, node, turns, [u32(1), encoder.at("EXPR", node), *added], [])
+    begin = encoder.assignment(node, items, *builtin(encoder, node, "LIST_NEW"))
+    return block_of(encoder, node, turns, [begin, loops], [encoder.local(node, items)])
 
 
 # --- functions of the user
@@ -461,7 +461,7 @@ def _arguments(
     positional = [arg.arg for arg in [*spec.posonlyargs, *spec.args]]
     by_name = {arg.arg for arg in [*spec.args, *spec.kwonlyargs]}
     given: list[tuple[str, Part]] = []
-    if _has_stars(node) or spec.kwarg is not None:
+    if has_stars(node) or spec.kwarg is not None:
         return None
     given += zip(positional, node.args, strict=False)
     extra = node.args[len(positional) :]
@@ -496,7 +496,7 @@ def _default_nodes(function: FunctionNode) -> dict[str, ast.expr]:
     return found
 
 
-def _inline(
+def inline(
     encoder: Encoder, node: ast.Call, number: int, given: list[tuple[int, Part]]
 ) -> list[Part]:
     parts: list[Part] = [encoder.at("INLINE", node), u32(number), u32(len(given))]
@@ -518,17 +518,17 @@ def _call_nested(
         return encoder.unsupported(node, "signature", f"a call of {name}")
     defaults: dict[str, Part] = {}
     for parameter, value in _default_nodes(function).items():
-        if not _is_simple(value):
+        if not is_simple(value):
             return encoder.unsupported(value, "syntax", "a default that is no constant")
         defaults[parameter] = value
     given = _arguments(encoder, node, function, defaults)
     if given is None:
-        return _refuse(encoder, node)
+        return refuse_call(encoder, node)
     slots = _nested_slots(encoder, function, scope)
     bound = encoder.local(node, scope.names[name])  # raises where it is not defined yet
     pairs: list[tuple[int, Part]] = [(slots.names[""], bound)]
     pairs += [(slots.names[encoder.mangle(parameter)], value) for parameter, value in given]
-    return _inline(encoder, node, program.numbers[id(function)], pairs)
+    return inline(encoder, node, program.numbers[id(function)], pairs)
 
 
 def _nested_slots(encoder: Encoder, function: FunctionNode, scope: Scope) -> Scope:
@@ -572,7 +572,7 @@ def _is_special(function: FunctionNode) -> bool:
     return False
 
 
-def _call_function(encoder: Encoder, node: ast.Call, callee: Callee) -> Sequence[Part]:
+def call_function(encoder: Encoder, node: ast.Call, callee: Callee) -> Sequence[Part]:
     program = encoder.program
     fn = callee.fn
     if callee.refusal is not None:
@@ -590,17 +590,17 @@ def _call_function(encoder: Encoder, node: ast.Call, callee: Callee) -> Sequence
     late = zip(names[len(names) - len(values) :], values, strict=True)
     kwdefaults: dict[str, object] = getattr(fn, "__kwdefaults__", None) or {}
     for name, value in [*late, *kwdefaults.items()]:
-        defaults[name] = _one(encoder.value(node, value))
+        defaults[name] = joined(encoder.value(node, value))
     given = _arguments(encoder, node, callee.node, defaults)
     if given is None:
-        return _refuse(encoder, node)
-    refused = _write_callee(encoder, node, callee)
+        return refuse_call(encoder, node)
+    refused = write_callee(encoder, node, callee)
     if refused is not None:
         code, detail = refused
         return encoder.unsupported(node, code, _within(fn.__name__, detail))
     slots = program.scopes[id(fn)].names
     pairs = [(slots[callee.mangle(parameter)], value) for parameter, value in given]
-    return _inline(encoder, node, program.numbers[id(fn)], pairs)
+    return inline(encoder, node, program.numbers[id(fn)], pairs)
 
 
 def _within(name: str, detail: str) -> str:
@@ -608,7 +608,7 @@ def _within(name: str, detail: str) -> str:
     return f"{detail}, in {name}" if detail else f"in {name}"
 
 
-def _write_callee(encoder: Encoder, node: ast.Call, callee: Callee) -> tuple[str, str] | None:
+def write_callee(encoder: Encoder, node: ast.Call, callee: Callee) -> tuple[str, str] | None:
     """Writes a function at its first call; gives why it cannot be, if so."""
     program = encoder.program
     key = id(callee.fn)
@@ -636,21 +636,21 @@ def _round(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     args = list(node.args)
     for keyword in node.keywords:
         if keyword.arg != "ndigits" or len(args) != 1:
-            return _refuse(encoder, node)
+            return refuse_call(encoder, node)
         args.append(keyword.value)
-    if _has_stars(node) or not 1 <= len(args) <= 2:
-        return _refuse(encoder, node)
-    return _builtin(encoder, node, "ROUND", *args)
+    if has_stars(node) or not 1 <= len(args) <= 2:
+        return refuse_call(encoder, node)
+    return builtin(encoder, node, "ROUND", *args)
 
 
 def _power(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    if node.keywords or _has_stars(node) or len(node.args) != 2:
-        return _refuse(encoder, node)
+    if node.keywords or has_stars(node) or len(node.args) != 2:
+        return refuse_call(encoder, node)
     return [encoder.at("BINARY", node), u8(BINARY["Pow"]), *node.args]
 
 
 @functools.cache
-def _is_same(name: str) -> bool:
+def is_same_libm(name: str) -> bool:
     """Whether compiled code has the values of this process's `math`, tried at 64 places."""
     try:
         from sabot._core import math_value
@@ -670,14 +670,14 @@ def _is_same(name: str) -> bool:
     return True
 
 
-def _libm(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
+def libm(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     number, count = MATH[name]
 
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if not _is_same(name):
+        if not is_same_libm(name):
             return encoder.unsupported(node, "unknown_call", f"math.{name} of another libm")
-        if node.keywords or _has_stars(node) or len(node.args) != count:
-            return _refuse(encoder, node)
+        if node.keywords or has_stars(node) or len(node.args) != count:
+            return refuse_call(encoder, node)
         return [encoder.at("CALL", node), u8(number), u32(count), *node.args]
 
     return write
@@ -685,10 +685,10 @@ def _libm(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
 
 def _logarithm(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     """math.log(x), and of a base: the quotient of two logarithms."""
-    if node.keywords or _has_stars(node) or not 1 <= len(node.args) <= 2:
-        return _refuse(encoder, node)
+    if node.keywords or has_stars(node) or not 1 <= len(node.args) <= 2:
+        return refuse_call(encoder, node)
     number, _ = MATH["log"]
-    if not _is_same("log"):
+    if not is_same_libm("log"):
         return encoder.unsupported(node, "unknown_call", "math.log of another libm")
     parts: list[Part] = []
     if len(node.args) == 2:
@@ -717,8 +717,8 @@ _COMPARISONS = {"eq": "Eq", "ne": "NotEq", "lt": "Lt", "le": "LtE", "gt": "Gt", 
 
 def _binary(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) != 2:
-            return _refuse(encoder, node)
+        if node.keywords or has_stars(node) or len(node.args) != 2:
+            return refuse_call(encoder, node)
         return [encoder.at("BINARY", node), u8(BINARY[kind]), *node.args]
 
     return write
@@ -726,8 +726,8 @@ def _binary(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
 
 def _comparison(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) != 2:
-            return _refuse(encoder, node)
+        if node.keywords or has_stars(node) or len(node.args) != 2:
+            return refuse_call(encoder, node)
         left, right = node.args
         return [encoder.at("COMPARE", node), left, u32(1), u8(COMPARE[kind]), right]
 
@@ -736,22 +736,22 @@ def _comparison(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
 
 def _unary(kind: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-        if node.keywords or _has_stars(node) or len(node.args) != 1:
-            return _refuse(encoder, node)
+        if node.keywords or has_stars(node) or len(node.args) != 1:
+            return refuse_call(encoder, node)
         return [encoder.at("UNARY", node), u8(UNARY[kind]), *node.args]
 
     return write
 
 
 _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
-    id(range): _plain("RANGE", 1, 3),
+    id(range): plain("RANGE", 1, 3),
     id(enumerate): _enumerate,
     id(zip): _zip,
-    id(reversed): _plain("REVERSED", 1, 1),
-    id(len): _plain("LEN", 1, 1),
+    id(reversed): plain("REVERSED", 1, 1),
+    id(len): plain("LEN", 1, 1),
     id(min): _extreme("MIN"),
     id(max): _extreme("MAX"),
-    id(bool): _plain("BOOL", 0, 1),
+    id(bool): plain("BOOL", 0, 1),
     id(float): _float,
     id(isinstance): _isinstance,
     id(tuple): _items("TUPLE_OF"),
@@ -760,25 +760,25 @@ _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(sum): _sum,
     id(any): _quantifier(True),
     id(all): _quantifier(False),
-    id(divmod): _plain("DIVMOD", 2, 2),
-    id(math.isnan): _plain("ISNAN", 1, 1),
-    id(math.isinf): _plain("ISINF", 1, 1),
-    id(math.isfinite): _plain("ISFINITE", 1, 1),
-    id(abs): _plain("ABS", 1, 1),
-    id(operator.abs): _plain("ABS", 1, 1),
-    id(int): _plain("INT", 0, 1),
+    id(divmod): plain("DIVMOD", 2, 2),
+    id(math.isnan): plain("ISNAN", 1, 1),
+    id(math.isinf): plain("ISINF", 1, 1),
+    id(math.isfinite): plain("ISFINITE", 1, 1),
+    id(abs): plain("ABS", 1, 1),
+    id(operator.abs): plain("ABS", 1, 1),
+    id(int): plain("INT", 0, 1),
     id(round): _round,
     id(pow): _power,
-    id(operator.index): _plain("INT_INDEX", 1, 1),
-    id(math.floor): _plain("FLOOR", 1, 1),
-    id(math.ceil): _plain("CEIL", 1, 1),
-    id(math.trunc): _plain("TRUNC", 1, 1),
-    id(math.fabs): _plain("FABS", 1, 1),
-    id(math.sqrt): _plain("SQRT", 1, 1),
-    id(math.gcd): _plain("GCD", 0, 255),
-    id(math.isqrt): _plain("ISQRT", 1, 1),
-    id(math.degrees): _plain("DEGREES", 1, 1),
-    id(math.radians): _plain("RADIANS", 1, 1),
+    id(operator.index): plain("INT_INDEX", 1, 1),
+    id(math.floor): plain("FLOOR", 1, 1),
+    id(math.ceil): plain("CEIL", 1, 1),
+    id(math.trunc): plain("TRUNC", 1, 1),
+    id(math.fabs): plain("FABS", 1, 1),
+    id(math.sqrt): plain("SQRT", 1, 1),
+    id(math.gcd): plain("GCD", 0, 255),
+    id(math.isqrt): plain("ISQRT", 1, 1),
+    id(math.degrees): plain("DEGREES", 1, 1),
+    id(math.radians): plain("RADIANS", 1, 1),
     id(math.log): _logarithm,
     **{id(getattr(operator, name)): _binary(kind) for name, kind in _OPERATORS.items()},
     **{id(getattr(operator, name)): _comparison(kind) for name, kind in _COMPARISONS.items()},
@@ -786,14 +786,22 @@ _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(operator.pos): _unary("UAdd"),
     id(operator.not_): _unary("Not"),
     id(operator.invert): _unary("Invert"),
-    id(operator.truth): _plain("BOOL", 1, 1),
+    id(operator.truth): plain("BOOL", 1, 1),
     id(next): next_,
 }
 _BUILTINS.update(
-    (id(getattr(math, name)), _libm(name)) for name in MATH if name != "log" and hasattr(math, name)
+    (id(getattr(math, name)), libm(name)) for name in MATH if name != "log" and hasattr(math, name)
 )
 
 
 def is_compiled(value: object) -> bool:
     """Whether a builtin has a compiled form."""
-    return id(value) in _BUILTINS
+    return id(value) in _compiled()
+
+
+@functools.cache
+def _compiled() -> dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]]:
+    """All builtins that have a form."""
+    from sabot._encode_math import writers
+
+    return {**_BUILTINS, **writers()}

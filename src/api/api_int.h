@@ -6,6 +6,7 @@
 #define SB_API_API_INT_H
 
 #include "base/error.h"
+#include "exec/watch.h"
 #include "jit/code.h"
 #include "jit/func.h"
 #include "sabot.h"
@@ -13,6 +14,8 @@
 struct sabot_session {
     sb_jit *jit;       /* always there; without a helper it fails every request with that reason */
     char *helper_path; /* owned; NULL: none */
+    sb_mutex *lock;    /* over: */
+    sb_watch *watch;   /* of all spots; NULL: none was made */
 };
 
 _Static_assert(sizeof(sabot_error) == sizeof(sb_error) &&

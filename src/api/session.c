@@ -54,6 +54,7 @@ sabot_status sabot_session_new(const sabot_session_options *options, sabot_sessi
     sb_jit_options jit = {.helper_path = session->helper_path,
                           .cpu = options->cpu_level,
                           .compile_timeout_ns = options->compile_ms_max * 1000000};
+    SB_TRY(sb_mutex_new(&session->lock, api_error(err)));
     SB_TRY(sb_jit_new(&session->jit, &jit, api_error(err)));
     *out = session;
     return SABOT_OK;
@@ -67,6 +68,8 @@ void sabot_session_free(sabot_session *session)
     if (session == NULL) {
         return;
     }
+    sb_watch_free(session->watch);
+    sb_mutex_free(session->lock);
     sb_jit_free(session->jit);
     sb_mem_free(session->helper_path);
     sb_mem_free(session);

@@ -294,6 +294,17 @@ static void vector_out(const sb_call *call, sb_call_local *local, int64_t row0)
     }
 }
 
+static void booleans_pack(const sb_call *call, const sb_call_local *local, int64_t row0,
+                          int64_t rows)
+{
+    for (int32_t k = 0; k < call->site->result_count; k++) {
+        if (call->site->formats[k] == 'b') {
+            sb_bitmap_pack((uint8_t *)call->results[k].values + row0 / 8, local->out[k].values,
+                           rows);
+        }
+    }
+}
+
 static sb_status vector_run(sb_call *call, sb_call_local *local, sb_work *work, int64_t row0,
                             int64_t rows, sb_error *err)
 {
@@ -312,18 +323,13 @@ static sb_status vector_run(sb_call *call, sb_call_local *local, sb_work *work, 
     if (status != SB_OK) {
         return status;
     }
-    for (int32_t k = 0; k < site->result_count; k++) {
-        if (site->formats[k] == 'b') {
-            sb_bitmap_pack((uint8_t *)call->results[k].values + row0 / 8, local->out[k].values,
-                           rows);
-        }
-    }
+    booleans_pack(call, local, row0, rows);
     return leaves_keep(call, &kcall, row0, err);
 }
 
-static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, sb_error *err)
+/* Bitmaps of the results that can be null. */
+static sb_status valids_new(sb_call *call, sb_error *err)
 {
-    const uint8_t *active = work->chunk->active;
     for (int32_t k = 0; k < call->site->result_count; k++) {
         const sb_ir_output *output = &call->site->func->ir.outputs.items[k];
         if (!output->nullable || call->site->formats[k] == 'n') {
@@ -334,17 +340,49 @@ static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, 
             return status;
         }
     }
+    return SB_OK;
+}
+
+static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, sb_error *err)
+{
+    const uint8_t *active = work->chunk->active;
+    sb_status status = valids_new(call, err);
+    if (status != SB_OK) {
+        return status;
+    }
     for (int64_t row0 = 0; row0 < call->rows; row0 += SB_VECTOR_ROWS) {
         int64_t rows = call->rows - row0 < SB_VECTOR_ROWS ? call->rows - row0 : SB_VECTOR_ROWS;
         if (active != NULL && sb_bitmap_count(active, row0, rows) == 0) {
             continue;
         }
-        sb_status status = vector_run(call, local, work, row0, rows, err);
+        status = vector_run(call, local, work, row0, rows, err);
         if (status != SB_OK) {
             return status;
         }
     }
     call->host_count = (int64_t)call->host_rows.count;
+    return SB_OK;
+}
+
+sb_status sb_call_try(sb_call *call, sb_call_local *local, const sb_chunk *chunk,
+                      const uint32_t *stop, bool *done, sb_error *err)
+{
+    SB_ASSERT(!call->site->by_host && chunk->active == NULL && call->rows <= SB_VECTOR_ROWS);
+    *done = false;
+    sb_status status = results_new(call, err);
+    if (status == SB_OK) {
+        status = valids_new(call, err);
+    }
+    if (status != SB_OK) {
+        return status;
+    }
+    sb_kcall kcall = {.in = local->in, .out = local->kout, .stop = stop};
+    vector_in(call, local, chunk, 0, call->rows);
+    vector_out(call, local, 0);
+    *done = sb_func_try(call->site->func, &kcall, (int32_t)call->rows);
+    if (*done) {
+        booleans_pack(call, local, 0, call->rows);
+    }
     return SB_OK;
 }
 

@@ -98,6 +98,10 @@ sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *
 sb_status sb_call_answer(sb_call *call, sb_work *work, const sb_answer *answer, bool *blocked,
                          sb_error *err);
 
+/* All rows of a chunk of at most SB_VECTOR_ROWS, all active, by native code alone and at once; false: sb_call_run has to do it. */
+sb_status sb_call_try(sb_call *call, sb_call_local *local, const sb_chunk *chunk,
+                      const uint32_t *stop, bool *done, sb_error *err);
+
 /* The first `rows` rows of a result as a column. */
 sb_status sb_call_take_column(sb_call *call, int32_t result, int64_t rows, sb_array **out,
                               sb_error *err);

@@ -171,6 +171,8 @@ enum {
     X(REVERSE, 40, 1, 1)                                                                           \
     X(SORT, 41, 2, 2) /* reverse: a constant */                                                    \
     X(LIST_INDEX, 42, 2, 2)                                                                        \
+    X(LDEXP, 58, 2, 2)                                                                             \
+    X(EXPONENT, 59, 1, 1)  /* the second item of math.frexp */                                     \
     X(BIT_COUNT, 60, 1, 1) /* methods: their object */                                             \
     X(BIT_LENGTH, 61, 1, 1)                                                                        \
     X(IS_INTEGER, 62, 2, 2) /* the second: whether ints have it */

@@ -235,6 +235,14 @@ static pyval scaled(lowering *l, pyval v, double factor)
                : sb_pyval_float(sb_op2(l, SB_IR_PY_MUL_F64, v.f, sb_irb_const_f(&l->b, factor)));
 }
 
+static pyval ldexp_of(lowering *l, pyval x, pyval power)
+{
+    x = only_float(l, x);
+    power = only_int(l, power);
+    bool never = x.tags == 0 || power.tags == 0;
+    return never ? sb_pyval_never() : sb_pyval_float(sb_op2(l, SB_IR_MATH_LDEXP, x.f, power.i));
+}
+
 /* --- methods ------------------------------------------------------------------------------------------------------- */
 
 static pyval bits_of(lowering *l, pyval v, sb_op_code op)
@@ -298,6 +306,11 @@ pyval sb_lower_math(lowering *l, const sb_node *n, const pyval *args, uint32_t c
         return bits_of(l, args[0], SB_IR_PY_BIT_LENGTH_I64);
     case SB_BLOB_IS_INTEGER:
         return is_whole(l, args[0], &args[1]);
+    case SB_BLOB_LDEXP:
+        return ldexp_of(l, args[0], args[1]);
+    case SB_BLOB_EXPONENT:
+        v = only_float(l, args[0]);
+        return v.tags == 0 ? v : sb_pyval_int(sb_op2(l, SB_IR_MATH_EXPONENT, v.f, v.f));
     case SB_BLOB_FABS:
         v = only_float(l, args[0]);
         return v.tags == 0 ? v : sb_pyval_float(sb_op1(l, SB_IR_PY_ABS_F64, v.f));

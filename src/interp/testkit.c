@@ -117,6 +117,10 @@ static sb_reason eval_number(uint8_t op, sb_testkit_scalar a, sb_testkit_scalar 
         LEAVING_2(MATH_ISQRT_I64, math_isqrt_i64, i, i)
         LEAVING_2(PY_POW_F64, py_pow_f64, f, f)
         LEAVING_1(MATH_SQRT, math_sqrt, f, f)
+    case SB_IR_MATH_LDEXP:
+        return sb_rt_math_ldexp(a.f, b.i, &out->f);
+    case SB_IR_MATH_EXPONENT:
+        return sb_rt_math_exponent(a.f, b.f, &out->i);
     case SB_IR_PY_ROUND_N_F64:
         return sb_rt_py_round_n_f64(a.f, b.i, &out->f);
 #define E_(X, NAME, name) LEAVING_1(MATH_##NAME, math_##name, f, f)

@@ -88,6 +88,8 @@
     X(PY_POW_F64, "py_pow_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                            \
     X(PY_ROUND_N_F64, "py_round_n_f64", 'f', "fi", SB_OP_LEAVES | SB_OP_RAISES)                    \
     X(MATH_SQRT, "math_sqrt", 'f', "f", SB_OP_LEAVES | SB_OP_RAISES)                               \
+    X(MATH_LDEXP, "math_ldexp", 'f', "fi", SB_OP_LEAVES | SB_OP_RAISES)                            \
+    X(MATH_EXPONENT, "math_exponent", 'i', "ff", 0) /* of frexp; b: not read */                    \
     SB_RT_MATH1_LIST(SB_OP_MATH1, X)                                                               \
     SB_RT_MATH2_LIST(SB_OP_MATH2, X)                                                               \
     /* comparisons; int with float is exact */                                                     \

@@ -30,22 +30,23 @@ typedef struct level {
     const char *name;
     const char *processor; /* LLVM's name of it */
     const char *attributes;
-    bool converts, multiplies;
+    bool converts, multiplies, fuses;
     uint32_t short_body;  /* weight up to which `lanes_short` rows run side by side */
     uint32_t medium_body; /* ... `lanes_medium` rows */
     int lanes_short, lanes_medium, lanes_long;
 } level;
 
 static const level levels[] = {
-    {"x86-64", "x86-64", "\"target-cpu\"=\"x86-64\"", false, false, 10, 0, 16, 8, 8},
-    {"x86-64-v2", "x86-64-v2", "\"target-cpu\"=\"x86-64-v2\"", false, false, 10, 0, 16, 8, 8},
-    {"x86-64-v3", "x86-64-v3", "\"target-cpu\"=\"x86-64-v3\"", false, false, 16, 0, 16, 8, 8},
+    {"x86-64", "x86-64", "\"target-cpu\"=\"x86-64\"", false, false, false, 10, 0, 16, 8, 8},
+    {"x86-64-v2", "x86-64-v2", "\"target-cpu\"=\"x86-64-v2\"", false, false, false, 10, 0, 16, 8,
+     8},
+    {"x86-64-v3", "x86-64-v3", "\"target-cpu\"=\"x86-64-v3\"", false, false, true, 16, 0, 16, 8, 8},
     {"x86-64-v4", "x86-64-v4",
      "\"target-cpu\"=\"x86-64-v4\" \"prefer-vector-width\"=\"512\" "
      "\"min-legal-vector-width\"=\"512\"",
-     true, true, 18, 36, 32, 16, 8},
-    {"aarch64", "generic", "", true, false, 10, 0, 16, 8, 8},
-    {"generic", "generic", "", false, false, 10, 0, 16, 8, 8},
+     true, true, true, 18, 36, 32, 16, 8},
+    {"aarch64", "generic", "", true, false, true, 10, 0, 16, 8, 8},
+    {"generic", "generic", "", false, false, false, 10, 0, 16, 8, 8},
 };
 
 static const level *level_of(const char *name)
@@ -696,7 +697,8 @@ sb_status sb_emit_llvm(const sb_ir *ir, const sb_emit_options *options, sb_buf *
     sb_emitter e = {.ir = ir,
                     .lanes = (uint32_t)w,
                     .converts = found->converts,
-                    .multiplies = found->multiplies};
+                    .multiplies = found->multiplies,
+                    .fuses = found->fuses};
     void *memory = NULL;
     sb_status status = SB_OK;
     sb_buf_init(&e.prologue, text->size_max);

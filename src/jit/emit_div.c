@@ -8,14 +8,17 @@
  * shift or a mask.
  *
  * Scalars: sdiv with the divisor made safe, then the correction to the floor.
- * Doubles: fmod is a loop; both ops go through rt. */
+ * Doubles: where the quotient is below 2**53 the remainder is one fused operation; other blocks, and targets without that, go
+ * through rt, whose fmod is a loop. */
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 
 #include "jit/emit_int.h"
 #include "rt/rt_table.h"
 
 #define MAGIC_BITS INT64_C(0x4338000000000000) /* of 1.5 * 2**52 */
+#define TWO_53 9007199254740992.0
 #define MAGIC 6755399441055744.0
 
 sb_ev sb_emit_is_zero(sb_emitter *e, sb_ev v)
@@ -246,15 +249,78 @@ sb_ev sb_emit_div_i64(sb_emitter *e, const sb_inst *inst)
 
 /* --- the others ----------------------------------------------------------------------------------------------------- */
 
+/* fmod while the quotient is below 2**53. Its floor q is exact or, rounded up, one above; what is left of |a| has the bits of a
+ * or of b alone and is smaller than b, so that the fused product gives it exactly, and so does adding b where q was above. */
+static sb_ev remainder_of(sb_emitter *e, sb_ev a, sb_ev b, sb_ev size)
+{
+    const sb_ev y = sb_eb_intrinsic(e, "fabs", b);
+    const sb_ev q = sb_eb_intrinsic(e, "floor", size);
+    const sb_ev r = sb_eb_fma(e, sb_eb_unary(e, "fneg", q), y, sb_eb_intrinsic(e, "fabs", a));
+    const sb_ev above = sb_eb_cmp(e, "fcmp olt", r, sb_ev_double(0.0));
+    return sb_eb_copysign(e, sb_eb_select(e, above, sb_eb_bin(e, "fadd", r, y), r), a);
+}
+
+/* As sb_rt_py_mod_f64 and sb_rt_py_floordiv_f64 have it. */
+static sb_ev div_by_remainder(sb_emitter *e, sb_ev a, sb_ev b, sb_ev ratio, sb_ev rest, bool modulo)
+{
+    const sb_ev zero = sb_ev_double(0.0);
+    const sb_ev some = sb_eb_cmp(e, "fcmp une", rest, zero);
+    const sb_ev below = sb_eb_cmp(e, "fcmp olt", rest, zero);
+    const sb_ev apart =
+        sb_eb_and(e, some, sb_eb_bin(e, "xor", below, sb_eb_cmp(e, "fcmp olt", b, zero)));
+    if (modulo) {
+        const sb_ev r = sb_eb_select(e, apart, sb_eb_bin(e, "fadd", rest, b), rest);
+        return sb_eb_select(e, some, r, sb_eb_copysign(e, zero, b));
+    }
+    const sb_ev near = sb_eb_bin(e, "fdiv", sb_eb_bin(e, "fsub", a, rest), b);
+    const sb_ev q = sb_eb_select(e, apart, sb_eb_bin(e, "fsub", near, sb_ev_double(1.0)), near);
+    const sb_ev whole = sb_eb_intrinsic(e, "floor", q);
+    const sb_ev low = sb_eb_cmp(e, "fcmp ogt", sb_eb_bin(e, "fsub", q, whole), sb_ev_double(0.5));
+    const sb_ev snapped =
+        sb_eb_select(e, low, sb_eb_bin(e, "fadd", whole, sb_ev_double(1.0)), whole);
+    const sb_ev none = sb_eb_cmp(e, "fcmp oeq", q, zero);
+    return sb_eb_select(e, none, sb_eb_copysign(e, zero, ratio), snapped);
+}
+
 sb_ev sb_emit_div_f64(sb_emitter *e, const sb_inst *inst)
 {
-    const sb_ev a = e->values[inst->a];
-    const sb_ev b = e->values[inst->b];
+    const bool modulo = inst->op == SB_IR_PY_MOD_F64;
+    const size_t helper =
+        modulo ? offsetof(sb_rt_table, py_mod_f64) : offsetof(sb_rt_table, py_floordiv_f64);
+    sb_ev a = e->values[inst->a];
+    sb_ev b = e->values[inst->b];
     sb_emit_check(e, sb_emit_is_zero(e, b), SB_REASON_DIV_ZERO);
-    return call_rt(e,
-                   inst->op == SB_IR_PY_MOD_F64 ? offsetof(sb_rt_table, py_mod_f64)
-                                                : offsetof(sb_rt_table, py_floordiv_f64),
-                   a, b);
+    if (!e->fuses) {
+        return call_rt(e, helper, a, b);
+    }
+    if (a.vec || b.vec) {
+        a = sb_eb_widen(e, a);
+        b = sb_eb_widen(e, b);
+    }
+    const sb_ev ratio = sb_eb_bin(e, "fdiv", a, b);
+    const sb_ev size = sb_eb_intrinsic(e, "fabs", ratio);
+    const sb_ev small = sb_eb_cmp(e, "fcmp olt", size, sb_ev_double(TWO_53));
+    const sb_ev finite =
+        sb_eb_cmp(e, "fcmp olt", sb_eb_intrinsic(e, "fabs", b), sb_ev_double(HUGE_VAL));
+    sb_ev beyond = sb_eb_not(e, sb_eb_and(e, small, finite));
+    if (a.vec) {
+        beyond = sb_eb_any(e, sb_emit_relevant(e, beyond));
+    }
+    const uint32_t slow = sb_eb_label_new(e);
+    const uint32_t fast = sb_eb_label_new(e);
+    const uint32_t join = sb_eb_label_new(e);
+    sb_eb_branch_rare(e, beyond, slow, fast);
+    sb_eb_label(e, fast);
+    const sb_ev rest = remainder_of(e, a, b, size);
+    const sb_ev quick = div_by_remainder(e, a, b, ratio, rest, modulo);
+    const uint32_t fast_from = e->label;
+    sb_eb_jump(e, join);
+    sb_eb_label(e, slow);
+    const sb_ev exact = call_rt(e, helper, a, b);
+    const uint32_t slow_from = e->label;
+    sb_eb_jump(e, join);
+    sb_eb_label(e, join);
+    return sb_eb_phi(e, quick, fast_from, exact, slow_from);
 }
 
 sb_ev sb_emit_udiv(sb_emitter *e, sb_ev a, sb_ev b)

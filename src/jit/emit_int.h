@@ -77,6 +77,7 @@ typedef struct sb_emitter {
     bool careful;
     bool converts; /* the target converts between vectors of int64 and double in one instruction */
     bool multiplies;      /* ... and multiplies vectors of int64 cheaply */
+    bool fuses;           /* it has fused multiplication and addition */
     char types[2][4][16]; /* [vec][prim] */
 
     sb_buf prologue, head, body;
@@ -126,6 +127,9 @@ sb_ev sb_eb_cast(sb_emitter *e, const char *op, sb_ev a, sb_prim to);
 sb_ev sb_eb_unary(sb_emitter *e, const char *op, sb_ev a); /* fneg, freeze */
 sb_ev sb_eb_intrinsic(sb_emitter *e, const char *name,
                       sb_ev a); /* llvm.<name>.<type> of one double */
+sb_ev sb_eb_copysign(sb_emitter *e, sb_ev a, sb_ev b);
+sb_ev sb_eb_fma(sb_emitter *e, sb_ev a, sb_ev b,
+                sb_ev c); /* a * b + c, rounded once; all vectors or none */
 sb_ev sb_eb_checked(sb_emitter *e, const char *name, sb_ev a, sb_ev b,
                     sb_ev *overflow); /* scalars */
 sb_ev sb_eb_select(sb_emitter *e, sb_ev c, sb_ev a, sb_ev b);

@@ -93,6 +93,54 @@ static sb_ev root(sb_emitter *e, sb_ev a)
 
 /* --- through the table ------------------------------------------------------------------------------------------------ */
 
+/* A function of the table, loaded. */
+static uint32_t load_function(sb_emitter *e, size_t offset)
+{
+    const uint32_t at = e->temps++;
+    const uint32_t function = e->temps++;
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = getelementptr i8, ptr %%rt, i64 %zu\n", at, offset);
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = load ptr, ptr %%t%" PRIu32 ", align 8\n", function,
+                  at);
+    return function;
+}
+
+static sb_ev is_finite(sb_emitter *e, sb_ev a)
+{
+    return sb_eb_cmp(e, "fcmp oeq", sb_eb_bin(e, "fsub", a, a), sb_ev_double(0.0));
+}
+
+/* As sb_rt_math_result has it. */
+static void check_libm(sb_emitter *e, sb_ev r, sb_ev a, sb_ev b, bool two)
+{
+    sb_ev finite = is_finite(e, a);
+    sb_ev number = sb_eb_cmp(e, "fcmp ord", a, two ? b : a);
+    if (two) {
+        finite = sb_eb_and(e, finite, is_finite(e, b));
+    }
+    const sb_ev made = sb_eb_and(e, number, sb_eb_cmp(e, "fcmp uno", r, r));
+    const sb_ev odd = sb_eb_not(e, is_finite(e, r));
+    sb_emit_check(e, sb_eb_and(e, odd, sb_eb_or(e, finite, made)), SB_REASON_RAISE);
+}
+
+static sb_ev call_libm(sb_emitter *e, int number, sb_ev a, sb_ev b, bool two)
+{
+    if (a.vec || b.vec) {
+        a = sb_eb_widen(e, a);
+        b = sb_eb_widen(e, b);
+    }
+    const uint32_t in_a = sb_emit_spill(e, 0, a);
+    const uint32_t in_b = two ? sb_emit_spill(e, 1, b) : in_a;
+    const uint32_t result = sb_emit_spill(e, 2, (sb_ev){.kind = EV_NONE});
+    const uint32_t function = load_function(e, offsetof(sb_rt_table, libm));
+    sb_buf_printf(e->out,
+                  "  call void %%t%" PRIu32 "(i64 %d, ptr %%t%" PRIu32 ", ptr %%t%" PRIu32
+                  ", ptr %%t%" PRIu32 ", i64 %" PRIu32 ")\n",
+                  function, number, result, in_a, in_b, a.vec ? e->lanes : 1);
+    const sb_ev r = sb_eb_load(e, result, SB_PRIM_F64, a.vec);
+    check_libm(e, r, a, b, two);
+    return r;
+}
+
 static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
 {
     const sb_slow_info *slow = &sb_slow_infos[inst->op];
@@ -104,12 +152,7 @@ static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
     const uint32_t in_b = sb_emit_spill(e, 1, b);
     const uint32_t result = sb_emit_spill(e, 2, (sb_ev){.kind = EV_NONE});
     const uint32_t bad = sb_emit_spill(e, 3, (sb_ev){.kind = EV_NONE});
-    const uint32_t at = e->temps++;
-    const uint32_t function = e->temps++;
-    sb_buf_printf(e->out, "  %%t%" PRIu32 " = getelementptr i8, ptr %%rt, i64 %zu\n", at,
-                  offsetof(sb_rt_table, slow));
-    sb_buf_printf(e->out, "  %%t%" PRIu32 " = load ptr, ptr %%t%" PRIu32 ", align 8\n", function,
-                  at);
+    const uint32_t function = load_function(e, offsetof(sb_rt_table, slow));
     sb_buf_printf(e->out,
                   "  call void %%t%" PRIu32 "(i64 %d, ptr %%t%" PRIu32 ", ptr %%t%" PRIu32
                   ", ptr %%t%" PRIu32 ", ptr %%t%" PRIu32 ", i64 %" PRIu32 ")\n",
@@ -117,6 +160,16 @@ static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
     const sb_ev words = sb_eb_load(e, bad, SB_PRIM_I64, a.vec);
     sb_emit_check_sign(e, words, (sb_reason)slow->reason);
     return sb_eb_load(e, result, inst->prim, a.vec);
+}
+
+static bool is_libm(uint8_t op)
+{
+    return sb_slow_infos[op].call - 1 < SB_RT_SLOW_LIBM_COUNT;
+}
+
+static bool two_operands(uint8_t op)
+{
+    return sb_op_infos[op].operand_count > 1;
 }
 
 bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *out)
@@ -171,7 +224,9 @@ bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *o
         if (sb_slow_infos[inst->op].call == 0) {
             return false;
         }
-        *out = call_slow(e, inst, a, sb_op_infos[inst->op].operand_count > 1 ? b : a);
+        *out = is_libm(inst->op) ? call_libm(e, sb_slow_infos[inst->op].call - 1, a,
+                                             two_operands(inst->op) ? b : a, two_operands(inst->op))
+                                 : call_slow(e, inst, a, two_operands(inst->op) ? b : a);
         return true;
     }
 }

@@ -146,19 +146,41 @@ sb_ev sb_eb_unary(sb_emitter *e, const char *op, sb_ev a)
     return r;
 }
 
-sb_ev sb_eb_intrinsic(sb_emitter *e, const char *name, sb_ev a)
+/* All operands are vectors or none is. */
+static sb_ev intrinsic(sb_emitter *e, const char *name, const sb_ev *operands, size_t count)
 {
-    SB_ASSERT(a.prim == SB_PRIM_F64);
-    const char *type = sb_eb_type(e, a.prim, a.vec);
-    const sb_ev r = sb_eb_temp(e, a.prim, a.vec);
-    if (a.vec) {
-        sb_buf_printf(e->out, "call %s @llvm.%s.v%" PRIu32 "f64(%s ", type, name, e->lanes, type);
+    const bool vec = operands[0].vec;
+    const char *type = sb_eb_type(e, SB_PRIM_F64, vec);
+    const sb_ev r = sb_eb_temp(e, SB_PRIM_F64, vec);
+    if (vec) {
+        sb_buf_printf(e->out, "call %s @llvm.%s.v%" PRIu32 "f64(", type, name, e->lanes);
     } else {
-        sb_buf_printf(e->out, "call %s @llvm.%s.f64(%s ", type, name, type);
+        sb_buf_printf(e->out, "call %s @llvm.%s.f64(", type, name);
     }
-    sb_eb_put(e, a);
+    for (size_t k = 0; k < count; k++) {
+        SB_ASSERT(operands[k].prim == SB_PRIM_F64 && operands[k].vec == vec);
+        sb_buf_printf(e->out, "%s%s ", k == 0 ? "" : ", ", type);
+        sb_eb_put(e, operands[k]);
+    }
     sb_buf_text(e->out, ")\n");
     return r;
+}
+
+sb_ev sb_eb_intrinsic(sb_emitter *e, const char *name, sb_ev a)
+{
+    return intrinsic(e, name, &a, 1);
+}
+
+sb_ev sb_eb_copysign(sb_emitter *e, sb_ev a, sb_ev b)
+{
+    const bool vec = a.vec || b.vec;
+    return intrinsic(e, "copysign",
+                     (sb_ev[]){vec ? sb_eb_widen(e, a) : a, vec ? sb_eb_widen(e, b) : b}, 2);
+}
+
+sb_ev sb_eb_fma(sb_emitter *e, sb_ev a, sb_ev b, sb_ev c)
+{
+    return intrinsic(e, "fma", (sb_ev[]){a, b, c}, 3);
 }
 
 sb_ev sb_eb_checked(sb_emitter *e, const char *name, sb_ev a, sb_ev b, sb_ev *overflow)

@@ -417,6 +417,28 @@ sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32
     return status;
 }
 
+bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)
+{
+    SB_ASSERT(row_count >= 0 && row_count <= SB_VECTOR_ROWS);
+    func_private *priv = func->priv;
+    sb_kernel_fn fast = priv->jit != NULL ? entry_of(func, ENTRY_FAST) : NULL;
+    if (fast == NULL) {
+        return false;
+    }
+    call->rt = &sb_rt_table_default;
+    call->leave = NULL;
+    call->leave_capacity = 0;
+    call->leave_count = 0;
+    call->reserved = 0;
+    (void)fast(call, 0, row_count);
+    if (call->status != SB_K_DONE) {
+        return false;
+    }
+    atomic_fetch_add_explicit(&priv->rows, row_count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&priv->rows_native, row_count, memory_order_relaxed);
+    return true;
+}
+
 /* --- looking ------------------------------------------------------------------------------------------------------------ */
 
 static void report_reasons(const sb_func *func, sb_buf *json)

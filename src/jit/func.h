@@ -68,6 +68,10 @@ typedef struct sb_func_counts {
 sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count,
                       sb_tier tier, sb_func_counts *counts, sb_error *err);
 
+/* The same by the fast entry alone, if it is there: false when some row must leave or stop was set; nothing is counted then, and what
+ * was written means nothing. Needs no local. */
+bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count);
+
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 void sb_func_report(const sb_func *func,
                     sb_buf *json); /* the JSON object of sabot_function_report */

@@ -101,8 +101,8 @@ static bool keys_fill(sb_func *parts, const char *results)
     return parts->keys != NULL;
 }
 
-static sb_func *func_make(sb_func parts, const char *name, const char *columns, const char *results,
-                          const char *ir)
+static sb_func *func_make(struct sb_jit *jit, sb_func parts, const char *name, const char *columns,
+                          const char *results, const char *ir)
 {
     sb_func *func = NULL;
     sb_error error = {0};
@@ -120,7 +120,7 @@ static sb_func *func_make(sb_func parts, const char *name, const char *columns, 
     if (parts.name == NULL || !params_fill(&parts, columns)) {
         goto out;
     }
-    (void)sb_func_new(NULL, &parts, &func, NULL);
+    (void)sb_func_new(jit, &parts, &func, NULL);
 out:
     sb_func_parts_release(&parts);
     return func;
@@ -128,13 +128,19 @@ out:
 
 sb_func *sb_kit_func(const char *name, const char *columns, const char *format, const char *ir)
 {
+    return sb_kit_func_of(NULL, name, columns, format, ir);
+}
+
+sb_func *sb_kit_func_of(struct sb_jit *jit, const char *name, const char *columns,
+                        const char *format, const char *ir)
+{
     sb_func parts = {.compiled = ir != NULL, .result_prim = prim_of(format)};
     memcpy(parts.result_format, format, strlen(format) + 1);
-    return func_make(parts, name, columns, NULL, ir);
+    return func_make(jit, parts, name, columns, NULL, ir);
 }
 
 sb_func *sb_kit_map_func(const char *name, const char *columns, const char *results, const char *ir)
 {
-    return func_make((sb_func){.compiled = ir != NULL, .result_format = "+s"}, name, columns,
+    return func_make(NULL, (sb_func){.compiled = ir != NULL, .result_format = "+s"}, name, columns,
                      results, ir);
 }

@@ -13,6 +13,9 @@ sb_func *sb_kit_func(const char *name, const char *columns, const char *format, 
 /* One with several results: a letter and a format for each ("mlhgfb": m int64, h double, f bool), the outputs of the IR. */
 sb_func *sb_kit_map_func(const char *name, const char *columns, const char *results,
                          const char *ir);
+/* The same with a code generator (borrow). */
+sb_func *sb_kit_func_of(struct sb_jit *jit, const char *name, const char *columns,
+                        const char *format, const char *ir);
 
 #define SB_KIT_MUL /* a * b + 1; null where a is; overflow leaves */                               \
     "inputs i64 i64\noutputs i64?\nv1:b = in_valid 0\nif v1\nv3:i64 = in 0\nv4:i64 = in 1\n"       \

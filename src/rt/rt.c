@@ -66,6 +66,33 @@ SB_RT_MATH2_LIST(E_, )
 SB_RT_SLOW_LIST(E_, )
 #undef E_
 
+/* Nothing but the calls: they are most of the time of the functions that have them. */
+#define LIBM(name, call)                                                                           \
+    static void name##_libm(double *out, const double *a, const double *b, int64_t n)              \
+    {                                                                                              \
+        (void)b;                                                                                   \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            out[i] = call;                                                                         \
+        }                                                                                          \
+    }
+#define E_(X, NAME, name) LIBM(name, name(a[i]))
+SB_RT_MATH1_LIST(E_, )
+#undef E_
+#define E_(X, NAME, name) LIBM(name, sb_rt_libm_##name(a[i], b[i]))
+SB_RT_MATH2_LIST(E_, )
+#undef E_
+
+static void libm_lanes(int64_t number, double *out, const double *a, const double *b, int64_t n)
+{
+    static void (*const table[])(double *, const double *, const double *, int64_t) = {
+#define E_(X, NAME, name) [SB_RT_SLOW_MATH_##NAME] = name##_libm,
+        SB_RT_MATH1_LIST(E_, ) SB_RT_MATH2_LIST(E_, )
+#undef E_
+    };
+    SB_ASSERT(number >= 0 && (size_t)number < SB_COUNT_OF(table) && n >= 0);
+    table[number](out, a, b, n);
+}
+
 static void slow_lanes(int64_t number, void *out, int64_t *bad, const void *a, const void *b,
                        int64_t n)
 {
@@ -104,4 +131,5 @@ const sb_rt_table sb_rt_table_default = {
     .slow = slow_lanes,
     .list = list_row,
     .heap_reset = sb_rt_heap_reset,
+    .libm = libm_lanes,
 };

@@ -430,17 +430,49 @@ static inline sb_reason sb_rt_math_sqrt(double a, double *out)
     }
 SB_RT_MATH1_LIST(SB_E, )
 #undef SB_E
+/* Python's own remainder is right where some libm's has the wrong sign of zero. */
+static inline double sb_rt_libm_remainder(double a, double b)
+{
+    const double r = remainder(a, b);
+    return r == 0.0 ? copysign(r, a) : r;
+}
+
+#define sb_rt_libm_atan2 atan2
+#define sb_rt_libm_copysign copysign
+#define sb_rt_libm_fmod fmod
+#define sb_rt_libm_nextafter nextafter
+#define sb_rt_libm_pow pow
 #define SB_E(X, NAME, name)                                                                        \
     static inline sb_reason sb_rt_math_##name(double a, double b, double *out)                     \
     {                                                                                              \
-        double r = name(a, b);                                                                     \
-        if (SB_RT_SLOW_MATH_##NAME == SB_RT_SLOW_MATH_REMAINDER && r == 0.0) {                     \
-            r = copysign(r, a); /* Python's own is right where some libm's sign is not */          \
-        }                                                                                          \
-        return sb_rt_math_result(r, a, b, out);                                                    \
+        return sb_rt_math_result(sb_rt_libm_##name(a, b), a, b, out);                              \
     }
 SB_RT_MATH2_LIST(SB_E, )
 #undef SB_E
+
+/* a * 2**b, rounded once. */
+static inline sb_reason sb_rt_math_ldexp(double a, int64_t b, double *out)
+{
+    const int64_t far = 5000; /* whatever a is, nothing changes beyond */
+    const double r = ldexp(a, (int)(b > far ? far : (b < -far ? -far : b)));
+    if (!(r - r == 0.0) && a - a == 0.0) {
+        return SB_REASON_RAISE;
+    }
+    *out = r;
+    return SB_REASON_NONE;
+}
+
+/* The exponent that math.frexp gives. The second operand is not read. */
+static inline sb_reason sb_rt_math_exponent(double a, double b, int64_t *out)
+{
+    int exponent = 0;
+    (void)b;
+    if (a - a == 0.0) {
+        (void)frexp(a, &exponent);
+    }
+    *out = exponent;
+    return SB_REASON_NONE;
+}
 
 /* a ** b. libm answers for the magnitude of a; a negative base with a broken exponent is a complex number in Python. */
 static inline sb_reason sb_rt_py_pow_f64(double a, double b, double *out)

@@ -24,6 +24,9 @@ typedef struct sb_rt_table {
     int64_t (*list)(int64_t number, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c,
                     int64_t *out);
     void (*heap_reset)(sb_rt_heap *heap); /* 64 */
+    /* 72: what libm gives, of SB_RT_MATH1_LIST and SB_RT_MATH2_LIST; which results make a row leave is the caller's to see. Of one
+     * operand: b is not read. */
+    void (*libm)(int64_t number, double *out, const double *a, const double *b, int64_t n);
 } sb_rt_table;
 
 extern const sb_rt_table sb_rt_table_default;

@@ -49,6 +49,7 @@ static double double_at(size_t index)
 #define AT_double double_of
 AT(counts, int64_t)
 AT(digits, int64_t)
+AT(scales, int64_t)
 AT(rounded, double)
 AT(bases, double)
 AT(exponents, double)
@@ -137,6 +138,7 @@ static void bits_and_powers_are_cpythons(void **state)
         check(reason == SB_REASON_NONE ? same(z, name##_results[k]) : z == 77, #name, k, 1);       \
     }
 #define math_isqrt_i64_of(a, out) sb_rt_math_isqrt_i64(a, 0, out)
+#define math_exponent_of(a, out) sb_rt_math_exponent(a, 0, out)
 #define py_abs_i64_of sb_rt_py_abs_i64
 #define py_int_f64_of sb_rt_py_int_f64
 #define math_sqrt_of sb_rt_math_sqrt
@@ -145,6 +147,9 @@ static void conversions_are_cpythons(void **state)
 {
     (void)state;
     ONE_LEAVING(math_isqrt_i64, INTS, int_at, int64_t, same_int)
+    ONE_LEAVING(math_exponent, DOUBLES, double_at, int64_t, same_int)
+    LEAVING_GRID(math_ldexp, DOUBLES, SB_COUNT_OF(vector_scales), double_at, scales_at, double,
+                 same_double)
     ONE_LEAVING(py_abs_i64, INTS, int_at, int64_t, same_int)
     ONE_LEAVING(py_int_f64, DOUBLES, double_at, int64_t, same_int)
     ONE_LEAVING(math_sqrt, DOUBLES, double_at, double, same_double)

@@ -43,16 +43,21 @@
     E(X, PY_ROUND_N_F64, py_round_n_f64, double, double, int64_t, BIGINT)                          \
     E(X, PY_ROUND_N_I64, py_round_n_i64, int64_t, int64_t, int64_t, OVERFLOW)                      \
     E(X, MATH_GCD_I64, math_gcd_i64, int64_t, int64_t, int64_t, OVERFLOW)                          \
-    E(X, MATH_ISQRT_I64, math_isqrt_i64, int64_t, int64_t, int64_t, RAISE)
+    E(X, MATH_ISQRT_I64, math_isqrt_i64, int64_t, int64_t, int64_t, RAISE)                         \
+    E(X, MATH_LDEXP, math_ldexp, double, double, int64_t, RAISE)                                   \
+    E(X, MATH_EXPONENT, math_exponent, int64_t, double, double, RAISE)
 
-enum { /* the first argument of sb_rt_table.slow */
+enum { /* the first argument of sb_rt_table.slow, and of sb_rt_table.libm below SB_RT_SLOW_LIBM_COUNT */
 #define SB_E(X, NAME, name) SB_RT_SLOW_MATH_##NAME,
        SB_RT_MATH1_LIST(SB_E, ) SB_RT_MATH2_LIST(SB_E, )
 #undef SB_E
+           SB_RT_SLOW_LIBM_COUNT,
+       SB_RT_SLOW_BEFORE_OTHERS =
+           SB_RT_SLOW_LIBM_COUNT - 1, /* those that follow count on from here */
 #define SB_E(X, NAME, name, to, ta, tb, reason) SB_RT_SLOW_##NAME,
-           SB_RT_SLOW_LIST(SB_E, )
+       SB_RT_SLOW_LIST(SB_E, )
 #undef SB_E
-               SB_RT_SLOW_COUNT
+           SB_RT_SLOW_COUNT
 };
 
 #endif

@@ -45,18 +45,11 @@ NOT_YET: dict[str, str] = {
     "applied": "type",  # functions in a tuple
     "bucket_by_bisect": "unknown_call",
     "click_rate": "syntax",  # try
-    "combinations": "unknown_call",  # math.comb
     "digit_sum_of_text": "syntax",  # text
-    "factorial_of_math": "unknown_call",
     "fibonacci_recursive": "unknown_call",
-    "flat_distance": "unknown_call",  # math.hypot
     "median_of_statistics": "unknown_call",
     "mod_pow_builtin": "syntax",  # pow with three arguments
-    "nearly_equal": "unknown_call",  # math.isclose
-    "point_distance": "unknown_call",  # math.dist
-    "product": "unknown_call",  # math.prod
     "safe_ratio": "syntax",  # try
     "sum_or_none": "syntax",  # try
-    "vector_length": "unknown_call",  # math.hypot
     "with_local_import": "syntax",
 }

@@ -1,0 +1,181 @@
+"""Calls of `math` functions that are no libm function: a form of `_math` is called in their place, once it has been compared with the
+process's own at some places. fsum and prod become the loop that they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+from sabot import _math
+from sabot._blob import BINARY
+from sabot._encode import Inner, u8, u32
+from sabot._encode_calls import (
+    block_of,
+    call_function,
+    has_stars,
+    inline,
+    is_simple,
+    joined,
+    loops_of,
+    own_slot,
+    plain,
+    refuse_call,
+    turns_of,
+    write_callee,
+)
+
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FunctionType
+    from typing import TypeAlias
+
+    from sabot._encode import Callee, Encoder, Part
+
+    Writer: TypeAlias = Callable[[Encoder, ast.Call], Sequence[Part]]
+
+# Forms that are called as they are, and how their arguments are tried: f a number, i an int, t tuples of numbers.
+FORMS = {
+    "comb": "ii",
+    "dist": "tt",
+    "factorial": "i",
+    "fma": "fff",
+    "frexp": "f",
+    "gamma": "f",
+    "hypot": "ff",
+    "isclose": "ff",
+    "lcm": "ii",
+    "lgamma": "f",
+    "modf": "f",
+    "nextafter": "ff",
+    "perm": "ii",
+    "sumprod": "tt",
+    "ulp": "f",
+}
+
+
+def writers() -> dict[int, Writer]:
+    """What writes a call of each function, by the function's id."""
+    found: dict[int, Writer] = {
+        id(math.fsum): _fsum,
+        id(math.ldexp): plain("LDEXP", 2, 2),
+        id(math.prod): _prod,
+        id(_math.exponent): plain("EXPONENT", 1, 1),
+    }
+    for name in FORMS:
+        if name == "nextafter" and sys.version_info < (3, 12):
+            continue  # libm's own
+        if hasattr(math, name):
+            found[id(getattr(math, name))] = _form(name)
+    return found
+
+
+# --- trust
+
+
+def _tried(letters: str) -> Iterator[tuple[Any, ...]]:
+    """64 lists of arguments: of all sizes, then with zeros, infinities, NaN, bounds."""
+    odd = [0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, -1e-310, 1.7976931348623157e308, 3, -2]
+    for k in range(64):
+        x = (k - 24) * 0.4375 + 1 / (k + 1) if k < 40 else (-1) ** k * 10.0 ** ((k - 47) * 19)
+        x = odd[k - 54] if k >= 54 else x
+        y = odd[k * 7 % 10] if k % 4 == 3 else 2.75 - x / 3
+        z = 0.1 * k - 1 / (k + 3)
+        given: dict[str, list[Any]] = {
+            "f": [x, y, z],
+            "i": [k % 27, k * 5 % 11, 0],
+            "t": [(x, y, z)[: k % 4], (z, 1.5, y)[: k % 4], ()],
+        }
+        yield tuple(given[letter][place] for place, letter in enumerate(letters))
+
+
+def _answer(function: Callable[..., Any], args: tuple[Any, ...]) -> str | None:
+    """A value as text that tells all values apart; None where there is none."""
+    try:
+        return repr(function(*args))
+    except (ArithmeticError, ValueError):
+        return None
+
+
+@functools.cache
+def is_trusted(name: str) -> bool:
+    """Whether a form gives what this process's function does, where it gives anything, at 64 places."""
+    form, real = getattr(_math, name), getattr(math, name)
+    for args in _tried(FORMS[name]):
+        given = _answer(form, args)
+        if given is not None and given != _answer(real, args):
+            return False
+    return True
+
+
+# --- calls
+
+
+@functools.cache
+def _callees(form: FunctionType) -> dict[int, Callee]:
+    from sabot._capture import callees_of
+
+    return callees_of(form)
+
+
+def _callee(encoder: Encoder, form: Callable[..., object]) -> Callee:
+    function = cast("FunctionType", form)
+    encoder.program.callees.update(_callees(function))
+    return encoder.program.callees[id(function)]
+
+
+def _form(name: str) -> Writer:
+    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+        if not is_trusted(name):
+            return encoder.unsupported(node, "unknown_call", f"math.{name} of another Python")
+        if has_stars(node):
+            return refuse_call(encoder, node)
+        return call_function(encoder, node, _callee(encoder, getattr(_math, name)))
+
+    return write
+
+
+def _call(encoder: Encoder, node: ast.Call, form: Callable[..., object], *args: Part) -> list[Part]:
+    """A call of a form with these parts as arguments."""
+    callee = _callee(encoder, form)
+    refused = write_callee(encoder, node, callee)
+    if refused is not None:
+        return [*encoder.unsupported(node, *refused)]
+    function = cast("FunctionType", form)
+    slots = encoder.program.scopes[id(function)].names
+    names = function.__code__.co_varnames[: len(args)]
+    pairs = [(slots[name], arg) for name, arg in zip(names, args, strict=True)]
+    return inline(encoder, node, encoder.program.numbers[id(function)], pairs)
+
+
+def _fsum(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    """A state of three doubles goes through the items, see `_math`."""
+    if node.keywords or has_stars(node) or len(node.args) != 1:
+        return refuse_call(encoder, node)
+    turns = turns_of(encoder, node, node.args[0], ["state"])
+    state = own_slot(turns, 0)
+    added = _call(encoder, node, _math.fsum_next, encoder.local(node, state), turns.item)
+    loop = loops_of(encoder, node, turns, [u32(1), *encoder.assignment(node, state, *added)], [])
+    begin = encoder.assignment(node, state, *encoder.value(node, (0.0, 0.0, 0.0)))
+    end = _call(encoder, node, _math.fsum_end, encoder.local(node, state))
+    return block_of(encoder, node, turns, [begin, loop], end)
+
+
+def _prod(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    start: Part = joined(encoder.value(node, 1))
+    for keyword in node.keywords:
+        if keyword.arg != "start" or not is_simple(keyword.value):
+            return refuse_call(encoder, node)
+        start = Inner(keyword.value, None, 3)
+    if has_stars(node) or len(node.args) != 1:
+        return refuse_call(encoder, node)
+    turns = turns_of(encoder, node, node.args[0], ["product"])
+    product = own_slot(turns, 0)
+    times: list[Part] = [encoder.at("BINARY", node), u8(BINARY["Mult"])]
+    times += [encoder.local(node, product), turns.item]
+    loop = loops_of(encoder, node, turns, [u32(1), *encoder.assignment(node, product, *times)], [])
+    begin = encoder.assignment(node, product, start)
+    return block_of(encoder, node, turns, [begin, loop], [encoder.local(node, product)])
