@@ -136,13 +136,13 @@ f(a: int64) -> int64                                       interpreted   scalar
         """
 T = (1, 2, 3)
 def f(a) -> int:
-    return T[a:][0]
+    return T[::a][0]
 """,
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:3    return T[a:][0]
-                     ^^^^^
-  this form is not compiled yet: a slice
+  <cell>:3    return T[::a][0]
+                     ^^^^^^
+  this form is not compiled yet: a slice with a step
   write it with forms that are, or give this part a function and a column of its own
 """,
     ),
