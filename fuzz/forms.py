@@ -57,7 +57,7 @@ TUPLES = [(1, 2, 3), (2, -7), (0.5, 2.0, -1.5, 0.0), (-0.0, 1e300, 3.0), (10, 2*
 
 @dataclass(frozen=True)
 class Helper:
-    """A function that others call: its parameters, of which those from `named` on have defaults."""
+    """A function that others call: its parameters, of which the last `defaults` have one; the first is called p<first>."""
 
     name: str
     kinds: str
@@ -65,6 +65,7 @@ class Helper:
     defaults: int
     weight: int = 3
     may_be_none: bool = False
+    first: int = 0
 
 
 def joined(tags: str, parts: list[Expr], text: str) -> Expr:
@@ -533,10 +534,11 @@ class Forms(Choices):
         if helper.defaults and rng.random() < 0.5:
             parts = parts[: -helper.defaults]
         texts = [p.text for p in parts]
+        first = helper.first
         if rng.random() < 0.3:
-            texts[-1] = f"p{len(texts) - 1}={texts[-1]}"
+            texts[-1] = f"p{first + len(texts) - 1}={texts[-1]}"
         if rng.random() < 0.15:
-            texts = [f"p{k}={text.removeprefix(f'p{k}=')}" for k, text in enumerate(texts)]
+            texts = [f"p{k}={text.removeprefix(f'p{k}=')}" for k, text in enumerate(texts, first)]
             rng.shuffle(texts)
         text = f"{helper.name}({', '.join(texts)})"
         if helper.may_be_none:
@@ -569,6 +571,12 @@ class Forms(Choices):
         """Functions of the module; a later one may call an earlier one."""
         for k in range(count):
             name = f"{self.home}_h{k}"
+            if self.rng.random() < 0.25:
+                self.make_method(name)
+                continue
+            if self.rng.random() < 0.2:
+                self.make_recursive(name)
+                continue
             helper, inner, first = self.helper_of(name, f"{name}_")
             inner.helpers = list(self.helpers)
             head = self.head_of(helper, first)
@@ -579,6 +587,61 @@ class Forms(Choices):
             body = "\n".join(lines)
             self.helper_text += f"{constants}\n\ndef {name}({head}):\n{body}\n\n\n"
             self.helpers.append(helper)
+            if len(helper.kinds) > 1 and self.rng.random() < 0.3:
+                self.make_partial(helper)
+
+    def make_recursive(self, name: str) -> None:
+        """A helper that calls itself some turns, which its last parameter counts."""
+        rng = self.rng
+        helper, inner, _ = self.helper_of(name, f"{name}_")
+        kinds, result, last = helper.kinds, helper.result, f"p{len(helper.kinds)}"
+        inner.scope[last] = Var("i")
+        calls: list[str] = []
+        for _ in range(1 if rng.random() < 0.8 else 2):
+            args = [inner.expr(kind, 1).text for kind in kinds]
+            calls.append(f"{name}({', '.join(args)}, min({last}, 6) - 1)")
+        other = inner.expr(result, 1).text
+        whole = " + ".join(calls) if result == "i" else f"({' - '.join(calls)}) * 0.5"
+        lines = [f"    if {last} <= 0:", f"        return {inner.expr(result, 1).text}"]
+        if rng.random() < 0.5:
+            lines.append(f"    if {inner.condition(1)[0]}:")
+            lines.append(f"        return {calls[0] if rng.random() < 0.4 else other}")
+        lines.append(f"    return {whole} + {other}")
+        text = "\n".join(lines)
+        constants = [f"{n} = {literal(v)}\n" for n, v in inner.captured.items() if n in text]
+        head = ", ".join(f"p{k}" for k in range(len(kinds) + 1))
+        self.helper_text += f"{''.join(constants)}\n\ndef {name}({head}):\n{text}\n\n\n"
+        self.helpers.append(Helper(name, kinds + "i", result, 0))
+
+    def make_partial(self, helper: Helper) -> None:
+        """The helper with its first parameter bound by position, or its last by name."""
+        name, kinds = f"{helper.name}_q", helper.kinds
+        at = 0 if self.rng.random() < 0.6 else len(kinds) - 1
+        value = literal(3 if kinds[at] == "i" else -0.5)
+        given = value if at == 0 else f"p{at}={value}"
+        kinds = kinds[1:] if at == 0 else kinds[:-1]
+        defaults = min(helper.defaults - (at > 0), len(kinds) - 1)
+        self.helper_text += f"{name} = functools.partial({helper.name}, {given})\n\n\n"
+        made = Helper(name, kinds, helper.result, max(defaults, 0), first=int(at == 0))
+        self.helpers.append(made)
+
+    def make_method(self, name: str) -> None:
+        """A method of an object; its constants are attributes of the object or of its class."""
+        helper, inner, first = self.helper_of(f"{name}_o.m", "self.")
+        inner.helpers = list(self.helpers)
+        lines = self.helper_lines(inner, helper, "        ")
+        text = "\n".join(lines)
+        used = [(n, v) for n, v in inner.captured.items() if re.search(rf"{n}\b", text)]
+        shared = [n for n, _ in used if self.rng.random() < 0.3]
+        own = [f"        {n} = {literal(v)}\n" for n, v in used if n not in shared]
+        of_class = [
+            f"    {n.removeprefix('self.')} = {literal(v)}\n" for n, v in used if n in shared
+        ]
+        self.helper_text += (
+            f"class {name}:\n{''.join(of_class)}\n    def __init__(self):\n{''.join(own)}        self.last = 0\n\n"
+            f"    def m(self, {self.head_of(helper, first)}):\n{text}\n\n\n{name}_o = {name}()\n\n\n"
+        )
+        self.helpers.append(helper)
 
     def helper_lines(self, inner: Any, helper: Helper, pad: str) -> list[str]:
         rng = self.rng

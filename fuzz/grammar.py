@@ -868,7 +868,7 @@ def constants_text(writer: Writer, body: str) -> str:
 
 
 def outside_text(writer: Writer, body: str) -> str:
-    modules = [m for m in ("math", "operator") if f"{m}." in body + writer.helper_text]
+    modules = [m for m in ("functools", "math", "operator") if f"{m}." in body + writer.helper_text]
     return "".join(f"import {m}\n" for m in modules) + writer.helper_text
 
 
@@ -901,6 +901,8 @@ def make_function(seed: object, index: int) -> Function:
     body = "\n".join(writer.body(pad))
     if not re.search(r"return (?!None$)", body, re.MULTILINE):
         writer.result = "n"
+    if "math." in body and rng.random() < 0.1:
+        body = f"{pad}import math\n{body}"
     if form == "closure":
         used = {k: v for k, v in writer.captured.items() if re.search(rf"\b{k}\b", body)}
         cells = ", ".join(used)

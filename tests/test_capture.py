@@ -145,11 +145,11 @@ def test_private_names_are_those_of_the_code_object():
     assert dump(captured.blob).split("\n")[1] == "locals 0:_Scorer__x 1:y"
 
 
-def test_bound_method_is_refused_by_name():
+def test_bound_method():
     captured = capture(Scorer().method)
-    assert [(r.code, r.detail) for r in captured.refusals] == [("signature", "a bound method")]
+    assert captured.refusals == () and captured.name == "method"
     assert [p.name for p in captured.params] == ["x"]
-    assert captured.blob is None and captured.node is not None
+    assert dump(captured.blob).split("\n")[1] == "locals 0:x"
 
 
 def passes_on(fn):
@@ -603,7 +603,11 @@ class Callable:
         (len, ["builtin_function_or_method len"]),
         (int, ["type int"]),
         (Callable(), ["an object of class Callable"]),
-        (functools.partial(generator, 1), ["an object of class partial"]),
+        (functools.partial(generator, 1), ["a generator function"]),
+        (functools.partial(len), ["an object of class partial"]),
+        (functools.partial(lambda x: x, 1, 2), ["an object of class partial"]),
+        (functools.partial(lambda x: x, y=1), ["an object of class partial"]),
+        (functools.partial(lambda x, /: x, x=1), ["an object of class partial"]),
         (None, ["an object of class NoneType"]),
     ],
 )

@@ -301,7 +301,7 @@ f(a: int64) -> int64                                       interpreted   scalar
         'captured',
         """
 class Rate:
-    n = 2
+    n = object()
 rate = Rate()
 def f(a) -> int:
     return a * rate.n
@@ -309,8 +309,8 @@ def f(a) -> int:
         """
 f(a: int64) -> int64                                       interpreted   scalar
   <cell>:5    return a * rate.n
-                         ^^^^
-  a captured object of this type is not compiled: Rate
+                         ^^^^^^
+  a captured object of this type is not compiled: object
   captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
     ),
@@ -386,6 +386,21 @@ f(a: int64) -> int64                                       interpreted   scalar
                          ^^^^^^^^^
   this name is not defined when the stream is built: undefined
   define it before
+""",
+    ),
+    'a module that is not loaded': Case(
+        'not_loaded',
+        """
+def f(a) -> int:
+    import not_there
+    return a
+""",
+        """
+f(a: int64) -> int64                                       interpreted   scalar
+  <cell>:2    import not_there
+              ^^^^^^^^^^^^^^^^
+  a module that is not loaded when the stream is built: not_there
+  import it at the top of the file
 """,
     ),
     'global': Case(
@@ -484,14 +499,15 @@ f = lambda a: (yield a)
         'signature',
         """
 class Rate:
-    def times(self, a) -> int:
+    def times(self, a, **rest) -> int:
         return 2 * a
 f = Rate().times
 """,
         """
 times(a: int64) -> int64                                   interpreted   scalar
-  <cell>:2    def times(self, a) -> int:
-  this kind of parameter or function is not compiled: a bound method
+  <cell>:2    def times(self, a, **rest) -> int:
+                                   ^^^^
+  this kind of parameter or function is not compiled: **kwargs
   a plain function with named parameters that returns one value is
 """,
     ),

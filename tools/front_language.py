@@ -1,7 +1,10 @@
 """Small functions, each about one thing that the front must get right: tuples, iteration, calls, numbers beyond + - * /."""
 
+import functools
 import math
 import operator
+from enum import IntEnum
+from typing import NamedTuple
 
 from front_case import case
 
@@ -907,3 +910,187 @@ def close_to(x, y):
 @case("ffi")
 def summed_and_multiplied(x, y, n):
     return math.fsum((x, 0.1, y)) + math.prod((x, n)) + math.prod(range(1, 5), start=2)
+
+
+# --- parameters that are bound, objects, imports
+
+
+def of_three(a, b, c):
+    if b is None:
+        b = a
+    return a * 100 + b * 10 + c
+
+
+class Rates(NamedTuple):
+    low: int = 2
+    high: float = 2.5
+    steps: tuple = (1, 5, 9)
+
+    @property
+    def spread(self):
+        return self.high - self.low
+
+    def rate(self, x):
+        return self.high if x > self.steps[1] else self.low
+
+    def charge(self, x):
+        return x * self.rate(x) + self.spread
+
+
+class Size(IntEnum):
+    SMALL = 1
+    LARGE = 3
+
+
+TARIFF = Rates()
+first_bound = functools.partial(of_three, 7)
+second_bound = functools.partial(of_three, b=None)
+tripled = functools.partial(operator.mul, 3)
+
+
+@case("ii")
+def calls_partials(x, y):
+    return first_bound(x, y) - second_bound(y, c=x) + tripled(x)
+
+
+@case("i", may_leave=True)
+def calls_methods(x):
+    return TARIFF.charge(x) + TARIFF.steps[-1]
+
+
+@case("i")
+def compares_members(x):
+    return x == Size.SMALL or x in (Size.LARGE, 7) or x * Size.LARGE > 20
+
+
+@case("f", may_leave=True)
+def imports_inside(x):
+    from math import floor as down
+
+    if x is None:
+        import operator as op
+
+        return op.neg(1)
+    return down(x)
+
+
+# --- functions that call themselves
+
+
+def factorial(n):
+    if n <= 1:
+        return 1
+    return n * factorial(n - 1)
+
+
+def greatest(a, b):
+    return a if b == 0 else greatest(b, a % b)
+
+
+def fibonacci(n):
+    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+
+def ackermann(m, n):
+    if m == 0:
+        return n + 1
+    return ackermann(m - 1, 1 if n == 0 else ackermann(m, n - 1))
+
+
+def power_of(x, n):
+    if n == 0:
+        return 1.0
+    half = power_of(x, n // 2)
+    return half * half * x if n % 2 else half * half
+
+
+def is_even(n):
+    return True if n == 0 else is_odd(n - 1)
+
+
+def is_odd(n):
+    return False if n == 0 else is_even(n - 1)
+
+
+def searched(low, high, wanted):
+    if low > high:
+        return None
+    middle = (low + high) // 2
+    square = middle * middle
+    if square == wanted:
+        return middle
+    if square < wanted:
+        return searched(middle + 1, high, wanted)
+    return searched(low, middle - 1, wanted)
+
+
+def halved(x):
+    """An int that becomes a float on the way, and a None for some."""
+    if x is None or x == 7:
+        return x
+    return halved(x / 2) if x > 1 else x
+
+
+def forever(n):
+    return forever(n + 1)
+
+
+@case("i", small=True)
+def recursive_factorial(x):
+    return factorial(x % 15)
+
+
+@case("ii", may_leave=True)
+def recursive_gcd(x, y):
+    return greatest(x, y)
+
+
+@case("i", small=True)
+def recursive_fibonacci(x):
+    return fibonacci(x % 12)
+
+
+@case("ii", small=True)
+def recursive_ackermann(x, y):
+    return ackermann(x % 3, y % 4)
+
+
+@case("fi", small=True)
+def recursive_power(x, y):
+    return power_of(x, y % 20)
+
+
+@case("i", small=True)
+def mutually_recursive(x):
+    return is_even(x % 40)
+
+
+@case("i", may_leave=True)
+def recursive_search(x):
+    return searched(0, 20, x)
+
+
+@case("f", may_leave=True)
+def recursion_of_kinds(x):
+    y = halved(None if x is None else 100 if x > 3 else 7)
+    return -1 if y is None else y
+
+
+@case("i", may_leave=True)
+def recursion_in_a_loop(x):
+    total = 0
+    for k in range(x % 5):
+        total += factorial(k) + fibonacci(k)
+    return total
+
+
+@case("i", small=True, may_leave=True)
+def recursion_without_end(x):
+    return forever(x) if x == 3 else x
+
+
+@case("i", small=True, may_leave=True)
+def deep_recursion(x):
+    if x <= 0:
+        return 0
+    return 1 + deep_recursion(x - 1)

@@ -137,9 +137,9 @@ def _values(captured: Captured, args: Sequence[object], named: dict[str, object]
 
 
 def _positional_only(captured: Captured) -> int:
-    code = getattr(getattr(captured.fn, "__func__", captured.fn), "__code__", None)
-    bound = hasattr(captured.fn, "__func__")  # a method: the first is not among its parameters
-    return max(0, int(getattr(code, "co_posonlyargcount", 0)) - bound)
+    """How many of the parameters can be given by position only."""
+    count = captured.base.__code__.co_posonlyargcount if captured.base is not None else 0
+    return sum(place < count for place in captured.places)
 
 
 def bind_applied(applied: Applied, schema: pa.Schema | None, operator: str) -> Scalar:

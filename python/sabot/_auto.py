@@ -451,8 +451,9 @@ def auto_compile(fn: Callable[..., Any], schema: pa.Schema | None = None) -> Cal
     gives a pyarrow array, a ChunkedArray for chunked input. NumPy arrays go to `fn` as they are, since NumPy's rules are others; so
     does the batch that is given for a record where a row cannot be compiled. The first call with new types waits for native code.
 
-    What takes batches, calls NumPy, pandas, Polars or pyarrow, or is no plain Python function has nothing to gain and is returned
-    itself. The same `fn` gives the same object while that is held. The logger `sabot.compile` tells what was done.
+    What takes batches, calls NumPy, pandas, Polars or pyarrow, or is no plain Python function (nor a method or a partial of one) has
+    nothing to gain and is returned itself. The same `fn` gives the same object while that is held. The logger `sabot.compile` tells
+    what was done.
 
     Parameters:
         fn: a function, or a `udf`.
@@ -491,10 +492,10 @@ def _gains(fn: Any, options: Options) -> bool:
         raise PlanError(
             f'auto_compile: on_error="{options.on_error}" is for streams, where the failing rows are recorded'
         )
-    if type(fn) is not FunctionType or options.max_concurrency or options.use_process:
+    if options.max_concurrency or options.use_process:
         return False
     captured = capture(fn)
-    if any(refusal.code == "signature" for refusal in captured.refusals):
+    if captured.base is None or any(refusal.code == "signature" for refusal in captured.refusals):
         return False
     kind = kind_of(captured, (), "with_columns", options.kind)
     if kind.kind not in ("scalar", "record", "unknown"):  # the last is told by columns
@@ -503,7 +504,7 @@ def _gains(fn: Any, options: Options) -> bool:
         raise PlanError(
             'auto_compile: nulls="skip" is for scalar functions, not for one of records'
         )
-    return not _names_library(fn)
+    return not _names_library(captured.base)
 
 
 def _names_library(fn: FunctionType) -> bool:

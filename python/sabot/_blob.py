@@ -38,6 +38,7 @@ NODES = {
     "BLOCK": 20,
     "COMPREHENSION": 21,
     "SLICE": 22,
+    "INVOKE": 24,
     "ASSIGN": 32,
     "AUGASSIGN": 33,
     "EXPR": 34,
@@ -321,7 +322,7 @@ class _Reader:
                 return [], [("", 2)]
             case "NAMED":
                 return [self._u32()], [("", 1)]
-            case "INLINE":
+            case "INLINE" | "INVOKE":
                 return [self._u32()], [("arguments", 0)]
             case "BLOCK":
                 return [self._u32(), self._u32()], [("list", 0), ("", 1)]

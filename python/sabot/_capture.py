@@ -13,10 +13,12 @@ import weakref
 from copy import copy
 from functools import cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from sabot import _bound
 from sabot._annotations import blob_annotation, resolve
 from sabot._guards import (
+    Found,
     Frozen,
     Guards,
     builtins_of,
@@ -28,12 +30,14 @@ from sabot._guards import (
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from typing import TypeAlias
 
     from sabot._annotations import Annotation
+    from sabot._bound import Called
     from sabot._encode import Callee
-    from sabot._guards import Found
+    from sabot._guards import Check
+    from sabot._imports import Import
     from sabot._source import Source
 
     FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -66,12 +70,18 @@ class Param(NamedTuple):
 
 
 class Captured:
-    """One function as it was when captured. Holds the function, so keep it no longer than what was built from it."""
+    """One function as it was when captured. Holds the function, so keep it no longer than what was built from it.
+
+    base: the plain function that is called. bound: what it is always given, by a partial object or as a method's object.
+    places: where each of `params` stands among the function's own.
+    """
 
     __slots__ = (
         "__weakref__",
         "annotations",
+        "base",
         "blob",
+        "bound",
         "file",
         "first_line",
         "fn",
@@ -80,6 +90,7 @@ class Captured:
         "node",
         "owner",
         "params",
+        "places",
         "record",
         "refusals",
         "source",
@@ -98,6 +109,9 @@ class Captured:
     node: FunctionNode | None
     owner: str | None
     source: Source | None
+    base: FunctionType | None
+    bound: Mapping[str, object]
+    places: tuple[int, ...]
 
     def source_line(self, number: int) -> str | None:
         """The text of a line of the function's file as it was compiled, without its end; None where it is not known."""
@@ -118,7 +132,7 @@ def capture(fn: object) -> Captured:
     ):
         return known
     # By exact type: isinstance would ask an object for its __class__, which may be code of its own.
-    captured = _capture_function(fn) if type(fn) is FunctionType else _capture_other(fn)
+    captured = _capture_called(fn) or capture_opaque(fn)
     _by_function[id(fn)] = captured
     return captured
 
@@ -135,10 +149,12 @@ class _Code:
         "called",
         "code",
         "dotted",
+        "imports",
         "locals",
         "names",
         "node",
         "owner",
+        "rebound",
         "refusals",
         "source",
     )
@@ -153,6 +169,8 @@ class _Code:
         self.names: tuple[str, ...] = ()
         self.dotted: tuple[str, ...] = ()
         self.called: frozenset[str] = frozenset()
+        self.imports: dict[str, Import] = {}
+        self.rebound: frozenset[str] = frozenset()  # parameters
         self.refusals: tuple[Refusal, ...] = ()
         self.blobs: dict[Hashable, bytes] = {}
 
@@ -164,57 +182,136 @@ def _forget(key: int) -> None:
     _by_code.pop(key, None)
 
 
-def _capture_function(fn: FunctionType) -> Captured:
-    code = fn.__code__
-    entry = _by_code.get(id(code))
-    if entry is None or entry.code() is not code:
-        entry = _read_code(code, fn.__globals__)
+def _capture_called(fn: object) -> Captured | None:
+    """A plain function, a bound method or a partial object of one; None for anything else."""
+    called = _bound.resolve(fn, objects=False)
+    if called is None or type(called.fn) is not FunctionType:
+        return None
+    bound = _bound.bind(called.fn, called)
+    return None if bound is None else _capture_function(fn, called.fn, called, bound)
+
+
+def _capture_function(
+    given: object, fn: FunctionType, called: Called, bound: Mapping[str, object]
+) -> Captured:
+    entry = _entry(fn)
     captured = Captured()
-    captured.fn = fn
+    captured.fn = given
+    captured.base = fn
+    captured.bound = bound
     captured.record = ""
     captured.name = fn.__name__
-    captured.file = code.co_filename
-    captured.first_line = code.co_firstlineno
-    captured.params = _params(fn)
+    captured.file = fn.__code__.co_filename
+    captured.first_line = fn.__code__.co_firstlineno
+    captured.params, captured.places = _left(_params(fn), bound, len(called.args))
     captured.node, captured.owner, captured.source = entry.node, entry.owner, entry.source
     captured.annotations = _annotations(fn)
-    seen = _see(fn, entry)
+    seen = _see(fn, entry, bound, called)
     captured.guards = seen.guards
     captured.refusals = entry.refusals or _odd_globals(fn)
     captured.blob = None if captured.refusals else _blob(captured, entry, seen)
     return captured
 
 
+def _entry(fn: FunctionType) -> _Code:
+    code = fn.__code__
+    entry = _by_code.get(id(code))
+    if entry is None or entry.code() is not code:
+        entry = _read_code(code, fn.__globals__)
+    return entry
+
+
 class _Seen(NamedTuple):
-    """What a function found outside itself, with the functions that it may call, by id."""
+    """What a function found outside itself, with the functions that it may call, by `Called.key`."""
 
     found: dict[str, Found]
     guards: Guards
-    callees: dict[int, Callee]
+    callees: dict[Hashable, Callee]
     key: Hashable
 
 
-def _see(fn: FunctionType, entry: _Code, outer: tuple[int, ...] = ()) -> _Seen:
-    """Looks up the names of a function, and those of the functions among them that are user code."""
+def _see(
+    fn: FunctionType,
+    entry: _Code,
+    bound: Mapping[str, object],
+    called: Called,
+    outer: tuple[Hashable, ...] = (),
+) -> _Seen:
+    """Looks up the names of a function, and those of the functions among them that are user code; of itself, too."""
     names = find_names(fn, entry.names)
-    dotted, attributes = find_dotted(names, entry.dotted)
-    found = {**names, **dotted}
-    callees: dict[int, Callee] = {}
-    keys: list[Hashable] = []
+    fixed = {name: Found("bound", v) for name, v in bound.items() if name not in entry.rebound}
+    every: list[Check] = [*called.checks]
+    imported: dict[str, Found] = {}
+    if entry.imports:
+        from sabot._imports import find_imports
+
+        imported, read, check = find_imports(fn, entry.imports)
+        every += [*read, check]
+    mangle = partial(_mangle, entry.owner)
+    plain = {**names, **imported, **fixed}
+    dotted, attributes = find_dotted(plain, entry.dotted, mangle)
+    every += attributes
+    found = {**plain, **dotted}
+    callees: dict[Hashable, Callee] = {}
+    keys: list[Hashable] = [
+        (name, _value_key(value)) for name, value in bound.items() if name in entry.rebound
+    ]
     others: list[Guards] = []
+    recursive = False
+    outer = (*outer, _bound.Called(fn, (), bound, ()).key)
     for name, value in found.items():
-        target = value.value
-        key: Hashable = (value.origin, _value_key(target))
-        if type(target) is FunctionType and name in entry.called and _is_users(target, fn):
-            new = id(target) not in callees and id(target) not in (*outer, id(fn))
-            if new and len(outer) < _CALLS_MAX and len(callees) < _CALLEES_MAX:
-                other = _callee(target, (*outer, id(fn)))
-                callees.update(other.callees)
-                others.append(other.guards)
-                key = (value.origin, other.key)
-        keys.append(key)
-    guards = Guards(fn, names, attributes, tuple(others))
+        key: Hashable = _value_key(value.value)
+        if name in entry.called or value.origin == "property":
+            target = _bound.resolve(value.value)
+            if target is not None:
+                key = _call(target, fn, outer, callees, others)
+                every += target.checks
+                recursive = recursive or (type(key) is tuple and key[0] == "outer")
+        keys.append((value.origin, key))
+    guards = Guards(fn, {**names, **fixed}, tuple(every), tuple(others), recursive)
+    callees[called.key] = _described(fn, entry, bound, found)
     return _Seen(found, guards, callees, tuple(keys))
+
+
+def _described(
+    fn: FunctionType,
+    entry: _Code,
+    bound: Mapping[str, object],
+    found: dict[str, Found],
+    refusal: tuple[str, str] | None = None,
+) -> Callee:
+    from sabot._encode import Callee
+
+    late = {name: value for name, value in bound.items() if name in entry.rebound}
+    names = tuple(name for name in entry.locals if name not in bound or name in late)
+    mangle = partial(_mangle, entry.owner)
+    return Callee(fn, entry.node, names, found, mangle, refusal, tuple(bound), late)
+
+
+def _call(
+    called: Called,
+    fn: FunctionType,
+    outer: tuple[Hashable, ...],
+    callees: dict[Hashable, Callee],
+    others: list[Guards],
+) -> Hashable:
+    """Looks at what a function calls; gives what tells its text apart from others."""
+    target, key = called.fn, called.key
+    if type(target) is not FunctionType or not _is_users(target, fn):
+        given = (*called.args, *called.keywords.values())
+        return (id(target), *called.keywords, *map(_value_key, given))
+    bound = _bound.bind(target, called)
+    own = _bound.Called(target, (), bound, ()).key if bound is not None else None
+    if own in outer:
+        return "outer", outer.index(own)
+    if key in callees:
+        return "known", list(callees).index(key)
+    if len(outer) > _CALLS_MAX or len(callees) >= _CALLEES_MAX:
+        return "more", id(target)
+    other = _callee(target, bound, called, outer)
+    callees.update(other.callees)
+    others.append(other.guards)
+    return other.key
 
 
 def _is_users(target: FunctionType, fn: FunctionType) -> bool:
@@ -232,47 +329,60 @@ def _libraries() -> tuple[str, ...]:
     return "<frozen ", *(folder.rstrip("/") + "/" for folder in folders)
 
 
-def _callee(fn: FunctionType, outer: tuple[int, ...]) -> _Seen:
+def _callee(
+    fn: FunctionType,
+    bound: Mapping[str, object] | None,
+    called: Called,
+    outer: tuple[Hashable, ...],
+) -> _Seen:
     """A function that another one names: `callees` has itself too."""
-    code = fn.__code__
-    entry = _by_code.get(id(code))
-    if entry is None or entry.code() is not code:
-        entry = _read_code(code, fn.__globals__)
+    entry = _entry(fn)
     refusals = entry.refusals or _odd_globals(fn)
     accepted = [one for one in refusals if (one.code, one.detail) != ("signature", "*args")]
     refusal = (accepted[0].code, accepted[0].detail) if accepted else None
-    seen = _see(fn, entry, outer) if refusal is None else _Seen({}, Guards(fn, {}), {}, ())
-    mangle = partial(_mangle, entry.owner)
-    from sabot._encode import Callee
-
-    own = Callee(fn, entry.node, entry.locals, seen.found, mangle, refusal)
+    if bound is None:
+        refusal = ("signature", "what a partial object gives does not fit")
+        bound = {}
+    if refusal is None:
+        seen = _see(fn, entry, bound, called, outer)
+    else:
+        own = _described(fn, entry, bound, {}, refusal)
+        seen = _Seen({}, Guards(fn, {}), {called.key: own}, ())
     defaults = tuple(_value_key(value) for value in (fn.__defaults__ or ()))
     kwdefaults = tuple(
         (name, _value_key(value)) for name, value in (fn.__kwdefaults__ or {}).items()
     )
-    key = ("function", id(code), defaults, kwdefaults, seen.key)
-    return _Seen(seen.found, seen.guards, {**seen.callees, id(fn): own}, key)
+    # The entry itself, not the code's address: that may be another's once the code is gone.
+    key: Hashable = ("function", entry, tuple(bound), defaults, kwdefaults, seen.key)
+    key = ("refused", fn.__name__, refusal) if refusal is not None else key
+    return seen._replace(key=key)
 
 
-def callees_of(fn: FunctionType) -> dict[int, Callee]:
-    """A function of the package that stands in for a builtin, with all that it calls, by id."""
-    return _callee(fn, ()).callees
+def callees_of(fn: FunctionType) -> dict[Hashable, Callee]:
+    """A function of the package that stands in for a builtin, with all that it calls, by `Called.key`."""
+    called = _bound.Called(fn, (), {}, ())
+    return _callee(fn, {}, called, ()).callees
 
 
-def _capture_other(fn: object) -> Captured:
-    """What can be told of a callable that is no plain function; it always runs in CPython."""
+def capture_opaque(fn: object) -> Captured:
+    """What can be told of a callable that always runs in CPython: one that is no plain function, or is to be called by others."""
     captured = Captured()
     captured.fn = fn
     captured.record = ""
     captured.file, captured.first_line, captured.params = "", 0, None
     captured.blob = captured.guards = captured.node = captured.owner = captured.source = None
     captured.annotations = {}
+    captured.base, captured.bound, captured.places = None, {}, ()
     if type(fn) is MethodType and type(fn.__func__) is FunctionType:
-        below = _capture_function(fn.__func__)
-        captured.name, captured.file, captured.first_line = below.name, below.file, below.first_line
-        captured.params = (below.params or ())[1:]
-        captured.node, captured.owner, captured.source = below.node, below.owner, below.source
-        captured.annotations = below.annotations
+        function = fn.__func__
+        entry = _entry(function)
+        captured.name, captured.base = function.__name__, function
+        captured.file = function.__code__.co_filename
+        captured.first_line = function.__code__.co_firstlineno
+        captured.params = _params(function)[1:]
+        captured.places = tuple(range(1, len(captured.params) + 1))
+        captured.node, captured.owner, captured.source = entry.node, entry.owner, entry.source
+        captured.annotations = _annotations(function)
         detail = "a bound method"
     else:
         kind = type(fn).__name__
@@ -289,7 +399,8 @@ def _capture_other(fn: object) -> Captured:
 
 def _read_code(code: CodeType, module_globals: dict[str, object]) -> _Code:
     """Finds the node of a code object. What was found is kept; a missing source is looked for again the next time."""
-    from sabot._scope import dotted_names, inner_names, own_names
+    from sabot._imports import local_imports
+    from sabot._scope import bindings, dotted_names, inner_names, own_names
     from sabot._source import TooDeepError, sources_of
 
     entry = _Code(code)
@@ -307,9 +418,14 @@ def _read_code(code: CodeType, module_globals: dict[str, object]) -> _Code:
         entry.node, entry.owner, entry.source = match.node, match.owner, source
         mangle = partial(_mangle, match.owner)
         bound, used = own_names(match.node, mangle)
-        entry.locals = tuple(dict.fromkeys((*_given(code), *bound)))
+        entry.imports = local_imports(match.node, mangle)
+        given = _given(code)
+        own = dict.fromkeys((*given, *bound))
+        entry.locals = tuple(name for name in own if name not in entry.imports)
+        counts = bindings(match.node, mangle)
+        entry.rebound = frozenset(name for name in given if counts[name] > 1)
         used = dict.fromkeys((*used, *inner_names(match.node, mangle)))
-        entry.names = tuple(name for name in used if name not in entry.locals)
+        entry.names = tuple(name for name in used if name not in own)
         entry.dotted, entry.called = dotted_names(match.node)
         entry.refusals = _signature(code, match.node)
         _by_code[id(code)] = entry
@@ -386,6 +502,24 @@ def _params(fn: FunctionType) -> tuple[Param, ...]:
     return tuple(params)
 
 
+def _left(
+    params: tuple[Param, ...], bound: Mapping[str, object], by_position: int
+) -> tuple[tuple[Param, ...], tuple[int, ...]]:
+    """The parameters that are not bound, with their places. Those behind one that is bound by name are given by name only."""
+    if not bound:
+        return params, tuple(range(len(params)))
+    left: list[Param] = []
+    places: list[int] = []
+    named = False
+    for place, param in enumerate(params):
+        if param.name in bound:
+            named = named or place >= by_position
+        else:
+            left.append(param._replace(kind="keyword_only") if named else param)
+            places.append(place)
+    return tuple(left), tuple(places)
+
+
 def _given(code: CodeType) -> tuple[str, ...]:
     """The names of all parameters, *args and **kwargs last."""
     count = code.co_argcount + code.co_kwonlyargcount
@@ -414,11 +548,17 @@ def renamed(captured: Captured, params: tuple[Param, ...]) -> Captured:
     other = copy(captured)
     other.params = params
     if captured.blob is not None:
-        fn: Any = captured.fn
-        entry = _by_code[id(fn.__code__)]
         assert captured.node is not None
-        other.blob = _encoded(other, entry, _see(fn, entry), captured.node)
+        other.blob = _encoded(other, *_seen_again(captured), captured.node)
     return other
+
+
+def _seen_again(captured: Captured) -> tuple[_Code, _Seen]:
+    assert captured.base is not None
+    entry = _by_code[id(captured.base.__code__)]
+    called = _bound.resolve(captured.fn, objects=False)
+    assert called is not None
+    return entry, _see(captured.base, entry, captured.bound, called)
 
 
 def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | None:
@@ -427,10 +567,9 @@ def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | Non
         return captured.blob
     from sabot._nulls import guarded
 
-    fn: Any = captured.fn
-    entry = _by_code[id(fn.__code__)]
     assert captured.node is not None
-    return _encoded(captured, entry, _see(fn, entry), guarded(captured.node, params))
+    node = guarded(captured.node, [captured.places[place] for place in params])
+    return _encoded(captured, *_seen_again(captured), node)
 
 
 def record_blob(
@@ -447,10 +586,8 @@ def record_blob(
     from sabot._encode import Header, encode
     from sabot._record import MISSING, local_of
 
-    fn: Any = captured.fn
-    entry = _by_code[id(fn.__code__)]
-    seen = _see(fn, entry)
-    own = [name for name in entry.locals if name != param]
+    entry, seen = _seen_again(captured)
+    own = [name for name in _locals(captured, entry) if name != param]
     header = Header(
         captured.name,
         captured.file,
@@ -460,8 +597,21 @@ def record_blob(
         [None] * len(columns),
         param,
         [*map(local_of, columns), *own, MISSING, *slots],
+        _late(captured, entry),
     )
     return encode(header, node, seen.found, captured.mangle, seen.callees)
+
+
+def _locals(captured: Captured, entry: _Code) -> list[str]:
+    """The names that have slots: parameters that are given, then the other locals."""
+    given = [entry.locals[place] for place in captured.places]
+    bound = {name for name in captured.bound if name not in entry.rebound}
+    return [*given, *(name for name in entry.locals if name not in bound and name not in given)]
+
+
+def _late(captured: Captured, entry: _Code) -> dict[str, object]:
+    """Bound parameters that the function binds anew: they begin as locals."""
+    return {name: value for name, value in captured.bound.items() if name in entry.rebound}
 
 
 def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:
@@ -471,6 +621,7 @@ def _blob(captured: Captured, entry: _Code, seen: _Seen) -> bytes:
     key = (
         captured.name,
         annotation,
+        captured.places,
         tuple(
             _value_key(param.default) if param.has_default else None for param in captured.params
         ),
@@ -492,18 +643,20 @@ def _encoded(captured: Captured, entry: _Code, seen: _Seen, node: FunctionNode) 
     assert captured.params is not None
     assert captured.node is not None
     names = [param.name for param in captured.params]
+    own = _locals(captured, entry)
     places = _default_places(captured.node)
     header = Header(
         captured.name,
         captured.file,
         captured.first_line,
         blob_annotation(captured.annotations.get("return")),
-        [*names, *entry.locals[len(names) :]],
+        [*names, *own[len(names) :]],
         [
             (param.default, places[place]) if param.has_default else None
-            for place, param in enumerate(captured.params)
+            for place, param in zip(captured.places, captured.params, strict=True)
         ],
-        names=entry.locals,
+        names=own,
+        bound=_late(captured, entry),
     )
     return encode(header, node, seen.found, captured.mangle, seen.callees)
 

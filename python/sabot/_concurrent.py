@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from sabot._calls import Work
-from sabot._capture import capture
+from sabot._capture import capture, capture_opaque
 from sabot._checks import known
 from sabot._crew import Crew, DirectLane, Here, LoopLane, ThreadLane
 from sabot._derive import Derived, flat_map
@@ -75,7 +75,7 @@ def call_of(fn: object) -> Call:
     target, options = unwrap(fn)
     called = called_by(target)
     bound = target if called is target else MethodType(called, target)
-    captured = capture(bound)
+    captured = capture(target) if bound is target else capture_opaque(bound)
     if bound is not target:
         captured.name = (target if isinstance(target, type) else type(target)).__name__
     if options.compile == "require":

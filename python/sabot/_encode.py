@@ -4,8 +4,9 @@ What the format has no node for is written as UNSUPPORTED with a code of `src/ir
 a report can draw a caret. The encoder keeps a stack of its own instead of recursing, so deep trees end at DEPTH_MAX and not in a
 RecursionError; it recurses into called functions only, at most CALLS_MAX deep.
 
-A function that is called by name is written once, into the table of functions. Its locals are slots of the whole function. A function
-from elsewhere stands, in reports, where it is called: its own lines are of another text.
+A function that is called by name is written once, into the table of functions; one that calls itself, maybe through others, is
+invoked. Its locals are slots of the whole function. A function from elsewhere stands, in reports, where it is called: its own lines are
+of another text.
 """
 
 from __future__ import annotations
@@ -13,17 +14,29 @@ from __future__ import annotations
 import ast
 import struct
 import sys
-from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sabot._blob import BINARY, BOOLOP, BUILTINS, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
+from sabot._encode_program import (
+    Callee,
+    Header,
+    Inner,
+    Own,
+    Program,
+    Scope,
+    text_of,
+    u8,
+    u32,
+)
 from sabot._encode_words import CHANGING, FORMS, IMPURE, KEYWORDS, PLAIN
 from sabot._guards import Frozen, is_scalar
+from sabot._objects import int_of_enum, is_module, is_users, member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from typing import TypeAlias
 
+    from sabot._encode_program import Part
     from sabot._guards import Found
 
     FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -34,122 +47,10 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _BIGINT_BITS_MAX = 8192  # below Python's own limit on printing integers
 _TUPLE_MAX = 256  # values of a captured tuple
 _head = struct.Struct("<BIIII").pack
-u8 = struct.Struct("<B").pack
-u32 = struct.Struct("<I").pack
 _i64 = struct.Struct("<q").pack
 _f64 = struct.Struct("<d").pack
 
-
-class Header(NamedTuple):
-    """What stands before the body; `defaults` has, for each parameter, None or (its default object, the node to point at)."""
-
-    name: str
-    file: str
-    first_line: int
-    annotation: int
-    locals: Sequence[str]
-    defaults: Sequence[tuple[object, ast.AST] | None]
-    record: str = (
-        ""  # the parameter of a record function; `locals` begins with the columns it reads then
-    )
-    names: Sequence[str] | None = None  # what the tree calls the locals; None: as they are called
-
-
-class Callee(NamedTuple):
-    """A function of the user that another calls: what is needed to write it, and why it cannot be compiled, if so."""
-
-    fn: FunctionType
-    node: FunctionNode | None
-    locals: tuple[str, ...]
-    found: Mapping[str, Found]
-    mangle: Callable[[str], str]
-    refusal: tuple[str, str] | None
-
-
-class Scope:
-    """The names of a function or of a comprehension, with their slots; others are looked for in the scope around it."""
-
-    __slots__ = ("names", "nested", "outer", "tables")
-
-    def __init__(self, names: dict[str, int], outer: Scope | None = None) -> None:
-        self.names = names
-        self.outer = outer
-        self.nested: dict[str, FunctionNode] = {}  # functions defined in it, by name
-        self.tables: dict[str, tuple[object, ...]] = {}  # dicts defined in it: their keys
-
-    def slot(self, name: str) -> int | None:
-        """The slot of a name; None where it is no local here."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return scope.names[name]
-            scope = scope.outer
-        return None
-
-    def function(self, name: str) -> tuple[FunctionNode, Scope] | None:
-        """The function that a local name always stands for, with the scope it was defined in."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return (scope.nested[name], scope) if name in scope.nested else None
-            scope = scope.outer
-        return None
-
-    def table(self, name: str) -> tuple[object, ...] | None:
-        """The keys of the dict that a local name always stands for; the local holds the values."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return scope.tables.get(name)
-            scope = scope.outer
-        return None
-
-
-class Own(ast.expr):
-    """An expression that a writer put into the tree, and that writes itself."""
-
-    def __init__(self, place: ast.AST, write: Callable[[Encoder], Sequence[Part]]) -> None:
-        super().__init__()
-        self.write = write
-        ast.copy_location(self, place)
-
-
-class Inner(NamedTuple):
-    """A node to be written in another scope, or deeper in the tree than its part says."""
-
-    node: ast.AST
-    scope: Scope | None = None
-    levels: int = 0
-
-
-if TYPE_CHECKING:
-    Part: TypeAlias = bytes | ast.AST | Inner
-
-
-class Program:
-    """What all functions of one blob share: slots, and the table of called functions."""
-
-    def __init__(self, names: Iterable[str], callees: Mapping[int, Callee]) -> None:
-        self.slots = list(names)
-        self.callees = dict(callees)
-        self.functions: list[bytes] = []
-        self.numbers: dict[int, int] = {}  # by id of the node or the function
-        self.scopes: dict[int, Scope] = {}
-        self.failed: dict[int, tuple[str, str]] = {}
-        self.open: list[int] = []
-        self.refused: list[tuple[str, str]] = []
-
-    def add(self, key: int, name: str, first: int, body: Sequence[bytes]) -> None:
-        """Adds a function that was written, behind all that it calls. Its own are all slots from `first` on: what its body needed too."""
-        count = len(self.slots) - first
-        self.numbers[key] = len(self.functions)
-        self.functions.append(b"".join([text_of(name), u32(first), u32(count), *body]))
-
-    def new_slots(self, names: Sequence[str]) -> int:
-        """Adds slots that follow each other; gives the first."""
-        first = len(self.slots)
-        self.slots += names
-        return first
+_NOWHERE = {"missing": "unresolved", "not_loaded": "not_loaded"}  # names that lead to nothing
 
 
 def encode(
@@ -157,20 +58,20 @@ def encode(
     node: FunctionNode,
     found: Mapping[str, Found],
     mangle: Callable[[str], str],
-    callees: Mapping[int, Callee] | None = None,
+    callees: Mapping[Hashable, Callee] | None = None,
 ) -> bytes:
     """The blob of a function.
 
     Parameters:
         found: every name that is not a local, and dotted names of modules.
         mangle: gives names as the code object has them.
-        callees: by id, the functions among what was found.
+        callees: by `Called.key`, the functions among what was found.
     """
     program = Program(header.locals, callees or {})
     encoder = Encoder(program, found, mangle)
     names = header.locals if header.names is None else header.names
     scope = Scope({name: slot for slot, name in enumerate(names)})
-    body = encoder.function(node, scope)
+    body = encoder.function(node, scope, header.bound)
     out = [u32(MAGIC), u32(VERSION), text_of(header.name), text_of(header.file)]
     out += [u32(header.first_line), u8(header.annotation), text_of(header.record)]
     out.append(u32(len(program.slots)))
@@ -180,14 +81,9 @@ def encode(
         out.append(u8(default is not None))
         if default is not None:
             out += encoder.value(default[1], default[0])
-    out += [u32(len(program.functions)), *program.functions, *body]
-    return b"".join(out)
-
-
-def text_of(text: str) -> bytes:
-    """A string as the format has it."""
-    data = text.encode("utf-8", "backslashreplace")
-    return u32(len(data)) + data
+    out.append(u32(len(program.functions)))
+    out += map(program.joined, program.functions)
+    return program.joined([*out, *body])
 
 
 def _operator(table: dict[str, int], operator: ast.AST) -> bytes:
@@ -246,28 +142,34 @@ class Encoder:
         self.place = place
         self.scope = Scope({})
 
-    def function(self, node: FunctionNode, scope: Scope) -> list[bytes]:
-        """A function's body as a list of statements."""
+    def function(
+        self, node: FunctionNode, scope: Scope, bound: Mapping[str, object] | None = None
+    ) -> list[bytes]:
+        """A function's body as a list of statements. bound: locals that begin with a value."""
         from sabot._encode_tables import local_tables
 
         before, self.scope = self.scope, scope
         scope.nested.update(_nested_functions(node, self.mangle))
         scope.tables.update(local_tables(node, self.mangle))
+        first: list[Part] = []
+        place = node.body if isinstance(node, ast.Lambda) else node.body[0]
+        for name, value in (bound or {}).items():
+            first += self.assignment(place, scope.names[name], *self.value(place, value))
+        count = len(bound or {})
         if isinstance(node, ast.Lambda):
-            out = [u32(1), self.at("RETURN", node.body), u8(1), *self.run([node.body], 2)]
+            head = [u32(count + 1), *first, self.at("RETURN", node.body), u8(1)]
+            out = self.run([*head, Inner(node.body, None, 1)], 1)
         else:
-            out = self.run(self._body(node.body), 1)
+            out = self.run([u32(count + len(node.body)), *first, *self._body(node.body)], 1)
         self.scope = before
         return out
 
     def _body(self, body: list[ast.stmt]) -> list[Part]:
-        parts: list[Part] = [u32(len(body)), *body]
         match body[0]:
             case ast.Expr(ast.Constant(value=str())):
-                parts[1] = self.at("PASS", body[0])
+                return [self.at("PASS", body[0]), *body[1:]]
             case _:
-                pass
-        return parts
+                return [*body]
 
     def run(self, parts: Sequence[Part], depth: int) -> list[bytes]:
         """Writes the parts in order, each node replaced by its own parts until only bytes are left."""
@@ -362,15 +264,27 @@ class Encoder:
                 return self.unsupported(node, "type", "a dict as a value")
             return [self.local(node, slot)]
         found = self.found[name]
-        if found.origin == "missing":
-            return self.unsupported(node, "unresolved", node.id)
+        if found.origin in _NOWHERE:
+            return self.unsupported(node, _NOWHERE[found.origin], node.id)
         return self.value(node, found.value)
 
     def attribute(self, node: ast.Attribute) -> Sequence[Part]:
         found = self.known(node)
+        if found is not None and found.origin == "property":
+            from sabot._encode_calls import call
+
+            return call(self, ast.copy_location(ast.Call(node, [], []), node))
         if found is not None and is_constant(found.value):
             return self.value(node, found.value)
+        if found is not None and found.origin == "attribute" and self._is_of_object(node):
+            return self.value(node, found.value)
         return self.refuse(node)
+
+    def _is_of_object(self, node: ast.AST) -> bool:
+        """Whether a dotted name begins at an object or a class."""
+        root, _ = dotted(node)
+        found = self.known(root) if root is not None else None
+        return found is not None and not is_module(found.value)
 
     def unary(self, node: ast.UnaryOp) -> Sequence[Part]:
         match node:
@@ -380,18 +294,38 @@ class Encoder:
                 return [self.at("UNARY", node), _operator(UNARY, node.op), node.operand]
 
     def binary(self, node: ast.BinOp) -> Sequence[Part]:
-        return [self.at("BINARY", node), _operator(BINARY, node.op), node.left, node.right]
+        left, right = self._operand(node.left), self._operand(node.right)
+        return [self.at("BINARY", node), _operator(BINARY, node.op), left, right]
+
+    def _operand(self, node: ast.expr) -> Part:
+        """What is computed with: a member of an IntEnum is its number there."""
+        found = self.known(node)
+        number = int_of_enum(found.value) if found is not None else None
+        return node if number is None else b"".join(self.value(node, number))
 
     def boolop(self, node: ast.BoolOp) -> Sequence[Part]:
         values = [u32(len(node.values)), *node.values]
         return [self.at("BOOLOP", node), _operator(BOOLOP, node.op), *values]
 
     def compare(self, node: ast.Compare) -> Sequence[Part]:
-        from sabot._encode_tables import member
+        from sabot._encode_tables import member as readable
 
-        parts: list[Part] = [self.at("COMPARE", node), node.left, u32(len(node.ops))]
-        for operator, operand in zip(node.ops, node.comparators, strict=True):
-            parts += [_operator(COMPARE, operator), member(self, operator, operand)]
+        identity = any(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops)
+        parts: list[Part] = [self.at("COMPARE", node)]
+        for place, operand in enumerate([node.left, *node.comparators]):
+            if place == 1:
+                parts.append(u32(len(node.ops)))
+            if place > 0:
+                parts.append(_operator(COMPARE, node.ops[place - 1]))
+            if identity:
+                parts.append(operand)
+            elif isinstance(operand, ast.Tuple) and _is_membership(node, place):
+                items = map(self._operand, operand.elts)
+                parts += [self.at("TUPLE", operand), u32(len(operand.elts)), *items]
+            elif _is_membership(node, place):
+                parts.append(readable(self, node.ops[place - 1], operand))
+            else:
+                parts.append(self._operand(operand))
         return parts
 
     def ifexp(self, node: ast.IfExp) -> Sequence[Part]:
@@ -568,6 +502,18 @@ class Encoder:
     def bare(self, node: ast.AST) -> Sequence[Part]:
         return [self.at(type(node).__name__.upper(), node)]
 
+    def import_(self, node: ast.Import | ast.ImportFrom) -> Sequence[Part]:
+        """An import of what is loaded does nothing but bind its names, which lead where `known` says."""
+        for alias in node.names:
+            name = self.mangle(alias.asname or alias.name.partition(".")[0])
+            origin = self.found[name].origin if name in self.found else ""
+            if self.scope.slot(name) is not None or origin not in ("import", "not_loaded"):
+                return self.refuse(node)
+            if origin == "not_loaded":
+                module = getattr(node, "module", None) or alias.name
+                return self.unsupported(node, "not_loaded", module)
+        return [self.at("PASS", node)]
+
     def outer(self, node: ast.Global | ast.Nonlocal) -> Sequence[Part]:
         text = f"{type(node).__name__.lower()} {', '.join(node.names)}"
         return self.unsupported(node, "impure", text)
@@ -639,12 +585,12 @@ class Encoder:
             root, text = dotted(inner)
             if root is not None:
                 return self._refuse_named(node, root, text)
-            if self._has_form(inner):
+            if self._hasform(inner):
                 break
             node = inner
         return self.unsupported(node, "syntax", _form(node))
 
-    def _has_form(self, node: ast.AST) -> bool:
+    def _hasform(self, node: ast.AST) -> bool:
         """Whether what is called or looked into would itself be compiled."""
         from sabot._encode_calls import is_compiled
 
@@ -672,8 +618,8 @@ class Encoder:
     ) -> list[bytes]:
         """The same for a call, an attribute or a subscript of a dotted name."""
         found = self.known(root)
-        if found is not None and found.origin == "missing":
-            return self.unsupported(root, "unresolved", root.id)
+        if found is not None and found.origin in _NOWHERE:
+            return self.unsupported(root, _NOWHERE[found.origin], root.id)
         if isinstance(node, ast.Call):
             called = self.known(node.func)
             known = id(called.value) if called is not None else None
@@ -687,15 +633,19 @@ class Encoder:
             return self.unsupported(node, "unknown_call", text)
         for place in (node, node.value, root):
             inside = self.known(place)
-            if (
-                inside is not None
-                and not isinstance(inside.value, ModuleType)
-                and not is_constant(inside.value)
-            ):
-                return self.unsupported(place, "captured", type_name(inside.value))
+            if inside is None or is_module(inside.value) or is_constant(inside.value):
+                continue
+            if isinstance(node, ast.Attribute) and place is node.value and is_users(inside.value):
+                why = member(inside.value, self.mangle(node.attr)).value
+                return self.unsupported(node, "captured", f"{type_name(inside.value)}: {why}")
+            return self.unsupported(place, "captured", type_name(inside.value))
         if isinstance(node, ast.Attribute):
             return self.unsupported(node, "syntax", f"attribute access {text}.{node.attr}")
         return self.unsupported(node, "syntax", _form(node))
+
+
+def _is_membership(node: ast.Compare, place: int) -> bool:
+    return place > 0 and isinstance(node.ops[place - 1], (ast.In, ast.NotIn))
 
 
 def block(statements: Sequence[ast.stmt]) -> list[Part]:
@@ -762,6 +712,8 @@ _WRITERS: dict[type[ast.AST], Callable[[Encoder, Any], Sequence[Part]]] = {
     ast.Global: Encoder.outer,
     ast.If: Encoder.if_,
     ast.IfExp: Encoder.ifexp,
+    ast.Import: Encoder.import_,
+    ast.ImportFrom: Encoder.import_,
     ast.List: Encoder.items,
     ast.ListComp: Encoder.comprehension,
     ast.Match: Encoder.match,

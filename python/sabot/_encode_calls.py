@@ -1,8 +1,8 @@
 """Calls and comprehensions in a blob: builtins known by identity, functions of the user, what sum, min, max, any and all do with an
 iterable.
 
-The last become a BLOCK: the loop that they are, with a local of its own for what they keep. Recursion, and calls deeper than
-CALLS_MAX, are refused.
+The last become a BLOCK: the loop that they are, with a local of its own for what they keep. Recursion of nested functions, and calls
+deeper than CALLS_MAX, are refused.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import math
 import operator
 import struct
 import sys
-from types import FunctionType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
-from sabot._encode import CALLS_MAX, Encoder, Inner, Own, Scope, dotted, u8, u32
+from sabot._bound import resolve
+from sabot._encode import Encoder, Inner, Own, Scope, dotted, u8, u32
 from sabot._encode_iter import call_of_lambda, generator_of, loop, next_
 from sabot._encode_lists import method, reverse_of
 from sabot._encode_tables import call_of_get, frozen_of, readable
@@ -26,7 +26,7 @@ from sabot._guards import is_scalar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sabot._encode import Callee, FunctionNode, Part
+    from sabot._encode import Part
 
 
 _U32 = struct.Struct("<I")
@@ -34,10 +34,12 @@ _U32 = struct.Struct("<I")
 
 def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     """A call, by what its function is."""
+    from sabot._encode_user import call_function, call_nested, call_partial
+
     if isinstance(node.func, ast.Name):
         nested = encoder.scope.function(encoder.mangle(node.func.id))
         if nested is not None:
-            return _call_nested(encoder, node, *nested)
+            return call_nested(encoder, node, *nested)
     if isinstance(node.func, ast.Lambda):
         return call_of_lambda(encoder, node) or encoder.refuse(node)
     of_list = method(encoder, node)
@@ -46,12 +48,17 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     found = encoder.known(node.func)
     if found is None:
         return call_of_get(encoder, node) or _method(encoder, node) or encoder.refuse(node)
-    write = _compiled().get(id(found.value))
+    write = compiled().get(id(found.value))
     if write is not None:
         return write(encoder, node)
-    callee = encoder.program.callees.get(id(found.value))
-    if callee is not None and type(found.value) is FunctionType:
-        return call_function(encoder, node, callee)
+    called = resolve(found.value)
+    if called is None:
+        return encoder.refuse(node)
+    callee = encoder.program.callees.get(called.key)
+    if callee is not None:
+        return call_function(encoder, node, callee, called)
+    if called.checks and id(called.fn) in compiled():
+        return call_partial(encoder, node, called)
     return encoder.refuse(node)
 
 
@@ -450,188 +457,6 @@ def _grown(encoder: Encoder, node: ast.expr, turns: _Turns) -> list[Part]:
     return block_of(encoder, node, turns, [begin, loops], [encoder.local(node, items)])
 
 
-# --- functions of the user
-
-
-def _arguments(
-    encoder: Encoder, node: ast.Call, function: FunctionNode, defaults: dict[str, Part]
-) -> list[tuple[str, Part]] | None:
-    """The parameters that a call gives values to, in the order of evaluation; None where it does not fit the signature."""
-    spec = function.args
-    positional = [arg.arg for arg in [*spec.posonlyargs, *spec.args]]
-    by_name = {arg.arg for arg in [*spec.args, *spec.kwonlyargs]}
-    given: list[tuple[str, Part]] = []
-    if has_stars(node) or spec.kwarg is not None:
-        return None
-    given += zip(positional, node.args, strict=False)
-    extra = node.args[len(positional) :]
-    if extra and spec.vararg is None:
-        return None
-    for keyword in node.keywords:
-        if keyword.arg not in by_name or any(keyword.arg == name for name, _ in given):
-            return None
-        given.append((keyword.arg, keyword.value))
-    if spec.vararg is not None:
-        if node.keywords and extra:
-            return None  # they would be evaluated in another order
-        rest = ast.copy_location(ast.Tuple([*extra], ast.Load()), node)
-        given.append((spec.vararg.arg, rest))
-    have = {name for name, _ in given}
-    for name in [*positional, *(arg.arg for arg in spec.kwonlyargs)]:
-        if name not in have:
-            if name not in defaults:
-                return None
-            given.append((name, defaults[name]))
-    return given
-
-
-def _default_nodes(function: FunctionNode) -> dict[str, ast.expr]:
-    spec = function.args
-    positional = [*spec.posonlyargs, *spec.args]
-    late = positional[len(positional) - len(spec.defaults) :]
-    found = {arg.arg: value for arg, value in zip(late, spec.defaults, strict=True)}
-    for arg, value in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
-        if value is not None:
-            found[arg.arg] = value
-    return found
-
-
-def inline(
-    encoder: Encoder, node: ast.Call, number: int, given: list[tuple[int, Part]]
-) -> list[Part]:
-    parts: list[Part] = [encoder.at("INLINE", node), u32(number), u32(len(given))]
-    for slot, value in given:
-        parts += [u32(slot), value]
-    return parts
-
-
-def _call_nested(
-    encoder: Encoder, node: ast.Call, function: FunctionNode, scope: Scope
-) -> Sequence[Part]:
-    program = encoder.program
-    name = encoder.mangle(cast("ast.Name", node.func).id)
-    if id(function) in program.open:
-        return encoder.unsupported(node, "syntax", "recursion")
-    if len(program.open) >= CALLS_MAX:
-        return encoder.unsupported(node, "too_complex", "calls inside each other")
-    if _is_special(function):
-        return encoder.unsupported(node, "signature", f"a call of {name}")
-    defaults: dict[str, Part] = {}
-    for parameter, value in _default_nodes(function).items():
-        if not is_simple(value):
-            return encoder.unsupported(value, "syntax", "a default that is no constant")
-        defaults[parameter] = value
-    given = _arguments(encoder, node, function, defaults)
-    if given is None:
-        return refuse_call(encoder, node)
-    slots = _nested_slots(encoder, function, scope)
-    bound = encoder.local(node, scope.names[name])  # raises where it is not defined yet
-    pairs: list[tuple[int, Part]] = [(slots.names[""], bound)]
-    pairs += [(slots.names[encoder.mangle(parameter)], value) for parameter, value in given]
-    return inline(encoder, node, program.numbers[id(function)], pairs)
-
-
-def _nested_slots(encoder: Encoder, function: FunctionNode, scope: Scope) -> Scope:
-    """Writes a nested function at its first call; gives its scope."""
-    from sabot._scope import own_names
-
-    program = encoder.program
-    known = program.scopes.get(id(function))
-    if known is not None:
-        return known
-    bound, _ = own_names(function, encoder.mangle)
-    names = ["", *dict.fromkeys([*map(encoder.mangle, _parameters(function)), *bound])]
-    first = program.new_slots(names)
-    inner = Scope({name: first + k for k, name in enumerate(names)}, scope)
-    program.open.append(id(function))
-    body = encoder.function(function, inner)
-    program.open.pop()
-    program.add(id(function), getattr(function, "name", "<lambda>"), first, body)
-    program.scopes[id(function)] = inner
-    return inner
-
-
-def _parameters(function: FunctionNode) -> list[str]:
-    spec = function.args
-    every = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]
-    return [arg.arg for arg in every] + ([spec.vararg.arg] if spec.vararg else [])
-
-
-def _is_special(function: FunctionNode) -> bool:
-    """A generator or a coroutine: calling it runs nothing."""
-    if isinstance(function, ast.AsyncFunctionDef):
-        return True
-    inner = [function.body] if isinstance(function, ast.Lambda) else function.body
-    stack: list[ast.AST] = list(inner)
-    while stack:
-        place = stack.pop()
-        if isinstance(place, (ast.Yield, ast.YieldFrom, ast.Await)):
-            return True
-        if not isinstance(place, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(place))
-    return False
-
-
-def call_function(encoder: Encoder, node: ast.Call, callee: Callee) -> Sequence[Part]:
-    program = encoder.program
-    fn = callee.fn
-    if callee.refusal is not None:
-        code, detail = callee.refusal
-        return encoder.unsupported(node, code, _within(fn.__name__, detail))
-    if id(fn) in program.open:
-        return encoder.unsupported(node, "syntax", "recursion")
-    if len(program.open) >= CALLS_MAX:
-        return encoder.unsupported(node, "too_complex", "calls inside each other")
-    assert callee.node is not None
-    defaults: dict[str, Part] = {}
-    spec = callee.node.args
-    names = [arg.arg for arg in [*spec.posonlyargs, *spec.args]]
-    values = fn.__defaults__ or ()
-    late = zip(names[len(names) - len(values) :], values, strict=True)
-    kwdefaults: dict[str, object] = getattr(fn, "__kwdefaults__", None) or {}
-    for name, value in [*late, *kwdefaults.items()]:
-        defaults[name] = joined(encoder.value(node, value))
-    given = _arguments(encoder, node, callee.node, defaults)
-    if given is None:
-        return refuse_call(encoder, node)
-    refused = write_callee(encoder, node, callee)
-    if refused is not None:
-        code, detail = refused
-        return encoder.unsupported(node, code, _within(fn.__name__, detail))
-    slots = program.scopes[id(fn)].names
-    pairs = [(slots[callee.mangle(parameter)], value) for parameter, value in given]
-    return inline(encoder, node, program.numbers[id(fn)], pairs)
-
-
-def _within(name: str, detail: str) -> str:
-    """What is refused in a called function, as its caller says it."""
-    return f"{detail}, in {name}" if detail else f"in {name}"
-
-
-def write_callee(encoder: Encoder, node: ast.Call, callee: Callee) -> tuple[str, str] | None:
-    """Writes a function at its first call; gives why it cannot be, if so."""
-    program = encoder.program
-    key = id(callee.fn)
-    if key in program.numbers or key in program.failed:
-        return program.failed.get(key)
-    assert callee.node is not None
-    refused_before = len(program.refused)
-    names = list(callee.locals)
-    first = program.new_slots(names)
-    scope = Scope({name: first + k for k, name in enumerate(names)})
-    program.open.append(key)
-    inner = Encoder(program, callee.found, callee.mangle, encoder.place or node)
-    body = inner.function(callee.node, scope)
-    program.open.pop()
-    if len(program.refused) > refused_before:
-        program.failed[key] = program.refused[refused_before]
-        del program.refused[refused_before:]
-        return program.failed[key]
-    program.add(key, callee.fn.__name__, first, body)
-    program.scopes[key] = scope
-    return None
-
-
 def _round(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     args = list(node.args)
     for keyword in node.keywords:
@@ -796,11 +621,11 @@ _BUILTINS.update(
 
 def is_compiled(value: object) -> bool:
     """Whether a builtin has a compiled form."""
-    return id(value) in _compiled()
+    return id(value) in compiled()
 
 
 @functools.cache
-def _compiled() -> dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]]:
+def compiled() -> dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]]:
     """All builtins that have a form."""
     from sabot._encode_math import writers
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sabot import _math
 from sabot._blob import BINARY
+from sabot._bound import resolve
 from sabot._encode import Inner, u8, u32
 from sabot._encode_calls import (
     block_of,
-    call_function,
     has_stars,
-    inline,
     is_simple,
     joined,
     loops_of,
@@ -24,15 +23,16 @@ from sabot._encode_calls import (
     plain,
     refuse_call,
     turns_of,
-    write_callee,
 )
+from sabot._encode_user import call_function, inline, write_callee
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
     from types import FunctionType
     from typing import TypeAlias
 
+    from sabot._bound import Called
     from sabot._encode import Callee, Encoder, Part
 
     Writer: TypeAlias = Callable[[Encoder, ast.Call], Sequence[Part]]
@@ -115,16 +115,17 @@ def is_trusted(name: str) -> bool:
 
 
 @functools.cache
-def _callees(form: FunctionType) -> dict[int, Callee]:
+def _callees(form: FunctionType) -> dict[Hashable, Callee]:
     from sabot._capture import callees_of
 
     return callees_of(form)
 
 
-def _callee(encoder: Encoder, form: Callable[..., object]) -> Callee:
-    function = cast("FunctionType", form)
-    encoder.program.callees.update(_callees(function))
-    return encoder.program.callees[id(function)]
+def _callee(encoder: Encoder, form: Callable[..., object]) -> tuple[Callee, Called]:
+    called = resolve(form)
+    assert called is not None
+    encoder.program.callees.update(_callees(cast("FunctionType", form)))
+    return encoder.program.callees[called.key], called
 
 
 def _form(name: str) -> Writer:
@@ -133,22 +134,21 @@ def _form(name: str) -> Writer:
             return encoder.unsupported(node, "unknown_call", f"math.{name} of another Python")
         if has_stars(node):
             return refuse_call(encoder, node)
-        return call_function(encoder, node, _callee(encoder, getattr(_math, name)))
+        return call_function(encoder, node, *_callee(encoder, getattr(_math, name)))
 
     return write
 
 
 def _call(encoder: Encoder, node: ast.Call, form: Callable[..., object], *args: Part) -> list[Part]:
     """A call of a form with these parts as arguments."""
-    callee = _callee(encoder, form)
-    refused = write_callee(encoder, node, callee)
+    callee, called = _callee(encoder, form)
+    refused = write_callee(encoder, node, callee, called.key)
     if refused is not None:
         return [*encoder.unsupported(node, *refused)]
-    function = cast("FunctionType", form)
-    slots = encoder.program.scopes[id(function)].names
-    names = function.__code__.co_varnames[: len(args)]
+    slots = encoder.program.scopes[called.key].names
+    names = callee.fn.__code__.co_varnames[: len(args)]
     pairs = [(slots[name], arg) for name, arg in zip(names, args, strict=True)]
-    return inline(encoder, node, encoder.program.numbers[id(function)], pairs)
+    return inline(encoder, node, u32(encoder.program.numbers[called.key]), pairs)
 
 
 def _fsum(encoder: Encoder, node: ast.Call) -> Sequence[Part]:

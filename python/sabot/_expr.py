@@ -120,7 +120,8 @@ def _captured(name: str) -> Any:
     captured.record = ""
     captured.params = (Param(name, "positional", has_default=False, default=None),)
     captured.refusals, captured.annotations = (), {}
-    captured.guards = captured.node = captured.owner = captured.source = None
+    captured.guards = captured.node = captured.owner = captured.source = captured.base = None
+    captured.bound, captured.places = {}, (0,)
     header = Header("col", "", 1, 0, [name], [None])
     captured.blob = encode(header, tree, {}, str)
     return captured

@@ -10,12 +10,14 @@ from __future__ import annotations
 import struct
 import sys
 from copy import copy
-from types import ModuleType
+from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import CellType, CodeType, FunctionType
+
+    from sabot._objects import Member
 
 _MISSING: object = object()
 _SCALARS = frozenset({int, float, bool, str, type(None)})
@@ -24,7 +26,11 @@ _pack_float = struct.Struct("<d").pack
 
 
 class Found(NamedTuple):
-    """Where a name led: `origin` is "closure", "global", "builtin" or "missing" (`value` is then None)."""
+    """Where a name led: `origin` is "closure", "global", "builtin" or "missing" (`value` is then None).
+
+    Also "bound", a parameter that always gets this value; "import", by a statement of the function itself, or "not_loaded"; and for
+    dotted names "attribute", "method" (`value` is a bound method) or "property" (a bound method of its function).
+    """
 
     origin: str
     value: object
@@ -115,6 +121,14 @@ def builtins_of(fn: FunctionType) -> dict[str, object]:
     return cast("dict[str, object]", space) if isinstance(space, dict) else {}
 
 
+class Check(Protocol):
+    """Something else that was seen at capture."""
+
+    def changed(self) -> str | None:
+        """What is different now, or None."""
+        ...
+
+
 class Attribute(NamedTuple):
     """An attribute of a module that was read at capture."""
 
@@ -122,51 +136,92 @@ class Attribute(NamedTuple):
     name: str
     value: object
 
+    def changed(self) -> str | None:
+        """Its name where it is another now."""
+        now = look_up(vars(self.module), self.name, _MISSING)
+        same = now is self.value or _same(now, self.value)
+        return None if same else f"{self.module.__name__}.{self.name}"
+
+
+class ObjectAttribute(NamedTuple):
+    """An attribute of a plain object, or of a class."""
+
+    owner: object
+    name: str
+    seen: Member
+
+    def changed(self) -> str | None:
+        """Its name where it is another now."""
+        from sabot._objects import member
+
+        now = member(self.owner, self.name)
+        same = now.is_same(self.seen) and _same(now.value, self.seen.value)
+        return None if same else f".{self.name}"
+
 
 def find_dotted(
-    found: Mapping[str, Found], dotted: tuple[str, ...]
-) -> tuple[dict[str, Found], tuple[Attribute, ...]]:
-    """What names like `math.pi` stand for: attributes of plain modules, read from their dictionaries."""
+    found: Mapping[str, Found],
+    dotted: tuple[str, ...],
+    mangle: Callable[[str], str] = str,
+) -> tuple[dict[str, Found], tuple[Check, ...]]:
+    """What names like `math.pi` stand for: attributes of plain modules, objects and classes, read without running their code."""
     values: dict[str, Found] = {}
-    read: list[Attribute] = []
+    read: list[Check] = []
     for text in dotted:
         root, *names = text.split(".")
-        value = found[root].value if root in found else None
-        steps: list[Attribute] = []
-        for name in names:
-            if type(value) is not ModuleType:
-                break
-            inside = look_up(vars(value), name, _MISSING)
-            if inside is _MISSING:
-                break
-            inside = frozen(inside) or inside
-            steps.append(Attribute(value, name, inside))
-            value = inside
-        if len(steps) == len(names):
-            values[text] = Found("attribute", value)
+        root = mangle(root)
+        if root not in found or found[root].origin in ("missing", "not_loaded"):
+            continue
+        steps: list[Check] = []
+        at = _follow(found[root], [mangle(name) for name in names], steps)
+        if at is not None:
+            values[text] = at
             read += steps
     return values, tuple(read)
 
 
-class Guard(Protocol):
-    """Something that compiled code depends on."""
+def _follow(at: Found, names: list[str], steps: list[Check]) -> Found | None:
+    """Goes from attribute to attribute; None where one cannot be read."""
+    for name in names:
+        value = at.value
+        if at.origin in ("method", "property") or is_scalar(value) or type(value) is Frozen:
+            return None
+        if type(value) is ModuleType:
+            inside = look_up(vars(value), name, _MISSING)
+            if inside is _MISSING:
+                return None
+            inside = frozen(inside) or inside
+            steps.append(Attribute(value, name, inside))
+            at = Found("attribute", inside)
+            continue
+        from sabot._objects import member
 
-    def changed(self) -> str | None:
-        """The name of what is another now, or None."""
-        ...
+        seen = member(value, name)
+        if seen.how == "refused":
+            return None
+        if seen.how == "value":
+            seen = seen._replace(value=frozen(seen.value) or seen.value)
+        steps.append(ObjectAttribute(value, name, seen))
+        if seen.how == "value":
+            at = Found("attribute", seen.value)
+        else:
+            function = cast("Callable[..., object]", seen.value)
+            at = Found(seen.how, MethodType(function, seen.owner))
+    return at
 
 
 class Guards:
     """The names that one function object reads outside itself, with the objects found at capture.
 
     `names` maps each name to what was found. `changed()` returns the name that leads elsewhere now, or None.
-    attributes: of modules, likewise. others: those of the functions that it calls.
+    checks: what else was seen, likewise. others: those of the functions that it calls. recursive: it calls itself.
     """
 
     __slots__ = (
-        "_attributes",
         "_builtins",
+        "_calls",
         "_cells",
+        "_checks",
         "_code",
         "_defaults",
         "_fn",
@@ -182,12 +237,14 @@ class Guards:
         self,
         fn: FunctionType,
         names: Mapping[str, Found],
-        attributes: tuple[Attribute, ...] = (),
-        others: tuple[Guard, ...] = (),
+        checks: tuple[Check, ...] = (),
+        others: tuple[Check, ...] = (),
+        recursive: bool = False,
     ) -> None:
         self.names = dict(names)
-        self._attributes = attributes
+        self._checks = checks
         self._others = others
+        self._calls = recursive or bool(others)
         self._fn = fn
         self._code = fn.__code__
         self._defaults = fn.__defaults__
@@ -204,7 +261,7 @@ class Guards:
             if n in cells
         )
 
-    def with_others(self, others: tuple[Guard, ...]) -> Guards:
+    def with_others(self, others: tuple[Check, ...]) -> Guards:
         """The same with more to look at."""
         made = copy(self)
         made._others = (*self._others, *others)
@@ -218,7 +275,7 @@ class Guards:
     @property
     def calls_functions(self) -> bool:
         """Whether functions of the user are called."""
-        return bool(self._others)
+        return self._calls
 
     def changed(self) -> str | None:
         """The name of what was rebound since capture, or None: a name, "__code__", "__defaults__" or "__kwdefaults__"."""
@@ -252,12 +309,8 @@ class Guards:
         for name in self._gone:
             if name in space or name in below:
                 return name
-        for module, name, value in self._attributes:
-            now = look_up(vars(module), name, _MISSING)
-            if now is not value and not _same(now, value):
-                return f"{module.__name__}.{name}"
-        for other in self._others:
-            name = other.changed()
+        for one in (*self._checks, *self._others):
+            name = one.changed()
             if name is not None:
                 return name
         return None

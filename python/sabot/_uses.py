@@ -227,8 +227,12 @@ class _Reader:
 
     def _value(self, name: str) -> object:
         """What a name outside the function stands for now; None where it is a local or not defined."""
-        fn = getattr(self._captured.fn, "__func__", self._captured.fn)  # of a method, the function
-        if type(fn) is not FunctionType or name in fn.__code__.co_varnames:
+        fn = self._captured.base
+        if fn is None:
+            return None
+        if name in self._captured.bound:
+            return self._captured.bound[name]
+        if name in fn.__code__.co_varnames:
             return None
         if name in fn.__code__.co_freevars:
             return find_names(fn, (name,))[name].value

@@ -15,7 +15,7 @@
  *     body: a statement list         a lambda's body is one RETURN
  *
  * All functions share one table of locals, so that a nested one finds those of its enclosing function; a function calls only
- * functions that stand before it in the table.
+ * functions that stand before it in the table, but for INVOKE.
  *
  * A node: u8 kind, u32 line, u32 col, u32 end_line, u32 end_col, then its fields. Lines from 1; columns count UTF-8 bytes from 0,
  * as Python's ast has them. A list: u32 count, nodes. Depth is at most SB_BLOB_DEPTH_MAX; readers refuse more.
@@ -30,6 +30,7 @@
  *     TUPLE list                                    LIST list
  *     SUBSCRIPT value, index                        NAMED u32 slot, value (:=)
  *     INLINE u32 function, u32 count, count x (u32 slot, node)     arguments in the order in which they are evaluated
+ *     INVOKE likewise: a function that calls itself, maybe through others; any of the table, scalars only
  *     BLOCK u32 first, u32 count, statement list, node    statements, then the value; the slots from first on are its own
  *     COMPREHENSION u32 first, u32 count, target, iterable, node   a list, one item a turn; the first own slot is the list while it grows
  *     SLICE u8 backwards, value, lower, upper (CONST_NONE where there is no bound; backwards: all of it, and no bounds)
@@ -78,6 +79,7 @@
     X(BLOCK, 20)                                                                                   \
     X(COMPREHENSION, 21)                                                                           \
     X(SLICE, 22)                                                                                   \
+    X(INVOKE, 24)                                                                                  \
     X(ASSIGN, 32)                                                                                  \
     X(AUGASSIGN, 33)                                                                               \
     X(EXPR, 34)                                                                                    \

@@ -348,6 +348,8 @@ static pyval lower_kind(lowering *l, env *e, const sb_node *n)
         return lower_named(l, e, n);
     case SB_BLOB_INLINE:
         return sb_lower_inline(l, e, n);
+    case SB_BLOB_INVOKE:
+        return sb_lower_invoke(l, e, n);
     case SB_BLOB_BLOCK:
         return sb_lower_block_value(l, e, n);
     case SB_BLOB_COMPREHENSION:

@@ -406,24 +406,32 @@ static void refuse_result(lowering *l, const pyval *v)
     }
 }
 
+bool sb_begin_program(lowering *l, env *e)
+{
+    l->zero_b = sb_irb_const_b(&l->b, false);
+    l->true_b = sb_irb_const_b(&l->b, true);
+    l->zero_i = sb_irb_const_i(&l->b, 0);
+    l->zero_f = sb_irb_const_f(&l->b, 0.0);
+    e->vars = sb_arena_alloc_zero(&l->arena, sizeof(pyval) * (l->tree.local_count + 1));
+    if (e->vars == NULL || l->b.no_memory) {
+        return false;
+    }
+    e->returned = l->zero_b;
+    e->broke = l->zero_b;
+    e->continued = l->zero_b;
+    for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
+        e->vars[slot] = sb_pyval_unbound();
+    }
+    return true;
+}
+
 static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_t column_count,
                             bool compile_off, sb_lowered *out, sb_error *err)
 {
     env e = {0};
     sb_irb_init(&l->b, &out->ir, INSTS_MAX);
-    l->zero_b = sb_irb_const_b(&l->b, false);
-    l->true_b = sb_irb_const_b(&l->b, true);
-    l->zero_i = sb_irb_const_i(&l->b, 0);
-    l->zero_f = sb_irb_const_f(&l->b, 0.0);
-    e.vars = sb_arena_alloc_zero(&l->arena, sizeof(pyval) * (l->tree.local_count + 1));
-    if (e.vars == NULL || l->b.no_memory) {
+    if (!sb_begin_program(l, &e)) {
         return sb_error_no_memory(err, sizeof(pyval) * (l->tree.local_count + 1));
-    }
-    e.returned = l->zero_b;
-    e.broke = l->zero_b;
-    e.continued = l->zero_b;
-    for (uint32_t slot = 0; slot < l->tree.local_count; slot++) {
-        e.vars[slot] = sb_pyval_unbound();
     }
     sb_status status = l->key_count > 0 ? keys_new(l, out, err) : SB_OK;
     if (status == SB_OK) {
@@ -434,6 +442,10 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
     }
     sb_lower_block(l, &e, &l->tree.body, 0);
     sb_finish_result(l, &e);
+    status = sb_lower_functions(l, &out->ir, err);
+    if (status != SB_OK) {
+        return status;
+    }
     refuse_result(l, &e.result);
     if (l->no_memory || l->b.no_memory) {
         return sb_error_no_memory(err, sizeof(pyval));
@@ -454,6 +466,7 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
     }
     if (l->refusals.count == 0) {
         status = store_results(l, values, out, err);
+        status = status == SB_OK ? sb_finish_functions(&out->ir, err) : status;
         status = status == SB_OK ? sb_ir_finish(&l->b, err) : status;
         out->compiled = status == SB_OK;
         if (status == SB_LIMIT) {
@@ -506,7 +519,7 @@ out:
     return status;
 }
 
-#define ROUNDS_MAX 12 /* of finding what the items of lists are */
+#define ROUNDS_MAX 24 /* of finding what the items of lists are, and what functions give */
 
 /* Until nothing new is learnt about lists. */
 static sb_status lower_rounds(lowering *l, bool in_memory, const sb_front_column *columns,
@@ -515,18 +528,21 @@ static sb_status lower_rounds(lowering *l, bool in_memory, const sb_front_column
 {
     sb_status status = SB_OK;
     *l->sites = (sb_list_sites){0};
+    sb_forget_functions(l);
     for (unsigned round = 0;; round++) {
         sb_lowered_release(out);
         *l = (lowering){.tree = l->tree,
                         .arena = l->arena,
                         .sites = l->sites,
+                        .functions = l->functions,
                         .key_names = l->key_names,
                         .key_count = l->key_count};
         l->in_memory = in_memory;
         l->unsettled = round == ROUNDS_MAX;
         l->sites->changed = false;
         status = lower_once(l, columns, column_count, compile_off, out, err);
-        if (status == SB_NO_MEMORY || !l->sites->changed || round == ROUNDS_MAX) {
+        const bool learnt = l->sites->changed || l->grown;
+        if (status == SB_NO_MEMORY || !learnt || round == ROUNDS_MAX) {
             return status;
         }
     }
@@ -549,7 +565,7 @@ sb_status sb_front_lower_keys(const void *blob, size_t size, const sb_front_colu
     sb_arena_init(&l.arena, 4096, (size_t)256 << 20);
     SB_TRY(sb_tree_read(blob, size, &l.arena, &l.tree, &failed));
     l.sites = sb_arena_alloc_zero(&l.arena, sizeof(*l.sites));
-    if (l.sites == NULL) {
+    if (l.sites == NULL || !sb_functions_new(&l)) {
         status = sb_error_no_memory(&failed, sizeof(*l.sites));
         goto out;
     }

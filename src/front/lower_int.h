@@ -99,6 +99,13 @@ typedef struct env {
 
 typedef struct loop_memo loop_memo;
 
+/* A function that may call itself, with the kinds that its parameters and its result have been seen to have. */
+typedef struct invoked {
+    bool reached;
+    uint32_t *tags; /* by its own local, 0: never given */
+    uint32_t result;
+} invoked;
+
 typedef struct lowering {
     sb_tree tree;
     sb_arena arena;
@@ -113,10 +120,12 @@ typedef struct lowering {
         stamp_us; /* microseconds of the unit that all timestamps of the function are brought to */
     SB_VEC(sb_refusal) refusals;
     loop_memo *memos;
+    invoked *functions; /* as the tree has them */
+    bool grown;         /* kinds of functions have grown in this round */
     sb_list_sites *sites;
-    bool in_memory;    /* displays make lists in memory */
-    bool wants_memory; /* that could help against a refusal */
-    bool unsettled;    /* too many rounds: to be refused */
+    bool in_memory;                        /* displays make lists in memory */
+    bool wants_memory;                     /* that could help against a refusal */
+    bool unsettled;                        /* too many rounds: to be refused */
     const sb_node *return_tags[TAG_COUNT]; /* the first return of each kind; NULL: none */
     const char *const *key_names; /* of the items that are results; NULL: the value itself is */
     uint32_t key_count;
@@ -219,6 +228,13 @@ pyval *sb_iter_all(lowering *l, env *e, const sb_node *n, int64_t *count);
 /* --- calls (call.c) --------------------------------------------------------------------------------------------------- */
 pyval sb_lower_call(lowering *l, env *e, const sb_node *n);   /* of a builtin */
 pyval sb_lower_inline(lowering *l, env *e, const sb_node *n); /* of a user's function */
+pyval sb_lower_invoke(lowering *l, env *e, const sb_node *n); /* of one that may call itself */
+/* Lowers all functions that are reached into the program's table; what they return is kept. Instructions are not finished. */
+sb_status sb_lower_functions(lowering *l, sb_ir *program, sb_error *err);
+sb_status sb_finish_functions(sb_ir *program, sb_error *err);
+/* What is known of the functions of the tree: nothing yet. False: no memory. */
+bool sb_functions_new(lowering *l);
+void sb_forget_functions(lowering *l);
 pyval sb_lower_block_value(lowering *l, env *e, const sb_node *n);
 pyval sb_lower_comprehension(lowering *l, env *e, const sb_node *n);
 pyval sb_lower_subscript(lowering *l, env *e, const sb_node *n);
@@ -248,6 +264,8 @@ pyval sb_lower_math(lowering *l, const sb_node *n, const pyval *args, uint32_t c
 pyval sb_pyval_power(lowering *l, pyval x, pyval y);
 pyval sb_pyval_bits(lowering *l, uint8_t op, pyval x, pyval y); /* << >> & | ^ */
 pyval sb_pyval_invert(lowering *l, pyval v);
+/* Room for locals and the constants that are visible everywhere; false: no memory. */
+bool sb_begin_program(lowering *l, env *e);
 /* Rows that fall off a function's end return None. */
 void sb_finish_result(lowering *l, env *e);
 

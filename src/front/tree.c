@@ -15,6 +15,7 @@ typedef struct reader {
     unsigned depth;
     uint32_t local_count;
     uint32_t function_count; /* that may be called here */
+    uint32_t function_total;
 } reader;
 
 static void fail(reader *r, const char *what)
@@ -209,7 +210,7 @@ static void read_call(reader *r, sb_node *n)
 static void read_inline(reader *r, sb_node *n)
 {
     n->slot = read_u32(r);
-    if (n->slot >= r->function_count) {
+    if (n->slot >= (n->kind == SB_BLOB_INVOKE ? r->function_total : r->function_count)) {
         fail(r, "no such function");
     }
     uint32_t count = read_count(r);
@@ -291,6 +292,7 @@ static void read_larger_fields(reader *r, sb_node *n)
         n->a = read_expression(r);
         break;
     case SB_BLOB_INLINE:
+    case SB_BLOB_INVOKE:
         read_inline(r, n);
         break;
     case SB_BLOB_BLOCK:
@@ -494,6 +496,7 @@ static void read_header(reader *r, sb_tree *tree)
 static void read_functions(reader *r, sb_tree *tree)
 {
     tree->function_count = read_count(r);
+    r->function_total = tree->function_count;
     tree->functions = allocate(r, tree->function_count, sizeof(*tree->functions));
     for (uint32_t i = 0; i < tree->function_count && r->status == SB_OK; i++) {
         sb_tree_function *function = &tree->functions[i];

@@ -97,6 +97,7 @@ sb_status sb_interp_state_new(const sb_interp *p, sb_interp_state **out, sb_erro
 void sb_interp_state_free(sb_interp_state *st)
 {
     if (st != NULL) {
+        sb_interp_free_callees(st);
         sb_mem_free(st->slots);
         sb_mem_free(st->misses);
         sb_mem_free(st->frames);
@@ -129,7 +130,7 @@ static void drop_left(sb_interp_state *st, sb_frame *f)
     f->left_seen = st->left;
 }
 
-static void count_left(sb_interp_state *st, sb_frame *f, int32_t left)
+void sb_interp_count_left(sb_interp_state *st, sb_frame *f, int32_t left)
 {
     if (left > 0) {
         st->left += left;
@@ -137,7 +138,7 @@ static void count_left(sb_interp_state *st, sb_frame *f, int32_t left)
     }
 }
 
-static void copy_frame(sb_interp_state *st, sb_frame *to, const sb_frame *from)
+void sb_interp_copy_frame(sb_interp_state *st, sb_frame *to, const sb_frame *from)
 {
     to->count = from->count;
     to->dense = from->dense;
@@ -230,7 +231,7 @@ static void run_leaving(const sb_interp *p, sb_interp_state *st, const sb_step *
     }
     const int32_t left =
         step->sparse(st->slots[step->o], a, b, rows_of(st, f), f->count, st->reasons);
-    count_left(st, f, left);
+    sb_interp_count_left(st, f, left);
 }
 
 static void leave_all(sb_interp_state *st, sb_frame *f, uint8_t reason)
@@ -239,7 +240,7 @@ static void leave_all(sb_interp_state *st, sb_frame *f, uint8_t reason)
     for (int32_t k = 0; k < f->count; k++) {
         st->reasons[rows[k]] = reason;
     }
-    count_left(st, f, f->count);
+    sb_interp_count_left(st, f, f->count);
 }
 
 static void run_cell(sb_interp_state *st, const sb_step *step, sb_frame *f)
@@ -314,7 +315,7 @@ static void run_leave(sb_interp_state *st, const sb_step *step, sb_frame *f)
             left++;
         }
     }
-    count_left(st, f, left);
+    sb_interp_count_left(st, f, left);
 }
 
 static void run_list(sb_interp_state *st, const sb_step *step, sb_frame *f)
@@ -323,7 +324,7 @@ static void run_list(sb_interp_state *st, const sb_step *step, sb_frame *f)
     const int32_t left =
         sb_interp_list(step, st->slots, heap, rows_of(st, f), f->count, st->reasons);
     st->crowded = heap->full && st->n > 1;
-    count_left(st, f, left);
+    sb_interp_count_left(st, f, left);
 }
 
 /* --- regions --------------------------------------------------------------------------------------------------------------- */
@@ -343,7 +344,7 @@ static uint32_t run_if(sb_interp_state *st, const sb_step *step, uint32_t next)
         return step->jump;
     }
     if (taken == parent->count) {
-        copy_frame(st, child, parent);
+        sb_interp_copy_frame(st, child, parent);
     } else {
         split_frame(st, child, parent, cond, 1);
     }
@@ -358,7 +359,7 @@ static uint32_t run_else(sb_interp_state *st, const sb_step *step, uint32_t next
         return step->jump;
     }
     if (child->else_count == parent->count) {
-        copy_frame(st, child, parent);
+        sb_interp_copy_frame(st, child, parent);
     } else {
         split_frame(st, child, parent, st->slots[step->a], 0);
     }
@@ -377,7 +378,7 @@ static uint32_t run_loop(sb_interp_state *st, const sb_step *step, uint32_t next
     if (parent->count == 0) {
         return step->jump;
     }
-    copy_frame(st, &st->frames[++st->depth], parent);
+    sb_interp_copy_frame(st, &st->frames[++st->depth], parent);
     return next;
 }
 
@@ -518,8 +519,20 @@ static uint32_t run_step(const sb_interp *p, sb_interp_state *st, const sb_step 
     case SB_STEP_LIST:
         run_list(st, step, f);
         return next;
+    case SB_STEP_CALL:
+        sb_interp_call(p, st, step, f);
+        return next;
     }
     return next;
+}
+
+void sb_interp_steps(const sb_interp *p, sb_interp_state *st)
+{
+    const uint32_t step_count = (uint32_t)p->steps.count;
+    for (uint32_t at = 0;
+         at < step_count && st->frames[0].count > 0 && !st->stopped && !st->crowded;) {
+        at = run_step(p, st, &p->steps.items[at], at + 1);
+    }
 }
 
 static void start_slice(const sb_interp *p, sb_interp_state *st, int32_t row, int32_t n)
@@ -582,7 +595,6 @@ static int32_t record_left(sb_interp_state *st)
 int32_t sb_interp_run(const sb_interp *p, sb_interp_state *st, sb_kcall *call, int32_t row0,
                       int32_t row1)
 {
-    const uint32_t step_count = (uint32_t)p->steps.count;
     SB_ASSERT(row0 >= 0 && row0 <= row1 && row1 <= SB_VECTOR_ROWS);
     st->call = call;
     st->stopped = false;
@@ -591,15 +603,10 @@ int32_t sb_interp_run(const sb_interp *p, sb_interp_state *st, sb_kcall *call, i
         const int32_t end = (row / st->slice_rows + 1) * st->slice_rows;
         const int32_t n = (end < row1 ? end : row1) - row;
         start_slice(p, st, row, n);
-        for (uint32_t at = 0; at < step_count && st->frames[0].count > 0;) {
-            at = run_step(p, st, &p->steps.items[at], at + 1);
-            if (SB_UNLIKELY(st->stopped)) {
-                call->status = SB_K_STOP;
-                return row;
-            }
-            if (SB_UNLIKELY(st->crowded)) {
-                break;
-            }
+        sb_interp_steps(p, st);
+        if (SB_UNLIKELY(st->stopped)) {
+            call->status = SB_K_STOP;
+            return row;
         }
         if (SB_UNLIKELY(st->crowded)) { /* rows are pure: again, fewer at a time */
             st->slice_rows /= 2;

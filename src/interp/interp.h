@@ -5,7 +5,8 @@
  * sb_interp_run keeps the kernel contract of ir/kernel.h as the careful entry does: the status is DONE, GROW or STOP.
  * call->rt is not used.
  *
- * Memory: a program is a few hundred bytes an instruction; a state is 4 KiB a live value. Nothing is allocated by a run.
+ * Memory: a program is a few hundred bytes an instruction; a state is 4 KiB a live value. Nothing is allocated by a run, but for the
+ * registers of functions that are called, which are kept: without memory for them rows leave.
  * Threads: a sb_interp is const and shared; each thread brings its own state. */
 #ifndef SB_INTERP_INTERP_H
 #define SB_INTERP_INTERP_H

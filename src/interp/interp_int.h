@@ -59,6 +59,7 @@ typedef enum sb_step_kind {
     SB_STEP_END_LOOP, /* jump: the first step of its body */
     SB_STEP_STORE,    /* output imm */
     SB_STEP_LIST,     /* o = list op imm of a, b, c; form: bit k set where operand k is a cell */
+    SB_STEP_CALL,     /* function imm; finals: arguments (a), moves: results (o) */
 } sb_step_kind;
 
 typedef struct sb_step {
@@ -84,6 +85,7 @@ typedef struct sb_step {
 /* The operation of a LIST step for the listed rows; gives how many left, with their reasons. */
 int32_t sb_interp_list(const sb_step *step, void *const *slots, sb_rt_heap *heap,
                        const uint16_t *rows, int32_t count, uint8_t *reasons);
+#define SB_CALL_VALUES_MAX 64u /* arguments or results of a function */
 
 typedef struct sb_move {
     uint32_t o, a; /* slots */
@@ -111,7 +113,8 @@ struct sb_interp {
     uint32_t wide_count;
     uint32_t narrow_count;
     uint32_t cell_count;
-    uint32_t depth_max; /* regions open at once */
+    uint32_t depth_max;    /* regions open at once */
+    sb_interp **functions; /* that it may call; owned by the program, see sb_ir_functions */
 };
 
 /* Rows that a region runs for. */
@@ -138,11 +141,34 @@ struct sb_interp_state {
     int32_t
         slice_rows; /* rows of a slice, a power of 2: fewer once the lists of as many did not fit */
     bool stopped;
-    bool crowded;   /* the lists of the slice's rows do not fit into one heap */
-    sb_kcall *call; /* borrow, for one run */
+    bool crowded;              /* the lists of the slice's rows do not fit into one heap */
+    sb_kcall *call;            /* borrow, for one run */
+    uint32_t level;            /* calls around this one */
+    sb_interp_state **callees; /* by level and function, made when first needed; owned by level 0 */
+    size_t callee_count;
+    sb_kcall own_call; /* of a function */
+    sb_kout own_out[SB_CALL_VALUES_MAX];
     uint8_t reasons[SB_SLICE_ROWS];
     uint16_t identity[SB_SLICE_ROWS]; /* 0, 1, 2 ... */
     uint16_t spare[SB_SLICE_ROWS];
 };
+
+/* --- calls (call.c) --------------------------------------------------------------------------------------------------- */
+
+/* Runs a function for the rows of the frame at hand; a row that leaves there leaves here. */
+void sb_interp_call(const sb_interp *p, sb_interp_state *st, const sb_step *step, sb_frame *f);
+/* The programs that a program may call. */
+sb_status sb_interp_prepare_functions(sb_interp *p, sb_error *err);
+void sb_interp_free_functions(sb_interp *p);
+/* The states of called functions. */
+void sb_interp_free_callees(sb_interp_state *st);
+
+/* --- for calls (interp.c) ---------------------------------------------------------------------------------------------- */
+
+/* All steps of a program, for the rows of its first frame. */
+void sb_interp_steps(const sb_interp *p, sb_interp_state *st);
+void sb_interp_copy_frame(sb_interp_state *st, sb_frame *to, const sb_frame *from);
+/* Drops the `left` rows that now have a reason from the frame. */
+void sb_interp_count_left(sb_interp_state *st, sb_frame *f, int32_t left);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/bitmap.h"
 #include "base/mem.h"
 #include "interp/testkit.h"
+#include "interp/testkit_calls.h"
 
 typedef struct machine {
     sb_ir ir;
@@ -339,6 +340,79 @@ static void list_of_one(void **state)
     machine_release(&m);
 }
 
+static void calls(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < SB_COUNT_OF(sb_testkit_calls); k++) {
+        check_text(sb_testkit_calls[k]);
+    }
+}
+
+static void endless_calls_stop(void **state)
+{
+    (void)state;
+    machine m;
+    machine_init(&m, sb_testkit_endless_calls);
+    int64_t a[64] = {60, 60};
+    int64_t z[64];
+    const sb_kin in[1] = {{.values = a}};
+    const sb_kout out[1] = {{.values = z}};
+    const uint32_t stop = 1;
+    sb_kcall call = {.in = in, .out = out, .stop = &stop};
+    (void)sb_interp_run(m.interp, m.state, &call, 0, 40);
+    assert_int_equal(call.status, SB_K_STOP);
+    machine_release(&m);
+}
+
+#ifdef SB_FAULTS
+/* Rows whose calls find no memory leave; with memory they come back. */
+static void failing_allocations_of_calls(void **state)
+{
+    (void)state;
+    sb_ir ir;
+    sb_error err = {0};
+    assert_int_equal(sb_ir_parse(&ir, sb_testkit_calls[0], &err), SB_OK);
+    const int64_t live = sb_mem_live_blocks();
+    bool hit = true;
+    int64_t nth = 0;
+    while (hit) {
+        sb_interp *interp = NULL;
+        sb_interp_state *st = NULL;
+        int64_t a[64] = {5, 6, 7};
+        int64_t z[64] = {0};
+        uint8_t valid[16];
+        uint32_t leave[64];
+        const sb_kin in[1] = {{.values = a}};
+        const sb_kout out[1] = {{.values = z, .valid = valid}};
+        const uint32_t stop = 0;
+        sb_kcall call = {.in = in, .out = out, .leave = leave, .leave_capacity = 64, .stop = &stop};
+        sb_fault_arm(++nth, false);
+        sb_status status = sb_interp_new(&ir, &interp, &err);
+        if (status == SB_OK) {
+            status = sb_interp_state_new(interp, &st, &err);
+        }
+        if (status == SB_OK) {
+            assert_int_equal(sb_interp_run(interp, st, &call, 0, 3), 3);
+        }
+        hit = sb_fault_hit();
+        sb_fault_arm(0, false);
+        assert_true(status == SB_OK || (hit && status == SB_NO_MEMORY));
+        if (status == SB_OK) {
+            assert_true((call.leave_count > 0) == hit);
+            call.leave_count = 0;
+            assert_int_equal(sb_interp_run(interp, st, &call, 0, 3), 3);
+            assert_int_equal(call.leave_count, 0);
+            assert_int_equal(z[0] + z[1] + z[2], 120 + 720 + 5040);
+        }
+        sb_interp_state_free(st);
+        sb_interp_free(interp);
+        assert_int_equal(sb_mem_live_blocks(), live);
+    }
+    assert_true(nth > 20);
+    sb_ir_release(&ir);
+}
+#endif
+
 static void endless_loop_stops(void **state)
 {
     (void)state;
@@ -472,12 +546,15 @@ int main(void)
         cmocka_unit_test(all_rows_leave),
         cmocka_unit_test(list_of_one),
         cmocka_unit_test(endless_loop_stops),
+        cmocka_unit_test(calls),
+        cmocka_unit_test(endless_calls_stop),
         cmocka_unit_test(runs_do_not_leak_into_each_other),
         cmocka_unit_test(all_kinds_at_once),
         cmocka_unit_test(lists_that_fill_the_heap),
         cmocka_unit_test(lists_beyond_the_limits),
 #ifdef SB_FAULTS
         cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(failing_allocations_of_calls),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,8 @@ static bool can_be_cell(const preparer *q, uint32_t v)
     switch (inst->op) {
     case SB_IR_IN:
     case SB_IR_IN_VALID:
+    case SB_IR_PASS: /* a value a row, whatever it was */
+    case SB_IR_GOT:
         return false;
     case SB_IR_MERGE:
         return operands_are_cells(q, inst) && q->cell[q->insts[q->owner[v]].a];
@@ -167,6 +169,19 @@ static void use(preparer *q, sb_value v, uint32_t at, uint32_t loop)
     q->last[v] = at > q->last[v] ? at : q->last[v];
 }
 
+/* Arguments and results all live from the call to the last result: a function reads and writes them in any order. */
+static void use_call(preparer *q, uint32_t i)
+{
+    const sb_ir *function = &q->p->ir->functions->items[q->insts[i].imm.i];
+    const uint32_t end = i + (uint32_t)function->outputs.count;
+    for (uint32_t k = 1; k <= function->inputs.count; k++) {
+        q->last[i - k] = end;
+    }
+    for (uint32_t k = i + 1; k <= end; k++) {
+        q->last[k] = end;
+    }
+}
+
 static void find_uses(preparer *q)
 {
     for (uint32_t i = 1; i < q->count; i++) {
@@ -184,6 +199,9 @@ static void find_uses(preparer *q)
             break;
         case SB_IR_ELSE:
             use(q, q->insts[inst->b].a, i, q->loop[i]);
+            break;
+        case SB_IR_CALL:
+            use_call(q, i);
             break;
         case SB_IR_RESULT: /* has its argument's register, see extend_args */
         case SB_IR_END_IF:
@@ -217,7 +235,8 @@ static bool can_share(const preparer *q, uint32_t arg)
         return false;
     }
     const uint8_t op = q->insts[next].op;
-    return op != SB_IR_ARG && op != SB_IR_RESULT && op != SB_IR_IN && op != SB_IR_IN_VALID;
+    return op != SB_IR_ARG && op != SB_IR_RESULT && op != SB_IR_IN && op != SB_IR_IN_VALID &&
+           op != SB_IR_GOT;
 }
 
 static void extend_args(preparer *q)
@@ -558,6 +577,24 @@ static void step_store(const preparer *q, sb_step *step, const sb_inst *inst)
     step->valid_cell = q->cell[inst->b] != 0;
 }
 
+static void step_call(preparer *q, sb_step *step, uint32_t i)
+{
+    const sb_ir *function = &q->p->ir->functions->items[q->insts[i].imm.i];
+    step->kind = SB_STEP_CALL;
+    step->finals_first = (uint32_t)q->p->moves.count;
+    step->finals_count = (uint32_t)function->inputs.count;
+    for (uint32_t k = 0; k < step->finals_count; k++) {
+        const uint32_t pass = i - step->finals_count + k;
+        q->no_memory = !SB_VEC_PUSH(&q->p->moves, (sb_move){.a = slot_of(q, pass)}) || q->no_memory;
+    }
+    step->moves_first = (uint32_t)q->p->moves.count;
+    step->moves_count = (uint32_t)function->outputs.count;
+    for (uint32_t k = 0; k < step->moves_count; k++) {
+        q->no_memory =
+            !SB_VEC_PUSH(&q->p->moves, (sb_move){.o = slot_of(q, i + 1 + k)}) || q->no_memory;
+    }
+}
+
 /* False: the instruction needs no step. */
 static bool make_step(preparer *q, sb_step *step, uint32_t i)
 {
@@ -592,6 +629,17 @@ static bool make_step(preparer *q, sb_step *step, uint32_t i)
         step->uniform = q->cell[i] != 0;
         step->keep = false;
         return step->o != step->a;
+    case SB_IR_PASS:
+        step->kind = SB_STEP_COPY;
+        step->a = slot_of(q, inst->a);
+        step->form = (uint8_t)(q->cell[inst->a] ? SB_FORM_CV : SB_FORM_VV);
+        step->uniform = false;
+        return true;
+    case SB_IR_GOT:
+        return false;
+    case SB_IR_CALL:
+        step_call(q, step, i);
+        return true;
     case SB_IR_LEAVE_IF:
         step->kind = SB_STEP_LEAVE;
         return true;
@@ -725,6 +773,13 @@ sb_status sb_interp_new(const sb_ir *ir, sb_interp **out, sb_error *err)
         sb_interp_free(p);
         return sb_error_no_memory(err, ir->insts.count * sizeof(sb_step));
     }
+    if (ir->owns_functions) {
+        const sb_status status = sb_interp_prepare_functions(p, err);
+        if (status != SB_OK) {
+            sb_interp_free(p);
+            return status;
+        }
+    }
     *out = p;
     return SB_OK;
 }
@@ -732,6 +787,7 @@ sb_status sb_interp_new(const sb_ir *ir, sb_interp **out, sb_error *err)
 void sb_interp_free(sb_interp *interp)
 {
     if (interp != NULL) {
+        sb_interp_free_functions(interp);
         SB_VEC_RELEASE(&interp->steps);
         SB_VEC_RELEASE(&interp->moves);
         SB_VEC_RELEASE(&interp->cells);

@@ -6,6 +6,7 @@
 #include "interp/testkit.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bitmap.h"
@@ -224,6 +225,37 @@ static uint32_t eval_turn(const sb_testkit_oracle *oracle, const sb_inst *end, u
     return first + count;
 }
 
+#define CALL_VALUES_MAX 16
+
+/* A call: the function by an oracle of its own. */
+static sb_reason eval_call(const sb_testkit_oracle *oracle, uint32_t at)
+{
+    const sb_ir *ir = oracle->ir;
+    const sb_ir *function = &ir->functions->items[ir->insts.items[at].imm.i];
+    const uint32_t inputs = (uint32_t)function->inputs.count;
+    sb_testkit_scalar args[CALL_VALUES_MAX];
+    sb_testkit_cell results[CALL_VALUES_MAX];
+    sb_kin in[CALL_VALUES_MAX];
+    sb_testkit_oracle inner;
+    if (oracle->level >= SB_IR_CALLS_MAX) {
+        return SB_REASON_DEPTH;
+    }
+    if (sb_testkit_oracle_init(&inner, function, NULL) != SB_OK) {
+        abort();
+    }
+    inner.level = oracle->level + 1;
+    for (uint32_t k = 0; k < inputs; k++) {
+        args[k] = oracle->values[at - inputs + k];
+        in[k] = (sb_kin){.values = &args[k]};
+    }
+    const sb_reason reason = sb_testkit_eval(&inner, in, 0, results);
+    for (uint32_t k = 0; reason == SB_REASON_NONE && k < function->outputs.count; k++) {
+        oracle->values[at + 1 + k] = results[k].value;
+    }
+    sb_testkit_oracle_release(&inner);
+    return reason;
+}
+
 sb_reason sb_testkit_eval(sb_testkit_oracle *oracle, const sb_kin *in, int32_t row,
                           sb_testkit_cell *cells)
 {
@@ -261,9 +293,22 @@ sb_reason sb_testkit_eval(sb_testkit_oracle *oracle, const sb_kin *in, int32_t r
             cells[inst->imm.i].valid = inst->b == 0 || values[inst->b].b;
             at++;
             break;
+        case SB_IR_PASS:
+            values[at] = values[inst->a];
+            at++;
+            break;
+        case SB_IR_CALL: {
+            const sb_reason reason = eval_call(oracle, at);
+            if (reason != SB_REASON_NONE) {
+                return reason;
+            }
+            at++;
+            break;
+        }
         case SB_IR_NOP:
         case SB_IR_END_IF:
         case SB_IR_LOOP:
+        case SB_IR_GOT: /* written by the call */
             at++;
             break;
         default: {

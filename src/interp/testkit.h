@@ -50,6 +50,7 @@ typedef struct sb_testkit_oracle {
     uint32_t *owner; /* MERGE: its IF; LOOP: unused */
     uint8_t *taken;  /* IF: which way the row went last */
     sb_rt_heap heap;
+    uint32_t level; /* calls around */
 } sb_testkit_oracle;
 
 /* splitmix64; the state is any number. */

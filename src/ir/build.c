@@ -38,6 +38,37 @@ void sb_ir_release(sb_ir *ir)
     SB_VEC_RELEASE(&ir->insts);
     SB_VEC_RELEASE(&ir->inputs);
     SB_VEC_RELEASE(&ir->outputs);
+    if (ir->owns_functions) {
+        sb_ir_functions *functions = ir->functions;
+        ir->functions = NULL;
+        ir->owns_functions = false;
+        for (uint32_t k = 0; k < functions->count; k++) {
+            SB_VEC_RELEASE(&functions->items[k].insts);
+            SB_VEC_RELEASE(&functions->items[k].inputs);
+            SB_VEC_RELEASE(&functions->items[k].outputs);
+        }
+        sb_mem_free(functions);
+    }
+}
+
+sb_status sb_ir_set_functions(sb_ir *ir, uint32_t count, sb_error *err)
+{
+    const size_t size = sizeof(sb_ir_functions) + count * sizeof(sb_ir);
+    sb_ir_functions *functions = sb_mem_alloc_zero(size);
+    if (functions == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    functions->count = count;
+    for (uint32_t k = 0; k < count; k++) {
+        functions->items[k].functions = functions;
+    }
+    if (ir->owns_functions) {
+        sb_ir old = {.functions = ir->functions, .owns_functions = true};
+        sb_ir_release(&old);
+    }
+    ir->functions = functions;
+    ir->owns_functions = true;
+    return SB_OK;
 }
 
 static sb_value append(sb_irb *b, sb_inst inst)
@@ -454,6 +485,54 @@ void sb_irb_end_loop(sb_irb *b, sb_value loop, sb_value again)
 sb_value sb_irb_result(sb_irb *b, sb_value arg)
 {
     return append(b, (sb_inst){.op = SB_IR_RESULT, .prim = inst_at(b, arg)->prim, .a = arg});
+}
+
+/* --- calls ------------------------------------------------------------------------------------------------------------ */
+
+void sb_irb_pass(sb_irb *b, sb_value v)
+{
+    (void)append(b, (sb_inst){.op = SB_IR_PASS, .prim = inst_at(b, v)->prim, .a = v});
+}
+
+void sb_irb_call(sb_irb *b, uint32_t function)
+{
+    (void)append(b, (sb_inst){.op = SB_IR_CALL, .imm.i = function});
+}
+
+sb_value sb_irb_got(sb_irb *b, uint32_t output, sb_prim prim)
+{
+    return append(b, (sb_inst){.op = SB_IR_GOT, .prim = (uint8_t)prim, .imm.i = output});
+}
+
+const char *sb_ir_wrong_call(const sb_ir *ir, uint32_t call)
+{
+    const sb_inst *insts = ir->insts.items;
+    const int64_t number = insts[call].imm.i;
+    if (ir->functions == NULL || number < 0 || number >= ir->functions->count) {
+        return "no such function";
+    }
+    const sb_ir *function = &ir->functions->items[number];
+    const uint32_t inputs = (uint32_t)function->inputs.count;
+    const uint32_t outputs = (uint32_t)function->outputs.count;
+    if (inputs >= call || insts[call - inputs - 1].op == SB_IR_PASS ||
+        outputs >= ir->insts.count - call) {
+        return "arguments or results do not fit";
+    }
+    for (uint32_t k = 0; k < inputs; k++) {
+        const sb_inst *pass = &insts[call - inputs + k];
+        if (pass->op != SB_IR_PASS || pass->prim != function->inputs.items[k].prim) {
+            return "an argument does not fit";
+        }
+    }
+    for (uint32_t k = 0; k < outputs; k++) {
+        const sb_inst *got = &insts[call + 1 + k];
+        const sb_ir_output *output = &function->outputs.items[k];
+        if (got->op != SB_IR_GOT || got->imm.i != k || got->prim != output->prim ||
+            output->nullable || output->prim == SB_PRIM_VOID) {
+            return "a result does not fit";
+        }
+    }
+    return NULL;
 }
 
 void sb_irb_store(sb_irb *b, uint32_t output, sb_value value, sb_value valid)

@@ -10,6 +10,7 @@
 #include "ir/ir.h"
 
 #define UNKNOWN_TURNS 100 /* assumed for the cost of a loop whose turns are not known */
+#define CALL_COST 300     /* of a function that may call itself */
 #define COST_MAX 1000000000u
 
 typedef struct finisher {
@@ -85,6 +86,16 @@ static void mark_structure(finisher *f, sb_value v)
     case SB_IR_MERGE:
         mark(f, f->owner[v]);
         break;
+    case SB_IR_CALL: {
+        const sb_ir *function = &f->ir->functions->items[inst->imm.i];
+        for (uint32_t k = 0; k < function->inputs.count; k++) {
+            mark(f, v - 1 - k);
+        }
+        for (uint32_t k = 0; k < function->outputs.count; k++) {
+            mark(f, v + 1 + k);
+        }
+        break;
+    }
     default:
         break;
     }
@@ -144,6 +155,8 @@ static bool is_uniform(const finisher *f, sb_value v)
     switch (inst->op) {
     case SB_IR_IN:
     case SB_IR_IN_VALID:
+    case SB_IR_PASS:
+    case SB_IR_GOT:
         return false;
     case SB_IR_MERGE:
         if (!insts[insts[f->owner[v]].a].uniform) {
@@ -233,6 +246,8 @@ static uint32_t reasons_of(const sb_inst *inst)
     case SB_IR_LIST_FIND_F64:
     case SB_IR_LIST_EQ_F64:
         return BIT(TYPE_TAG);
+    case SB_IR_CALL:
+        return BIT(DEPTH);
     default:
         return sb_slow_infos[inst->op].call > 0 ? 1u << sb_slow_infos[inst->op].reason : 0;
     }
@@ -253,6 +268,8 @@ static uint32_t cost_of(const sb_inst *inst)
     case SB_IR_PY_TRUEDIV_F64:
     case SB_IR_MATH_SQRT:
         return 4;
+    case SB_IR_CALL:
+        return CALL_COST;
     case SB_IR_PY_MUL_I64:
     case SB_IR_PY_LSHIFT_I64:
     case SB_IR_PY_INT_F64:
@@ -296,6 +313,8 @@ static void find_facts(finisher *f)
             uint64_t turns = inst->imm.i > 0 ? (uint64_t)inst->imm.i : UNKNOWN_TURNS;
             f->turns[i] = turns > COST_MAX / around ? COST_MAX : around * turns;
             ir->has_loop = true;
+        } else if (inst->op == SB_IR_CALL) {
+            ir->has_loop = true;
         } else if (inst->op == SB_IR_IN) {
             ir->inputs.items[inst->imm.i].reads_values = true;
         } else if (inst->op == SB_IR_IN_VALID) {
@@ -307,6 +326,9 @@ static void find_facts(finisher *f)
         cost = cost > COST_MAX ? COST_MAX : cost;
     }
     ir->cost = (uint32_t)cost;
+    for (uint32_t k = 0; ir->owns_functions && k < ir->functions->count; k++) {
+        ir->leave_reasons |= ir->functions->items[k].leave_reasons;
+    }
 }
 
 static sb_status finish(sb_ir *ir, sb_error *err)

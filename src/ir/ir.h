@@ -14,6 +14,13 @@
  *     end_loop a        a: another turn? (boolean); b = index of LOOP. Directly followed by the results:
  *     result a          a = the ARG; the value is that ARG's `b` of the row's last turn
  *
+ *     pass a            arguments, directly before
+ *     call              imm.i = number of a function; directly followed by its results, one for each of its outputs:
+ *     got               imm.i = number of the output
+ *
+ * Functions are programs of their own, in a table that all of a program share: they may call each other and themselves, SB_IR_CALLS_MAX
+ * inside each other; deeper rows leave. Their inputs are arguments and their outputs results, none of which is ever null.
+ *
  * Every value used must be defined earlier in this region or an enclosing one, but for the back and out edges above.
  * All rows of a vector run the same instructions; a row is masked out of an IF's regions it does not take, of a loop's turns
  * after its last, and of everything after it left. Ops that may trap or leave count for unmasked rows only; values of masked
@@ -36,6 +43,7 @@
 #include "rt/reason.h"
 
 #define SB_IR_TURNS_UNPOLLED 4096
+#define SB_IR_CALLS_MAX 64
 
 typedef enum sb_op_code {
 #define X(name, text, result, operands, flags) SB_IR_##name,
@@ -89,6 +97,8 @@ typedef struct sb_ir_output {
     bool nullable;
 } sb_ir_output;
 
+typedef struct sb_ir_functions sb_ir_functions;
+
 typedef struct sb_ir {
     SB_VEC(sb_inst) insts;
     SB_VEC(sb_ir_input) inputs;
@@ -98,7 +108,15 @@ typedef struct sb_ir {
     bool has_loop;
     bool has_list; /* some op on lists: sb_kcall.heap is needed */
     uint32_t cost; /* rough operations a row, loops counted by their known turns, else 100 */
+    sb_ir_functions
+        *functions; /* that it may call; NULL: none. Borrow, but for the program's own */
+    bool owns_functions;
 } sb_ir;
+
+struct sb_ir_functions {
+    uint32_t count;
+    sb_ir items[];
+};
 
 /* --- building: errors are sticky, look at the status of sb_ir_finish --------------------------------------------------- */
 typedef struct sb_irb {
@@ -110,6 +128,8 @@ typedef struct sb_irb {
 
 void sb_ir_init(sb_ir *ir);
 void sb_ir_release(sb_ir *ir);
+/* Gives a program `count` functions without instructions, in place of those that it had. They are finished before the program. */
+sb_status sb_ir_set_functions(sb_ir *ir, uint32_t count, sb_error *err);
 void sb_irb_init(sb_irb *b, sb_ir *ir, size_t insts_max);
 
 sb_value sb_irb_op(sb_irb *b, sb_op_code op, sb_value x, sb_value y,
@@ -129,6 +149,9 @@ sb_value sb_irb_arg(sb_irb *b, sb_value init); /* its `b` is set by sb_irb_arg_n
 void sb_irb_arg_next(sb_irb *b, sb_value arg, sb_value next);
 void sb_irb_end_loop(sb_irb *b, sb_value loop, sb_value again);
 sb_value sb_irb_result(sb_irb *b, sb_value arg);
+void sb_irb_pass(sb_irb *b, sb_value v);
+void sb_irb_call(sb_irb *b, uint32_t function);
+sb_value sb_irb_got(sb_irb *b, uint32_t output, sb_prim prim);
 void sb_irb_store(sb_irb *b, uint32_t output, sb_value value, sb_value valid);
 /* Is the value a constant boolean? gives it in *out. */
 bool sb_irb_is_const_b(const sb_irb *b, sb_value v, bool *out);
@@ -138,6 +161,9 @@ void sb_irb_rewind(sb_irb *b, size_t mark);
 
 /* Removes dead instructions, computes uniformity and facts, verifies. SB_NO_MEMORY, SB_LIMIT (too_large), SB_INTERNAL. */
 sb_status sb_ir_finish(sb_irb *b, sb_error *err);
+
+/* Do a CALL's arguments and results stand round it, and fit? For the verifier: what is wrong, NULL if nothing. */
+const char *sb_ir_wrong_call(const sb_ir *ir, uint32_t call);
 
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 sb_status sb_ir_verify(const sb_ir *ir, sb_error *err);

@@ -101,6 +101,38 @@ static void test_bad_text(void **state)
     refuse("loop 1\nend_if\n", SB_INVALID, "markers do not pair");
 }
 
+static const char calling[] = "inputs i64\noutputs i64\nv1:i64 = in 0\npass v1\ncall 1\n"
+                              "v2:i64 = got 0\nv3:i64 = py_add_i64 v2 v2\nstore 0 v3\n"
+                              "function 0\ninputs b\noutputs\nv1:b = in 0\nleave_if v1 raise\n"
+                              "function 1\ninputs i64\noutputs i64\nv1:i64 = in 0\npass v1\n"
+                              "call 1\nv2:i64 = got 0\nstore 0 v2\n";
+
+static void test_functions(void **state)
+{
+    (void)state;
+    sb_ir first;
+    sb_ir second;
+    sb_buf one;
+    sb_buf two;
+    parse(&first, calling);
+    print(&first, &one);
+    parse(&second, one.data);
+    print(&second, &two);
+    assert_string_equal(one.data, two.data);
+    assert_non_null(strstr(one.data, "pass v1\ncall 1\nv4:i64 = got 0\n"));
+    assert_non_null(strstr(one.data, "function 1\ninputs i64\noutputs i64\n"));
+    assert_int_equal(first.functions->count, 2);
+    assert_int_equal(first.leave_reasons,
+                     1u << SB_REASON_DEPTH | 1u << SB_REASON_RAISE | 1u << SB_REASON_OVERFLOW);
+    assert_true(first.has_loop && first.cost >= 100);
+    assert_int_equal(sb_ir_set_functions(&second, 3, NULL), SB_OK);
+    assert_int_equal(second.functions->count, 3);
+    sb_buf_release(&one);
+    sb_buf_release(&two);
+    sb_ir_release(&first);
+    sb_ir_release(&second);
+}
+
 /* --- the verifier -------------------------------------------------------------------------------------------------------- */
 
 #define BAD(body, message)                                                                         \
@@ -119,6 +151,32 @@ static void test_verifier_operands(void **state)
     BAD("v4:f64 = in 0\n", "the input has another type");
     BAD("leave_if v3 whatever\n", "no such reason");
     BAD("leave_if v1 raise\n", "an operand has another type");
+}
+
+#define FUNCTION "function 0\ninputs i64\noutputs i64\nv1:i64 = in 0\nstore 0 v1\n"
+#define CALLING(body, message)                                                                     \
+    refuse("inputs i64 f64\noutputs\nv1:i64 = in 0\nv2:f64 = in 1\n" body FUNCTION, SB_INTERNAL,   \
+           message)
+
+static void test_verifier_calls(void **state)
+{
+    (void)state;
+    BAD("call 0\n", "no such function");
+    CALLING("pass v1\ncall 1\nv3:i64 = got 0\n", "no such function");
+    CALLING("pass v1\ncall -1\nv3:i64 = got 0\n", "no such function");
+    CALLING("call 0\nv3:i64 = got 0\n", "an argument does not fit");
+    CALLING("pass v2\ncall 0\nv3:i64 = got 0\n", "an argument does not fit");
+    CALLING("pass v1\npass v1\ncall 0\nv3:i64 = got 0\n", "arguments or results do not fit");
+    CALLING("pass v1\ncall 0\n", "arguments or results do not fit");
+    CALLING("pass v1\ncall 0\nv3:f64 = got 0\n", "a result does not fit");
+    CALLING("pass v1\ncall 0\nv3:i64 = got 1\n", "a result does not fit");
+    CALLING("pass v1\ncall 0\nv3:i64 = got 0\nv4:i64 = got 1\n", "does not follow a call");
+    CALLING("pass v1\n", "does not precede a call");
+    CALLING("v3:i64 = got 0\n", "does not follow a call");
+    CALLING("pass v9\ncall 0\nv3:i64 = got 0\n", "an operand is not defined before it");
+    refuse("inputs i64\noutputs\nfunction 0\ninputs i64\noutputs i64\nv1:i64 = in 0\n", SB_INTERNAL,
+           "an output has no store");
+    refuse("inputs i64\noutputs\nfunction 0\nfrobnicate\n", SB_INVALID, "line 4: no such op");
 }
 
 static void test_verifier_regions(void **state)
@@ -426,15 +484,14 @@ static void test_refusal_codes(void **state)
 }
 
 #ifdef SB_FAULTS
-static void test_faults(void **state)
+static void check_faults(const char *text)
 {
-    (void)state;
     bool hit = true;
     for (int64_t nth = 1; hit; nth++) {
         const int64_t before = sb_mem_live_blocks();
         sb_ir ir;
         sb_fault_arm(nth, (nth & 1) != 0);
-        const sb_status status = sb_ir_parse(&ir, nested, NULL);
+        const sb_status status = sb_ir_parse(&ir, text, NULL);
         hit = sb_fault_hit();
         sb_fault_arm(0, false);
         assert_int_equal(status, hit ? SB_NO_MEMORY : SB_OK);
@@ -444,6 +501,13 @@ static void test_faults(void **state)
         assert_int_equal(sb_mem_live_blocks(), before);
     }
 }
+
+static void test_faults(void **state)
+{
+    (void)state;
+    check_faults(nested);
+    check_faults(calling);
+}
 #endif
 
 int main(void)
@@ -452,6 +516,8 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_bad_text),
         cmocka_unit_test(test_verifier_operands),
+        cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_verifier_calls),
         cmocka_unit_test(test_verifier_regions),
         cmocka_unit_test(test_verifier_stores),
         cmocka_unit_test(test_verifier_structs),

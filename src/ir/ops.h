@@ -121,6 +121,9 @@
     X(ARG, "arg", '*', "**", SB_OP_STRUCT)                                                         \
     X(END_LOOP, "end_loop", 'v', "b", SB_OP_STRUCT)                                                \
     X(RESULT, "result", '*', "*", SB_OP_STRUCT)                                                    \
+    X(PASS, "pass", '*', "*", SB_OP_STRUCT)                                                        \
+    X(CALL, "call", 'v', "", SB_OP_STRUCT | SB_OP_LEAVES | SB_OP_RAISES)                           \
+    X(GOT, "got", '*', "", SB_OP_STRUCT)                                                           \
     X(STORE, "store", 'v', "*b", SB_OP_STRUCT)                                                     \
     SB_RT_LIST_LIST(SB_OP_OF_LIST, X)
 

@@ -24,6 +24,8 @@
       "read")                                                                                      \
     X(UNRESOLVED, "unresolved", "this name is not defined when the stream is built",               \
       "define it before")                                                                          \
+    X(NOT_LOADED, "not_loaded", "a module that is not loaded when the stream is built",            \
+      "import it at the top of the file")                                                          \
     X(IMPURE, "impure", "it reads or writes outside the function",                                 \
       "only compute and return here; what else is done for a row stays in a function that "        \
       "CPython runs")                                                                              \

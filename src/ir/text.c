@@ -16,6 +16,11 @@
  *     v14:i64 = result v10
  *     store 0 v14 v2               the validity is left out when never null; `store 0 - v2` has no value
  *
+ *     pass v1                      arguments of the call that follows, then its results
+ *     call 0
+ *     v15:i64 = got 0
+ *     function 0                   begins that function, with inputs and outputs of its own; behind the program
+ *
  * Numbers after v are free in what is read, instruction numbers in what is written. nan is written `nan`.
  * Memory: the sb_buf, the sb_ir. Threads: none of its own. */
 #include <inttypes.h>
@@ -32,7 +37,7 @@ static void print_inst(const sb_ir *ir, size_t index, sb_buf *out)
 {
     const sb_inst *inst = &ir->insts.items[index];
     const sb_op_info *info = &sb_op_infos[inst->op];
-    if (inst->prim != SB_PRIM_VOID) {
+    if (inst->prim != SB_PRIM_VOID && inst->op != SB_IR_PASS) {
         sb_buf_printf(out, "v%zu:%s = ", index, prim_names[inst->prim]);
     }
     sb_buf_text(out, info->text);
@@ -42,6 +47,8 @@ static void print_inst(const sb_ir *ir, size_t index, sb_buf *out)
     case SB_IR_CONST_B:
     case SB_IR_CONST_I:
     case SB_IR_LOOP:
+    case SB_IR_CALL:
+    case SB_IR_GOT:
         sb_buf_printf(out, " %" PRId64, inst->imm.i);
         break;
     case SB_IR_CONST_F:
@@ -72,7 +79,7 @@ static void print_inst(const sb_ir *ir, size_t index, sb_buf *out)
     sb_buf_char(out, '\n');
 }
 
-void sb_ir_print(const sb_ir *ir, sb_buf *out)
+static void print_program(const sb_ir *ir, sb_buf *out)
 {
     sb_buf_text(out, "inputs");
     for (size_t i = 0; i < ir->inputs.count; i++) {
@@ -95,6 +102,15 @@ void sb_ir_print(const sb_ir *ir, sb_buf *out)
         if (op == SB_IR_IF || op == SB_IR_ELSE || op == SB_IR_LOOP) {
             depth++;
         }
+    }
+}
+
+void sb_ir_print(const sb_ir *ir, sb_buf *out)
+{
+    print_program(ir, out);
+    for (uint32_t k = 0; ir->owns_functions && k < ir->functions->count; k++) {
+        sb_buf_printf(out, "function %u\n", k);
+        print_program(&ir->functions->items[k], out);
     }
 }
 
@@ -279,7 +295,8 @@ static sb_status parse_line(parser *p)
     inst.op = (uint8_t)op;
     first++;
     bool immediate = op == SB_IR_IN || op == SB_IR_IN_VALID || op == SB_IR_CONST_B ||
-                     op == SB_IR_CONST_I || op == SB_IR_LOOP || op == SB_IR_STORE;
+                     op == SB_IR_CONST_I || op == SB_IR_LOOP || op == SB_IR_STORE ||
+                     op == SB_IR_CALL || op == SB_IR_GOT;
     if (op == SB_IR_CONST_F && first < p->word_count) {
         inst.imm.f = strtod(p->words[first], NULL);
     } else if (immediate && first < p->word_count) {
@@ -292,6 +309,9 @@ static sb_status parse_line(parser *p)
     }
     if (op != SB_IR_CONST_F) {
         parse_operands(p, &inst, first);
+    }
+    if (op == SB_IR_PASS) {
+        inst.prim = p->ir->insts.items[inst.a].prim;
     }
     uint32_t self = (uint32_t)p->ir->insts.count;
     sb_status status = parse_structure(p, &inst, self);
@@ -319,32 +339,82 @@ static void resolve_args(parser *p)
     }
 }
 
+static bool begins_function(const char *line)
+{
+    return strncmp(line, "function", 8) == 0;
+}
+
+static uint32_t count_functions(const char *text)
+{
+    uint32_t count = 0;
+    while (text != NULL && *text != '\0') {
+        count += begins_function(text);
+        text = strchr(text, '\n');
+        text = text != NULL ? text + 1 : NULL;
+    }
+    return count;
+}
+
+/* One program, up to the next function; *text moves there. */
+static sb_status parse_program(parser *p, sb_ir *ir, const char **text)
+{
+    p->ir = ir;
+    p->open_count = 0;
+    sb_irb_init(&p->builder, ir, SIZE_MAX);
+    memset(p->by_number, 0, NUMBER_MAX * sizeof(*p->by_number));
+    if (p->builder.no_memory) {
+        return sb_error_no_memory(p->err, sizeof(sb_inst));
+    }
+    while (**text != '\0' && !begins_function(*text)) {
+        p->line++;
+        *text = read_words(p, *text);
+        if (p->word_count == 0) {
+            continue;
+        }
+        if (p->word_count > WORDS_MAX) {
+            return syntax_error(p, "too many or too long words");
+        }
+        bool header = strcmp(p->words[0], "inputs") == 0 || strcmp(p->words[0], "outputs") == 0;
+        sb_status status = header ? parse_header(p) : parse_line(p);
+        if (status != SB_OK) {
+            return status;
+        }
+    }
+    resolve_args(p);
+    return SB_OK;
+}
+
+static sb_status finish_program(sb_ir *ir, sb_error *err)
+{
+    sb_irb builder;
+    sb_irb_init(&builder, ir, SIZE_MAX);
+    return sb_ir_finish(&builder, err);
+}
+
 sb_status sb_ir_parse(sb_ir *ir, const char *text, sb_error *err)
 {
     sb_ir_init(ir);
-    parser p = {.ir = ir, .err = err};
+    parser p = {.err = err};
     sb_status status = SB_OK;
-    sb_irb_init(&p.builder, ir, SIZE_MAX);
+    const uint32_t functions = count_functions(text);
     p.by_number = sb_mem_alloc_zero(NUMBER_MAX * sizeof(*p.by_number));
-    if (p.by_number == NULL || p.builder.no_memory) {
+    if (p.by_number == NULL) {
         status = sb_error_no_memory(err, NUMBER_MAX * sizeof(*p.by_number));
         goto out;
     }
-    while (*text != '\0') {
-        p.line++;
-        text = read_words(&p, text);
-        if (p.word_count == 0) {
-            continue;
-        }
-        if (p.word_count > WORDS_MAX) {
-            status = syntax_error(&p, "too many or too long words");
-            goto out;
-        }
-        bool header = strcmp(p.words[0], "inputs") == 0 || strcmp(p.words[0], "outputs") == 0;
-        SB_TRY(header ? parse_header(&p) : parse_line(&p));
+    if (functions > 0) {
+        SB_TRY(sb_ir_set_functions(ir, functions, err));
     }
-    resolve_args(&p);
-    SB_TRY(sb_ir_finish(&p.builder, err));
+    SB_TRY(parse_program(&p, ir, &text));
+    for (uint32_t k = 0; k < functions; k++) {
+        p.line++;
+        text = read_words(&p, text); /* functions stand in their order */
+        SB_TRY(parse_program(&p, &ir->functions->items[k], &text));
+    }
+    for (uint32_t k = 0; k < functions; k++) {
+        SB_TRY(finish_program(&ir->functions->items[k], err));
+    }
+    SB_TRY(finish_program(ir, err));
 out:
     sb_mem_free(p.by_number);
     if (status != SB_OK) {

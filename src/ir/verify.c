@@ -245,6 +245,17 @@ static sb_status check_store(checker *c, const sb_inst *inst)
     return SB_OK;
 }
 
+/* A result stands as far behind its call as its number says; the call was checked before. */
+static bool follows_call(const checker *c, const sb_inst *inst)
+{
+    if (inst->imm.i < 0 || inst->imm.i + 1 >= c->at) {
+        return false;
+    }
+    const sb_inst *call = inst - 1 - inst->imm.i;
+    return call->op == SB_IR_CALL &&
+           (size_t)inst->imm.i < c->ir->functions->items[call->imm.i].outputs.count;
+}
+
 static sb_status check_one(checker *c)
 {
     const sb_inst *inst = &c->ir->insts.items[c->at];
@@ -283,6 +294,17 @@ static sb_status check_one(checker *c)
             return bad(c, "a boolean constant is 0 or 1");
         }
         return check_operands(c, inst);
+    case SB_IR_PASS: {
+        const uint8_t next = c->at + 1 < c->ir->insts.count ? inst[1].op : (uint8_t)SB_IR_NOP;
+        return next == SB_IR_PASS || next == SB_IR_CALL ? check_operands(c, inst)
+                                                        : bad(c, "does not precede a call");
+    }
+    case SB_IR_CALL: {
+        const char *wrong = sb_ir_wrong_call(c->ir, c->at);
+        return wrong != NULL ? bad(c, wrong) : SB_OK;
+    }
+    case SB_IR_GOT:
+        return follows_call(c, inst) ? check_operands(c, inst) : bad(c, "does not follow a call");
     case SB_IR_LEAVE_IF:
         if (inst->reason == SB_REASON_NONE || inst->reason >= SB_REASON_COUNT) {
             return bad(c, "no such reason");

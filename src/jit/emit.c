@@ -72,6 +72,9 @@ int sb_emit_choose_lanes(const sb_ir *ir, const char *cpu_level)
         return 1;
     }
     uint32_t body = 0;
+    if (ir->owns_functions) {
+        return 1;
+    }
     for (size_t i = 1; i < ir->insts.count; i++) {
         const sb_inst *inst = &ir->insts.items[i];
         if (inst->op == SB_IR_END_LOOP && !ir->insts.items[inst->a].uniform && !found->multiplies) {
@@ -401,7 +404,7 @@ static void end_block_row(sb_emitter *e)
 
 /* --- one entry ------------------------------------------------------------------------------------------------------ */
 
-static void walk(sb_emitter *e)
+void sb_emit_walk(sb_emitter *e)
 {
     const sb_ir *ir = e->ir;
     for (sb_value i = 1; i < ir->insts.count; i++) {
@@ -422,11 +425,16 @@ static void walk(sb_emitter *e)
         case SB_IR_END_LOOP:
             sb_emit_end_loop(e, i);
             break;
+        case SB_IR_CALL:
+            sb_emit_call(e, i);
+            break;
         case SB_IR_NOP:
         case SB_IR_MERGE:
         case SB_IR_ARG:
         case SB_IR_RESULT:
         case SB_IR_STORE:
+        case SB_IR_PASS:
+        case SB_IR_GOT:
             break;
         default:
             e->values[i] = sb_emit_op(e, inst);
@@ -616,10 +624,9 @@ static void write_function(sb_emitter *e, sb_buf *text)
     sb_buf_text(text, "}\n");
 }
 
-static sb_status emit_entry(sb_emitter *e, bool careful, sb_buf *text, sb_error *err)
+void sb_emit_begin(sb_emitter *e)
 {
     const sb_ir *ir = e->ir;
-    e->careful = careful;
     e->temps = e->labels = e->splat_count = e->frame_count = 0;
     e->words_slot = e->lanes_slot = 0;
     e->bad_words.kind = e->bad_lanes.kind = EV_NONE;
@@ -630,14 +637,12 @@ static sb_status emit_entry(sb_emitter *e, bool careful, sb_buf *text, sb_error 
     sb_buf_reset(&e->prologue);
     sb_buf_reset(&e->head);
     sb_buf_reset(&e->body);
-    begin_prologue(e);
-    begin_body(e);
-    walk(e);
-    if (e->lanes == 1) {
-        end_block_row(e);
-    } else {
-        end_block_lanes(e);
-    }
+    memset(e->infos, 0, ir->insts.count * sizeof(*e->infos));
+    sb_emit_infos(e);
+}
+
+sb_status sb_emit_parts_status(const sb_emitter *e, sb_error *err)
+{
     const sb_buf *parts[] = {&e->prologue, &e->head, &e->body};
     for (size_t i = 0; i < SB_COUNT_OF(parts); i++) {
         const sb_status status = sb_buf_status(parts[i], err);
@@ -645,8 +650,26 @@ static sb_status emit_entry(sb_emitter *e, bool careful, sb_buf *text, sb_error 
             return status;
         }
     }
-    write_function(e, text);
     return SB_OK;
+}
+
+static sb_status emit_entry(sb_emitter *e, bool careful, sb_buf *text, sb_error *err)
+{
+    e->careful = careful;
+    sb_emit_begin(e);
+    begin_prologue(e);
+    begin_body(e);
+    sb_emit_walk(e);
+    if (e->lanes == 1) {
+        end_block_row(e);
+    } else {
+        end_block_lanes(e);
+    }
+    const sb_status status = sb_emit_parts_status(e, err);
+    if (status == SB_OK) {
+        write_function(e, text);
+    }
+    return status;
 }
 
 /* --- exported ------------------------------------------------------------------------------------------------------- */
@@ -663,8 +686,13 @@ static void set_types(sb_emitter *e)
 
 static bool allocate(sb_emitter *e, void **memory)
 {
-    const size_t count = e->ir->insts.count + 1;
-    const size_t inputs = e->ir->inputs.count;
+    size_t count = e->ir->insts.count + 1;
+    size_t inputs = e->ir->inputs.count;
+    for (uint32_t k = 0; e->ir->owns_functions && k < e->ir->functions->count; k++) {
+        const sb_ir *function = &e->ir->functions->items[k];
+        count = function->insts.count >= count ? function->insts.count + 1 : count;
+        inputs = function->inputs.count > inputs ? function->inputs.count : inputs;
+    }
     const size_t each = 2 * sizeof(sb_ev) + sizeof(sb_emit_region_info) + sizeof(sb_emit_frame);
     char *at = sb_mem_alloc_zero(count * each + 2 * inputs * sizeof(uint32_t));
     *memory = at;
@@ -695,7 +723,7 @@ sb_status sb_emit_llvm(const sb_ir *ir, const sb_emit_options *options, sb_buf *
         return sb_error_set(err, SB_INVALID, "%d lanes: lists have one", w);
     }
     sb_emitter e = {.ir = ir,
-                    .lanes = (uint32_t)w,
+                    .lanes = ir->owns_functions ? 1 : (uint32_t)w,
                     .converts = found->converts,
                     .multiplies = found->multiplies,
                     .fuses = found->fuses};
@@ -709,7 +737,9 @@ sb_status sb_emit_llvm(const sb_ir *ir, const sb_emit_options *options, sb_buf *
         status = sb_error_no_memory(err, ir->insts.count * sizeof(sb_ev));
         goto out;
     }
-    sb_emit_infos(&e);
+    if (ir->owns_functions) {
+        SB_TRY(sb_emit_functions(&e, text, err));
+    }
     if (options->fast) {
         SB_TRY(emit_entry(&e, false, text, err));
     }

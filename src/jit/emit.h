@@ -2,7 +2,7 @@
  *
  * The text holds one function per entry asked for, named SB_EMIT_FAST and SB_EMIT_CAREFUL, each of the type sb_kernel_fn and
  * keeping the contract of ir/kernel.h. It needs LLVM 19, names its own target CPU, and after code generation has no undefined
- * symbol: the only calls are those through sb_kcall.rt.
+ * symbol: the only calls are those through sb_kcall.rt, and those of the program's own functions.
  *
  * Functions with lists (sb_ir.has_list) have one lane.
  *

@@ -6,6 +6,7 @@
  * emit_op.c      one lane form per op
  * emit_div.c     division and modulo
  * emit_list.c    lists of the row
+ * emit_call.c    functions that may call themselves
  * emit_math.c    bit operations, shifts, conversions to int, what rt computes
  *
  * Values. An sb_ev is a temporary or a constant, scalar or one per lane (vec). A value that is the same in all lanes stays a
@@ -108,6 +109,7 @@ typedef struct sb_emitter {
     uint32_t reason_slot; /* careful: reason by lane, i8 */
     uint32_t spill[4];    /* allocas + 1 for calls through rt, 0: none yet */
     bool checks;          /* a check was emitted */
+    bool in_function;     /* this is a called function, see emit_call.c */
 } sb_emitter;
 
 /* --- emit_text.c -------------------------------------------------------------------------------------------------- */
@@ -181,7 +183,15 @@ sb_ev sb_emit_udiv(sb_emitter *e, sb_ev a, sb_ev b);
 uint32_t sb_emit_spill(sb_emitter *e, unsigned index,
                        sb_ev v); /* alloca of a call's operand, v (unless EV_NONE) stored */
 
+/* --- emit_call.c -------------------------------------------------------------------------------------------------- */
+void sb_emit_call(sb_emitter *e, sb_value i); /* and its GOTs */
+/* Appends the functions of a program; e->ir is the program, and its tables are large enough for each. */
+sb_status sb_emit_functions(sb_emitter *e, sb_buf *text, sb_error *err);
+
 /* --- emit.c ------------------------------------------------------------------------------------------------------- */
+void sb_emit_begin(sb_emitter *e); /* nothing is emitted yet of this entry or function */
+void sb_emit_walk(sb_emitter *e);  /* all instructions but stores */
+sb_status sb_emit_parts_status(const sb_emitter *e, sb_error *err);
 uint32_t sb_emit_input_values(sb_emitter *e, uint32_t input); /* pointer temporary */
 uint32_t sb_emit_input_valid(sb_emitter *e, uint32_t input);
 sb_ev sb_emit_spread_bits(sb_emitter *e,

@@ -401,6 +401,10 @@ sb_ev sb_emit_op(sb_emitter *e, const sb_inst *inst)
     const sb_ev b = e->values[inst->b];
     switch (inst->op) {
     case SB_IR_IN:
+        if (e->in_function) { /* an argument */
+            return (sb_ev){.kind = EV_TEMP, .prim = inst->prim, .id = (uint32_t)inst->imm.i};
+        }
+        return load(e, inst);
     case SB_IR_IN_VALID:
         return load(e, inst);
     case SB_IR_CONST_B:

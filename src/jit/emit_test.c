@@ -14,6 +14,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "interp/testkit.h"
+#include "interp/testkit_calls.h"
 #include "ir/kernel.h"
 #include "jit/code.h"
 #include "jit/emit.h"
@@ -600,6 +601,16 @@ static void test_stop(void **state)
 
 /* --- random programs ------------------------------------------------------------------------------------------------ */
 
+static void test_calls(void **state)
+{
+    (void)state;
+    compiled totals = {0};
+    for (size_t k = 0; k < SB_COUNT_OF(sb_testkit_calls); k++) {
+        check_everywhere(sb_testkit_calls[k], 7000 + 10 * k, true, &totals);
+    }
+    assert_true(totals.bad_runs > 0);
+}
+
 static void test_random_programs(void **state)
 {
     (void)state;
@@ -628,9 +639,10 @@ int main(void)
 {
     const char *path = sb_real_program();
     const struct CMUnitTest native[] = {
-        cmocka_unit_test(test_every_op), cmocka_unit_test(test_constant_operands),
-        cmocka_unit_test(test_pairs),    cmocka_unit_test(test_loops),
-        cmocka_unit_test(test_stop),     cmocka_unit_test(test_random_programs),
+        cmocka_unit_test(test_every_op),        cmocka_unit_test(test_constant_operands),
+        cmocka_unit_test(test_pairs),           cmocka_unit_test(test_loops),
+        cmocka_unit_test(test_calls),           cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_random_programs),
     };
     int failed = 0;
     if (path != NULL) {

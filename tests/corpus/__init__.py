@@ -14,7 +14,9 @@ from corpus import (
     lists,
     mechanics,
     money,
+    objects,
     records,
+    recursive,
     scores,
     solvers,
     stats,
@@ -35,7 +37,9 @@ __all__ = [
     "lists",
     "mechanics",
     "money",
+    "objects",
     "records",
+    "recursive",
     "scores",
     "solvers",
     "stats",
@@ -46,10 +50,8 @@ NOT_YET: dict[str, str] = {
     "bucket_by_bisect": "unknown_call",
     "click_rate": "syntax",  # try
     "digit_sum_of_text": "syntax",  # text
-    "fibonacci_recursive": "unknown_call",
     "median_of_statistics": "unknown_call",
     "mod_pow_builtin": "syntax",  # pow with three arguments
     "safe_ratio": "syntax",  # try
     "sum_or_none": "syntax",  # try
-    "with_local_import": "syntax",
 }
