@@ -427,8 +427,13 @@ def test_settings_hold_for_small_batches():
     assert printed(text) == "well\n"
 
 
-def test_a_long_row_is_interrupted():
-    text = """
+@pytest.mark.parametrize(
+    ("name", "long", "forever"), [("turns", 20_000_000, 2**60), ("twice", 21, 60)]
+)
+def test_a_long_row_is_interrupted(name, long, forever):
+    text = (
+        f"    name, long, forever = {name!r}, {long}, {forever}"
+        + """
     import os, signal, threading, time
     import pyarrow as pa, sabot as sb
     def turns(n):
@@ -436,12 +441,14 @@ def test_a_long_row_is_interrupted():
         for k in range(n):
             total = (total * 3 + k) % 1000003
         return total
-    made = sb.auto_compile(turns)
+    def twice(n):
+        return 1 if n <= 0 else twice(n - 1) + twice(n - 1)
+    fn = globals()[name]
+    made = sb.auto_compile(fn)
     batch = pa.record_batch({"n": [10]})
-    assert made(batch).to_pylist() == [turns(10)]
-    long = pa.record_batch({"n": [20_000_000]})
-    ahead = made(long)
-    forever = pa.record_batch({"n": [2**60]})
+    assert made(batch).to_pylist() == [fn(10)]
+    made(pa.record_batch({"n": [long]}))
+    forever = pa.record_batch({"n": [forever]})
     made(batch)
     threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     begin = time.monotonic()
@@ -450,6 +457,7 @@ def test_a_long_row_is_interrupted():
     except KeyboardInterrupt:
         print("interrupted" if time.monotonic() - begin < 10 else "late")
     """
+    )
     assert printed(text) == "interrupted\n"
 
 

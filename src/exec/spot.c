@@ -17,16 +17,6 @@ struct sb_spot {
     atomic_flag busy;
 };
 
-static bool has_loop(const sb_ir *ir)
-{
-    for (size_t i = 1; i < ir->insts.count; i++) {
-        if (ir->insts.items[i].op == SB_IR_LOOP) {
-            return true;
-        }
-    }
-    return false;
-}
-
 sb_status sb_spot_new(sb_plan *plan, sb_watch *watch, sb_spot **out, sb_error *err)
 {
     sb_status status = SB_OK;
@@ -42,7 +32,7 @@ sb_status sb_spot_new(sb_plan *plan, sb_watch *watch, sb_spot **out, sb_error *e
     atomic_flag_clear(&spot->busy);
     spot->plan = sb_plan_retain(plan);
     spot->watch = watch;
-    spot->loops = has_loop(&plan->calls[0].func->ir);
+    spot->loops = plan->calls[0].func->ir.has_loop;
     const char *name = plan->schema->children[plan->columns[0]]->name;
     SB_TRY(sb_call_site_init(&spot->site, &plan->calls[0], plan->input->schema, name, 0, false,
                              SB_TIER_NATIVE, err));
