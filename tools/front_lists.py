@@ -360,3 +360,31 @@ def list_beside_sorted_kinds(n, x):
     xs = [x]
     xs.append(x * 2)
     return sorted((x, n, 3))[1] + xs[1]
+
+
+# --- lists that change beside lists of other things
+
+
+@case("ii")
+def list_beside_pairs(x, y):
+    xs = []
+    for low, high in [(0, 3), (x, y), (7, 9)]:
+        xs.append(low * 10 - high)
+    return xs[1] + len(xs)
+
+
+@case("ii")
+def list_beside_comprehension_of_pairs(x, y):
+    xs = [y]
+    pairs = [(k, k * x) for k in range(3)]
+    xs.append(pairs[1][1])
+    first, second = [k * y for k in (1, 2)]
+    return xs[0] - xs[1] + first * second
+
+
+@case("ii")
+def list_beside_tuple_of_map(x, y):
+    xs = []
+    xs.append(x)
+    t = tuple(map(abs, (x, y)))
+    return t[0] + t[1] + xs.pop()

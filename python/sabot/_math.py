@@ -99,7 +99,7 @@ def _square(x: float) -> Pair:
     return square, ((high * high - square) + 2.0 * high * low) + low * low
 
 
-def _norm_sums(items: list[float], scale: float) -> tuple[float, float, float]:
+def _norm_sums(items: tuple[float, ...], scale: float) -> tuple[float, float, float]:
     """The sum of the squares of the scaled items, less 1, as two or three doubles."""
     total, first, second = 1.0, 0.0, 0.0
     _ = [
@@ -115,7 +115,7 @@ def _norm_sums(items: list[float], scale: float) -> tuple[float, float, float]:
     return total, first, second
 
 
-def _norm(items: list[float], scale: float) -> float:
+def _norm(items: tuple[float, ...], scale: float) -> float:
     total, first, second = _norm_sums(items, scale)
     root = math.sqrt(total - 1.0 + (first + second))
     square, low = _square(root)
@@ -125,7 +125,7 @@ def _norm(items: list[float], scale: float) -> float:
     return (root + (after - 1.0 + (first + second)) / (2.0 * root)) / scale
 
 
-def _norm_of_parts(items: list[float], scale: float) -> float:
+def _norm_of_parts(items: tuple[float, ...], scale: float) -> float:
     """The norm of 3.10 and 3.11, which sums the parts of the squares one by one."""
     total, first, second, third = 1.0, 0.0, 0.0, 0.0
     _ = [
@@ -161,7 +161,7 @@ def _norm_of_parts(items: list[float], scale: float) -> float:
     return (root + (end - 1.0 + (first + second + third)) / (2.0 * root)) / scale
 
 
-def _length(items: list[float]) -> float:
+def _length(items: tuple[float, ...]) -> float:
     """The norm of a list of magnitudes."""
     most, total = 0.0, 0.0
     _ = [(most := x if x > most else most, total := total + x) for x in items]
@@ -179,13 +179,13 @@ def _length(items: list[float]) -> float:
 
 
 def hypot(*coordinates: float) -> float:
-    return _length([math.fabs(x) for x in coordinates])
+    return _length(tuple(math.fabs(x) for x in coordinates))
 
 
 def dist(p: Sequence[float], q: Sequence[float], /) -> float:
     if len(p) != len(q):
         raise ValueError
-    return _length([math.fabs(x * 1.0 - y * 1.0) for x, y in zip(p, q, strict=False)])
+    return _length(tuple(math.fabs(x * 1.0 - y * 1.0) for x, y in zip(p, q, strict=False)))
 
 
 # --- integers

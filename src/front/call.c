@@ -90,8 +90,8 @@ static pyval comprehend_items(lowering *l, env *e, const sb_node *n)
     return count < 0 ? sb_pyval_never() : sb_pyval_items(items, (uint32_t)count, true);
 }
 
-/* Is it known how many items there are? Nothing stays built. */
-static bool has_known_length(lowering *l, env *e, const sb_node *n)
+/* Is it known how many items there are, and few? Nothing stays built. */
+static bool has_known_length(lowering *l, env *e, const sb_node *n, uint32_t most)
 {
     sb_counter c;
     env trial;
@@ -99,15 +99,15 @@ static bool has_known_length(lowering *l, env *e, const sb_node *n)
     size_t mark = l->b.ir->insts.count;
     sb_env_copy(l, &trial, e);
     bool known = sb_iter_open(l, &trial, n->a, &c) && c.list_count == 0 &&
-                 sb_const_int(l, c.left, &turns) && turns >= 0 && turns <= (int64_t)ITEMS_MAX;
+                 sb_const_int(l, c.left, &turns) && turns >= 0 && turns <= (int64_t)most;
     sb_irb_rewind(&l->b, mark);
     return known;
 }
 
 pyval sb_lower_comprehension(lowering *l, env *e, const sb_node *n)
 {
-    if (!l->in_memory && has_known_length(l, e, n)) {
-        return comprehend_items(l, e, n);
+    if (has_known_length(l, e, n, l->in_memory ? SPELLED_MAX : ITEMS_MAX)) {
+        return sb_list_held(l, comprehend_items(l, e, n), n);
     }
     pyval list = sb_list_new(l, n);
     bool dead = e->dead;
@@ -304,13 +304,13 @@ static pyval list_of(lowering *l, env *e, const sb_node *n)
         return sb_lower_expr(l, e, from);
     }
     /* Few items of known number are sorted by place, whatever their kinds. */
-    const bool by_place = from->kind == SB_BLOB_COMPREHENSION && has_known_length(l, e, from);
+    const bool by_place =
+        from->kind == SB_BLOB_COMPREHENSION && has_known_length(l, e, from, ITEMS_MAX);
     pyval v = by_place ? comprehend_items(l, e, from) : sb_lower_expr(l, e, from);
     if (v.tags == 0) {
         return v;
     }
-    v = sorted(l, v, n->list.count > 1 && n->list.items[1]->value.i != 0);
-    return v.tags == ITEMS_BIT && l->in_memory ? sb_list_of_items(l, v.items, v.count, n) : v;
+    return sb_list_held(l, sorted(l, v, n->list.count > 1 && n->list.items[1]->value.i != 0), n);
 }
 
 /* --- sum -------------------------------------------------------------------------------------------------------------- */

@@ -290,10 +290,7 @@ pyval sb_lower_display(lowering *l, env *e, const sb_node *n)
 static pyval lower_items(lowering *l, env *e, const sb_node *n)
 {
     pyval v = sb_lower_display(l, e, n);
-    if (n->kind == SB_BLOB_LIST && l->in_memory && v.tags != 0) {
-        return sb_list_of_items(l, v.items, v.count, n);
-    }
-    return v;
+    return n->kind == SB_BLOB_LIST ? sb_list_held(l, v, n) : v;
 }
 
 static pyval lower_named(lowering *l, env *e, const sb_node *n)

@@ -205,6 +205,25 @@ pyval sb_list_of_items(lowering *l, const pyval *items, uint32_t count, const sb
     return list_value(handle, site);
 }
 
+/* Whether all are what memory holds. */
+static bool are_numbers(const pyval *items, uint32_t count)
+{
+    for (uint32_t k = 0; k < count; k++) {
+        if (items[k].tags & (ITEMS_BIT | LIST_BIT | TIME_BITS | OPAQUE_BIT)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+pyval sb_list_held(lowering *l, pyval list, const sb_node *place)
+{
+    if (!l->in_memory || list.tags != ITEMS_BIT || !are_numbers(list.items, list.count)) {
+        return list;
+    }
+    return sb_list_of_items(l, list.items, list.count, place);
+}
+
 static pyval slice(lowering *l, const pyval *list, sb_value lower, sb_value upper)
 {
     lower = first_word(l, list->site, lower);

@@ -137,7 +137,8 @@ typedef struct lowering {
 #define REFUSALS_MAX 16u
 #define REST_DEPTH_MAX 200u /* each costs stack, here and in who walks the regions */
 #define INLINED_MAX 24u     /* likewise */
-#define ITEMS_MAX 256u      /* of one tuple or list */
+#define SPELLED_MAX 16u /* items of a comprehension that is written out where lists are in memory */
+#define ITEMS_MAX 256u  /* of one tuple or list */
 
 /* --- values (value.c) ----------------------------------------------------------------------------------------------- */
 pyval sb_pyval_never(void);
@@ -242,6 +243,9 @@ pyval sb_lower_subscript(lowering *l, env *e, const sb_node *n);
 /* --- lists in memory (list.c): *never* where no row gets past, or where it was refused ------------------------------------- */
 pyval sb_list_new(lowering *l, const sb_node *place);
 pyval sb_list_of_items(lowering *l, const pyval *items, uint32_t count, const sb_node *place);
+/* A list by place as the function has its lists: in memory, where they are there and its items can be. Others stay; nothing may change
+ * them. */
+pyval sb_list_held(lowering *l, pyval list, const sb_node *place);
 pyval sb_list_concat(lowering *l, const pyval *x, const pyval *y);
 pyval sb_list_repeat(lowering *l, pyval list, pyval count);
 pyval sb_list_sorted(lowering *l, pyval list,
