@@ -174,7 +174,7 @@ class Forms(Choices):
         if pick < 0.5:
             parts = [self.dynamic(k, depth - 1) for k in rng.choice(("ii", "if", "bi"))]
             others = [self.expr("m", depth - 1) for _ in parts]
-            op = rng.choice(("==", "!="))
+            op = rng.choice(("==", "!=", "<", "<=", ">", ">="))
             left, right = (", ".join(p.text for p in ps) for ps in (parts, others))
             return joined("b", [*parts, *others], f"(({left}) {op} ({right}))")
         if pick < 0.7:

@@ -1094,3 +1094,41 @@ def deep_recursion(x):
     if x <= 0:
         return 0
     return 1 + deep_recursion(x - 1)
+
+
+# --- the order of tuples
+
+
+@case("iif")
+def tuples_in_order(x, y, z):
+    t, u = (x, y, z), (y, x, 2.5)
+    return (t < u) + 2 * (t <= u) + 4 * (u > (x, y)) + 8 * ([x, 1] >= [x, y])
+
+
+@case("ii")
+def nested_tuples_in_order(x, y):
+    return ((x, y), 1) < ((x, 3), y) or ((1, x), y) >= ((1, y), x)
+
+
+@case("iii")
+def least_pair(x, y, z):
+    return min((abs(x - 5), x), (abs(y - 5), y), (abs(z - 5), z))[1]
+
+
+@case("iif")
+def sorted_pairs(x, y, z):
+    pairs = sorted([(x, z), (y, 0.5), (3, 1.5)])
+    return pairs[0][1] * 100 + pairs[2][0]
+
+
+@case("if", may_leave=True)
+def tuples_with_what_has_no_order(x, y):
+    return (x, None) < (3, y)
+
+
+@case("ff")
+def best_so_far_by_tuple(x, y):
+    best = (0.0, -1)
+    for k, v in enumerate((x, y, 2.0)):
+        best = max(best, (v, k))
+    return best[0] * 10 + best[1]

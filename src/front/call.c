@@ -229,17 +229,25 @@ static pyval float_class(lowering *l, uint8_t op, pyval v)
     return sb_pyval_bool(sb_op1(l, SB_IR_NOT, other));
 }
 
+/* Rows leave whose value is a NaN, or has one in it: an order with NaN depends on the algorithm. */
+static void leave_nan(lowering *l, const pyval *v)
+{
+    if (v->tags & FLOAT_BIT) {
+        sb_value nan = sb_op2(l, SB_IR_AND, nan_of(l, v->f), sb_pyval_is(l, v, TAG_FLOAT));
+        sb_irb_leave_if(&l->b, nan, SB_REASON_TYPE_TAG);
+    }
+    for (uint32_t k = 0; (v->tags & ITEMS_BIT) && k < v->count; k++) {
+        leave_nan(l, &v->items[k]);
+    }
+}
+
 /* A list in ascending order: neighbours change places while the later is less, so equal ones keep theirs. */
 static pyval sorted_items(lowering *l, const pyval *v)
 {
     pyval *items = sb_items_new(l, v->count);
     for (uint32_t k = 0; items != NULL && k < v->count; k++) {
         items[k] = v->items[k];
-        if (items[k].tags & FLOAT_BIT) { /* an order with NaN depends on the algorithm */
-            sb_value nan =
-                sb_op2(l, SB_IR_AND, nan_of(l, items[k].f), sb_pyval_is(l, &items[k], TAG_FLOAT));
-            sb_irb_leave_if(&l->b, nan, SB_REASON_TYPE_TAG);
-        }
+        leave_nan(l, &items[k]);
     }
     for (uint32_t end = v->count; items != NULL && end > 1; end--) {
         for (uint32_t k = 0; k + 1 < end; k++) {

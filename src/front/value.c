@@ -580,9 +580,33 @@ static sb_value is_time(lowering *l, const pyval *v)
     return result;
 }
 
+/* Of tuples or lists from item k on, all before being equal: the first two items that differ decide, then the lengths. */
+static sb_value ordered_items(lowering *l, uint8_t op, const pyval *x, const pyval *y, uint32_t k)
+{
+    if (k == x->count || k == y->count) {
+        bool holds = op == SB_BLOB_LT ? x->count < y->count : x->count <= y->count;
+        return holds ? l->true_b : l->zero_b;
+    }
+    bool known = false;
+    sb_value same = sb_item_equal(l, &x->items[k], &y->items[k]);
+    if (sb_irb_is_const_b(&l->b, same, &known)) {
+        return known ? ordered_items(l, op, x, y, k + 1)
+                     : sb_pyval_compare(l, op, x->items[k], y->items[k]);
+    }
+    sb_value region = sb_irb_if(&l->b, same);
+    sb_value rest = ordered_items(l, op, x, y, k + 1);
+    sb_irb_else(&l->b, region);
+    sb_value here = sb_pyval_compare(l, op, x->items[k], y->items[k]);
+    sb_irb_end_if(&l->b, region);
+    return sb_irb_merge(&l->b, rest, here);
+}
+
 /* x < y or x <= y. */
 static sb_value ordered(lowering *l, uint8_t op, pyval x, pyval y)
 {
+    if (x.tags == ITEMS_BIT && y.tags == ITEMS_BIT && x.is_list == y.is_list) {
+        return ordered_items(l, op, &x, &y, 0);
+    }
     x = strip_no_operand(l, x);
     y = strip_no_operand(l, y);
     sb_value alike;
