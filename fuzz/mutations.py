@@ -18,6 +18,7 @@ class Mutation(NamedTuple):
 
 
 RT = "src/rt/rt.h"
+USER_CALLS = "python/sabot/_encode_user.py"
 KERNELS = "src/interp/kernels.c"
 INTERP = "src/interp/interp.c"
 OPS = "src/jit/emit_op.c"
@@ -559,8 +560,8 @@ MUTATIONS = [
     Mutation(
         "a first turn that was peeled is not counted",
         LOOP,
-        "    sb_iter_advance(l, c);\n    sb_value more",
-        "    sb_value more",
+        "    sb_iter_advance(l, c);\n    return sb_op2(l, SB_IR_AND",
+        "    return sb_op2(l, SB_IR_AND",
         "interpreter",
     ),
     Mutation(
@@ -839,8 +840,8 @@ MUTATIONS = [
     Mutation(
         "the second operand of a slow call is the first",
         EMIT_MATH,
-        "sb_op_infos[inst->op].operand_count > 1 ? b : a",
-        "a",
+        "call_slow(e, inst, a, two_operands(inst->op) ? b : a)",
+        "call_slow(e, inst, a, a)",
         "native",
     ),
     Mutation(
@@ -915,7 +916,7 @@ MUTATIONS = [
     ),
     Mutation(
         "defaults belong to the first parameters",
-        CALLS,
+        USER_CALLS,
         "late = zip(names[len(names) - len(values) :], values, strict=True)",
         "late = zip(names, values, strict=False)",
         "interpreter",
@@ -923,8 +924,8 @@ MUTATIONS = [
     Mutation(
         "sum begins with 1",
         CALLS,
-        "_one(encoder.value(node, 0))\n    turns",
-        "_one(encoder.value(node, 1))\n    turns",
+        "joined(encoder.value(node, 0))\n    turns",
+        "joined(encoder.value(node, 1))\n    turns",
         "interpreter",
     ),
     Mutation(

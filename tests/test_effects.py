@@ -502,10 +502,6 @@ f(a: int64) -> int64                                       interpreted   scalar
                             ^^
   a captured object of this type is not compiled: list
   captured numbers, booleans, None and strings are, and what holds only such and is only read
-  <cell>:2    seen.append(a)
-              ^^^^^^^^^^^^^^
-  Sabot does not know what this call reads or writes: seen.append
-  write it with operators, math or functions of your own, or give it a column of its own
 """,
         'f.__defaults__',
     ),
@@ -560,7 +556,7 @@ f(a: int64) -> bool                                        interpreted   scalar
         'list(numbers)',
     ),
     'a property': Effect(
-        'captured',
+        'impure',
         """
 class Clock:
     n = 0
@@ -575,9 +571,9 @@ def f(a) -> int:
         """
 f(a: int64) -> int64                                       interpreted   scalar
   <cell>:9    return a + clock.ticks
-                         ^^^^^
-  a captured object of this type is not compiled: Clock
-  captured numbers, booleans, None and strings are, and what holds only such and is only read
+                         ^^^^^^^^^^^
+  it reads or writes outside the function: assignment to attribute .n, in ticks
+  only compute and return here; what else is done for a row stays in a function that CPython runs
 """,
         'clock.n',
     ),

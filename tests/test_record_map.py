@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
+from support import TIERS
 
 import sabot
 from sabot import (
@@ -194,7 +195,7 @@ def test_values_are_those_of_a_loop(fn):
 
 
 @pytest.mark.parametrize("fn", COMPILED)
-@pytest.mark.parametrize("tier", ["interpreter", "native"])
+@pytest.mark.parametrize("tier", TIERS)
 def test_they_are_compiled(fn, tier):
     with sabot.config(tier=tier):
         stream = Stream.from_table(TABLE).map(fn)
@@ -325,7 +326,7 @@ def test_what_follows_is_one_run_of_the_engine():
 
 
 @pytest.mark.parametrize("compile", ["off", "auto"])
-@pytest.mark.parametrize("tier", ["interpreter", "native"])
+@pytest.mark.parametrize("tier", TIERS)
 def test_a_missing_key_is_a_key_error_at_its_row(compile, tier):
     def fails(row):
         return {**row, "x": row["a"] if row["a"] != 4 else row["c"]}
@@ -337,7 +338,7 @@ def test_a_missing_key_is_a_key_error_at_its_row(compile, tier):
     assert caught.traceback[-1].name == "fails"
 
 
-@pytest.mark.parametrize("tier", ["interpreter", "native"])
+@pytest.mark.parametrize("tier", TIERS)
 def test_rows_that_leave_are_whole(tier):
     values = [1, 2**40, 2**62, 3, -(2**62)] * 500
 

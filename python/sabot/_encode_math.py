@@ -18,6 +18,7 @@ from sabot._encode_calls import (
     has_stars,
     is_simple,
     joined,
+    libm,
     loops_of,
     own_slot,
     plain,
@@ -66,10 +67,9 @@ def writers() -> dict[int, Writer]:
         id(_math.exponent): plain("EXPONENT", 1, 1),
     }
     for name in FORMS:
-        if name == "nextafter" and sys.version_info < (3, 12):
-            continue  # libm's own
         if hasattr(math, name):
             found[id(getattr(math, name))] = _form(name)
+    found[id(math.nextafter)] = _nextafter
     return found
 
 
@@ -149,6 +149,13 @@ def _call(encoder: Encoder, node: ast.Call, form: Callable[..., object], *args: 
     names = callee.fn.__code__.co_varnames[: len(args)]
     pairs = [(slots[name], arg) for name, arg in zip(names, args, strict=True)]
     return inline(encoder, node, u32(encoder.program.numbers[called.key]), pairs)
+
+
+def _nextafter(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    """libm's own, but for many steps."""
+    if node.keywords and sys.version_info >= (3, 12):
+        return _form("nextafter")(encoder, node)
+    return libm("nextafter")(encoder, node)
 
 
 def _fsum(encoder: Encoder, node: ast.Call) -> Sequence[Part]:

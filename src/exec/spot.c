@@ -68,6 +68,7 @@ static sb_status compute(sb_spot *spot, const sb_chunk *chunk, const uint32_t *s
     if (status == SB_OK && *done) {
         status = sb_array_export(column, out, err);
     }
+    *done = *done && status == SB_OK;
     sb_array_drop(column);
     sb_call_release(&call);
     return status;

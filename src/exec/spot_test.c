@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include <cmocka.h>
@@ -159,9 +160,9 @@ static void a_watch_stops_what_takes_long(void **state)
         assert_non_null(stop);
         assert_null(sb_watch_begin(all.watch)); /* one at a time */
         const int64_t limit = sb_os_now_ns() + INT64_C(20000000000);
-        while (*(const volatile uint32_t *)stop == 0 && sb_os_now_ns() < limit) {
+        while (atomic_load((const _Atomic uint32_t *)stop) == 0 && sb_os_now_ns() < limit) {
         }
-        assert_int_equal(*(const volatile uint32_t *)stop, 1);
+        assert_int_equal(atomic_load((const _Atomic uint32_t *)stop), 1);
         sb_watch_end(all.watch);
     }
     const uint32_t *stop = sb_watch_begin(all.watch);

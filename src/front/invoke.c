@@ -112,7 +112,7 @@ static pyval call_function(lowering *l, uint32_t number, const pyval *args)
     const invoked *known = &l->functions[number];
     const uint32_t locals = l->tree.functions[number].count;
     sb_value *registers =
-        sb_arena_alloc_zero(&l->arena, (locals + 1) * REGISTERS_MAX * sizeof(sb_value));
+        sb_arena_alloc_zero(&l->arena, ((size_t)locals + 1) * REGISTERS_MAX * sizeof(sb_value));
     if (registers == NULL) {
         l->no_memory = true;
         return sb_pyval_never();

@@ -347,10 +347,13 @@ static bool begins_function(const char *line)
 static uint32_t count_functions(const char *text)
 {
     uint32_t count = 0;
-    while (text != NULL && *text != '\0') {
+    while (*text != '\0') {
         count += begins_function(text);
-        text = strchr(text, '\n');
-        text = text != NULL ? text + 1 : NULL;
+        const char *end = strchr(text, '\n');
+        if (end == NULL) {
+            break;
+        }
+        text = end + 1;
     }
     return count;
 }
