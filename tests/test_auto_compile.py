@@ -341,7 +341,8 @@ def test_one_row_costs_little():
         for _ in range(20):
             made(batch)
         took.append((time.perf_counter() - begin) / 20)
-    assert min(took) < 10e-6 * SLACK
+    # Without native code it is a run of the engine.
+    assert min(took) < (10e-6 if "native" in TIERS else 100e-6) * SLACK
 
 
 def test_a_forked_child_compiles_anew():
@@ -365,7 +366,6 @@ def summed(n, x):
     return total
 
 
-@pytest.mark.skipif("native" not in TIERS, reason="a run costs more; only native code is at once")
 def test_a_batch_with_loops_costs_little():
     made = auto_compile(summed)
     batch = pa.record_batch({"n": [5], "x": [2.5]})
