@@ -222,6 +222,11 @@ def compare_error(
     return None
 
 
+def is_untold(error: BaseException | None) -> bool:
+    """Whether a stream was refused because the type of a function's result is not known."""
+    return type(error).__name__ == "PlanError" and "type cannot be told" in str(error)
+
+
 def same_args(got: tuple, want: tuple) -> bool:
     return len(got) == len(want) and all(
         type(g) is type(w) and (g == w or g is w) for g, w in zip(got, want, strict=True)
@@ -240,6 +245,8 @@ def compare(
     if "_keep" in table.column_names:
         kept = [i for i, keep in enumerate(column_values(table.column("_keep"))) if keep]
     row = next((i for i in kept if i in expected.failures), None) if expected.failures else None
+    if is_untold(outcome.error) and len(expected.failures) == len(expected.values):
+        return None  # a function that gives no row a value has no type
     if row is not None:
         return compare_error(outcome.error, row, expected.failures[row], data_error)
     if outcome.error is not None:

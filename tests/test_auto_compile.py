@@ -341,8 +341,7 @@ def test_one_row_costs_little():
         for _ in range(20):
             made(batch)
         took.append((time.perf_counter() - begin) / 20)
-    # Without native code it is a run of the engine.
-    assert min(took) < (10e-6 if "native" in TIERS else 100e-6) * SLACK
+    assert min(took) < 10e-6 * SLACK
 
 
 def test_a_forked_child_compiles_anew():
@@ -376,7 +375,8 @@ def test_a_batch_with_loops_costs_little():
         for _ in range(20):
             made(batch)
         took.append((time.perf_counter() - begin) / 20)
-    assert min(took) < 10e-6 * SLACK
+    # Without native code it is a run of the engine.
+    assert min(took) < (10e-6 if "native" in TIERS else 100e-6) * SLACK
 
 
 @pytest.mark.parametrize("rows", (1, 5, 700, 2048, 2049))

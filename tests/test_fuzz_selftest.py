@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+import sabot as sb
 from fuzz import script
 from fuzz.columns import INT64_MAX, INT64_MIN, Pool
 from fuzz.differential import Fuzzer, Totals, parse, report_finding, run_child
@@ -17,7 +18,7 @@ from fuzz.engine import Counts, Outcome, Settings
 from fuzz.grammar import make_function
 from fuzz.mutate import ROOT
 from fuzz.mutations import MUTATIONS
-from fuzz.oracle import TYPES, column_values, convert, expect, row_of, same_bits
+from fuzz.oracle import TYPES, column_values, compare, convert, expect, row_of, same_bits
 from fuzz.shrink import REWRITINGS, place_count, rewrites_at
 
 KINDS = {pa.int64(): "i", pa.float64(): "f", pa.bool_(): "b"}
@@ -443,3 +444,18 @@ def test_mutations_are_twenty_and_their_texts_are_there() -> None:
     for mutation in MUTATIONS:
         assert (ROOT / mutation.file).read_text().count(mutation.old) == 1, mutation.name
         assert mutation.new != mutation.old
+
+
+def test_a_function_without_values_needs_no_type() -> None:
+    def fails(a: int) -> int:
+        if a > 1:
+            raise ValueError
+        return a
+
+    untold = sb.PlanError("f: the result's type cannot be told")
+    table = pa.table({"a": [2, 3], "_row": [0, 1]})
+    outcome = Outcome(None, untold, None)
+    for rows, accepted in (([(2,), (3,)], True), ([(2,), (1,)], False), ([], True)):
+        expected = expect(fails, rows, "i", "with_columns")
+        found = compare(expected, "i", "with_columns", outcome, table[: len(rows)], ValueError)
+        assert (found is None) is accepted, rows
