@@ -322,3 +322,27 @@ def test_warm_code_is_still_captured():
     for _ in range(5000):
         fn(1)
     assert capture(fn).refusals == ()
+
+
+def test_a_metaclass_is_not_asked():
+    asked = []
+
+    class Meta(type):
+        def __hash__(cls):
+            asked.append("hash")
+            return 0
+
+        def __eq__(cls, other):
+            asked.append("equal")
+            return True
+
+    class Odd(metaclass=Meta):
+        pass
+
+    odd = Odd()
+    captured = capture(lambda x: odd if x else odd.value)
+    assert captured.guards.changed() is None
+    odd = Odd()
+    assert captured.guards.changed() == "odd"
+    assert frozen(odd) is None
+    assert asked == []

@@ -672,7 +672,8 @@ def _value_key(value: object) -> Hashable:
         items = cast("tuple[object, ...]", value)
         if len(items) <= _TUPLE_MAX:
             return "tuple", tuple(map(_value_key, items))
-    return id(kind), id(value) if kind in (BuiltinFunctionType, type, FunctionType) else 0
+    by_identity = kind is BuiltinFunctionType or kind is type or kind is FunctionType
+    return id(kind), id(value) if by_identity else 0
 
 
 def _default_places(node: FunctionNode) -> list[ast.expr | ast.arg]:

@@ -11,9 +11,8 @@ import ast
 import functools
 import math
 import operator
-import struct
 import sys
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
 from sabot._bound import resolve
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sabot._encode import Part
-
-
-_U32 = struct.Struct("<I")
 
 
 def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
@@ -370,18 +366,17 @@ def _extreme_of(
     keep = encoder.assignment(node, best, local(item))
     body: list[Part] = [u32(2), *encoder.assignment(node, item, turns.item)]
     if key is None:
-        keep, most, rank = [u32(1), *keep], best, item
+        count, most, rank = 1, best, item
     else:
-        keep = [u32(2), *keep, *encoder.assignment(node, most, local(rank))]
+        count, keep = 2, [*keep, *encoder.assignment(node, most, local(rank))]
         call = ast.Call(key, [Own(node, lambda _: [local(item)])], [])
         ranked = encoder.assignment(node, rank, Inner(ast.copy_location(call, key), None, 8))
         body = [u32(3), *body[1:], *ranked]
     beats: list[Part] = [encoder.at("COMPARE", node), local(rank), u32(1), u8(COMPARE[operator])]
     beats.append(local(most))
-    better: list[Part] = [encoder.at("IF", node), *beats, *keep, u32(0)]
+    better: list[Part] = [encoder.at("IF", node), *beats, u32(count), *keep, u32(0)]
     yes, no = joined(encoder.value(node, True)), joined(encoder.value(node, False))
-    (count,) = _U32.unpack(cast("bytes", keep[0]))
-    begin = [u32(count + 1), *keep[1:], *encoder.assignment(node, started, yes)]
+    begin = [u32(count + 1), *keep, *encoder.assignment(node, started, yes)]
     choose: list[Part] = [encoder.at("IF", node), local(started), u32(1), *better, *begin]
     loop = loops_of(encoder, node, turns, [*body, *choose], [])
     statements = [encoder.assignment(node, started, no), loop]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sabot._objects import Member
 
 _MISSING: object = object()
-_SCALARS = frozenset({int, float, bool, str, type(None)})
 _dict_get = cast("Callable[[dict[str, object], str, object], object]", dict.get)  # pyright: ignore[reportUnknownMemberType]
 _pack_float = struct.Struct("<d").pack
 
@@ -45,34 +44,37 @@ class Frozen(NamedTuple):
 
 
 _FROZEN_MAX = 256
-_CONTAINERS: dict[type, str] = {list: "list", dict: "dict", set: "set", frozenset: "frozenset"}
 
 
 def frozen(value: object) -> Frozen | None:
     """A small list, set or dict of exact scalars; None for anything else. Keys and members that are NaN are left to CPython."""
-    kind = _CONTAINERS.get(type(value))
-    if kind is None:
+    kind = type(value)
+    if not (kind is list or kind is dict or kind is set or kind is frozenset):
         return None
     sized = cast("list[object] | dict[object, object]", value)
     if not 0 < len(sized) <= _FROZEN_MAX:
         return None
     items: tuple[object, ...]
     if isinstance(sized, dict):
-        items = tuple(sized.items())
-        flat = [*sized, *sized.values()]
+        pairs = tuple(sized.items())  # one look: another thread may be changing it
+        items, members = pairs, tuple(key for key, _ in pairs)
+        flat = [*members, *(held for _, held in pairs)]
     else:
-        items = tuple(sized)
+        items = members = tuple(sized)
         flat = [*items]
     if not all(map(is_scalar, flat)):
         return None
-    if kind != "list" and any(one != one for one in sized):
+    if kind is not list and any(one != one for one in members):
         return None
-    return Frozen(kind, items, (kind, len(items), *map(scalar_key, flat)))
+    name = kind.__name__
+    return Frozen(name, items, (name, len(items), *map(scalar_key, flat)))
 
 
 def is_scalar(value: object) -> bool:
     """Whether the value is an exact None, bool, int, float or str: what may stand in compiled code as a constant."""
-    return type(value) in _SCALARS
+    # By identity, one after the other: a metaclass may have a hash or an equality of its own.
+    kind = type(value)
+    return kind is int or kind is float or kind is str or kind is bool or value is None
 
 
 def scalar_key(value: object) -> tuple[str, object]:
@@ -348,7 +350,7 @@ def _same(now: object, was: object) -> bool:
     if type(was) is Frozen:
         again = frozen(now)
         return again is not None and again.key == was.key
-    if type(now) is not type(was) or type(now) not in _SCALARS:
+    if type(now) is not type(was) or not is_scalar(now):
         return now is was
     return scalar_key(now) == scalar_key(was)
 
