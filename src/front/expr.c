@@ -13,7 +13,7 @@ static pyval lower_local(lowering *l, env *e, const sb_node *n)
             l->wants_memory = true;
             sb_refuse(l, SB_REFUSAL_TYPE, "a tuple or list whose length depends on the row", n);
         } else if (v.why == OPAQUE_DTYPE) {
-            sb_refuse(l, SB_REFUSAL_TYPE, "a NumPy integer whose type depends on the row", n);
+            return v; /* sb_lower_expr refuses it */
         } else {
             sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, l->tree.locals[n->slot], n);
         }
@@ -393,5 +393,9 @@ pyval sb_lower_expr(lowering *l, env *e, const sb_node *n)
     l->at = n;
     pyval v = lower_kind(l, e, n);
     l->at = outer;
+    if ((v.tags & OPAQUE_BIT) && v.why == OPAQUE_DTYPE) {
+        sb_refuse(l, SB_REFUSAL_TYPE, "a NumPy integer whose type depends on the row", n);
+        return sb_pyval_never();
+    }
     return v;
 }

@@ -257,6 +257,9 @@ static void close_args(lowering *l, const arg_set *args, const shape *s, const p
 /* The value after the loop: what the last turn gave, so of its kinds only, as far as the head has room for them. */
 static pyval result_of_args(lowering *l, const arg_set *args, const shape *head, const shape *out)
 {
+    if (head->tags & OPAQUE_BIT) { /* what the turns gave was not carried */
+        return sb_pyval_opaque((opaque_why)head->why);
+    }
     uint32_t tags = head->tags & out->tags;
     pyval r = {.tags = tags, .why = head->why, .dtype = head->dtype, .site = head->site};
     r.b = tags & TRUTH_BITS ? sb_irb_result(&l->b, args->b) : 0;

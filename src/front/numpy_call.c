@@ -64,14 +64,15 @@ pyval sb_np_index(lowering *l, pyval v)
 
 /* How a builtin of Python takes NumPy's scalars. */
 typedef enum how {
-    HOW_AS_IS, /* it knows them */
-    HOW_PLAIN, /* as the Python number */
-    HOW_INDEX, /* integers alone */
-    HOW_F64,   /* np.float64 alone */
-    HOW_LDEXP, /* the first as a number; the second has to be an int of Python */
-    HOW_ROUND, /* one argument as a number, digits as an index */
-    HOW_ABS,   /* abs */
-    HOW_FLOAT, /* floats alone as the Python number */
+    HOW_AS_IS,  /* it knows them */
+    HOW_PLAIN,  /* as the Python number */
+    HOW_DOUBLE, /* integers, too, as the float */
+    HOW_INDEX,  /* integers alone */
+    HOW_F64,    /* np.float64 alone */
+    HOW_LDEXP,  /* the first as a number; the second has to be an int of Python */
+    HOW_ROUND,  /* one argument as a number, digits as an index */
+    HOW_ABS,    /* abs */
+    HOW_FLOAT,  /* floats alone as the Python number */
     HOW_REFUSED
 } how;
 
@@ -100,14 +101,15 @@ static how way_of(uint8_t op)
     case SB_BLOB_ISNAN:
     case SB_BLOB_ISINF:
     case SB_BLOB_ISFINITE:
-    case SB_BLOB_FLOOR:
-    case SB_BLOB_CEIL:
     case SB_BLOB_FABS:
     case SB_BLOB_SQRT:
     case SB_BLOB_DEGREES:
     case SB_BLOB_RADIANS:
     case SB_BLOB_EXPONENT:
         return HOW_PLAIN;
+    case SB_BLOB_FLOOR:
+    case SB_BLOB_CEIL:
+        return HOW_DOUBLE;
     case SB_BLOB_TRUNC:
         return HOW_F64;
     case SB_BLOB_GCD:
@@ -146,9 +148,17 @@ static bool ready_round(lowering *l, pyval *args, uint32_t count, pyval *out)
     return true;
 }
 
+static pyval double_of_kind(lowering *l, uint8_t op, const pyval *v, unsigned tag)
+{
+    (void)op;
+    return TAG_BIT(tag) & NP_BITS ? sb_pyval_float(sb_np_as_double(l, v, tag)) : *v;
+}
+
 static pyval ready_one(lowering *l, how way, pyval v)
 {
     switch (way) {
+    case HOW_DOUBLE:
+        return sb_np_by_kind(l, 0, &v, double_of_kind);
     case HOW_INDEX:
         return sb_np_index(l, v);
     case HOW_F64:

@@ -596,6 +596,14 @@ static void step_call(preparer *q, sb_step *step, uint32_t i)
     }
 }
 
+static void step_copy(const preparer *q, sb_step *step, const sb_inst *inst, bool to_cell)
+{
+    step->kind = SB_STEP_COPY;
+    step->a = slot_of(q, inst->a);
+    step->form = (uint8_t)(q->cell[inst->a] ? SB_FORM_CV : SB_FORM_VV);
+    step->uniform = to_cell;
+}
+
 /* False: the instruction needs no step. */
 static bool make_step(preparer *q, sb_step *step, uint32_t i)
 {
@@ -613,6 +621,8 @@ static bool make_step(preparer *q, sb_step *step, uint32_t i)
     case SB_IR_CONST_I:
     case SB_IR_CONST_F:
     case SB_IR_RESULT:
+    case SB_IR_GOT:
+    case SB_IR_KEEP:
         return false;
     case SB_IR_IN_VALID:
         step->kind = SB_STEP_VALID;
@@ -624,20 +634,12 @@ static bool make_step(preparer *q, sb_step *step, uint32_t i)
         step_select(q, step, i, q->insts[q->owner[i]].a, inst->a, inst->b);
         return true;
     case SB_IR_ARG:
-        step->kind = SB_STEP_COPY;
-        step->a = slot_of(q, inst->a);
-        step->form = (uint8_t)(q->cell[inst->a] ? SB_FORM_CV : SB_FORM_VV);
-        step->uniform = q->cell[i] != 0;
+        step_copy(q, step, inst, q->cell[i] != 0);
         step->keep = false;
         return step->o != step->a;
     case SB_IR_PASS:
-        step->kind = SB_STEP_COPY;
-        step->a = slot_of(q, inst->a);
-        step->form = (uint8_t)(q->cell[inst->a] ? SB_FORM_CV : SB_FORM_VV);
-        step->uniform = false;
+        step_copy(q, step, inst, false);
         return true;
-    case SB_IR_GOT:
-        return false;
     case SB_IR_CALL:
         step_call(q, step, i);
         return true;
@@ -648,8 +650,6 @@ static bool make_step(preparer *q, sb_step *step, uint32_t i)
         step->kind = SB_STEP_WARN;
         step_operands(q, step, inst);
         return true;
-    case SB_IR_KEEP:
-        return false;
     case SB_IR_IF:
         step->kind = SB_STEP_IF;
         return true;
@@ -702,10 +702,7 @@ static void make_steps(preparer *q)
             q->no_memory = true;
         }
     }
-    if (q->no_memory) {
-        return;
-    }
-    for (uint32_t i = 0; i < q->count; i++) { /* forward jumps */
+    for (uint32_t i = 0; i < q->count && !q->no_memory; i++) { /* forward jumps */
         const sb_inst *inst = &q->insts[i];
         const uint32_t at = q->step_of[i];
         if (inst->op == SB_IR_IF) {

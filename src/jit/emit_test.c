@@ -599,6 +599,63 @@ static void test_stop(void **state)
     }
 }
 
+/* Sums and products that NumPy would warn of when they are no longer finite: in straight code, in loops whose results stand for all
+ * turns, in one side of an IF, in loops inside loops, where a divisor hides it, and where nothing uses the result of the loop. */
+#define WARN_HEAD                                                                                  \
+    "inputs f64 f64\noutputs f64\nv1:f64 = in 0\nv2:f64 = in 1\nv3:i64 = const_i64 0\n"            \
+    "v4:i64 = const_i64 1\nv5:i64 = const_i64 5\nv6:f64 = const_f64 0x1p+0\n"
+#define WARN_TURN "v90:i64 = ix_add v11 v4\nv91:b = py_lt_i64 v90 v5\nend_loop v91\n"
+
+static const char *const warners[] = {
+    WARN_HEAD "v10:f64 = py_mul_f64 v1 v2\nnp_warn_f64 v10 v1 v2\nv11:f64 = py_sub_f64 v10 v2\n"
+              "np_warn_f64 v11 v10 v2\nv12:f64 = py_truediv_f64 v6 v11\nnp_warn_f64 v12 v6 v11\n"
+              "store 0 v12\n",
+    WARN_HEAD "loop 5\nv10:f64 = arg v1 v14\nv11:i64 = arg v3 v90\nv12:f64 = py_mul_f64 v10 v2\n"
+              "np_warn_f64 v12 v10 v2\nv14:f64 = py_add_f64 v12 v2\nnp_warn_f64 v14 v12 "
+              "v2\n" WARN_TURN "v20:f64 = result v10\nstore 0 v20\n",
+    WARN_HEAD
+    "loop 5\nv10:f64 = arg v1 v30\nv11:i64 = arg v3 v90\nv12:b = py_lt_f64 v10 v2\nif v12\n"
+    "v13:f64 = py_mul_f64 v10 v2\nnp_warn_f64 v13 v10 v2\nelse\nend_if\n"
+    "v30:f64 = merge v13 v10\n" WARN_TURN "v20:f64 = result v10\nstore 0 v20\n",
+    WARN_HEAD
+    "loop 5\nv10:f64 = arg v1 v30\nv11:i64 = arg v3 v90\nv12:b = py_lt_f64 v10 v2\nif v12\n"
+    "v13:f64 = py_mul_f64 v10 v2\nnp_warn_f64 v13 v10 v2\nelse\nv14:f64 = py_truediv_f64 v6 "
+    "v2\nnp_warn_f64 v14 v6 v2\nend_if\nv30:f64 = merge v13 v14\n" WARN_TURN
+    "v20:f64 = result v10\nstore 0 v20\n",
+    WARN_HEAD
+    "loop 5\nv10:f64 = arg v1 v40\nv11:i64 = arg v3 v90\nloop 3\nv21:f64 = arg v10 v23\n"
+    "v22:i64 = arg v3 v24\nv23:f64 = py_mul_f64 v21 v2\nnp_warn_f64 v23 v21 v2\nv24:i64 = ix_add "
+    "v22 v4\nv25:i64 = const_i64 3\nv26:b = py_lt_i64 v24 v25\nend_loop v26\nv40:f64 = result "
+    "v21\n" WARN_TURN "v50:f64 = result v10\nstore 0 v50\n",
+    WARN_HEAD "loop 5\nv10:f64 = arg v1 v14\nv11:i64 = arg v3 v90\nv12:f64 = py_mul_f64 v10 v2\n"
+              "np_warn_f64 v12 v10 v2\nv14:f64 = py_truediv_f64 v2 v12\nnp_warn_f64 v14 v2 "
+              "v12\n" WARN_TURN "v20:f64 = result v10\nstore 0 v20\n",
+    WARN_HEAD "loop 5\nv10:f64 = arg v1 v12\nv11:i64 = arg v3 v90\nv12:f64 = py_mul_f64 v10 v2\n"
+              "np_warn_f64 v12 v10 v2\n" WARN_TURN "store 0 v2\n",
+    WARN_HEAD "loop 0\nv10:f64 = arg v1 v12\nv12:f64 = py_mul_f64 v10 v10\nnp_warn_f64 v12 v10 "
+              "v10\nv13:b = py_lt_f64 v12 v2\nv14:b = py_lt_f64 v6 v12\nv15:b = and v13 "
+              "v14\nend_loop v15\nv20:f64 = result v10\nv21:f64 = py_sub_f64 v20 v20\n"
+              "np_warn_f64 v21 v20 v20\nstore 0 v21\n",
+    WARN_HEAD "v10:f64 = py_mul_f64 v1 v2\nv11:f64 = np_f32 v10\nnp_warn_f64 v11 v1 v2\nv12:b = "
+              "py_lt_f64 v1 v2\nif v12\nv13:f64 = py_add_f64 v11 v2\nnp_warn_f64 v13 v11 "
+              "v2\nelse\nend_if\nv20:f64 = merge v13 v2\nstore 0 v20\n",
+    "inputs i64 i64\noutputs i64\nv1:i64 = in 0\nv2:i64 = in 1\nv3:i64 = py_mul_i64 v1 v2\nkeep "
+    "v3\n"
+    "store 0 v1\n",
+};
+
+static void test_warnings(void **state)
+{
+    (void)state;
+    compiled totals = {0};
+    for (size_t k = 0; k < SB_COUNT_OF(warners); k++) {
+        for (uint64_t seed = 0; seed < 6; seed++) {
+            check_everywhere(warners[k], 9000 + 1000 * k + 10 * seed, true, &totals);
+        }
+    }
+    assert_true(totals.bad_runs > 0 && totals.bad_runs < totals.fast_runs);
+}
+
 /* --- random programs ------------------------------------------------------------------------------------------------ */
 
 static void test_calls(void **state)
@@ -639,10 +696,10 @@ int main(void)
 {
     const char *path = sb_real_program();
     const struct CMUnitTest native[] = {
-        cmocka_unit_test(test_every_op),        cmocka_unit_test(test_constant_operands),
-        cmocka_unit_test(test_pairs),           cmocka_unit_test(test_loops),
-        cmocka_unit_test(test_calls),           cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_random_programs),
+        cmocka_unit_test(test_every_op), cmocka_unit_test(test_constant_operands),
+        cmocka_unit_test(test_pairs),    cmocka_unit_test(test_loops),
+        cmocka_unit_test(test_calls),    cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_warnings), cmocka_unit_test(test_random_programs),
     };
     int failed = 0;
     if (path != NULL) {
