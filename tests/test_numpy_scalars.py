@@ -101,7 +101,7 @@ def check_pair(left, right, op, tier):
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_operators(tier):
-    count = 400 if tier == "interpreter" else 60
+    count = 300 if tier == "interpreter" else 30
     kept = [check_pair(*case, tier) for case in all_pairs()[:count]]
     compiled = [rows for rows in kept if rows is not None]
     assert len(compiled) > count * 0.85
@@ -125,20 +125,79 @@ def program_rows(seed, rows):
     return pa.table([pa.array(c, f.type) for c, f in zip(data, schema, strict=True)], schema)
 
 
-def check_program(seed, tier, rows=120):
-    """Rows that stayed, of all; None: it is refused."""
-    table = program_rows(seed, rows)
+def check_source(source, table, tier):
     try:
-        kernel = Kernel(Program(seed).text(), table.schema)
+        kernel = Kernel(source, table.schema)
     except TypeMismatchError:  # a bool or a number
         return None
     return check(kernel, table, tier) if kernel.core.compiled else None
 
 
+def check_program(seed, tier, rows=120):
+    """Rows that stayed, of all; None: it is refused."""
+    table = program_rows(seed, rows)
+    return check_source(Program(seed).text(), table, tier)
+
+
 @pytest.mark.parametrize("tier", TIERS)
 def test_programs(tier):
-    count = 150 if tier == "interpreter" else 40
+    count = 120 if tier == "interpreter" else 20
     kept = [check_program(seed, tier) for seed in range(count)]
     compiled = [rows for rows in kept if rows is not None]
     assert len(compiled) > count * 0.3
     assert sum(rows > 0 for rows in compiled) > len(compiled) * 0.6
+
+
+ONE = ["sqrt", "absolute", "abs", "fabs", "floor", "ceil", "trunc", "rint", "sign", "square"]
+ONE += ["negative", "isnan", "isinf", "isfinite"]
+CALLS = [f"np.{name}({{}})" for name in ONE]
+CALLS += [f"np.{name}({{}})" for name in [*INTS, "float32", "float64", "bool_"]]
+CALLS += ["-{}", "+{}", "~{}", "not {}", "abs({})", "float({})", "int({})", "bool({})", "round({})"]
+CALLS += [f"math.{name}({{}})" for name in ("floor", "ceil", "trunc", "sqrt", "isnan", "log1p")]
+CALLS += ["math.isqrt({})", "math.gcd({}, 12)", "math.frexp({})[1]", "math.hypot({}, 3)"]
+CALLS += ["math.comb({}, 2)", "math.ldexp({}, 2)", "math.ldexp(1.5, {})", "math.fsum([{}, 1])"]
+CALLS += ["[1, 2, 3][{}]", "(1, 2, 3)[{}]", "sum(range({} % 9))", "len(range(abs({}) % 7))"]
+CALLS += ["isinstance({}, float)", "isinstance({}, int)", "isinstance({}, bool)", "{} is True"]
+CALLS += ["{} is None", "{} == None", "{} in (1, 2.5, 0)", "({},) == (1,)", "round(2.5, {})"]
+CALLS += [
+    "max({}, 2)",
+    "min(2.5, {})",
+    "sum([{}, 1.5])",
+    "sum(({}, {}))",
+    "({} or 7)",
+    "0 < {} < 9",
+]
+CALLS += ["divmod({}, 3)[0]", "divmod({}, 2.5)[1]", "sorted([{}, 2, 1])[0]", "{}.is_integer()"]
+CALLS += ["math.prod([{}, 2])", "{}.bit_count()", "{}.conjugate()", "({} if {} else 1)"]
+
+
+def check_call(call, kind, tier):
+    values = boundaries(kind)
+    schema = pa.schema([("x", COLUMN[base_of(kind)])])
+    table = pa.table([pa.array(values, schema.field("x").type)], schema)
+    source = f"def f(x):\n    x = {value_of(kind, 'x')}\n    return ({call.replace('{}', 'x')},)\n"
+    return check_source(source, table, tier)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_calls(tier):
+    cases = list(itertools.product(CALLS, KINDS))
+    random.Random(3).shuffle(cases)
+    cases = cases[: 400 if tier == "interpreter" else 30]
+    kept = [check_call(*case, tier) for case in cases]
+    compiled = [rows for rows in kept if rows is not None]
+    assert len(compiled) > len(cases) * 0.6
+    assert sum(rows > 0 for rows in compiled) > len(compiled) * 0.85
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("name", ["minimum", "maximum"])
+def test_functions_of_two(name, tier):
+    cases = list(itertools.product(KINDS, KINDS))[:: 3 if tier == "interpreter" else 25]
+    kept = []
+    for left, right in cases:
+        table = pairs(left, right)
+        call = f"np.{name}({value_of(left, 'x')}, {value_of(right, 'y')})"
+        kernel = Kernel(f"def f(x, y):\n    return ({call},)\n", table.schema)
+        kept.append(check(kernel, table, tier, one_kind=True) if kernel.core.compiled else None)
+    assert sum(rows is not None and rows > 0 for rows in kept) > len(kept) * 0.6

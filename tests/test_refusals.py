@@ -873,3 +873,16 @@ def test_every_reason_is_tested():
         for reason in sb.explain(defined(case.text), COLUMNS).reasons
     }
     assert codes | of_reports == told | {"no_source", "source_mismatch", "off"}
+
+
+def test_a_tuple_that_changes_its_length_in_a_loop_is_refused_behind_it():
+    """What the turns gave was not carried out of the loop: results were 0."""
+
+    def second(a) -> int:
+        pair = (1, 2)
+        for _ in range(3):
+            pair = (a, 5, 7)
+        return pair[1] + a
+
+    stream = Stream.from_table(pa.table({"a": [1, 2, 3]})).with_columns(r=second)
+    assert stream.collect()["r"].to_pylist() == [6, 7, 8]

@@ -132,6 +132,21 @@ BUILTINS = {
     "IS_INTEGER": 62,
     "NP_ITEM": 128,
     "NP_CAST": 129,
+    "NP_SQRT": 130,
+    "NP_ABSOLUTE": 131,
+    "NP_FABS": 132,
+    "NP_FLOOR": 133,
+    "NP_CEIL": 134,
+    "NP_TRUNC": 135,
+    "NP_RINT": 136,
+    "NP_SIGN": 137,
+    "NP_SQUARE": 138,
+    "NP_NEGATIVE": 139,
+    "NP_ISNAN": 140,
+    "NP_ISINF": 141,
+    "NP_ISFINITE": 142,
+    "NP_MINIMUM": 143,
+    "NP_MAXIMUM": 144,
 }
 # By libm, with the number of their arguments.
 MATH = {

@@ -1,4 +1,4 @@
-"""Calls of NumPy's functions in a blob: NumPy's scalar types, as far as they take numbers.
+"""Calls of NumPy's functions in a blob: its scalar types and some ufuncs, as far as they take numbers.
 
 NumPy is looked at where the process has it, and never imported.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sabot._encode_calls import builtin, has_stars, joined, refuse_call
 
@@ -35,6 +35,24 @@ TYPES = {
     "float32": "f",
     "float64": "g",
 }
+# Functions whose results are rounded as the operation itself, with the number of their arguments.
+FUNCTIONS = {
+    "sqrt": 1,
+    "absolute": 1,
+    "fabs": 1,
+    "floor": 1,
+    "ceil": 1,
+    "trunc": 1,
+    "rint": 1,
+    "sign": 1,
+    "square": 1,
+    "negative": 1,
+    "isnan": 1,
+    "isinf": 1,
+    "isfinite": 1,
+    "minimum": 2,
+    "maximum": 2,
+}
 
 
 def writer_of(value: object) -> Writer | None:
@@ -48,11 +66,17 @@ def _writers(numpy: ModuleType) -> dict[int, Writer]:
     """By the function's id. An older NumPy promotes by values, and is none that is compiled."""
     if not str(getattr(numpy, "__version__", "")).startswith("2."):
         return {}
-    return {id(_named(numpy, name)): _cast(letter) for name, letter in TYPES.items()}
+    types = {id(numpy.dtype(name).type): _cast(letter) for name, letter in TYPES.items()}
+    return types | {id(getattr(numpy, name)): _function(name, n) for name, n in FUNCTIONS.items()}
 
 
-def _named(numpy: ModuleType, name: str) -> Any:
-    return numpy.dtype(name).type
+def _function(name: str, count: int) -> Writer:
+    def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+        if node.keywords or has_stars(node) or len(node.args) != count:
+            return refuse_call(encoder, node)
+        return builtin(encoder, node, f"NP_{name.upper()}", *node.args)
+
+    return write
 
 
 def _cast(letter: str) -> Writer:

@@ -133,7 +133,7 @@ enum {
 /* Builtins: X(NAME, number, least arguments, most arguments). The SUM_ ones are the steps of sum(): a state of (total, correction);
  * SUM_NEXT_PLAIN is that of CPython before 3.12. ISINSTANCE has the kinds as bits of a constant (SB_BLOB_KIND_*). NP_ITEM is a column's
  * value as an element of the NumPy array that the column is: a NumPy scalar of the type that the letter says.
- * NP_CAST is that type called with a number. */
+ * NP_CAST is that type called with a number; those behind it are functions of NumPy, called with numbers. */
 #define SB_BLOB_BUILTIN_LIST(X)                                                                    \
     X(RANGE, 1, 1, 3)                                                                              \
     X(ENUMERATE, 2, 1, 2)                                                                          \
@@ -183,7 +183,22 @@ enum {
     X(BIT_LENGTH, 61, 1, 1)                                                                        \
     X(IS_INTEGER, 62, 2, 2) /* the second: whether ints have it */                                 \
     X(NP_ITEM, 128, 2, 2)   /* the second: an Arrow format's letter */                             \
-    X(NP_CAST, 129, 2, 2)   /* likewise */
+    X(NP_CAST, 129, 2, 2)   /* likewise */                                                         \
+    X(NP_SQRT, 130, 1, 1)                                                                          \
+    X(NP_ABSOLUTE, 131, 1, 1)                                                                      \
+    X(NP_FABS, 132, 1, 1)                                                                          \
+    X(NP_FLOOR, 133, 1, 1)                                                                         \
+    X(NP_CEIL, 134, 1, 1)                                                                          \
+    X(NP_TRUNC, 135, 1, 1)                                                                         \
+    X(NP_RINT, 136, 1, 1)                                                                          \
+    X(NP_SIGN, 137, 1, 1)                                                                          \
+    X(NP_SQUARE, 138, 1, 1)                                                                        \
+    X(NP_NEGATIVE, 139, 1, 1)                                                                      \
+    X(NP_ISNAN, 140, 1, 1)                                                                         \
+    X(NP_ISINF, 141, 1, 1)                                                                         \
+    X(NP_ISFINITE, 142, 1, 1)                                                                      \
+    X(NP_MINIMUM, 143, 2, 2)                                                                       \
+    X(NP_MAXIMUM, 144, 2, 2)
 
 /* Of math, by libm: X(NAME, number, arguments); numbers from SB_BLOB_MATH_FIRST on. */
 #define SB_BLOB_MATH_FIRST 64

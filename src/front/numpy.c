@@ -102,10 +102,7 @@ static pyval without(const pyval *v, unsigned tag)
     return r;
 }
 
-typedef pyval (*of_two)(lowering *l, uint8_t op, pyval x, pyval y);
-
-/* f of the first of several kinds in a region, of the others in the other. */
-static pyval split(lowering *l, uint8_t op, const pyval *x, const pyval *y, of_two f)
+pyval sb_np_split(lowering *l, uint8_t op, const pyval *x, const pyval *y, sb_np_of_two f)
 {
     const bool first = sb_tag_count(x->tags) > 1;
     const pyval *many = first ? x : y;
@@ -157,8 +154,7 @@ static uint8_t common_int(uint8_t x, uint8_t y)
     return other->bits == 8 ? 's' : (other->bits == 16 ? 'i' : (other->bits == 32 ? 'l' : 'g'));
 }
 
-/* The type in which two operands of one kind each meet: an Arrow format; 'b' for np.bool. One of them is of NumPy. */
-static uint8_t common_type(const pyval *x, const pyval *y)
+uint8_t sb_np_common_type(const pyval *x, const pyval *y)
 {
     const unsigned kx = kind_of(x);
     const unsigned ky = kind_of(y);
@@ -208,8 +204,7 @@ sb_value sb_np_as_float32(lowering *l, const pyval *v, unsigned tag)
     return r;
 }
 
-/* The operand as an integer of the type; a Python int beyond it raises. */
-static sb_value as_int_of(lowering *l, const pyval *v, unsigned tag, uint8_t dtype)
+sb_value sb_np_as_int(lowering *l, const pyval *v, unsigned tag, uint8_t dtype)
 {
     const sb_value i = as_whole(l, v, tag);
     if (tag == TAG_INT) {
@@ -248,8 +243,8 @@ static pyval of_ints(lowering *l, uint8_t op, const pyval *x, const pyval *y, ui
         [SB_BLOB_BITAND] = SB_IR_PY_AND_I64,    [SB_BLOB_BITOR] = SB_IR_PY_OR_I64,
         [SB_BLOB_BITXOR] = SB_IR_PY_XOR_I64,
     };
-    const sb_value a = as_int_of(l, x, kind_of(x), dtype);
-    const sb_value b = as_int_of(l, y, kind_of(y), dtype);
+    const sb_value a = sb_np_as_int(l, x, kind_of(x), dtype);
+    const sb_value b = sb_np_as_int(l, y, kind_of(y), dtype);
     if (op == SB_BLOB_POW) {
         sb_irb_leave_if(&l->b, sb_op2(l, SB_IR_PY_LT_I64, b, l->zero_i), SB_REASON_RAISE);
     }
@@ -301,7 +296,7 @@ static pyval of_floats(lowering *l, uint8_t op, const pyval *x, const pyval *y, 
 /* Both of one kind. */
 static pyval binary_of_kinds(lowering *l, uint8_t op, const pyval *x, const pyval *y)
 {
-    const uint8_t dtype = common_type(x, y);
+    const uint8_t dtype = sb_np_common_type(x, y);
     if (dtype == 'b') {
         return of_truths(l, op, x, y);
     }
@@ -325,14 +320,12 @@ pyval sb_np_binary(lowering *l, uint8_t op, pyval x, pyval y)
         return sb_pyval_binary(l, op, x, y, l->at);
     }
     if (sb_tag_count(x.tags) > 1 || sb_tag_count(y.tags) > 1) {
-        return split(l, op, &x, &y, sb_np_binary);
+        return sb_np_split(l, op, &x, &y, sb_np_binary);
     }
     return binary_of_kinds(l, op, &x, &y);
 }
 
 /* --- unary -------------------------------------------------------------------------------------------------------------- */
-
-typedef pyval (*of_one)(lowering *l, uint8_t op, const pyval *v);
 
 pyval sb_np_by_kind(lowering *l, uint8_t op, const pyval *v, sb_np_of_kind f)
 {
@@ -356,7 +349,7 @@ pyval sb_np_by_kind(lowering *l, uint8_t op, const pyval *v, sb_np_of_kind f)
     return r;
 }
 
-static pyval int_made(lowering *l, sb_value r, uint8_t dtype)
+pyval sb_np_int_made(lowering *l, sb_value r, uint8_t dtype)
 {
     (void)sb_irb_op(&l->b, SB_IR_KEEP, r, 0, 0);
     sb_np_leave_outside(l, r, dtype);
@@ -382,7 +375,7 @@ static pyval unary_of_kind(lowering *l, uint8_t op, const pyval *v, unsigned tag
     switch (tag) {
     case TAG_NP_INT:
         if (op == SB_BLOB_NEG) {
-            return int_made(l, sb_op1(l, SB_IR_PY_NEG_I64, v->i), v->dtype);
+            return sb_np_int_made(l, sb_op1(l, SB_IR_PY_NEG_I64, v->i), v->dtype);
         }
         return op == SB_BLOB_POS ? *v : inverted(l, v);
     case TAG_NP_F64:
@@ -423,7 +416,7 @@ static pyval abs_of_kind(lowering *l, uint8_t op, const pyval *v, unsigned tag)
     (void)op;
     switch (tag) {
     case TAG_NP_INT:
-        return int_made(l, sb_op1(l, SB_IR_PY_ABS_I64, v->i), v->dtype);
+        return sb_np_int_made(l, sb_op1(l, SB_IR_PY_ABS_I64, v->i), v->dtype);
     case TAG_INT:
         return sb_pyval_int(sb_op1(l, SB_IR_PY_ABS_I64, v->i));
     case TAG_BOOL:
@@ -456,7 +449,7 @@ static sb_value holds(lowering *l, uint8_t op, const pyval *x, const pyval *y)
         return sb_op2(l, eq ? SB_IR_PY_EQ_I64 : (lt ? SB_IR_PY_LT_I64 : SB_IR_PY_LE_I64),
                       as_whole(l, x, kx), as_whole(l, y, ky));
     }
-    const bool narrow = common_type(x, y) == 'f';
+    const bool narrow = sb_np_common_type(x, y) == 'f';
     const sb_value a = narrow ? sb_np_as_float32(l, x, kx) : sb_np_as_double(l, x, kx);
     const sb_value b = narrow ? sb_np_as_float32(l, y, ky) : sb_np_as_double(l, y, ky);
     return sb_op2(l, eq ? SB_IR_PY_EQ_F64 : (lt ? SB_IR_PY_LT_F64 : SB_IR_PY_LE_F64), a, b);
@@ -471,7 +464,7 @@ static pyval compare_kinds(lowering *l, uint8_t op, pyval x, pyval y)
         return sb_pyval_bool(sb_pyval_compare(l, op, x, y));
     }
     if (sb_tag_count(x.tags) > 1 || sb_tag_count(y.tags) > 1) {
-        return split(l, op, &x, &y, compare_kinds);
+        return sb_np_split(l, op, &x, &y, compare_kinds);
     }
     if ((x.tags | y.tags) & NONE_BIT) { /* only of == and != */
         return sb_pyval_bool(op == SB_BLOB_NE ? l->true_b : l->zero_b);

@@ -31,6 +31,16 @@ typedef pyval (*sb_np_of_kind)(lowering *l, uint8_t op, const pyval *v, unsigned
 pyval sb_np_by_kind(lowering *l, uint8_t op, const pyval *v, sb_np_of_kind f);
 sb_value sb_np_as_double(lowering *l, const pyval *v, unsigned tag); /* of one kind */
 sb_value sb_np_as_float32(lowering *l, const pyval *v, unsigned tag);
+sb_value sb_np_as_int(lowering *l, const pyval *v, unsigned tag,
+                      uint8_t dtype); /* a Python int beyond the type raises */
+/* The type in which two operands of one kind each meet: an Arrow format; 'b' for np.bool. One of them is of NumPy. */
+uint8_t sb_np_common_type(const pyval *x, const pyval *y);
+/* An integer that the type has to hold, and that counts although nothing may use it. */
+pyval sb_np_int_made(lowering *l, sb_value r, uint8_t dtype);
+typedef pyval (*sb_np_of_two)(lowering *l, uint8_t op, pyval x, pyval y);
+/* f of the first of several kinds of one operand in a region, of the others in the other. */
+pyval sb_np_split(lowering *l, uint8_t op, const pyval *x, const pyval *y, sb_np_of_two f);
+pyval sb_np_function(lowering *l, const sb_node *n, const pyval *args); /* numpy_ufunc.c */
 pyval sb_np_round32(lowering *l, sb_value made, sb_value x, sb_value y, uint8_t dtype);
 
 #endif

@@ -280,6 +280,9 @@ static pyval cast_to(lowering *l, pyval v, uint8_t dtype)
 pyval sb_np_call(lowering *l, const sb_node *n, const pyval *args)
 {
     int64_t letter = 0;
+    if (n->op > SB_BLOB_NP_CAST) {
+        return sb_np_function(l, n, args);
+    }
     const bool known = args[1].tags == INT_BIT && sb_const_int(l, args[1].i, &letter);
     if (!known) {
         return raises(l); /* no tree that the capture side writes */
