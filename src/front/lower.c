@@ -186,7 +186,7 @@ static const char *type_name(const char *format)
 static sb_status mixed_returns(const lowering *l, const char *key, const sb_node *const *firsts,
                                uint32_t tags, sb_error *err)
 {
-    unsigned number = tags & INT_BIT ? TAG_INT : TAG_FLOAT;
+    unsigned number = tags & INT_BIT ? TAG_INT : (tags & FLOAT_BIT ? TAG_FLOAT : TAG_NP_F64);
     return sb_error_set(err, SB_TYPE,
                         "%s: returns %s%.100s%sbool (line %u) and %s (line %u): no Arrow type "
                         "holds both; convert one, for example with int(...) or != 0",
@@ -201,7 +201,7 @@ static const char *format_of_tags(uint32_t tags)
     if (tags & BOOL_BIT) {
         return "b";
     }
-    if (tags & FLOAT_BIT) {
+    if (tags & (FLOAT_BIT | NP_F64_BIT)) { /* np.float64 is a float */
         return "g";
     }
     if (tags & INT_BIT) {
@@ -243,7 +243,7 @@ static sb_status decide_type(lowering *l, uint32_t tags, sb_lowered *out, sb_err
 {
     const char *annotated = format_of_annotation(l->tree.annotation);
     const char *inferred = l->refusals.count == 0 ? format_of_tags(tags) : NULL;
-    if (inferred != NULL && (tags & BOOL_BIT) && (tags & (INT_BIT | FLOAT_BIT))) {
+    if (inferred != NULL && (tags & BOOL_BIT) && (tags & (INT_BIT | FLOAT_BIT | NP_F64_BIT))) {
         return mixed_returns(l, NULL, l->return_tags, tags, err);
     }
     if (inferred != NULL && annotated != NULL && strcmp(inferred, annotated) != 0) {
@@ -419,9 +419,10 @@ static void refuse_value(lowering *l, const pyval *v, const char *what,
         (void)snprintf(detail, sizeof(detail), "%s%s", items ? "a tuple or list as " : "", what);
         refuse_returned(l, firsts[tag], detail);
     }
+    /* No value of Python, but for float64; as a list's item each has its type of Arrow. */
     const bool of_python = l->key_count == 0 || l->tree.record[0] != '\0';
     for (unsigned tag = TAG_NP_BOOL; of_python && tag <= TAG_NP_F32; tag++) {
-        if (v->tags & TAG_BIT(tag)) {
+        if (tag != TAG_NP_F64 && (v->tags & TAG_BIT(tag))) {
             (void)snprintf(detail, sizeof(detail), "a NumPy scalar as %s", what);
             refuse_returned(l, firsts[tag], detail);
         }

@@ -153,12 +153,14 @@ static pyval of_kind(lowering *l, uint8_t op, const pyval *v, unsigned tag)
 
 /* --- of two -------------------------------------------------------------------------------------------------------------- */
 
-/* A NaN wins. Of two zeros the processor's way decides: such rows leave. */
+/* A NaN wins. Of a zero and a negative zero the processor's way decides: such rows leave. */
 static sb_value extreme_float(lowering *l, bool largest, sb_value x, sb_value y)
 {
     const sb_value same = sb_op2(l, SB_IR_PY_EQ_F64, x, y);
-    const sb_value zero = sb_op2(l, SB_IR_PY_EQ_F64, x, l->zero_f);
-    sb_irb_leave_if(&l->b, sb_op2(l, SB_IR_AND, same, zero), SB_REASON_TYPE_TAG);
+    const sb_value bits = sb_op2(l, SB_IR_PY_EQ_I64, sb_op1(l, SB_IR_IX_BITS_F64, x),
+                                 sb_op1(l, SB_IR_IX_BITS_F64, y));
+    const sb_value differ = sb_op2(l, SB_IR_AND, same, sb_op1(l, SB_IR_NOT, bits));
+    sb_irb_leave_if(&l->b, differ, SB_REASON_TYPE_TAG);
     const sb_value first = largest ? greater(l, x, y) : greater(l, y, x);
     const sb_value nan = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, x, x));
     return chosen(l, sb_op2(l, SB_IR_OR, first, nan), x, y);
