@@ -202,7 +202,7 @@ def begin(stage: Stage, shared: bool) -> Watch | None:
         shared: its consumer is the user's code, which may leave the run as it is and come back later.
     """
     place = _place()
-    if place is None or not _config.get("progress"):
+    if place is None or not _config.for_run().progress:
         return None
     from sabot import _display
 
