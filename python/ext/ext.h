@@ -45,7 +45,7 @@ typedef struct ext_function {
 typedef struct ext_plan {
     PyObject_HEAD ext_session *owner;
     sabot_plan *plan;
-    sabot_spot *spot; /* made by the first `compute`; else NULL */
+    sabot_spot *spot;  /* made by the first `compute`; else NULL */
     PyObject *schemas; /* see ext_plan_schemas; else NULL */
 } ext_plan;
 

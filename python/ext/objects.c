@@ -561,8 +561,7 @@ PyObject *ext_plan_schemas(ext_state *state, ext_plan *plan, Py_ssize_t operator
 static PyObject *plan_schema(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    PyObject *schemas =
-        ext_plan_schemas(ext_state_of_type(Py_TYPE(object)), (ext_plan *)object, 0);
+    PyObject *schemas = ext_plan_schemas(ext_state_of_type(Py_TYPE(object)), (ext_plan *)object, 0);
     return schemas != NULL ? Py_NewRef(PyList_GET_ITEM(schemas, 0)) : NULL;
 }
 

@@ -398,7 +398,11 @@ def _conversion_error(
         return IntegerOverflowError(f"{where} is {describe(value)}, which does not fit 64 bits")
     reason = str(error).split("\n", 1)[0].rstrip(".")
     if kind is None:
-        before = "" if low == 0 else f", and is {arrow.array(Gently(values, low)).type} in the rows before"
+        before = (
+            ""
+            if low == 0
+            else f", and is {arrow.array(Gently(values, low)).type} in the rows before"
+        )
         return SchemaError(f"{where} is {describe(value)}{before} ({reason}); declare schema=")
     fix = "" if declared else "; the first rows fixed that: declare schema="
     return SchemaError(f"{where} is {describe(value)}, in the schema it is {kind} ({reason}){fix}")

@@ -204,7 +204,7 @@ def recording(binding: Any, log: StageLog) -> Any:
         binding = binding._replace(conform=conform, rows=rows)
     dead_letter = log.log.dead_letter(str(path)) if path else None
     if isinstance(binding, Binding):  # _replace takes two microseconds
-        return Binding(*binding[:_LOG], log, dead_letter, binding.keys)
+        return Binding._make((*binding[:_LOG], log, dead_letter, binding.keys))
     return binding._replace(log=log, dead_letter=dead_letter)
 
 

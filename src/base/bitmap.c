@@ -3,8 +3,8 @@
  * Algorithm: the bits up to the next byte of the destination (or source, when counting) go one by one, then whole
  * words of 64, then the rest one by one; a fill has masks for its first and its last byte. Words are read and written as
  * bytes in little-endian order, which compilers turn into one load on little-endian machines, so no byte outside the range
- * is touched. Words are counted by the processor's instruction; where there is none, counting adds eight words at a time bit by bit, so that
- * one word in eight is counted. Bits become bytes and back by eight at a time in one 64-bit register.
+ * is touched. Words are counted by the processor's instruction; where there is none, counting adds eight words at a time bit by bit, so
+ * that one word in eight is counted. Bits become bytes and back by eight at a time in one 64-bit register.
  *
  * Threads: none of its own. Memory: the caller's. */
 #include "base/bitmap.h"
