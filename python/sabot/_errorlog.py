@@ -127,6 +127,17 @@ class StageLog:
     source, else in the stage's input, else -1.
     """
 
+    __slots__ = (
+        "_arrivals",
+        "_source",
+        "_source_row",
+        "_tallies",
+        "depth",
+        "index",
+        "log",
+        "pass_id",
+    )
+
     def __init__(
         self,
         log: ErrorLog,

@@ -453,8 +453,16 @@ class Stream(Reading, Writing):
         root = self.stage()
         context.begin(root)
         try:
-            with context.errors, closing(self.pieces(context, root)) as pieces:
-                yield from context.batches(pieces)
+            with context.errors:
+                pieces = self.pieces(context, root)
+                try:
+                    if context.watch is not None:
+                        yield from context.batches(pieces)
+                    else:
+                        for piece in pieces:
+                            yield piece[0]
+                finally:
+                    pieces.close()
         finally:
             context.end()
             self._last = LastRun(context)
@@ -488,8 +496,10 @@ class Stream(Reading, Writing):
     def pieces(self, context: RunContext, stage: Stage) -> Generator[Piece]:
         """The stream as a stage of a run, which may be that of another stream."""
         run = run_chain(context, stage, self._source, self._chain, self._pending)
-        with closing(run):
+        try:
             yield from metered(run, stage.given, context.sized)
+        finally:
+            run.close()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result for anything that reads Arrow streams; the stream runs as it is read."""
