@@ -66,6 +66,17 @@ static sb_status mask_new(int64_t rows, uint8_t **out, sb_error *err)
 
 #define SPAN_ROWS 4096
 #define FEW 8 /* rows are few where they are less than one in so many */
+#define SPREAD                                                                                     \
+    8 /* and no more than so many in each word that has any: where they stand together they are copied together */
+
+static bool are_few(const uint8_t *mask, int64_t rows, int64_t taken)
+{
+    int64_t words = 0;
+    for (int64_t i = 0; taken < rows / FEW && i < (rows + 63) / 64; i++) {
+        words += sb_bitmap_word(mask, i) != 0;
+    }
+    return taken < rows / FEW && taken <= words * SPREAD;
+}
 
 /* The numbers of the rows within a span of at most SPAN_ROWS whose bits are set. Most words have none or one: for up to two of them
  * nothing is decided, so nothing is foreseen wrongly. */
@@ -187,7 +198,7 @@ static void take_bits(uint8_t *dst, const uint8_t *src, int64_t offset, const ui
                       int64_t rows, int64_t taken)
 {
     uint64_t waiting = 0; /* bits that do not fill a word yet */
-    if (taken < rows / FEW) {
+    if (are_few(mask, rows, taken)) {
         take_few_bits(dst, src, offset, mask, rows);
         return;
     }
@@ -248,7 +259,7 @@ static uint8_t *take_runs_of(uint8_t *dst, const uint8_t *src, size_t width, uin
 static void take_values(uint8_t *dst, const uint8_t *src, size_t width, const uint8_t *mask,
                         int64_t rows, int64_t taken)
 {
-    bool few = taken < rows / FEW;
+    bool few = are_few(mask, rows, taken);
     if (few && width == 8) {
         take_few_values(dst, src, 8, mask, rows);
         return;
