@@ -1,9 +1,9 @@
 /* Taking rows out of an array by bitmap: what a filter does to every column it keeps.
  *
  * Algorithm: one walk over the mask's 64-bit words serves all layouts: a full word is a run of 64 rows, any other is taken bit by bit.
- * Of few rows that stand alone the numbers are written down first. Fixed-width values, bits and text are copied. A list makes a mask over its child's items and takes from the child; a struct
- * and a fixed-size list likewise. Dictionaries, data of views, children of list views and of dense unions stay whole, only what
- * points into them is taken. Of runs, the values that keep a row are taken.
+ * Of few rows that stand alone the numbers are written down first. Fixed-width values, bits and text are copied. A list makes a mask
+ * over its child's items and takes from the child; a struct and a fixed-size list likewise. Dictionaries, data of views, children of
+ * list views and of dense unions stay whole, only what points into them is taken. Of runs, the values that keep a row are taken.
  *
  * Threads: none of its own. Memory: fresh blocks, handed to the new array. Recursion: over the type, see SB_TYPE_DEPTH_MAX. */
 #include <string.h>
