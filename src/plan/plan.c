@@ -334,11 +334,30 @@ static sb_status project_types(sb_plan *plan, const char *const *columns, const 
     return SB_OK;
 }
 
+/* Ends a builder whose node gets columns of these types: gives the node out, or drops it and the types where `status` says that something
+ * failed. */
+static sb_status types_give(sb_status status, sb_plan *plan, sb_type **types, int32_t count,
+                            sb_plan **out, sb_error *err)
+{
+    if (status == SB_OK) {
+        status = sb_type_new_struct(types, count, plan->input->schema, &plan->schema, err);
+    }
+    for (int32_t i = 0; status != SB_OK && types != NULL && i < count; i++) {
+        sb_type_drop(types[i]);
+    }
+    sb_mem_free(types);
+    if (status != SB_OK) {
+        sb_plan_drop(plan);
+        return status;
+    }
+    *out = plan;
+    return SB_OK;
+}
+
 sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *columns,
                               const char *const *names, sb_plan **out, sb_error *err)
 {
     sb_plan *plan = NULL;
-    sb_type **types = NULL;
     sb_status status = need_schema(input, "select", err);
     if (status != SB_OK) {
         return status;
@@ -346,24 +365,14 @@ sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *
     if (count < 0 || count > SB_COLUMNS_MAX) {
         return sb_error_set(err, SB_INVALID, "select of %d columns", count);
     }
-    SB_TRY(node_new(SB_PLAN_SELECT, input, count, &plan, err));
-    types = sb_mem_alloc_zero((size_t)count * sizeof *types);
-    if (types == NULL) {
-        status = sb_error_no_memory(err, (size_t)count * sizeof *types);
-        goto out;
+    status = node_new(SB_PLAN_SELECT, input, count, &plan, err);
+    if (status != SB_OK) {
+        return status;
     }
-    SB_TRY(project_types(plan, columns, names, types, err));
-    SB_TRY(sb_type_new_struct(types, count, input->schema, &plan->schema, err));
-    sb_mem_free(types);
-    *out = plan;
-    return SB_OK;
-out:
-    for (int32_t i = 0; types != NULL && i < count; i++) {
-        sb_type_drop(types[i]);
-    }
-    sb_mem_free(types);
-    sb_plan_drop(plan);
-    return status;
+    sb_type **types = sb_mem_alloc_zero((size_t)count * sizeof *types);
+    status = types != NULL ? project_types(plan, columns, names, types, err)
+                           : sb_error_no_memory(err, (size_t)count * sizeof *types);
+    return types_give(status, plan, types, count, out, err);
 }
 
 static sb_status result_find(const sb_func *func, const char *name, int64_t *out, sb_error *err)
@@ -425,17 +434,8 @@ sb_status sb_plan_new_map(sb_plan *input, sb_func *func, int32_t count, const ch
     }
     SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
     SB_TRY(map_types(plan, count, columns, names, types, err));
-    SB_TRY(sb_type_new_struct(types, count, input->schema, &plan->schema, err));
-    sb_mem_free(types);
-    *out = plan;
-    return SB_OK;
 out:
-    for (int32_t i = 0; types != NULL && i < count; i++) {
-        sb_type_drop(types[i]);
-    }
-    sb_mem_free(types);
-    sb_plan_drop(plan);
-    return status;
+    return types_give(status, plan, types, count, out, err);
 }
 
 sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,
