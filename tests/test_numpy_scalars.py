@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from numpy_cases import LEFT, Kernel, is_same
 from numpy_programs import COLUMNS, Program
-from support import TIERS
+from support import TIERS, function_report
 
-from sabot import TypeMismatchError
+from sabot import Stream, TypeMismatchError
 
 INTS = {
     "int8": "c",
@@ -201,3 +201,16 @@ def test_functions_of_two(name, tier):
         kernel = Kernel(f"def f(x, y):\n    return ({call},)\n", table.schema)
         kept.append(check(kernel, table, tier, one_kind=True) if kernel.core.compiled else None)
     assert sum(rows is not None and rows > 0 for rows in kept) > len(kept) * 0.6
+
+
+def test_results_that_are_too_small_are_told_where_numpy_is_asked_to():
+    table = pa.table({"x": [1e-300, 2.0]})
+
+    def tiny(x):
+        return np.float64(x) * 1e-300
+
+    stream = Stream.from_table(table).with_columns(r=tiny)
+    assert stream.collect()["r"].to_pylist() == [0.0, 2e-300]
+    assert function_report(stream)["rows_left"] == {}
+    with np.errstate(under="raise"), pytest.raises(FloatingPointError):
+        stream.collect()

@@ -30,7 +30,7 @@ from sabot._errors import (
     UnknownColumnError,
 )
 from sabot._function import Scalar, bind_scalar, can_compile
-from sabot._guards import tracing_active
+from sabot._guards import watched
 from sabot._kinds import kind_of
 from sabot._piece import arrow
 from sabot._udf import FORMATS, Udf, unwrap
@@ -319,7 +319,7 @@ class AutoCompiled(Udf):
             self._skips -= self._skips > 0
             return None
         usual = all(_config.get(name) == "auto" for name in ("compile", "validate"))
-        if not usual or _config.get("tier") == "interpreter" or tracing_active():
+        if not usual or _config.get("tier") == "interpreter" or watched():
             return None
         made = bound.at_once.compute(source, _FROM_C, bound.result)
         if made is None:
@@ -360,7 +360,7 @@ class AutoCompiled(Udf):
             threads or int(rows <= _ONE_THREAD_ROWS),
             int(_config.get("morsel_rows")),
             TIERS[tier],
-            [tracing_active()],
+            [watched() is not None],
             2,
             0,
             False,

@@ -18,7 +18,7 @@ from sabot import _config, _core
 from sabot._derive import Derived
 from sabot._engine import session
 from sabot._errors import PlanError, SabotError, StateError, suggest
-from sabot._guards import tracing_active
+from sabot._guards import watched
 from sabot._lane import recording
 from sabot._piece import Piece, arrow
 from sabot._stage import RunReport, metered
@@ -287,15 +287,15 @@ def _piece(batch: pa.RecordBatch, rows: int | bytes) -> Piece:
 
 def _changed(chain: Chain) -> dict[int, str]:
     """Functions that this run interprets, and why."""
-    traced = tracing_active()
+    seen = watched()
     changed: dict[int, str] = {}
     for index, step in enumerate(chain.steps):
         guards = step.scalar.captured.guards
         name = guards.changed() if guards is not None else None
         if name is not None:
             changed[index] = f"rebound: {name}"
-        elif traced:
-            changed[index] = "tracing"
+        elif seen is not None:
+            changed[index] = seen
     return changed
 
 

@@ -339,6 +339,20 @@ def tracing_active(code: CodeType | None = None) -> bool:
     return False
 
 
+def watched() -> str | None:
+    """Why Python code that runs on this thread is seen by more than its results, so that it is not computed natively."""
+    if tracing_active():
+        return "tracing"
+    return "np.seterr" if _tells_underflow() else None
+
+
+def _tells_underflow() -> bool:
+    """Whether NumPy, where the process has it, says where a result is too small. Whatever else it says, native code leaves to it."""
+    numpy = sys.modules.get("numpy")
+    geterr: Callable[[], dict[str, str]] | None = getattr(numpy, "geterr", None)
+    return geterr is not None and geterr()["under"] != "ignore"
+
+
 def _cell_value(cell: CellType) -> object:
     try:
         return cell.cell_contents
