@@ -168,6 +168,12 @@ CALLS += [
     "0 < {} < 9",
 ]
 CALLS += ["divmod({}, 3)[0]", "divmod({}, 2.5)[1]", "sorted([{}, 2, 1])[0]", "{}.is_integer()"]
+CALLS += [
+    "np.clip({}, 0, 2)",
+    "np.clip({}, -1.5, 100)",
+    "np.clip({}, 3, {})",
+    "np.clip({}, 9, 2.5)",
+]
 CALLS += ["math.prod([{}, 2])", "{}.bit_count()", "{}.conjugate()", "({} if {} else 1)"]
 
 

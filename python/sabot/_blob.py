@@ -147,6 +147,7 @@ BUILTINS = {
     "NP_ISFINITE": 142,
     "NP_MINIMUM": 143,
     "NP_MAXIMUM": 144,
+    "NP_CLIP": 145,
 }
 # By libm, with the number of their arguments.
 MATH = {

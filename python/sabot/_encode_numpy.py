@@ -52,6 +52,7 @@ FUNCTIONS = {
     "isfinite": 1,
     "minimum": 2,
     "maximum": 2,
+    "clip": 3,
 }
 
 

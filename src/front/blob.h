@@ -198,7 +198,8 @@ enum {
     X(NP_ISINF, 141, 1, 1)                                                                         \
     X(NP_ISFINITE, 142, 1, 1)                                                                      \
     X(NP_MINIMUM, 143, 2, 2)                                                                       \
-    X(NP_MAXIMUM, 144, 2, 2)
+    X(NP_MAXIMUM, 144, 2, 2)                                                                       \
+    X(NP_CLIP, 145, 3, 3)
 
 /* Of math, by libm: X(NAME, number, arguments); numbers from SB_BLOB_MATH_FIRST on. */
 #define SB_BLOB_MATH_FIRST 64

@@ -196,8 +196,32 @@ static pyval extreme(lowering *l, uint8_t op, pyval x, pyval y)
     return sb_np_int_value(largest ? chosen(l, less, b, a) : chosen(l, less, a, b), dtype);
 }
 
+/* The lesser of the upper bound and of the greater of x and the lower one. Bounds are Python's, or of x's own type: with others all three
+ * would have to meet in one type first. */
+static pyval clipped(lowering *l, const pyval *args)
+{
+    pyval bounds[2];
+    pyval x = sb_pyval_strip(l, args[0], TAG_NONE, SB_REASON_RAISE);
+    if (x.tags == 0 || sb_tag_count(x.tags) != 1 || !(x.tags & (NUMERIC_BITS | NP_BITS))) {
+        return x.tags == 0 ? x : refused(l);
+    }
+    x = as_numpy(&x, (unsigned)sb_ctz_u64(x.tags));
+    for (unsigned k = 0; k < 2; k++) {
+        const pyval bound = sb_pyval_strip(l, args[k + 1], TAG_NONE, SB_REASON_TYPE_TAG);
+        const bool same = bound.tags == x.tags && bound.dtype == x.dtype;
+        if ((bound.tags & ~(INT_BIT | FLOAT_BIT)) && !same) {
+            return refused(l);
+        }
+        bounds[k] = bound;
+    }
+    return extreme(l, SB_BLOB_NP_MINIMUM, extreme(l, SB_BLOB_NP_MAXIMUM, x, bounds[0]), bounds[1]);
+}
+
 pyval sb_np_function(lowering *l, const sb_node *n, const pyval *args)
 {
+    if (n->op == SB_BLOB_NP_CLIP) {
+        return clipped(l, args);
+    }
     const bool two = n->op >= SB_BLOB_NP_MINIMUM;
     const pyval x = sb_pyval_strip(l, args[0], TAG_NONE, SB_REASON_RAISE);
     const pyval y = two ? sb_pyval_strip(l, args[1], TAG_NONE, SB_REASON_RAISE) : x;
