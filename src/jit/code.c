@@ -21,6 +21,7 @@
 #include "jit/cache.h"
 #include "jit/emit.h"
 #include "jit/helper.h"
+#include "jit/totals.h"
 #include "jit/wire.h"
 #include "os/os.h"
 #include "rt/rt.h"
@@ -45,6 +46,7 @@ struct sb_jit {
     char features[FEATURES_SIZE];
     size_t queue_count_max;
     bool dump_asm;
+    sb_totals totals;
     sb_cache *cache;   /* held */
     sb_helper *helper; /* NULL: no compiler */
     sb_mutex *mutex;
@@ -165,6 +167,11 @@ sb_status sb_jit_new(sb_jit **out, const sb_jit_options *options, sb_error *err)
 const char *sb_jit_cpu(const sb_jit *jit)
 {
     return jit->cpu;
+}
+
+sb_totals *sb_jit_totals(sb_jit *jit)
+{
+    return &jit->totals;
 }
 
 /* --- what is refused for good, under the mutex -------------------------------------------------------------------- */
