@@ -120,6 +120,8 @@ class SabotEngine:
     def __init__(self) -> None:
         import sabot
 
+        # What is compiled for a finding is compiled then and there, and nobody's cache is filled with what chance made.
+        sabot.config(cache_dir="off")
         self.sabot = sabot
         self.data_error = sabot.DataError
         self.compiled: dict[tuple, bool] = {}
