@@ -115,10 +115,10 @@ sabot_cache_free(sabot_cache *cache); /* drops the caller's reference; NULL is f
 /* Another folder, other limits. What is in memory stays as far as it fits; counters go on. */
 SABOT_API sabot_status sabot_cache_configure(sabot_cache *cache, const sabot_cache_options *options,
                                              sabot_error *err);
-/* JSON object: disk (is a folder in use), disk_off (why the folder that was named is not; ""), memory_hits, memory_evicted, memory_objects,
- * memory_bytes, memory_bytes_max, loads, loaded_bytes (mapped code in use), disk_hits, disk_misses, disk_refused (entries that were
- * damaged, forged or not this user's), disk_writes, disk_failures, disk_evicted, disk_bytes_read, disk_bytes_written. usage: disk_entries and
- * disk_bytes too, for which the folder is read. out-owned: sabot_text_free. */
+/* JSON object: disk (is a folder in use), disk_off (why the folder that was named is not; ""), memory_hits, memory_evicted,
+ * memory_objects, memory_bytes, memory_bytes_max, loads, loaded_bytes (mapped code in use), disk_hits, disk_misses, disk_refused
+ * (entries that were damaged, forged or not this user's), disk_writes, disk_failures, disk_evicted, disk_bytes_read,
+ * disk_bytes_written. usage: disk_entries and disk_bytes too, for which the folder is read. out-owned: sabot_text_free. */
 SABOT_API sabot_status sabot_cache_stats(sabot_cache *cache, bool usage, char **json,
                                          sabot_error *err);
 /* Removes what caches keep in the folder, also with a key that is damaged. *entry_count: entries removed. */
@@ -179,8 +179,9 @@ SABOT_API int32_t sabot_function_param_count(const sabot_function *function);
 SABOT_API int32_t sabot_function_param_index(const sabot_function *function, int32_t i);
 SABOT_API const char *sabot_function_param_column(const sabot_function *function, int32_t i);
 /* JSON object: name, mode, kind, result, params, reads, can_raise, reasons[{code,message,hint,line,col,end_line,end_col}], lanes,
- * cpu, native ("none"|"pending"|"ready"|"failed"), native_from (""|"compiler"|"memory"|"disk"), native_error, compile_ms, rows, rows_native, rows_interpreter,
- * rows_left{reason: count}, ns_per_row. out-owned: sabot_text_free. Counters are those of all runs of this function so far. */
+ * cpu, native ("none"|"pending"|"ready"|"failed"), native_from (""|"compiler"|"memory"|"disk"), native_error, compile_ms, rows,
+ * rows_native, rows_interpreter, rows_left{reason: count}, ns_per_row. out-owned: sabot_text_free. Counters are those of all runs of
+ * this function so far. */
 SABOT_API sabot_status sabot_function_report(const sabot_function *function, char **json,
                                              sabot_error *err);
 /* what: "ir", "llvm", "asm". SABOT_UNSUPPORTED when there is none. out-owned: sabot_text_free. */

@@ -537,6 +537,7 @@ static sb_digest key_of(const sb_jit *jit, const sb_buf *text)
 {
     static const char kind[] = "sabot object 1";
     const uint64_t compiler = SB_COMPILER_ID;
+    const char *processor = sb_emit_processor(jit->cpu);
     const uint64_t contract[] = {sizeof(sb_kcall), sizeof(sb_rt_table), SB_VECTOR_ROWS};
     sb_digest key;
     sb_digest_state state;
@@ -544,7 +545,7 @@ static sb_digest key_of(const sb_jit *jit, const sb_buf *text)
     sb_digest_add(&state, kind, sizeof(kind));
     sb_digest_add(&state, &compiler, sizeof(compiler));
     sb_digest_add(&state, contract, sizeof(contract));
-    sb_digest_add(&state, jit->cpu, strlen(jit->cpu) + 1);
+    sb_digest_add(&state, processor, strlen(processor) + 1);
     sb_digest_add(&state, jit->features, strlen(jit->features) + 1);
     sb_digest_add(&state, text->data, text->size);
     sb_digest_end(&state, &key);

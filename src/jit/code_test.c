@@ -1,5 +1,5 @@
 /* Compile service: states, cache, failures, forks, threads; with a compiler that misbehaves and with the real one. */
-#define _GNU_SOURCE 1
+#define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,9 +13,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "jit/cache.h"
 #include "jit/code.h"
-#include "jit/test_folder.h"
 #include "jit/test_object.h"
 #include "jit/test_programs.h"
 #include "os/os.h"
@@ -387,80 +385,6 @@ static void test_cache_is_bounded(void **state)
     sb_jit_free(jit);
 }
 
-static sb_cache *new_cache(const char *folder)
-{
-    sb_cache *cache = NULL;
-    assert_int_equal(sb_cache_new(&cache, &(sb_cache_options){.dir = folder}, NULL), SB_OK);
-    return cache;
-}
-
-static void test_sessions_share_a_cache(void **state)
-{
-    (void)state;
-    sb_cache *cache = new_cache(NULL);
-    sb_jit *first = new_jit(&(sb_jit_options){.helper_path = sb_fake_program(), .cache = cache});
-    sb_jit *second = new_jit(&(sb_jit_options){.cache = cache}); /* without a compiler */
-    sb_jit *other =
-        new_jit(&(sb_jit_options){.cache = cache, .cpu = "x86-64", .features = "+sse4.1"});
-    sb_cache_drop(cache);
-    sb_code *compiled = requested(first, "one");
-    assert_ready(compiled);
-    sb_code *shared = requested(second, "one");
-    assert_int_equal(sb_code_state_get(shared), SB_CODE_READY); /* at once */
-    assert_ptr_equal(sb_code_entry(shared), sb_code_entry(compiled));
-    assert_int_equal(sb_code_origin_get(compiled), SB_CODE_COMPILED);
-    assert_int_equal(sb_code_origin_get(shared), SB_CODE_FROM_MEMORY);
-    sb_code *unlike = requested(other, "one"); /* other instructions */
-    assert_failed(unlike, "no compiler");
-    assert_int_equal(sb_code_origin_get(unlike), SB_CODE_NOWHERE);
-    sb_code_drop(unlike);
-    sb_code_drop(compiled);
-    sb_jit_free(first);
-    assert_int_equal(sb_code_entry(shared)(NULL, 0, 0), SB_SAMPLE_RESULT);
-    sb_jit_free(other);
-    sb_jit_free(second);
-    sb_code_drop(shared);
-}
-
-/* What one process compiled, the next has without a compiler. */
-static void test_next_process_needs_no_compiler(void **state)
-{
-    (void)state;
-    assert_int_equal(sb_test_make_root(NULL), 0);
-    sb_cache *cache = new_cache(sb_test_path("code"));
-    sb_jit *jit = new_jit(&(sb_jit_options){.helper_path = sb_fake_program(), .cache = cache});
-    static const char *const texts[] = {"one", ";stranger\n", ";refuse\n", ";bytes\n"};
-    for (size_t i = 0; i < SB_COUNT_OF(texts); i++) {
-        sb_code *code = requested(jit, texts[i]);
-        assert_int_equal(sb_code_wait(code, SB_NEVER), i < 2 ? SB_CODE_READY : SB_CODE_FAILED);
-        sb_code_drop(code);
-    }
-    sb_jit_free(jit);
-    sb_cache_drop(cache);
-    cache = new_cache(sb_test_path("code"));
-    static const char *const programs[] = {NULL, "/nonexistent/sabot-jit"};
-    for (size_t i = 0; i < SB_COUNT_OF(programs); i++) {
-        jit = new_jit(&(sb_jit_options){.helper_path = programs[i], .cache = cache});
-        sb_code *code = requested(jit, "one");
-        assert_ready(code);
-        assert_int_equal(sb_code_entry(code)(NULL, 0, 0), SB_SAMPLE_RESULT);
-        assert_int_equal(sb_code_origin_get(code),
-                         i == 0 ? SB_CODE_FROM_DISK : SB_CODE_FROM_MEMORY);
-        assert_int_equal(sb_code_compile_ns(code), 0);
-        sb_code_drop(code);
-        code = requested(jit, ";stranger\n"); /* what another compiler made is not kept */
-        assert_failed(code, i == 0 ? "no compiler" : "/nonexistent");
-        sb_code_drop(code);
-        sb_jit_stats stats = stats_of(jit);
-        assert_int_equal(stats.compiles, 0);
-        assert_int_equal(stats.cache_hits, 1);
-        assert_int_equal(stats.disk_hits, i == 0);
-        sb_jit_free(jit);
-    }
-    sb_cache_drop(cache);
-    assert_int_equal(sb_test_remove_root(NULL), 0);
-}
-
 static void ask_often(void *arg)
 {
     sb_jit *jit = arg;
@@ -765,8 +689,6 @@ int main(void)
         cmocka_unit_test(test_unwanted_is_not_compiled),
         cmocka_unit_test(test_queue_is_bounded),
         cmocka_unit_test(test_cache_is_bounded),
-        cmocka_unit_test(test_sessions_share_a_cache),
-        cmocka_unit_test(test_next_process_needs_no_compiler),
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_cpu_level),
         cmocka_unit_test(test_dumps_assembly),
