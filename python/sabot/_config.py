@@ -50,21 +50,21 @@ _TRUTHS = {"1": True, "true": True, "0": False, "false": False}
 
 def _check(name: str, value: object) -> Value:
     setting = _SETTINGS[name]
-    if setting.choices and not (setting.is_path and value not in setting.choices):
-        if not isinstance(value, str) or value not in setting.choices:
-            choices = ", ".join(map(repr, setting.choices))
-            raise PlanError(f"{name}={value!r}: it is one of {choices}")
+    if isinstance(value, str) and value in setting.choices:
         return str(value)
+    if setting.choices and not setting.is_path:
+        choices = ", ".join(map(repr, setting.choices))
+        raise PlanError(f"{name}={value!r}: it is one of {choices}")
     if isinstance(setting.default, str):
         if setting.is_path:
             return check_path(name, value, "folder, 'auto' or 'off'")
         return "" if isinstance(value, str) and not value else check_path(name, value)
     if isinstance(setting.default, bool):
         if not isinstance(value, bool):
-            raise PlanError(f"{name}={_cut(value)}: it is True or False")
+            raise PlanError(f"{name}={shown(value)}: it is True or False")
         return value
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= setting.most:
-        raise PlanError(f"{name}={_cut(value)}: it is a whole number from 0 to {setting.most}")
+        raise PlanError(f"{name}={shown(value)}: it is a whole number from 0 to {setting.most}")
     return value
 
 
@@ -78,16 +78,17 @@ def check_path(name: str, value: object, what: str = "file") -> str:
     if isinstance(value, (str, os.PathLike)):
         text = os.fspath(cast("os.PathLike[str]", value))
     if not isinstance(text, str) or not text or "://" in text or "\0" in text:
-        shown = _cut(cast("object", value))
-        raise PlanError(f"{name}={shown}: it is the path of a local {what}")
+        text_of = shown(cast("object", value))
+        raise PlanError(f"{name}={text_of}: it is the path of a local {what}")
     try:
         return os.path.realpath(text)
     except UnicodeEncodeError:
-        shown = _cut(cast("object", value))
-        raise PlanError(f"{name}={shown}: no file can have this name") from None
+        text_of = shown(cast("object", value))
+        raise PlanError(f"{name}={text_of}: no file can have this name") from None
 
 
-def _cut(value: object) -> str:
+def shown(value: object) -> str:
+    """A value in a message."""
     try:
         text = repr(value)
     except ValueError:  # an int of more digits than Python prints
@@ -103,13 +104,13 @@ def _from_environment(name: str) -> tuple[Value, str] | None:
     value: object = text
     if isinstance(_SETTINGS[name].default, bool):
         if text.lower() not in _TRUTHS:
-            raise PlanError(f"{variable}={_cut(text)}: it is 1 or 0")
+            raise PlanError(f"{variable}={shown(text)}: it is 1 or 0")
         value = _TRUTHS[text.lower()]
     elif isinstance(_SETTINGS[name].default, int):
         try:
             value = int(text)
         except ValueError:
-            raise PlanError(f"{variable}={_cut(text)}: it is a whole number") from None
+            raise PlanError(f"{variable}={shown(text)}: it is a whole number") from None
     return _check(name, value), f"environment {variable}"
 
 

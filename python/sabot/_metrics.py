@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, cast, overload
 
-from sabot import _engine
+from sabot import _config, _engine
 from sabot._errors import PlanError
 
 
@@ -53,7 +53,7 @@ def metrics() -> dict[str, Any]: ...
 def metrics(format: Literal["dict"]) -> dict[str, Any]: ...
 @overload
 def metrics(format: Literal["prometheus"]) -> str: ...
-def metrics(format: str = "dict") -> dict[str, Any] | str:
+def metrics(format: object = "dict") -> dict[str, Any] | str:
     """What this process's engine did since it started, worker processes not included.
 
     Parameters:
@@ -77,8 +77,8 @@ def metrics(format: str = "dict") -> dict[str, Any] | str:
     >>> sorted(sb.metrics())
     ['cache', 'compile', 'functions', 'rows']
     """
-    if format not in ("dict", "prometheus"):
-        raise PlanError(f"format={format!r}: it is one of 'dict', 'prometheus'")
+    if not isinstance(format, str) or format not in ("dict", "prometheus"):
+        raise PlanError(f"format={_config.shown(format)}: it is one of 'dict', 'prometheus'")
     raw = _engine.stats()
     found = {
         "functions": raw["functions"],

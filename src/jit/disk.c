@@ -34,7 +34,6 @@
 
 #define KEY_FILE "key"
 #define KEY_SIZE 32u
-#define MAGIC "SABOTO\x01\n"
 #define MAGIC_SIZE 8u
 #define HEADER_SIZE (MAGIC_SIZE + SB_DIGEST_SIZE + 8u)
 #define NAME_SIZE (2 * (size_t)SB_DIGEST_SIZE + 1)
@@ -43,6 +42,8 @@
 #define COUNT_EVERY 64
 #define TEMPORARY_AGE_NS (INT64_C(3600) * 1000000000)
 #define ENTRY_COUNT_MAX ((size_t)1 << 20) /* that one sweep looks at */
+
+static const uint8_t magic[MAGIC_SIZE] = {'S', 'A', 'B', 'O', 'T', 'O', 1, '\n'};
 
 struct sb_disk {
     atomic_int references;
@@ -155,7 +156,7 @@ static bool is_temporary(const char *name)
 
 static void write_header(uint8_t *header, const sb_digest *key, size_t object_size)
 {
-    memcpy(header, MAGIC, MAGIC_SIZE);
+    memcpy(header, magic, sizeof(magic));
     memcpy(header + MAGIC_SIZE, key->bytes, SB_DIGEST_SIZE);
     for (unsigned i = 0; i < 8; i++) {
         header[MAGIC_SIZE + SB_DIGEST_SIZE + i] = (uint8_t)((uint64_t)object_size >> (8 * i));
