@@ -166,7 +166,9 @@ def _environment_is_plain() -> bool:
 def _keys() -> tuple[object, ...]:
     """The names of a run's variables as the dict behind `os.environ` has them."""
     encode = getattr(os.environ, "encodekey", str)
-    names = (_VARIABLES[name] for name in ("threads", "morsel_rows", "tier", "validate", "progress"))
+    names = (
+        _VARIABLES[name] for name in ("threads", "morsel_rows", "tier", "validate", "progress")
+    )
     return tuple(encode(name) for name in (*names, _DUMP))
 
 
