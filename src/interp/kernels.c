@@ -11,6 +11,7 @@
 
 #include "interp/interp_int.h"
 #include "rt/rt.h"
+#include "rt/square.h"
 
 #define V(p, i) p[i]
 #define C(p, i) p##_cell
@@ -204,6 +205,12 @@ const sb_interp_kernel sb_interp_kernels[SB_IR_OP_COUNT] = {
         BINARY_LIST(X)
 #undef X
 };
+
+int64_t sb_interp_square(void *out, const void *a, const void *b, int32_t n)
+{
+    (void)b;
+    return sb_rt_square_block(out, a, n);
+}
 
 /* --- select, copy, count ------------------------------------------------------------------------------------------- */
 

@@ -180,6 +180,7 @@ sb_ev sb_emit_div_f64(sb_emitter *e, const sb_inst *inst);
 sb_ev sb_emit_to_double(sb_emitter *e, sb_ev a); /* rounded once */
 sb_ev sb_emit_is_zero(sb_emitter *e, sb_ev v);   /* of an int64 or double */
 sb_ev sb_emit_udiv(sb_emitter *e, sb_ev a, sb_ev b);
+sb_ev sb_emit_bits_of_mask(sb_emitter *e, sb_ev mask); /* of lanes: one bit each, an int64 */
 uint32_t sb_emit_spill(sb_emitter *e, unsigned index,
                        sb_ev v); /* alloca of a call's operand, v (unless EV_NONE) stored */
 

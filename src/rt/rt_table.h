@@ -7,8 +7,9 @@
 #include "base/compiler.h"
 #include "rt/list.h"
 #include "rt/slow.h"
+#include "rt/square.h"
 
-#define SB_RT_ABI 3
+#define SB_RT_ABI 4
 #define SB_RT_ALL_ONES_SIZE 320 /* bytes: validity of a whole vector plus padding */
 
 typedef struct sb_rt_table {
@@ -27,8 +28,15 @@ typedef struct sb_rt_table {
     /* 72: what libm gives, of SB_RT_MATH1_LIST and SB_RT_MATH2_LIST; which results make a row leave is the caller's to see. Of one
      * operand: b is not read. */
     void (*libm)(int64_t number, double *out, const double *a, const double *b, int64_t n);
+    /* 80: out[k] = libm's a[k] ** 2 in the lanes whose bits are set; the others of out stay. */
+    void (*square)(double *out, const double *a, uint64_t lanes);
+    double square_margin; /* 88: which squares need no libm (rt/square.h) */
 } sb_rt_table;
 
-extern const sb_rt_table sb_rt_table_default;
+extern const sb_rt_table sb_rt_table_default; /* where libm is as good as we know it */
+extern const sb_rt_table sb_rt_table_careful; /* where it is not: nothing is taken for granted */
+
+/* The one for this process, found out when first asked. */
+const sb_rt_table *sb_rt_table_here(void);
 
 #endif
