@@ -111,12 +111,6 @@ static void slow_lanes(int64_t number, void *out, int64_t *bad, const void *a, c
     table[number](out, bad, a, b, n);
 }
 
-static int64_t list_row(int64_t number, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c,
-                        int64_t *out)
-{
-    return (int64_t)sb_rt_list_call((sb_rt_list_op)number, heap, a, b, c, out);
-}
-
 #define ONES_8 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
 #define ONES_64 ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8
 static const uint8_t all_ones[SB_RT_ALL_ONES_SIZE] = {ONES_64, ONES_64, ONES_64, ONES_64, ONES_64};
@@ -132,7 +126,7 @@ _Static_assert(SB_RT_ALL_ONES_SIZE == 5 * 64, "every byte of all_ones is set abo
         .py_mod_i64 = py_mod_i64_lanes,                                                            \
         .py_floordiv_i64 = py_floordiv_i64_lanes,                                                  \
         .slow = slow_lanes,                                                                        \
-        .list = list_row,                                                                          \
+        .lists = sb_rt_list_functions,                                                                          \
         .heap_reset = sb_rt_heap_reset,                                                            \
         .libm = libm_lanes,                                                                        \
         .square = sb_rt_square_by_libm,                                                            \
