@@ -126,7 +126,7 @@ _Static_assert(SB_RT_ALL_ONES_SIZE == 5 * 64, "every byte of all_ones is set abo
         .py_mod_i64 = py_mod_i64_lanes,                                                            \
         .py_floordiv_i64 = py_floordiv_i64_lanes,                                                  \
         .slow = slow_lanes,                                                                        \
-        .lists = sb_rt_list_functions,                                                                          \
+        .lists = sb_rt_list_functions,                                                             \
         .heap_reset = sb_rt_heap_reset,                                                            \
         .libm = libm_lanes,                                                                        \
         .square = sb_rt_square_by_libm,                                                            \

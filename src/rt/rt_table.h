@@ -21,7 +21,7 @@ typedef struct sb_rt_table {
     void (*py_floordiv_i64)(int64_t *out, const int64_t *a, const int64_t *b, int64_t n); /* 40 */
     /* 48: any primitive of rt/slow.h, by its number; bad[k] is negative where the row leaves. Operands are 8 bytes a lane. */
     void (*slow)(int64_t number, void *out, int64_t *bad, const void *a, const void *b, int64_t n);
-    const sb_rt_list_fn *lists; /* 56: the primitives of rt/list.h, by number */
+    const sb_rt_list_fn *lists;           /* 56: the primitives of rt/list.h, by number */
     void (*heap_reset)(sb_rt_heap *heap); /* 64 */
     /* 72: what libm gives, of SB_RT_MATH1_LIST and SB_RT_MATH2_LIST; which results make a row leave is the caller's to see. Of one
      * operand: b is not read. */
