@@ -152,7 +152,8 @@ void sb_eb_branch(sb_emitter *e, sb_ev c, uint32_t yes, uint32_t no);
 void sb_eb_branch_rare(sb_emitter *e, sb_ev c, uint32_t yes, uint32_t no); /* yes is unlikely */
 
 /* --- emit_region.c ------------------------------------------------------------------------------------------------ */
-uint32_t sb_emit_weight(const sb_inst *inst); /* about how many machine operations a lane */
+uint32_t sb_emit_weight(const sb_ir *ir,
+                        const sb_inst *inst); /* about how many machine operations a lane */
 void sb_emit_infos(sb_emitter *e);
 void sb_emit_check(sb_emitter *e, sb_ev cond, sb_reason reason); /* lanes where cond leave */
 void sb_emit_check_sign(sb_emitter *e, sb_ev word,

@@ -141,12 +141,19 @@ static sb_ev call_libm(sb_emitter *e, int number, sb_ev a, sb_ev b, bool two)
     return r;
 }
 
+/* Ones in the lanes that do not count: some primitives are loops, which end at once there. */
+static sb_ev quiet(sb_emitter *e, sb_ev v)
+{
+    const sb_ev one = v.prim == SB_PRIM_F64 ? sb_ev_double(1.0) : sb_ev_int(1);
+    return e->mask.kind == EV_NONE ? v : sb_eb_select(e, e->mask, v, sb_eb_widen(e, one));
+}
+
 static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
 {
     const sb_slow_info *slow = &sb_slow_infos[inst->op];
     if (a.vec || b.vec) {
-        a = sb_eb_widen(e, a);
-        b = sb_eb_widen(e, b);
+        a = quiet(e, sb_eb_widen(e, a));
+        b = quiet(e, sb_eb_widen(e, b));
     }
     const uint32_t in_a = sb_emit_spill(e, 0, a);
     const uint32_t in_b = sb_emit_spill(e, 1, b);

@@ -26,7 +26,17 @@
 
 /* --- facts about regions ------------------------------------------------------------------------------------------- */
 
-uint32_t sb_emit_weight(const sb_inst *inst)
+/* By a constant: a shift or a mask, or some products. */
+static uint32_t division_weight(const sb_inst *inst, const sb_inst *divisor)
+{
+    if (inst->uniform || divisor->op != SB_IR_CONST_I) {
+        return inst->uniform ? 2 : 16;
+    }
+    const int64_t by = divisor->imm.i;
+    return by > 0 && (by & (by - 1)) == 0 ? 1 : 9;
+}
+
+uint32_t sb_emit_weight(const sb_ir *ir, const sb_inst *inst)
 {
     switch (inst->op) {
     case SB_IR_PY_FLOORDIV_F64:
@@ -34,6 +44,7 @@ uint32_t sb_emit_weight(const sb_inst *inst)
         return 40;
     case SB_IR_PY_FLOORDIV_I64:
     case SB_IR_PY_MOD_I64:
+        return division_weight(inst, &ir->insts.items[inst->b]);
     case SB_IR_IX_UDIV:
         return inst->uniform ? 2 : 16;
     case SB_IR_PY_MUL_I64:
@@ -71,7 +82,7 @@ void sb_emit_infos(sb_emitter *e)
             }
         } else if (depth > 0) {
             sb_emit_region_info *info = &e->infos[e->frames[depth - 1].inst];
-            info->weight += sb_emit_weight(inst);
+            info->weight += sb_emit_weight(e->ir, inst);
             info->leaves |= (sb_op_infos[inst->op].flags & SB_OP_LEAVES) != 0;
         }
     }
