@@ -532,14 +532,6 @@ static void step_list(const preparer *q, sb_step *step, const sb_inst *inst)
     step->c = slots[2];
 }
 
-/* Rows to the power of 2, by operator or by math.pow. */
-static bool is_square(const preparer *q, const sb_inst *inst, const sb_step *step)
-{
-    const bool power = inst->op == SB_IR_PY_POW_F64 || inst->op == SB_IR_MATH_POW;
-    return power && step->form == SB_FORM_VC && q->insts[inst->b].op == SB_IR_CONST_F &&
-           q->insts[inst->b].imm.f == 2.0;
-}
-
 static void step_op(const preparer *q, sb_step *step, uint32_t i)
 {
     const sb_inst *inst = &q->insts[i];
@@ -555,8 +547,13 @@ static void step_op(const preparer *q, sb_step *step, uint32_t i)
     step->kind = q->cell[i] ? SB_STEP_CELL : (leaves ? SB_STEP_LEAVING : SB_STEP_PLAIN);
     step->form = (uint8_t)(q->cell[i] ? SB_FORM_VV : form_of(q, inst->a, b));
     step->in_place = step->o == step->a || step->o == step->b;
-    step->dense = is_square(q, inst, step) ? sb_interp_square : kernel->dense[step->form];
+    step->dense = kernel->dense[step->form];
     step->sparse = kernel->sparse[step->form];
+    const sb_inst *constant = &q->insts[b];
+    if (step->form == SB_FORM_VC &&
+        (constant->op == SB_IR_CONST_I || constant->op == SB_IR_CONST_F)) {
+        sb_interp_by_constant(inst, constant, &step->dense, &step->sparse);
+    }
 }
 
 static void step_end_loop(const preparer *q, sb_step *step, uint32_t i)
