@@ -33,8 +33,8 @@ typedef struct sb_interp_kernel {
 extern const sb_interp_kernel
     sb_interp_kernels[SB_IR_OP_COUNT]; /* ops with one or two operands and a value */
 
-/* Better loops where the second operand of rows is a constant of the program: squares, division by powers of two. */
-void sb_interp_by_constant(const sb_inst *inst, const sb_inst *constant, sb_dense_fn *dense,
+/* Better loops where the second operand of rows, `cell`, is a constant of the program: squares, division by powers of two. */
+void sb_interp_by_constant(const sb_inst *inst, const sb_inst *cell, sb_dense_fn *dense,
                            sb_sparse_fn *sparse);
 /* out = cond ? x : y over rows [0, count) without overlap, or over the listed rows when rows is not NULL. form is of x and
  * y, one of all four. */

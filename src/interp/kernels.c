@@ -220,16 +220,16 @@ static int64_t square_dense(void *out, const void *a, const void *b, int32_t n)
     return sb_rt_square_block(out, a, n);
 }
 
-void sb_interp_by_constant(const sb_inst *inst, const sb_inst *constant, sb_dense_fn *dense,
+void sb_interp_by_constant(const sb_inst *inst, const sb_inst *cell, sb_dense_fn *dense,
                            sb_sparse_fn *sparse)
 {
-    const bool real = constant->op == SB_IR_CONST_F;
-    const int64_t by = real ? 0 : constant->imm.i;
+    const bool real = cell->op == SB_IR_CONST_F;
+    const int64_t by = cell->op == SB_IR_CONST_I ? cell->imm.i : 0;
     const bool power = by > 0 && (by & (by - 1)) == 0;
     switch (inst->op) {
     case SB_IR_PY_POW_F64:
     case SB_IR_MATH_POW:
-        *dense = real && constant->imm.f == 2.0 ? square_dense : *dense;
+        *dense = real && cell->imm.f == 2.0 ? square_dense : *dense;
         break;
     case SB_IR_PY_MOD_I64:
         *dense = power ? mod_mask_dense : *dense;

@@ -549,10 +549,8 @@ static void step_op(const preparer *q, sb_step *step, uint32_t i)
     step->in_place = step->o == step->a || step->o == step->b;
     step->dense = kernel->dense[step->form];
     step->sparse = kernel->sparse[step->form];
-    const sb_inst *constant = &q->insts[b];
-    if (step->form == SB_FORM_VC &&
-        (constant->op == SB_IR_CONST_I || constant->op == SB_IR_CONST_F)) {
-        sb_interp_by_constant(inst, constant, &step->dense, &step->sparse);
+    if (step->form == SB_FORM_VC) {
+        sb_interp_by_constant(inst, &q->insts[b], &step->dense, &step->sparse);
     }
 }
 

@@ -1,8 +1,8 @@
 /* Lists of a row: one lane only, so that control flow decides which operations run, as in C.
  *
  * What loops do (making a small list, length, item, append, taking the last) is spelled out on the header that a handle points to and on
- * the heap; the rest, and what needs more room than there is, calls the table of rt. Loads and stores of headers and of items are told apart for the optimizer, so that a loop that
- * only stores items keeps the header in registers.
+ * the heap; the rest, and what needs more room than there is, calls the table of rt. Loads and stores of headers and of items are told
+ * apart for the optimizer, so that a loop that only stores items keeps the header in registers.
  *
  * Memory, threads: those of the emitter. */
 #include "jit/emit_int.h"
