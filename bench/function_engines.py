@@ -9,6 +9,7 @@ import ctypes
 import importlib.util
 import os
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -255,8 +256,8 @@ MODULES = {
 
 
 def engines_here() -> dict[str, Callable[[Case, Columns], Run]]:
-    """Those whose package is installed; the others are named on the screen."""
+    """Those whose package is installed; the others are named on stderr."""
     missing = {name for name, module in MODULES.items() if not importlib.util.find_spec(module)}
     for name in sorted(missing):
-        print(f"{name}: left out, {MODULES[name]!r} is not installed")
+        print(f"{name}: left out, {MODULES[name]!r} is not installed", file=sys.stderr)
     return {name: make for name, make in ENGINES.items() if name not in missing}
