@@ -15,7 +15,7 @@
 #include "base/mem.h"
 
 #define CHUNK_MIN ((size_t)64 << 10)
-#define ROOM_MIN 4
+#define SMALL 64 /* items up to which a list grows fourfold */
 #define RUN 16
 
 struct sb_rt_chunk {
@@ -23,7 +23,8 @@ struct sb_rt_chunk {
     size_t size; /* of all of it */
 };
 
-_Static_assert(sizeof(sb_rt_chunk) % 16 == 0, "what follows it is aligned");
+_Static_assert(sizeof(sb_rt_chunk) == SB_RT_CHUNK_HEADER && SB_RT_CHUNK_HEADER % 16 == 0,
+               "what follows it is aligned");
 
 /* --- the heap ----------------------------------------------------------------------------------------------------- */
 
@@ -133,7 +134,7 @@ static sb_reason make_room(sb_rt_heap *heap, sb_rt_list *list, int64_t count)
     if (count > SB_RT_LIST_MAX) {
         return SB_REASON_MEMORY;
     }
-    int64_t room = list->room * 2 < ROOM_MIN ? ROOM_MIN : list->room * 2;
+    int64_t room = list->room * (list->room < SMALL ? 4 : 2);
     room = room < count ? count : room;
     room = room > SB_RT_LIST_MAX ? SB_RT_LIST_MAX : room;
     const size_t more = (size_t)(room - list->room) * sizeof(int64_t);
@@ -159,7 +160,7 @@ static sb_reason list_new(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int
     sb_rt_list *list = NULL;
     (void)b;
     (void)c;
-    const sb_reason reason = new_list(heap, a, &list);
+    const sb_reason reason = new_list(heap, a <= 0 ? SB_RT_LIST_ROOM : a, &list);
     *out = (int64_t)(uintptr_t)list;
     return reason;
 }
@@ -287,14 +288,12 @@ static sb_reason list_repeat(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, 
     if (reason != SB_REASON_NONE) {
         return reason;
     }
-    if (list->count == 1) {
-        const int64_t word = list->items[0];
-        for (int64_t k = 0; k < count; k++) {
-            made->items[k] = word;
-        }
-    }
-    for (int64_t k = 0; list->count > 1 && k < count; k += list->count) {
-        memcpy(&made->items[k], list->items, (size_t)list->count * sizeof(int64_t));
+    int64_t done = count > 0 ? list->count : 0;
+    memcpy(made->items, list->items, (size_t)done * sizeof(int64_t));
+    while (done < count) { /* what is there already once more */
+        const int64_t more = done < count - done ? done : count - done;
+        memcpy(&made->items[done], made->items, (size_t)more * sizeof(int64_t));
+        done += more;
     }
     made->count = count;
     *out = (int64_t)(uintptr_t)made;
@@ -517,15 +516,15 @@ static sb_reason list_eq_f64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, 
     return SB_REASON_NONE;
 }
 
+const sb_rt_list_fn sb_rt_list_functions[SB_RT_LIST_OP_COUNT] = {
+#define SB_E(ARG, NAME, name, result, operands, leaves, stays) [SB_RT_LIST_##NAME] = list_##name,
+    SB_RT_LIST_LIST(SB_E, )
+#undef SB_E
+};
+
 sb_reason sb_rt_list_call(sb_rt_list_op op, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c,
                           int64_t *out)
 {
-    static sb_reason (*const table[SB_RT_LIST_OP_COUNT])(sb_rt_heap *, int64_t, int64_t, int64_t,
-                                                         int64_t *) = {
-#define SB_E(ARG, NAME, name, result, operands, leaves, stays) [SB_RT_LIST_##NAME] = list_##name,
-        SB_RT_LIST_LIST(SB_E, )
-#undef SB_E
-    };
     SB_ASSERT(op < SB_RT_LIST_OP_COUNT);
-    return table[op](heap, a, b, c, out);
+    return sb_rt_list_functions[op](heap, a, b, c, out);
 }
