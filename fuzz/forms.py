@@ -87,7 +87,6 @@ class Forms(Choices):
     more: float
     tame: bool
     inside: int
-    chained: int
     loops: int
     turns: int
     prefix: str
@@ -271,6 +270,11 @@ class Forms(Choices):
         if rng.random() < 0.4:
             return Expr(f"math.isqrt({self.wildly(e.text)})", "i", True, e.loopy, e.weight)
         other = self.expr(rng.choice("iib"), depth)
+        if rng.random() < 0.4:
+            modulus = rng.choice((7, 10, -9, 1, 1_000_000_007, 2**40))
+            times = other.text if rng.random() < self.wild else f"abs({other.text})"
+            text = f"pow({e.text}, {times}, {modulus})"
+            return Expr(text, "i", True, e.loopy or other.loopy, 2)
         return joined("i", [e, other], f"math.gcd({e.text}, {other.text})")
 
     def wildly(self, text: str) -> str:
@@ -286,9 +290,7 @@ class Forms(Choices):
         rng.shuffle(parts)
         texts = ", ".join(p.text for p in parts)
         form = rng.choice(("{0}({1})", "{0}(({1}))", "{0}([{1}])"))
-        if self.chained:
-            form = "{0}({1})"
-        elif rng.random() < 0.15:
+        if rng.random() < 0.15:
             item = self.fresh_name("v")
             form = f"{{0}}({item} for {item} in ({{1}}))"
         return joined(
@@ -337,8 +339,6 @@ class Forms(Choices):
 
     def sum_of(self, kind: str, depth: int) -> Expr:
         rng = self.rng
-        if self.chained:
-            return self.item_of(kind * 2, depth)
         if rng.random() < 0.45 and self.turns * 6 <= TURNS_MAX and not self.tame:
             return self.generated(kind, depth)
         kinds = "i" if kind == "i" else rng.choice(("f", "f", "fi", "fb"))
@@ -386,7 +386,7 @@ class Forms(Choices):
 
     def named(self, kind: str, depth: int) -> Expr:
         """A value that is kept by := and used again behind; not in another form, which may be a comprehension."""
-        if self.inside > 1 or self.chained:
+        if self.inside > 1:
             return self.dynamic(kind, depth)
         e = self.dynamic(kind, depth)
         name = self.fresh_name("w")
@@ -476,8 +476,6 @@ class Forms(Choices):
 
     def quantified(self, depth: int) -> Expr:
         rng = self.rng
-        if self.chained:
-            return self.membership(depth)
         name = rng.choice(("any", "all"))
         parts = [self.dynamic(rng.choice("if"), depth - 1) for _ in range(rng.randint(2, 3))]
         texts = ", ".join(p.text for p in parts)

@@ -42,6 +42,7 @@ VIEW = "src/column/view.c"
 SITE = "src/exec/call.c"
 ENCODE = "python/sabot/_encode.py"
 CALLS = "python/sabot/_encode_calls.py"
+FORMS_OF_MATH = "python/sabot/_math.py"
 
 MUTATIONS = [
     Mutation(
@@ -504,15 +505,29 @@ MUTATIONS = [
     Mutation(
         "a chain of comparisons holds behind a link that does not",
         EXPR,
-        "result = sb_merge_bool(l, holds[open], result, l->zero_b);",
-        "result = sb_merge_bool(l, holds[open], result, l->true_b);",
+        "return choice_close_bool(l, e, &c, rest, l->zero_b);",
+        "return choice_close_bool(l, e, &c, rest, l->true_b);",
         "interpreter",
     ),
     Mutation(
         "every link of a chain compares the first operand",
         EXPR,
-        "        x = y;\n    }\n    while (open > 0)",
-        "    }\n    while (open > 0)",
+        "choice_open(l, e, &c, holds, copies), n, k + 1, &y, refused)",
+        "choice_open(l, e, &c, holds, copies), n, k + 1, x, refused)",
+        "interpreter",
+    ),
+    Mutation(
+        "what a link of a chain assigns is kept where it is not reached",
+        EXPR,
+        "choice_open(l, e, &c, holds, copies), n, k + 1, &y, refused)",
+        "choice_open(l, e, &c, holds, false), n, k + 1, &y, refused)",
+        "interpreter",
+    ),
+    Mutation(
+        "a power with a negative modulus has no zero",
+        FORMS_OF_MATH,
+        "return result + mod if mod < 0 and result else result",
+        "return result + mod if mod < 0 else result",
         "interpreter",
     ),
     Mutation(

@@ -463,12 +463,6 @@ def _round(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     return builtin(encoder, node, "ROUND", *args)
 
 
-def _power(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    if node.keywords or has_stars(node) or len(node.args) != 2:
-        return refuse_call(encoder, node)
-    return [encoder.at("BINARY", node), u8(BINARY["Pow"]), *node.args]
-
-
 @functools.cache
 def is_same_libm(name: str) -> bool:
     """Whether compiled code has the values of this process's `math`, tried at 64 places."""
@@ -588,7 +582,6 @@ _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(operator.abs): plain("ABS", 1, 1),
     id(int): plain("INT", 0, 1),
     id(round): _round,
-    id(pow): _power,
     id(operator.index): plain("INT_INDEX", 1, 1),
     id(math.floor): plain("FLOOR", 1, 1),
     id(math.ceil): plain("CEIL", 1, 1),

@@ -51,7 +51,6 @@ NOT_YET: dict[str, str] = {
     "click_rate": "syntax",  # try
     "digit_sum_of_text": "syntax",  # text
     "median_of_statistics": "unknown_call",
-    "mod_pow_builtin": "syntax",  # pow with three arguments
     "safe_ratio": "syntax",  # try
     "sum_or_none": "syntax",  # try
 }
