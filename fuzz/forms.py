@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fuzz.choices import Choices
+from fuzz.functions import Functions
 from fuzz.terms import COMPARISONS, TURNS_MAX, WEIGHT_MAX, Expr, Var, join, literal
 
 # Of any float; of those that have a domain the argument is brought into it, mostly.
@@ -79,7 +80,7 @@ def joined(tags: str, parts: list[Expr], text: str) -> Expr:
     )
 
 
-class Forms(Choices):
+class Forms(Choices, Functions):
     """Mixed into grammar.Writer."""
 
     rng: random.Random

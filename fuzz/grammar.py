@@ -818,6 +818,8 @@ class Writer(Forms, Lists):
         lines += self.prelude(pad)
         if self.more > 0.1 and rng.random() < 0.3:
             lines += self.nested_function(pad)
+        if self.more > 0.1 and rng.random() < 0.3:
+            lines += self.function_value(pad)
         if rng.random() < 0.08:
             lines += self.best_so_far(pad)
         made, _ = self.block(pad, rng.randint(1, 5), rng.choice((0, 1, 1, 2, 2, 3)))

@@ -42,6 +42,7 @@ VIEW = "src/column/view.c"
 SITE = "src/exec/call.c"
 ENCODE = "python/sabot/_encode.py"
 CALLS = "python/sabot/_encode_calls.py"
+FUNCTIONS = "python/sabot/_encode_functions.py"
 FORMS_OF_MATH = "python/sabot/_math.py"
 
 MUTATIONS = [
@@ -991,5 +992,26 @@ MUTATIONS = [
         'sb_emit_check(e, sb_eb_cmp(e, "icmp ugt", offset, sb_ev_int(span)), SB_REASON_OVERFLOW);',
         "(void)offset;\n        (void)span;",
         "native",
+    ),
+    Mutation(
+        "a choice of functions takes the other one",
+        FUNCTIONS,
+        "parts += encoder.value(node, k)\n",
+        "parts += encoder.value(node, k + 1)\n",
+        "interpreter",
+    ),
+    Mutation(
+        "the other function of a conditional expression has the number of the first",
+        FUNCTIONS,
+        "after = first + len(yes.targets)",
+        "after = first",
+        "interpreter",
+    ),
+    Mutation(
+        "a function that is given is not told from others",
+        USER_CALLS,
+        "return tuple((name, *(one.key for one in targets)) for name, targets in functions.items())",
+        "return tuple((name, len(targets)) for name, targets in functions.items())",
+        "interpreter",
     ),
 ]

@@ -1,6 +1,36 @@
 """Small functions with more than one thing going on: chains of comparisons that assign, powers with a modulus, functions as values."""
 
+import functools
+import math
+import operator
+
 from front_case import case
+
+STRICT = True
+
+
+def doubled(x):
+    return x * 2 + 1
+
+
+def twice(f, x):
+    return f(f(x))
+
+
+def descend(f, x, n):
+    return x if n <= 0 else descend(f, f(x), n - 1)
+
+
+def inside(f, x):
+    def wrapped(v):
+        return f(v) - 1
+
+    return wrapped(x) + wrapped(1)
+
+
+STEPS = (doubled, operator.neg, abs)
+OPERATIONS = {0: operator.add, 1: operator.sub, 5: lambda a, b: a * 2 - b}
+NAMED = {"sum": operator.add, "less": lambda a, b: a < b}
 
 # --- chains of comparisons
 
@@ -58,3 +88,93 @@ def power_inverse(a, b):
 @case("iii", may_leave=True, result="l")
 def power_any_modulus(a, b, m):
     return pow(a, b, mod=m)
+
+
+# --- functions as values
+
+
+@case("f", may_leave=True)
+def function_by_constant(x):
+    f = math.sqrt if STRICT else math.log
+    return f(x)
+
+
+@case("ii")
+def function_by_condition(x, y):
+    f = doubled if x > y else operator.neg
+    return f(x) - f(1)
+
+
+@case("ii")
+def function_by_statement(x, y):
+    if x > 2:
+
+        def f(v):
+            return v + y
+
+    else:
+        f = operator.neg
+    return f(x)
+
+
+@case("ii", may_leave=True)
+def function_maybe_unbound(x, y):
+    if x > 2:
+        f = doubled
+    return f(y)
+
+
+@case("ii")
+def function_as_argument(x, y):
+    return twice(doubled, x) + twice(lambda v: v - y, x) + inside(abs, y)
+
+
+@case("ii")
+def function_of_two_as_argument(x, y):
+    return twice(doubled if x > y else operator.neg, y) + inside(lambda v: v * y, x)
+
+
+@case("i", small=True)
+def function_through_recursion(x):
+    return descend(doubled, x, 3) - descend(operator.neg, x, x % 4)
+
+
+@case("ii", may_leave=True)
+def function_of_tuple(x, y):
+    return STEPS[0](x) + STEPS[-1](y) + STEPS[y](x)
+
+
+@case("ii", may_leave=True)
+def function_of_dict(x, y):
+    return NAMED["sum"](x, OPERATIONS[x](x, y)) if NAMED["less"](x, 9) else OPERATIONS[5](x, y)
+
+
+@case("ii")
+def functions_of_loops(x, y):
+    total = 0
+    for f in STEPS:
+        total += f(x)
+    return total + sum(f(y) for f in STEPS) + [g(1) for g in (doubled, abs)][0]
+
+
+@case("ii", may_leave=True)
+def functions_of_locals(x, y):
+    both = (doubled, lambda v: v - y)
+    named = {"a": both[0], "b": abs}
+    return both[1](x) + both[x > y](y) + named["b"](x) * named["a"](2)
+
+
+@case("ii")
+def partial_of_a_row(x, y):
+    less = functools.partial(operator.sub, y)
+    square = functools.partial(pow, exp=2)
+    return less(x) + square(y % 99) + functools.partial(max, 3)(x)
+
+
+@case("ii")
+def partial_made_in_a_loop(x, y):
+    total = 0
+    for k in range(3):
+        f = functools.partial(operator.add, k) if x > 1 else operator.neg
+        total += f(y) if x <= 1 else f(x)
+    return total

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sabot._blob import BINARY, BOOLOP, BUILTINS, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
 from sabot._encode_program import (
     Callee,
+    Given,
     Header,
     Inner,
     Own,
@@ -151,6 +152,7 @@ class Encoder:
         before, self.scope = self.scope, scope
         scope.nested.update(_nested_functions(node, self.mangle))
         scope.tables.update(local_tables(node, self.mangle))
+        scope.assigned.update(_assigned_names(node, self.mangle, scope.nested))
         first: list[Part] = []
         place = node.body if isinstance(node, ast.Lambda) else node.body[0]
         for name, value in (bound or {}).items():
@@ -258,8 +260,12 @@ class Encoder:
         name = self.mangle(node.id)
         slot = self.scope.slot(name)
         if slot is not None:
-            if self.scope.function(name) is not None:
+            from sabot._encode_functions import table_of_local, targets_of
+
+            if self.scope.function(name) is not None or targets_of(self, name) is not None:
                 return self.unsupported(node, "type", "a function as a value")
+            if table_of_local(self, name) is not None:
+                return self.unsupported(node, "type", "functions as values")
             if self.scope.table(name) is not None:
                 return self.unsupported(node, "type", "a dict as a value")
             return [self.local(node, slot)]
@@ -406,6 +412,9 @@ class Encoder:
     def assign(self, node: ast.Assign) -> Sequence[Part]:
         if isinstance(node.value, ast.Lambda) and self._defines(node.targets[0]):
             return self._definition(node, node.targets[0])
+        function = self._given_function(node.targets, node.value)
+        if function is not None:
+            return self.assignment(node, self.scope.names[function[0]], *function[1])
         from sabot._encode_calls import unpacked
 
         targets: list[Part] = []
@@ -422,6 +431,23 @@ class Encoder:
             value = unpacked(self, node.value)
         return [self.at("ASSIGN", node), u32(len(node.targets)), *targets, *value]
 
+    def _given_function(
+        self, targets: Sequence[ast.expr], value: ast.AST
+    ) -> tuple[str, list[Part]] | None:
+        """The name that is given a function, or functions, and what stands for them; None for other assignments."""
+        from sabot._encode_functions import number_of, table_of_local
+
+        match targets:
+            case [ast.Name(name)]:
+                number = number_of(self, targets[0], value)
+                name = self.mangle(name)
+                if number is None and isinstance(value, (ast.Tuple, ast.List, ast.Dict)):
+                    several = table_of_local(self, name)
+                    number = several.numbers(0) if several is not None else None
+                return None if number is None else (name, number)
+            case _:
+                return None
+
     def annassign(self, node: ast.AnnAssign) -> Sequence[Part]:
         if node.value is None and isinstance(node.target, ast.Name):
             return [self.at("PASS", node)]
@@ -431,6 +457,9 @@ class Encoder:
         if not isinstance(slot, int):
             return slot
         assert node.value is not None
+        function = self._given_function([node.target], node.value)
+        if function is not None:
+            return self.assignment(node, slot, *function[1])
         return self.assignment(node, slot, node.value)
 
     def augassign(self, node: ast.AugAssign) -> Sequence[Part]:
@@ -456,13 +485,14 @@ class Encoder:
         return [self.at("WHILE", node), node.test, *block(node.body), *block(node.orelse)]
 
     def for_(self, node: ast.For) -> Sequence[Part]:
+        from sabot._encode_functions import iterable
         from sabot._encode_iter import loop
 
         target = self.target(node.target)
         if isinstance(target, list):
             return target
         body, orelse = block(node.body), block(node.orelse)
-        return loop(self, node, target, node.iter, None, body, orelse)
+        return loop(self, node, target, iterable(self, node), None, body, orelse)
 
     def match(self, node: ast.Match) -> Sequence[Part]:
         from sabot._encode_match import match
@@ -497,6 +527,9 @@ class Encoder:
 
     def definition(self, node: ast.FunctionDef) -> Sequence[Part]:
         name = ast.Name(node.name, ast.Store())
+        function = self._given_function([name], node)
+        if function is not None:
+            return self.assignment(node, self.scope.names[function[0]], *function[1])
         return self._definition(node, name) if self._defines(name) else self.refuse(node)
 
     def bare(self, node: ast.AST) -> Sequence[Part]:
@@ -692,6 +725,44 @@ def _nested_functions(node: FunctionNode, mangle: Callable[[str], str]) -> dict[
     return found
 
 
+def _assigned_names(
+    node: FunctionNode, mangle: Callable[[str], str], nested: Mapping[str, object]
+) -> dict[str, list[ast.AST]]:
+    """The locals that are only given values one by one, with all that gives them: values, definitions, loops."""
+    from sabot._scope import bindings
+
+    if isinstance(node, ast.Lambda):
+        return {}
+    found: dict[str, list[ast.AST]] = {}
+    stack: list[ast.AST] = [*reversed(node.body)]
+    while stack:
+        place = stack.pop()
+        match place:
+            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), value=value):
+                if isinstance(value, _MAY_BE_FUNCTIONS):
+                    found.setdefault(mangle(name), []).append(value)
+            case ast.FunctionDef(name) if not place.decorator_list:
+                found.setdefault(mangle(name), []).append(place)
+            case ast.For(ast.Name(name)):
+                found.setdefault(mangle(name), []).append(place)
+            case _:
+                pass
+        if isinstance(place, ast.stmt) and not isinstance(place, _INNER):
+            stack.extend(reversed([*ast.iter_child_nodes(place)]))
+    counts = bindings(node, mangle)
+    return {
+        name: places
+        for name, places in found.items()
+        if counts[name] == len(places) and name not in nested
+    }
+
+
+_MAY_BE_FUNCTIONS = (
+    *(ast.Attribute, ast.Call, ast.Dict, ast.IfExp, ast.Lambda, ast.List, ast.Name),
+    *(ast.Subscript, ast.Tuple),
+)
+_INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
 _WRITERS: dict[type[ast.AST], Callable[[Encoder, Any], Sequence[Part]]] = {
     ast.AnnAssign: Encoder.annassign,
     ast.Assert: Encoder.assert_,
@@ -719,6 +790,7 @@ _WRITERS: dict[type[ast.AST], Callable[[Encoder, Any], Sequence[Part]]] = {
     ast.Match: Encoder.match,
     ast.Name: Encoder.name,
     ast.NamedExpr: Encoder.named,
+    Given: lambda encoder, node: node.write(encoder),
     Own: lambda encoder, node: node.write(encoder),
     ast.Nonlocal: Encoder.outer,
     ast.Pass: Encoder.bare,

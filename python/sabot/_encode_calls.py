@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
 from sabot._bound import resolve
 from sabot._encode import Encoder, Inner, Own, Scope, dotted, u8, u32
+from sabot._encode_functions import call_chosen, chosen, iterable
 from sabot._encode_iter import call_of_lambda, generator_of, loop, next_
 from sabot._encode_lists import method, reverse_of
 from sabot._encode_tables import call_of_get, frozen_of, readable
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 
 def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     """A call, by what its function is."""
-    from sabot._encode_user import call_function, call_nested, call_partial
+    from sabot._encode_user import call_nested
 
     if isinstance(node.func, ast.Name):
         nested = encoder.scope.function(encoder.mangle(node.func.id))
         if nested is not None:
-            return call_nested(encoder, node, *nested)
+            return call_nested(encoder, node, *nested, encoder)
     if isinstance(node.func, ast.Lambda):
         return call_of_lambda(encoder, node) or encoder.refuse(node)
     of_list = method(encoder, node)
@@ -43,19 +44,29 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         return of_list
     found = encoder.known(node.func)
     if found is None:
+        one_of = chosen(encoder, node.func)
+        if one_of is not None:
+            return call_chosen(encoder, node, one_of)
         return call_of_get(encoder, node) or _method(encoder, node) or encoder.refuse(node)
-    write = compiled().get(id(found.value))
+    return call_object(encoder, node, found.value) or encoder.refuse(node)
+
+
+def call_object(encoder: Encoder, node: ast.Call, value: object) -> Sequence[Part] | None:
+    """A call of a captured object; None where it has no form."""
+    from sabot._encode_user import call_function, call_partial
+
+    write = compiled().get(id(value))
     if write is not None:
         return write(encoder, node)
-    called = resolve(found.value)
+    called = resolve(value)
     if called is None:
-        return encoder.refuse(node)
+        return None
     callee = encoder.program.callees.get(called.key)
     if callee is not None:
         return call_function(encoder, node, callee, called)
     if called.checks and id(called.fn) in compiled():
         return call_partial(encoder, node, called)
-    return encoder.refuse(node)
+    return None
 
 
 # --- builtins
@@ -279,6 +290,11 @@ def turns_of(encoder: Encoder, node: ast.AST, argument: ast.expr, own: Sequence[
     first = encoder.program.new_slots(names)
     slots = {name: first + k for k, name in enumerate(names) if k >= len(own)}
     scope = Scope(slots, encoder.scope)
+    match generators[0].target:
+        case ast.Name(name) if targets.count(encoder.mangle(name)) == 1:
+            scope.assigned[encoder.mangle(name)] = [generators[0]]
+        case _:
+            pass
     return _Turns(generators, scope, Inner(element, scope, 8), first, names)
 
 
@@ -300,7 +316,10 @@ def loops_of(
             return [*target]
         # The first iterable belongs to the scope around.
         scope = None if number == 0 else turns.scope
-        whole = loop(encoder, node, target, generator.iter, scope, statement, [u32(0)])
+        before, encoder.scope = encoder.scope, turns.scope
+        held = iterable(encoder, generator)
+        encoder.scope = before
+        whole = loop(encoder, node, target, held, scope, statement, [u32(0)])
         if number == 0:
             return whole
         statement = [u32(2), *whole, *after] if after else [u32(1), *whole]
@@ -435,12 +454,12 @@ def _comprehension_parts(encoder: Encoder, node: ast.expr) -> list[Part]:
         return _grown(encoder, node, turns)
     before, encoder.scope = encoder.scope, turns.scope
     target = encoder.target(generator.target)
+    held = iterable(encoder, generator)
     encoder.scope = before
     if isinstance(target, list):
         return [*target]
     head: list[Part] = [encoder.at("COMPREHENSION", node), u32(turns.first), u32(len(turns.names))]
-    iterable = readable(encoder, generator.iter)
-    return [*head, *target, iterable, Inner(turns.item.node, turns.scope)]
+    return [*head, *target, readable(encoder, held), Inner(turns.item.node, turns.scope)]
 
 
 def _grown(encoder: Encoder, node: ast.expr, turns: _Turns) -> list[Part]:

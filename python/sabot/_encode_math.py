@@ -154,13 +154,14 @@ def _call(encoder: Encoder, node: ast.Call, form: Callable[..., object], *args: 
 
 def _power(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     """pow of two numbers, or of three."""
-    match node:
-        case ast.Call(args=[left, right] | [left, right, ast.Constant(None)], keywords=[]) if (
-            not has_stars(node)
+    named = [keyword.arg for keyword in node.keywords]
+    if has_stars(node) or len(node.args) + len(named) > 3:
+        return refuse_call(encoder, node)
+    match [*node.args, *(keyword.value for keyword in node.keywords)]:
+        case [left, right] | [left, right, ast.Constant(None)] if (
+            named == ["base", "exp", "mod"][len(node.args) :][: len(named)]
         ):
             return [encoder.at("BINARY", node), u8(BINARY["Pow"]), left, right]
-        case _ if has_stars(node):
-            return refuse_call(encoder, node)
         case _:
             return call_function(encoder, node, *_callee(encoder, _math.mod_power))
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import struct
 import sys
 from copy import copy
-from types import MethodType, ModuleType
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import CellType, CodeType, FunctionType
+    from types import CellType, CodeType
 
     from sabot._objects import Member
 
@@ -36,18 +37,20 @@ class Found(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """A captured list, set or dict of scalars as it was at capture: `kind` is the name of its exact type."""
+    """A captured list, set or dict of scalars, or of functions, as it was at capture: `kind` is the name of its exact type."""
 
     kind: str
     items: tuple[object, ...]  # of a dict: pairs
-    key: tuple[object, ...]  # tells contents apart
+    key: tuple[object, ...]  # tells contents apart, as long as `items` lives
+    is_plain: bool = True  # scalars alone; else keys may be, and all else are functions
 
 
 _FROZEN_MAX = 256
 
 
 def frozen(value: object) -> Frozen | None:
-    """A small list, set or dict of exact scalars; None for anything else. Keys and members that are NaN are left to CPython."""
+    """A small list, set or dict of exact scalars, or a list or dict of functions; None for anything else. Keys and members that are NaN
+    are left to CPython."""
     kind = type(value)
     if not (kind is list or kind is dict or kind is set or kind is frozenset):
         return None
@@ -58,16 +61,41 @@ def frozen(value: object) -> Frozen | None:
     if isinstance(sized, dict):
         pairs = tuple(sized.items())  # one look: another thread may be changing it
         items, members = pairs, tuple(key for key, _ in pairs)
-        flat = [*members, *(held for _, held in pairs)]
+        held = [value for _, value in pairs]
     else:
         items = members = tuple(sized)
-        flat = [*items]
+        held = [*items]
+    flat = [*members, *held] if kind is dict else held
     if not all(map(is_scalar, flat)):
-        return None
+        return _frozen_functions(kind.__name__, items, members, held)
     if kind is not list and any(one != one for one in members):
         return None
     name = kind.__name__
     return Frozen(name, items, (name, len(items), *map(scalar_key, flat)))
+
+
+def _frozen_functions(
+    kind: str, items: tuple[object, ...], members: tuple[object, ...], held: list[object]
+) -> Frozen | None:
+    of_dict = kind == "dict"
+    if kind not in ("list", "dict") or not all(map(is_callable, held)):
+        return None
+    if of_dict and not all(map(is_scalar, members)):
+        return None
+    keys = tuple(map(scalar_key, members)) if of_dict else ()
+    return Frozen(kind, items, (kind, len(items), *keys, *map(id, held)), False)
+
+
+def is_callable(value: object) -> bool:
+    """Whether the value is a function, a builtin, a class, a bound method or a partial object, by its exact type."""
+    kind = type(value)
+    return (
+        kind is FunctionType
+        or kind is BuiltinFunctionType
+        or kind is type
+        or kind is MethodType
+        or kind is partial
+    )
 
 
 def is_scalar(value: object) -> bool:

@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 NOT_YET: dict[str, str] = {
-    "applied": "type",  # functions in a tuple
     "bucket_by_bisect": "unknown_call",
     "click_rate": "syntax",  # try
     "digit_sum_of_text": "syntax",  # text
