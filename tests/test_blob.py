@@ -55,6 +55,7 @@ def test_numbers_are_those_of_the_header():
         "IS_NOT": _blob.COMPARE["IsNot"],
         "IN": _blob.COMPARE["In"],
         "NOT_IN": _blob.COMPARE["NotIn"],
+        **{f"TIME_{name}": number for name, number in _blob.TIMES.items()},
         **{f"KIND_{name}": number for name, number in _blob.KINDS.items()},
         **{f"ANN_{name.upper()}": number for name, number in _blob.ANNOTATIONS.items()},
     }

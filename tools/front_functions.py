@@ -1,5 +1,6 @@
 """Small functions with more than one thing going on: chains of comparisons that assign, powers with a modulus, functions as values."""
 
+import datetime as dt
 import functools
 import math
 import operator
@@ -7,6 +8,9 @@ import operator
 from front_case import case
 
 STRICT = True
+DAYS = (dt.date(2020, 2, 29), dt.date(2021, 1, 1))
+NOON = dt.datetime(2020, 2, 29, 12, 0, 0, 1)
+IN_ZONE = NOON.replace(tzinfo=dt.timezone(dt.timedelta(hours=-3)))
 
 
 def doubled(x):
@@ -178,3 +182,14 @@ def partial_made_in_a_loop(x, y):
         f = functools.partial(operator.add, k) if x > 1 else operator.neg
         total += f(y) if x <= 1 else f(x)
     return total
+
+
+# --- dates as constants
+
+
+@case("i", may_leave=True)
+def constant_times(x):
+    day = DAYS[x]
+    if day < DAYS[1] and day == dt.date(2020, 2, 29):
+        return dt.datetime(2020, 3, 1) > NOON and dt.datetime(2020, 2, 29, tzinfo=dt.UTC) < IN_ZONE
+    return day in (NOON, IN_ZONE, None) or NOON == IN_ZONE or (x > 1 and NOON < IN_ZONE)

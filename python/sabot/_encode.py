@@ -16,7 +16,18 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from sabot._blob import BINARY, BOOLOP, BUILTINS, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
+from sabot._blob import (
+    BINARY,
+    BOOLOP,
+    BUILTINS,
+    COMPARE,
+    DEPTH_MAX,
+    MAGIC,
+    NODES,
+    TIMES,
+    UNARY,
+    VERSION,
+)
 from sabot._encode_program import (
     Callee,
     Given,
@@ -32,6 +43,8 @@ from sabot._encode_program import (
 from sabot._encode_words import CHANGING, FORMS, IMPURE, KEYWORDS, PLAIN
 from sabot._guards import Frozen, is_scalar
 from sabot._objects import int_of_enum, is_module, is_users, member
+from sabot._times import attribute as of_time
+from sabot._times import is_time, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -233,6 +246,9 @@ class Encoder:
             if any("\ud800" <= letter <= "\udfff" for letter in value):
                 return self.unsupported(node, "type", "str with lone surrogates")
             return [self.at("CONST_STR", node), text_of(value)]
+        if is_time(value):
+            kind, number = number_of(value)
+            return [self.at("CONST_TIME", node), u8(TIMES[kind]), _i64(number)]
         items = _plain_tuple(value)
         if items is not None:
             out = [self.at("TUPLE", node), u32(len(items))]
@@ -284,6 +300,10 @@ class Encoder:
             return self.value(node, found.value)
         if found is not None and found.origin == "attribute" and self._is_of_object(node):
             return self.value(node, found.value)
+        inner = self.known(node.value)
+        part = of_time(inner.value, node.attr) if inner is not None else None
+        if part is not None:
+            return self.value(node, part)
         return self.refuse(node)
 
     def _is_of_object(self, node: ast.AST) -> bool:

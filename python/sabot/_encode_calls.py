@@ -8,11 +8,12 @@ deeper than CALLS_MAX, are refused.
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import functools
 import math
 import operator
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
 from sabot._bound import resolve
@@ -158,6 +159,40 @@ def _raising(encoder: Encoder, node: ast.AST) -> list[Part]:
         encoder.at("RAISE", node),
         encoder.local(node, slot),
     ]
+
+
+def _time(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    """A date or datetime that the text gives."""
+    found = encoder.known(node.func)
+    values = [*node.args, *(keyword.value for keyword in node.keywords)]
+    constants = [constant_of(encoder, value) for value in values]
+    known = [constant[0] for constant in constants if constant is not None]
+    made = found.value if found is not None else None
+    if (
+        has_stars(node)
+        or len(known) < len(constants)
+        or not (made is dt.date or made is dt.datetime)
+    ):
+        return refuse_call(encoder, node)
+    names = [keyword.arg or "" for keyword in node.keywords]
+    given = dict(zip(names, known[len(node.args) :], strict=True))
+    try:
+        value: object = cast("Any", made)(*known[: len(node.args)], **given)
+    except (TypeError, ValueError):
+        return [*_raising(encoder, node)]
+    return encoder.value(node, value)
+
+
+def constant_of(encoder: Encoder, node: ast.expr) -> tuple[object] | None:
+    """The value of a number that is written down, or of a captured number or zone of fixed offset; in a tuple of one."""
+    match node:
+        case ast.Constant(int() | None as value):
+            return (value,)
+        case _:
+            found = encoder.known(node)
+    if found is None or not (type(found.value) is int or type(found.value) is dt.timezone):
+        return None
+    return (found.value,)
 
 
 _KINDS: dict[int, int] = {
@@ -636,4 +671,5 @@ def compiled() -> dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]]:
     """All builtins that have a form."""
     from sabot._encode_math import writers
 
-    return {**_BUILTINS, **writers()}
+    times = {id(dt.date): _time, id(dt.datetime): _time}
+    return {**_BUILTINS, **times, **writers()}

@@ -14,6 +14,8 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from sabot._times import is_time, number_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import CellType, CodeType
@@ -99,16 +101,20 @@ def is_callable(value: object) -> bool:
 
 
 def is_scalar(value: object) -> bool:
-    """Whether the value is an exact None, bool, int, float or str: what may stand in compiled code as a constant."""
+    """Whether the value is an exact None, bool, int, float, str, date or datetime: what may stand in compiled code as a constant."""
     # By identity, one after the other: a metaclass may have a hash or an equality of its own.
     kind = type(value)
-    return kind is int or kind is float or kind is str or kind is bool or value is None
+    if kind is int or kind is float or kind is str or kind is bool or value is None:
+        return True
+    return is_time(value)
 
 
 def scalar_key(value: object) -> tuple[str, object]:
     """A hashable key of an exact scalar: equal only for the same type and the same value, floats by their bits."""
     if type(value) is float:
         return "float", _pack_float(value)
+    if is_time(value):  # of equal datetimes one may have a zone that the other has not
+        return type(value).__name__, number_of(value)
     return type(value).__name__, value
 
 

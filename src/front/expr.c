@@ -302,6 +302,13 @@ static pyval lower_named(lowering *l, env *e, const sb_node *n)
     return v;
 }
 
+/* All timestamps of a function that has such constants are in microseconds. */
+static pyval constant_time(lowering *l, const sb_node *n)
+{
+    static const uint32_t bits[] = {DATE_BIT, STAMP_BIT, AWARE_BIT};
+    return (pyval){.tags = bits[n->op], .i = sb_irb_const_i(&l->b, n->value.i)};
+}
+
 static pyval lower_kind(lowering *l, env *e, const sb_node *n)
 {
     switch (n->kind) {
@@ -313,6 +320,8 @@ static pyval lower_kind(lowering *l, env *e, const sb_node *n)
         return sb_pyval_int(sb_irb_const_i(&l->b, n->value.i));
     case SB_BLOB_CONST_FLOAT:
         return sb_pyval_float(sb_irb_const_f(&l->b, n->value.f));
+    case SB_BLOB_CONST_TIME:
+        return constant_time(l, n);
     case SB_BLOB_CONST_BIGINT:
         sb_refuse(l, SB_REFUSAL_BIG_CONSTANT, n->text, n);
         return sb_pyval_never();
