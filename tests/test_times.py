@@ -58,7 +58,7 @@ STAMPS += [NOON, MARCH, NOON + dt.timedelta(microseconds=1), dt.datetime.max, dt
 def outcome(fn, *args):
     try:
         return fn(*args)
-    except TypeError:
+    except (TypeError, ValueError):
         return None
 
 
