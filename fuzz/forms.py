@@ -318,7 +318,10 @@ class Forms(Choices, Functions):
         texts = ", ".join(p.text for p in parts)
         tags = join(*(p.tags for p in parts))
         if pick < 0.35:
-            e = joined(tags, parts, f"sorted(({texts}))[{rng.randrange(-count, count)}]")
+            name = self.fresh_name("v")
+            keys = ("", "", ", key=abs", f", key=lambda {name}: ({name} > 1, -{name})")
+            order = rng.choice(keys) + rng.choice(("", "", ", reverse=True"))
+            e = joined(tags, parts, f"sorted(({texts}){order})[{rng.randrange(-count, count)}]")
             return replace(e, dynamic=True)
         if pick < 0.5:
             item = self.fresh_name("v")

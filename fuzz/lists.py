@@ -125,6 +125,7 @@ class Lists:
             text = rng.choice((
                 source, f"{source}[{cut}]", f"{source} + {second}", f"sorted({source})",
                 f"sorted({source}, reverse=True)", f"list({source})", f"{source}.copy()",
+                f"sorted({source}, key=lambda v: (v > 1, -v))",
                 f"({source} if {self.condition(1)[0]} else {second})",
             ))  # fmt: skip
         else:

@@ -1014,4 +1014,18 @@ MUTATIONS = [
         "return tuple((name, len(targets)) for name, targets in functions.items())",
         "interpreter",
     ),
+    Mutation(
+        "a sort by keys is not stable where it merges",
+        LIST_RT,
+        "(y < last && less(from[y], from[x]))",
+        "(y < last && !less(from[x], from[y]))",
+        "interpreter",
+    ),
+    Mutation(
+        "a descending sort by keys turns equal items round",
+        CALL,
+        "    sort_items(l, list.items, keys.items, list.count);\n    if (descending) {\n        turn_round(&list);",
+        "    sort_items(l, list.items, keys.items, list.count);\n    if (!descending && list.count == 0) {\n        turn_round(&list);",
+        "interpreter",
+    ),
 ]

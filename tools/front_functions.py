@@ -1,5 +1,6 @@
 """Small functions with more than one thing going on: chains of comparisons that assign, powers with a modulus, functions as values."""
 
+import bisect
 import datetime as dt
 import functools
 import math
@@ -34,6 +35,8 @@ def inside(f, x):
 
 STEPS = (doubled, operator.neg, abs)
 OPERATIONS = {0: operator.add, 1: operator.sub, 5: lambda a, b: a * 2 - b}
+EDGES = [0, 2.5, 2.5, 9]
+ODD_EDGES = (3, 1, 2)
 NAMED = {"sum": operator.add, "less": lambda a, b: a < b}
 
 # --- chains of comparisons
@@ -193,3 +196,64 @@ def constant_times(x):
     if day < DAYS[1] and day == dt.date(2020, 2, 29):
         return dt.datetime(2020, 3, 1) > NOON and dt.datetime(2020, 2, 29, tzinfo=dt.UTC) < IN_ZONE
     return day in (NOON, IN_ZONE, None) or NOON == IN_ZONE or (x > 1 and NOON < IN_ZONE)
+
+
+# --- sorting by a key, bisect
+
+
+@case("f")
+def bisect_of_captured(x):
+    return bisect.bisect(EDGES, x) * 10 + bisect.bisect_left(EDGES, x)
+
+
+@case("i")
+def bisect_of_what_is_not_sorted(x):
+    return bisect.bisect_right(ODD_EDGES, x) * 10 + bisect.bisect_left(ODD_EDGES, x, 1)
+
+
+@case("ii", may_leave=True)
+def bisect_of_local(x, y):
+    found = sorted([x, y, 3])
+    return bisect.bisect_left(found, y, hi=2) + bisect.bisect(found, -x, key=lambda v: -v) * 10
+
+
+@case("ii")
+def insort_local(x, y):
+    found = []
+    for k in range(6):
+        bisect.insort(found, (k * x + y) % 7)
+    total = 0
+    for v in found:
+        total = total * 7 + v
+    return total
+
+
+@case("iii")
+def sorted_by_key(x, y, z):
+    found = sorted([x, y, z, -2], key=abs)
+    down = sorted((x, y, z), key=lambda v: v % 3, reverse=True)
+    return (found[0] * 3 + found[1]) % 99 + found[2] % 7 + (down[0] % 1000) * 3 - down[1] % 11
+
+
+@case("iif")
+def sorted_pairs_by_key(x, y, z):
+    pairs = [(x, 1), (y, 2), (2, z), (x, 0.5)]
+    first = sorted(pairs, key=lambda p: (p[0], -p[1]))
+    return first[0][1] + 3 * first[1][1] - min(first[3], key=lambda v: v % 2)
+
+
+@case("ii", small=True)
+def sorted_long_by_key(x, y):
+    found = []
+    for k in range(40):
+        found.append((k * x + y * 3) % 17)
+    found.sort(key=lambda v: v % 4, reverse=True)
+    ranks = sorted(found, key=lambda v: (abs(v - y) % 5, -v))
+    return sum(k * v for k, v in enumerate(found)) + sum(k * k * v for k, v in enumerate(ranks))
+
+
+@case("ff", may_leave=True)
+def positions_by_value(x, y):
+    found = [x, y * 0.5, 2.5, x - y]
+    order = sorted(range(4), key=lambda k: found[k])
+    return order[0] * 100 + order[1] * 10 + order[3]

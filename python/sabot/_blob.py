@@ -126,6 +126,7 @@ BUILTINS = {
     "REVERSE": 40,
     "SORT": 41,
     "LIST_INDEX": 42,
+    "SORT_BY": 43,
     "LDEXP": 58,
     "EXPONENT": 59,
     "BIT_COUNT": 60,

@@ -43,6 +43,7 @@ from sabot._encode_program import (
 from sabot._encode_words import CHANGING, FORMS, IMPURE, KEYWORDS, PLAIN
 from sabot._guards import Frozen, is_scalar
 from sabot._objects import int_of_enum, is_module, is_users, member
+from sabot._scope import bindings
 from sabot._times import attribute as of_time
 from sabot._times import is_time, number_of
 
@@ -85,6 +86,9 @@ def encode(
     encoder = Encoder(program, found, mangle)
     names = header.locals if header.names is None else header.names
     scope = Scope({name: slot for slot, name in enumerate(names)})
+    counts = bindings(node, mangle)
+    given = names[: len(header.defaults)]
+    program.columns = frozenset(k for k, name in enumerate(given) if counts[name] <= 1)
     body = encoder.function(node, scope, header.bound)
     out = [u32(MAGIC), u32(VERSION), text_of(header.name), text_of(header.file)]
     out += [u32(header.first_line), u8(header.annotation), text_of(header.record)]
@@ -724,8 +728,6 @@ def is_constant(value: object) -> bool:
 
 def _nested_functions(node: FunctionNode, mangle: Callable[[str], str]) -> dict[str, FunctionNode]:
     """Functions and lambdas that a function defines under names that it binds nowhere else."""
-    from sabot._scope import bindings
-
     counts = bindings(node, mangle)
     found: dict[str, FunctionNode] = {}
     stack: list[ast.AST] = [] if isinstance(node, ast.Lambda) else [*node.body]
@@ -749,8 +751,6 @@ def _assigned_names(
     node: FunctionNode, mangle: Callable[[str], str], nested: Mapping[str, object]
 ) -> dict[str, list[ast.AST]]:
     """The locals that are only given values one by one, with all that gives them: values, definitions, loops."""
-    from sabot._scope import bindings
-
     if isinstance(node, ast.Lambda):
         return {}
     found: dict[str, list[ast.AST]] = {}

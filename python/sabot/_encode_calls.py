@@ -21,6 +21,7 @@ from sabot._encode import Encoder, Inner, Own, Scope, dotted, u8, u32
 from sabot._encode_functions import call_chosen, chosen, iterable
 from sabot._encode_iter import call_of_lambda, generator_of, loop, next_
 from sabot._encode_lists import method, reverse_of
+from sabot._encode_sorted import key_of, sorted_by, without_key
 from sabot._encode_tables import call_of_get, frozen_of, readable
 from sabot._guards import is_scalar
 
@@ -233,6 +234,9 @@ def _items(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     """tuple, list and sorted: of an iterable, or of a comprehension. What list and sorted get is a list already."""
 
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+        key = key_of(node) if name == "SORTED" else None
+        if name == "SORTED":
+            node = without_key(node)
         reverse = reverse_of(node) if name == "SORTED" else ([] if not node.keywords else None)
         if reverse is None or has_stars(node) or len(node.args) > 1:
             return refuse_call(encoder, node)
@@ -242,6 +246,9 @@ def _items(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
             args = unpacked(encoder, node.args[0])
         elif args:
             args = _comprehension_parts(encoder, node.args[0])
+        if key is not None and args:
+            first = [encoder.at("CALL", node), u8(BUILTINS["LIST_OF"]), u32(1), *args]
+            return sorted_by(encoder, node, first, key, any(reverse), False)
         count = u32(len(node.args) + len(constants))
         return [encoder.at("CALL", node), u8(BUILTINS[name]), count, *args, *constants]
 
@@ -670,6 +677,7 @@ def is_compiled(value: object) -> bool:
 def compiled() -> dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]]:
     """All builtins that have a form."""
     from sabot._encode_math import writers
+    from sabot._encode_sorted import writers as of_bisect
 
     times = {id(dt.date): _time, id(dt.datetime): _time}
-    return {**_BUILTINS, **times, **writers()}
+    return {**_BUILTINS, **times, **writers(), **of_bisect()}

@@ -135,9 +135,14 @@ def _form(name: str) -> Writer:
             return encoder.unsupported(node, "unknown_call", f"math.{name} of another Python")
         if has_stars(node):
             return refuse_call(encoder, node)
-        return call_function(encoder, node, *_callee(encoder, getattr(_math, name)))
+        return call_form(encoder, node, getattr(_math, name))
 
     return write
+
+
+def call_form(encoder: Encoder, node: ast.Call, form: Callable[..., object]) -> Sequence[Part]:
+    """The call of a form, with the arguments of the call of what it stands for."""
+    return call_function(encoder, node, *_callee(encoder, form))
 
 
 def _call(encoder: Encoder, node: ast.Call, form: Callable[..., object], *args: Part) -> list[Part]:
@@ -163,7 +168,7 @@ def _power(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         ):
             return [encoder.at("BINARY", node), u8(BINARY["Pow"]), left, right]
         case _:
-            return call_function(encoder, node, *_callee(encoder, _math.mod_power))
+            return call_form(encoder, node, _math.mod_power)
 
 
 def _nextafter(encoder: Encoder, node: ast.Call) -> Sequence[Part]:

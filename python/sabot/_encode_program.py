@@ -169,6 +169,7 @@ class Program:
         self.failed: dict[Hashable, tuple[str, str]] = {}
         self.open: list[Hashable] = []
         self.refused: list[tuple[str, str]] = []
+        self.columns: frozenset[int] = frozenset()  # slots of parameters that nothing binds anew
         self.partials: dict[Hashable, int] = {}  # partial objects of a text: their first slot
 
     def add(self, key: Hashable, name: str, first: int, body: Sequence[bytes]) -> None:

@@ -175,6 +175,7 @@ enum {
     X(REVERSE, 40, 1, 1)                                                                           \
     X(SORT, 41, 2, 2) /* reverse: a constant */                                                    \
     X(LIST_INDEX, 42, 2, 2)                                                                        \
+    X(SORT_BY, 43, 4, 4) /* a list, its keys; constants: reverse, in place. The sorted list */     \
     X(LDEXP, 58, 2, 2)                                                                             \
     X(EXPONENT, 59, 1, 1)  /* the second item of math.frexp */                                     \
     X(BIT_COUNT, 60, 1, 1) /* methods: their object */                                             \

@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 NOT_YET: dict[str, str] = {
-    "bucket_by_bisect": "unknown_call",
     "click_rate": "syntax",  # try
     "digit_sum_of_text": "syntax",  # text
     "median_of_statistics": "unknown_call",
