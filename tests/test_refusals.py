@@ -383,6 +383,37 @@ f(a: int64) -> int64                                       interpreted   scalar
   write it with forms that are, or give this part a function and a column of its own
 """,
     ),
+    'a key that may see the list': Case(
+        'syntax',
+        """
+def f(a) -> int:
+    found = [a, 2]
+    found.sort(key=lambda x: len(found))
+    return found[0]
+""",
+        """
+f(a: int64) -> int64                                       interpreted   scalar
+  <cell>:3    found.sort(key=lambda x: len(found))
+                             ^^^^^^^^^^^^^^^^^^^^
+  this form is not compiled yet: a key of sort that reads locals
+  write it with forms that are, or give this part a function and a column of its own
+""",
+    ),
+    'a captured list of lists': Case(
+        'captured',
+        """
+ROWS = [[1, 2], [3, 4]]
+def f(a) -> int:
+    return ROWS[0][1] + a
+""",
+        """
+f(a: int64) -> int64                                       interpreted   scalar
+  <cell>:3    return ROWS[0][1] + a
+                     ^^^^
+  a captured object of this type is not compiled: list
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
+""",
+    ),
     'a default': Case(
         'captured',
         """

@@ -37,6 +37,9 @@ STEPS = (doubled, operator.neg, abs)
 OPERATIONS = {0: operator.add, 1: operator.sub, 5: lambda a, b: a * 2 - b}
 EDGES = [0, 2.5, 2.5, 9]
 ODD_EDGES = (3, 1, 2)
+BRACKETS = [(0, 0.5), (3, 0.25), (10, 0.125)]
+PAIRS = {(1, 2), (2, 3), (5, 5), (0, 0)}
+PRICES = {(0, 0): 1.5, (0, 1): 2.5, (1, 0): 3.5}
 NAMED = {"sum": operator.add, "less": lambda a, b: a < b}
 
 # --- chains of comparisons
@@ -257,3 +260,33 @@ def positions_by_value(x, y):
     found = [x, y * 0.5, 2.5, x - y]
     order = sorted(range(4), key=lambda k: found[k])
     return order[0] * 100 + order[1] * 10 + order[3]
+
+
+# --- captured tables of tuples, calls with *, reduce
+
+
+@case("i")
+def brackets_of_list(x):
+    total = 0.0
+    for lower, rate in BRACKETS:
+        if x > lower:
+            total += (x - lower) * rate
+    return total + len(BRACKETS) + BRACKETS[1][0]
+
+
+@case("ii")
+def pairs_in_tables(x, y):
+    price = PRICES.get((x, y), 0.0) + PRICES[0, 1]
+    return price if (x, y) in PAIRS else -price
+
+
+@case("ii")
+def unpacked_arguments(x, y):
+    first = max(*BRACKETS[x % 3], y)
+    return first + sum(min(*bracket, x) for bracket in BRACKETS) + max(*(x, y), 2)
+
+
+@case("ii")
+def reduced(x, y):
+    whole = functools.reduce(operator.add, (x, y, 3)) - functools.reduce(max, [y, x], 4)
+    return whole + functools.reduce(lambda a, b: a % 99 + b, (v for v in (x, y, 1) if v > 0))

@@ -164,12 +164,13 @@ class Encoder:
         self, node: FunctionNode, scope: Scope, bound: Mapping[str, object] | None = None
     ) -> list[bytes]:
         """A function's body as a list of statements. bound: locals that begin with a value."""
+        from sabot._encode_functions import assigned_names
         from sabot._encode_tables import local_tables
 
         before, self.scope = self.scope, scope
         scope.nested.update(_nested_functions(node, self.mangle))
         scope.tables.update(local_tables(node, self.mangle))
-        scope.assigned.update(_assigned_names(node, self.mangle, scope.nested))
+        scope.assigned.update(assigned_names(node, self.mangle, scope.nested))
         first: list[Part] = []
         place = node.body if isinstance(node, ast.Lambda) else node.body[0]
         for name, value in (bound or {}).items():
@@ -746,42 +747,6 @@ def _nested_functions(node: FunctionNode, mangle: Callable[[str], str]) -> dict[
                 pass
     return found
 
-
-def _assigned_names(
-    node: FunctionNode, mangle: Callable[[str], str], nested: Mapping[str, object]
-) -> dict[str, list[ast.AST]]:
-    """The locals that are only given values one by one, with all that gives them: values, definitions, loops."""
-    if isinstance(node, ast.Lambda):
-        return {}
-    found: dict[str, list[ast.AST]] = {}
-    stack: list[ast.AST] = [*reversed(node.body)]
-    while stack:
-        place = stack.pop()
-        match place:
-            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), value=value):
-                if isinstance(value, _MAY_BE_FUNCTIONS):
-                    found.setdefault(mangle(name), []).append(value)
-            case ast.FunctionDef(name) if not place.decorator_list:
-                found.setdefault(mangle(name), []).append(place)
-            case ast.For(ast.Name(name)):
-                found.setdefault(mangle(name), []).append(place)
-            case _:
-                pass
-        if isinstance(place, ast.stmt) and not isinstance(place, _INNER):
-            stack.extend(reversed([*ast.iter_child_nodes(place)]))
-    counts = bindings(node, mangle)
-    return {
-        name: places
-        for name, places in found.items()
-        if counts[name] == len(places) and name not in nested
-    }
-
-
-_MAY_BE_FUNCTIONS = (
-    *(ast.Attribute, ast.Call, ast.Dict, ast.IfExp, ast.Lambda, ast.List, ast.Name),
-    *(ast.Subscript, ast.Tuple),
-)
-_INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 _WRITERS: dict[type[ast.AST], Callable[[Encoder, Any], Sequence[Part]]] = {
     ast.AnnAssign: Encoder.annassign,

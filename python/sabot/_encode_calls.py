@@ -35,6 +35,7 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     """A call, by what its function is."""
     from sabot._encode_user import call_nested
 
+    node = _unpacked_stars(encoder, node)
     if isinstance(node.func, ast.Name):
         nested = encoder.scope.function(encoder.mangle(node.func.id))
         if nested is not None:
@@ -51,6 +52,58 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
             return call_chosen(encoder, node, one_of)
         return call_of_get(encoder, node) or _method(encoder, node) or encoder.refuse(node)
     return call_object(encoder, node, found.value) or encoder.refuse(node)
+
+
+def _unpacked_stars(encoder: Encoder, node: ast.Call) -> ast.Call:
+    """The call with each `*items` written out, where it is known how many there are."""
+    args: list[ast.expr] = []
+    for arg in node.args:
+        inner = arg.value if isinstance(arg, ast.Starred) else None
+        if isinstance(inner, (ast.Tuple, ast.List)):
+            args += inner.elts
+            continue
+        count = _length_of(encoder, inner) if inner is not None else None
+        if inner is None or count is None:
+            args.append(arg)
+            continue
+        for place in range(count):
+            index = ast.copy_location(ast.Constant(place), inner)
+            args.append(ast.copy_location(ast.Subscript(inner, index, ast.Load()), inner))
+    if len(args) == len(node.args) and not has_stars(node):
+        return node
+    return ast.copy_location(ast.Call(node.func, args, node.keywords), node)
+
+
+def _length_of(encoder: Encoder, node: ast.expr) -> int | None:
+    """How many items a captured tuple or list has, or each tuple in one, by an index or as the variable of a loop."""
+    held: ast.expr | None = None
+    match node:
+        case ast.Subscript(value, index) if not isinstance(index, ast.Slice):
+            held = value
+        case ast.Name(name) if (scope := encoder.scope.holder(encoder.mangle(name))) is not None:
+            match scope.assigned.get(encoder.mangle(name)):
+                case [ast.For() | ast.comprehension() as loop]:
+                    held = loop.iter
+                case _:
+                    return None
+        case _:
+            items = _captured_items(encoder, node)
+            return None if items is None else len(items)
+    lengths = {_items_in(one) for one in _captured_items(encoder, held) or ()}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _items_in(value: object) -> int | None:
+    return len(cast("tuple[object, ...]", value)) if type(value) is tuple else None
+
+
+def _captured_items(encoder: Encoder, node: ast.expr) -> tuple[object, ...] | None:
+    found = encoder.known(node)
+    value = found.value if found is not None else None
+    frozen = frozen_of(encoder, node)
+    if frozen is not None and frozen.kind == "list":
+        value = frozen.items
+    return cast("tuple[object, ...]", value) if type(value) is tuple else None
 
 
 def call_object(encoder: Encoder, node: ast.Call, value: object) -> Sequence[Part] | None:
@@ -449,6 +502,36 @@ def _extreme_of(
     return block_of(encoder, node, turns, statements, result)
 
 
+def _reduce(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    """functools.reduce: the loop that it is."""
+    binds = any(isinstance(place, ast.NamedExpr) for place in ast.walk(node))
+    if node.keywords or has_stars(node) or binds or not 2 <= len(node.args) <= 3:
+        return refuse_call(encoder, node)
+    function, iterable_, *initial = node.args
+    turns = turns_of(encoder, node, iterable_, ["total", "started", "item"])
+    total, started, item = (own_slot(turns, k) for k in range(3))
+    held = [Own(node, _local_of(node, slot)) for slot in (total, item)]
+    call = ast.copy_location(ast.Call(function, [*held], []), function)
+    more = encoder.assignment(node, total, Inner(call, None, 8))
+    body: list[Part] = [u32(2), *encoder.assignment(node, item, turns.item)]
+    yes, no = joined(encoder.value(node, True)), joined(encoder.value(node, False))
+    begin = [encoder.assignment(node, total, Inner(one, None, 2)) for one in initial]
+    if initial:
+        body += more
+    else:
+        begin.append(encoder.assignment(node, started, no))
+        body += [encoder.at("IF", node), encoder.local(node, started), u32(1), *more, u32(2)]
+        body += [*encoder.assignment(node, total, encoder.local(node, item))]
+        body += encoder.assignment(node, started, yes)
+    loop = loops_of(encoder, node, turns, body, [])
+    # Unbound where there was no item: then it raises here.
+    return block_of(encoder, node, turns, [*begin, loop], [encoder.local(node, total)])
+
+
+def _local_of(node: ast.AST, slot: int) -> Callable[[Encoder], Sequence[Part]]:
+    return lambda encoder: [encoder.local(node, slot)]
+
+
 def _quantifier(stops_at: bool) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     """any and all: they stop at the first true, or false, item."""
 
@@ -662,6 +745,7 @@ _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(operator.invert): _unary("Invert"),
     id(operator.truth): plain("BOOL", 1, 1),
     id(next): next_,
+    id(functools.reduce): _reduce,
 }
 _BUILTINS.update(
     (id(getattr(math, name)), libm(name)) for name in MATH if name != "log" and hasattr(math, name)

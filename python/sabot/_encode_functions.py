@@ -18,9 +18,10 @@ from sabot._blob import COMPARE
 from sabot._bound import resolve
 from sabot._encode_program import Given, Inner, Own, u8, u32
 from sabot._guards import Frozen
+from sabot._scope import bindings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from sabot._encode import Encoder
     from sabot._encode_program import FunctionNode, Part, Scope
@@ -186,6 +187,43 @@ def _block(
 
 
 # --- locals
+
+
+def assigned_names(
+    node: FunctionNode, mangle: Callable[[str], str], nested: Mapping[str, object]
+) -> dict[str, list[ast.AST]]:
+    """The locals that are only given values one by one, with all that gives them: values, definitions, loops."""
+    if isinstance(node, ast.Lambda):
+        return {}
+    found: dict[str, list[ast.AST]] = {}
+    stack: list[ast.AST] = [*reversed(node.body)]
+    while stack:
+        place = stack.pop()
+        match place:
+            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), value=value):
+                if isinstance(value, _MAY_BE_FUNCTIONS):
+                    found.setdefault(mangle(name), []).append(value)
+            case ast.FunctionDef(name) if not place.decorator_list:
+                found.setdefault(mangle(name), []).append(place)
+            case ast.For(ast.Name(name)):
+                found.setdefault(mangle(name), []).append(place)
+            case _:
+                pass
+        if isinstance(place, ast.stmt) and not isinstance(place, _INNER):
+            stack.extend(reversed([*ast.iter_child_nodes(place)]))
+    counts = bindings(node, mangle)
+    return {
+        name: places
+        for name, places in found.items()
+        if counts[name] == len(places) and name not in nested
+    }
+
+
+_MAY_BE_FUNCTIONS = (
+    *(ast.Attribute, ast.Call, ast.Dict, ast.IfExp, ast.Lambda, ast.List, ast.Name),
+    *(ast.Subscript, ast.Tuple),
+)
+_INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def _of_local(encoder: Encoder, node: ast.Name) -> Chosen | None:

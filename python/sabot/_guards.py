@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """A captured list, set or dict of scalars, or of functions, as it was at capture: `kind` is the name of its exact type."""
+    """A captured list, set or dict of scalars and tuples, or of functions, as it was at capture: `kind` is the name of its exact type."""
 
     kind: str
     items: tuple[object, ...]  # of a dict: pairs
@@ -48,11 +48,12 @@ class Frozen(NamedTuple):
 
 
 _FROZEN_MAX = 256
+_TUPLES_DEPTH_MAX = 4
 
 
 def frozen(value: object) -> Frozen | None:
-    """A small list, set or dict of exact scalars, or a list or dict of functions; None for anything else. Keys and members that are NaN
-    are left to CPython."""
+    """A small list, set or dict of exact scalars and tuples of them, or a list or dict of functions; None for anything else. Keys and
+    members that are NaN, or have one in them, are left to CPython."""
     kind = type(value)
     if not (kind is list or kind is dict or kind is set or kind is frozenset):
         return None
@@ -68,12 +69,32 @@ def frozen(value: object) -> Frozen | None:
         items = members = tuple(sized)
         held = [*items]
     flat = [*members, *held] if kind is dict else held
-    if not all(map(is_scalar, flat)):
+    keys = [*map(plain_key, flat)]
+    if None in keys:
         return _frozen_functions(kind.__name__, items, members, held)
-    if kind is not list and any(one != one for one in members):
+    if kind is not list and any(map(_has_nan, members)):
         return None
     name = kind.__name__
-    return Frozen(name, items, (name, len(items), *map(scalar_key, flat)))
+    return Frozen(name, items, (name, len(items), *keys))
+
+
+def plain_key(value: object, depth: int = 0) -> tuple[object, ...] | None:
+    """A hashable key of an exact scalar, or of an exact tuple of such; None for anything else."""
+    if is_scalar(value):
+        return scalar_key(value)
+    if type(value) is not tuple or depth >= _TUPLES_DEPTH_MAX:
+        return None
+    items = cast("tuple[object, ...]", value)
+    if len(items) > _FROZEN_MAX:
+        return None
+    keys = [plain_key(item, depth + 1) for item in items]
+    return None if None in keys else ("tuple", *keys)
+
+
+def _has_nan(value: object) -> bool:
+    if type(value) is tuple:
+        return any(map(_has_nan, cast("tuple[object, ...]", value)))
+    return value != value
 
 
 def _frozen_functions(
