@@ -224,17 +224,17 @@ f(a: int64, b: double) -> bool                             interpreted   scalar
     'a library': Case(
         'unknown_call',
         """
-import bisect
+import calendar
 T = (1, 5)
 def f(a) -> int:
     x = a + 1
-    return bisect.bisect(T, x) + 1  # two
+    return calendar.weekday(*T, x) + 1  # two
 """,
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:5    return bisect.bisect(T, x) + 1  # two
-                     ^^^^^^^^^^^^^^^^^^^
-  Sabot does not know what this call reads or writes: bisect.bisect
+  <cell>:5    return calendar.weekday(*T, x) + 1  # two
+                     ^^^^^^^^^^^^^^^^^^^^^^^
+  Sabot does not know what this call reads or writes: calendar.weekday
   write it with operators, math or functions of your own, or give it a column of its own
 """,
     ),

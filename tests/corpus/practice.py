@@ -1,4 +1,4 @@
-"""What people write who have no compiler in mind: brackets in a list of tuples, a lambda for the right-hand side, dates, sorting by a key."""
+"""What people write who have no compiler in mind: brackets in a list, a lambda for the right-hand side, dates, sorting by a key."""
 
 import bisect
 import datetime as dt
