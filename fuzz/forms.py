@@ -271,8 +271,8 @@ class Forms(Choices, Functions):
         if rng.random() < 0.4:
             return Expr(f"math.isqrt({self.wildly(e.text)})", "i", True, e.loopy, e.weight)
         other = self.expr(rng.choice("iib"), depth)
-        if rng.random() < 0.4:
-            modulus = rng.choice((7, 10, -9, 1, 1_000_000_007, 2**40))
+        if rng.random() < 0.6:
+            modulus = rng.choice((7, 10, -9, -2, 1, 1_000_000_007, 2**40))
             times = other.text if rng.random() < self.wild else f"abs({other.text})"
             text = f"pow({e.text}, {times}, {modulus})"
             return Expr(text, "i", True, e.loopy or other.loopy, 2)

@@ -10,6 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fuzz.terms import Expr
+
 if TYPE_CHECKING:
     from fuzz.forms import Helper
     from fuzz.terms import Var
@@ -44,6 +46,12 @@ class Functions:
         self.protected |= {n for n in around if re.search(rf"\b{n}\b", text)}
         self.captured.update(inner.captured)
         self.helpers.append(helper)
+        for _ in range(2):
+            parts = [self.dynamic(kind, 1) for kind in helper.kinds]
+            held = self.fresh_name("t")
+            called = f"{name}({', '.join(part.text for part in parts)})"
+            self.define(held, Expr(called, helper.result, True, weight=helper.weight + 1))
+            lines.append(f"{pad}{held} = {called}")
         return lines
 
     def chosen_by(self, name: str, head: str, bodies: list[str]) -> list[str]:
@@ -62,6 +70,10 @@ class Functions:
             [f"{name} = functools.partial(lambda q, {head}: {bodies[0]} - q, {self.small_int(9)})"],
             [f"def {name}_a(h, {head}):", f"    return h({head})"]
             + [f"{name} = lambda {head}: {name}_a({one} if p0 > 1 else {two}, {head})"],
+            [f"def {name}_b(h, {head}):", f"    return h({head})"]
+            + [
+                f"{name} = lambda {head}: {name}_b({one}, {head}) if p0 > 1 else {name}_b({two}, {head})"
+            ],
             [f"{name}_s = ({one}, {two})"]
             + [f"{name} = lambda {head}: max([h({head}) for h in {name}_s])"],
         ]
