@@ -55,6 +55,7 @@ CALLS = {
     "math.factorial(min(i, 70))": 0.3,
     "math.lcm(i, j, 6)": 0.7,
     "math.lcm(i)": 0.9,
+    "math.lcm(i, *(i, 2))": 0.9,
     "math.lcm() + i": 0.9,
     "math.gcd(i, j, 12)": 0.9,
     "pow(i, j, 97)": 0.9,
@@ -281,9 +282,9 @@ def test_errors(call, bad, tier):
         "math.comb(n=5, k=i)",
         "math.factorial(n=i)",
         "math.hypot(x=x)",
-        "math.dist(*[(x,), (x,)])",
+        "math.dist(*zip((x,), (x,)))",
         "math.prod(values=(x, x))",
-        "math.lcm(i, *(i, i))",
+        "math.lcm(i, *range(3))",
     ],
 )
 def test_what_is_not_compiled_says_so(call):
