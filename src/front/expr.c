@@ -62,17 +62,30 @@ static env *choice_else(lowering *l, env *e, choice *c)
     return c->copies ? &c->y : e;
 }
 
-/* The value behind it. */
-static pyval choice_close(lowering *l, env *e, choice *c, const pyval *x, const pyval *y)
+static void choice_join(lowering *l, env *e, choice *c)
 {
     bool dead = e->dead;
-    sb_irb_end_if(&l->b, c->region);
-    pyval r = sb_merge_value(l, c->cond, x, y);
     if (c->copies) {
         sb_env_merge(l, e, c->cond, &c->x, &c->y);
         e->dead = dead;
     }
+}
+
+/* The value behind it. */
+static pyval choice_close(lowering *l, env *e, choice *c, const pyval *x, const pyval *y)
+{
+    sb_irb_end_if(&l->b, c->region);
+    pyval r = sb_merge_value(l, c->cond, x, y);
+    choice_join(l, e, c);
     sb_pyval_complete(l, &r);
+    return r;
+}
+
+static sb_value choice_close_bool(lowering *l, env *e, choice *c, sb_value x, sb_value y)
+{
+    sb_irb_end_if(&l->b, c->region);
+    sb_value r = sb_merge_bool(l, c->cond, x, y);
+    choice_join(l, e, c);
     return r;
 }
 
@@ -180,54 +193,43 @@ static sb_value lower_comparison(lowering *l, const sb_node *n, uint8_t op, cons
 
 #define CHAIN_MAX 60 /* links of one chained comparison; more are refused */
 
+/* The links of a comparison from k on, for rows in which all before hold; x: their last operand. Sets *refused, which the value of a
+ * single comparison is never with; a later link that is never is so only where it is reached. */
+static sb_value lower_links(lowering *l, env *e, const sb_node *n, uint32_t k, const pyval *x,
+                            bool *refused)
+{
+    const sb_node *right = n->list.items[k];
+    const bool contains = n->ops[k] == SB_BLOB_IN || n->ops[k] == SB_BLOB_NOT_IN;
+    pyval y = contains && right->kind == SB_BLOB_LIST ? sb_lower_display(l, e, right)
+                                                      : sb_lower_expr(l, e, right);
+    sb_value holds = lower_comparison(l, n, n->ops[k], x, right, &y, refused);
+    bool known = false;
+    if (*refused || k + 1 == n->list.count) {
+        return *refused ? l->zero_b : holds;
+    }
+    if (sb_irb_is_const_b(&l->b, holds, &known)) {
+        return known ? lower_links(l, e, n, k + 1, &y, refused) : holds;
+    }
+    bool copies = false;
+    for (uint32_t later = k + 1; later < n->list.count; later++) {
+        copies = copies || assigns(n->list.items[later]);
+    }
+    choice c;
+    sb_value rest = lower_links(l, choice_open(l, e, &c, holds, copies), n, k + 1, &y, refused);
+    (void)choice_else(l, e, &c);
+    return choice_close_bool(l, e, &c, rest, l->zero_b);
+}
+
 static pyval lower_compare(lowering *l, env *e, const sb_node *n)
 {
-    sb_value regions[CHAIN_MAX];
-    sb_value holds[CHAIN_MAX];
-    uint32_t open = 0;
-    bool never = false;
+    bool refused = false;
     if (n->list.count > CHAIN_MAX) {
         sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
         return sb_pyval_never();
     }
-    for (uint32_t k = 1; k < n->list.count; k++) {
-        if (assigns(n->list.items[k])) {
-            sb_refuse(l, SB_REFUSAL_SYNTAX, "an assignment inside of a chained comparison", n);
-            return sb_pyval_never();
-        }
-    }
     pyval x = sb_lower_expr(l, e, n->a);
-    sb_value result = l->true_b;
-    for (uint32_t k = 0; k < n->list.count; k++) {
-        bool contains = n->ops[k] == SB_BLOB_IN || n->ops[k] == SB_BLOB_NOT_IN;
-        const sb_node *right = n->list.items[k];
-        pyval y = contains && right->kind == SB_BLOB_LIST ? sb_lower_display(l, e, right)
-                                                          : sb_lower_expr(l, e, right);
-        result = lower_comparison(l, n, n->ops[k], &x, n->list.items[k], &y, &never);
-        if (never) {
-            result = l->zero_b;
-            break;
-        }
-        bool known = false;
-        bool last = k + 1 == n->list.count;
-        bool is_const = sb_irb_is_const_b(&l->b, result, &known);
-        if (last || (is_const && !known)) {
-            break;
-        }
-        if (!is_const) {
-            holds[open] = result;
-            regions[open++] = sb_irb_if(&l->b, result);
-        }
-        x = y;
-    }
-    while (open > 0) {
-        open--;
-        sb_irb_else(&l->b, regions[open]);
-        sb_irb_end_if(&l->b, regions[open]);
-        result = sb_merge_bool(l, holds[open], result, l->zero_b);
-    }
-    /* A first link that always leaves or was refused makes the whole chain never; a later one only where it is reached. */
-    return never && n->list.count == 1 ? sb_pyval_never() : sb_pyval_bool(result);
+    sb_value result = lower_links(l, e, n, 0, &x, &refused);
+    return refused && n->list.count == 1 ? sb_pyval_never() : sb_pyval_bool(result);
 }
 
 pyval sb_pyval_binary(lowering *l, uint8_t op, pyval x, pyval y, const sb_node *n)
@@ -300,6 +302,13 @@ static pyval lower_named(lowering *l, env *e, const sb_node *n)
     return v;
 }
 
+/* All timestamps of a function that has such constants are in microseconds. */
+static pyval constant_time(lowering *l, const sb_node *n)
+{
+    static const uint32_t bits[] = {DATE_BIT, STAMP_BIT, AWARE_BIT};
+    return (pyval){.tags = bits[n->op], .i = sb_irb_const_i(&l->b, n->value.i)};
+}
+
 static pyval lower_kind(lowering *l, env *e, const sb_node *n)
 {
     switch (n->kind) {
@@ -311,6 +320,8 @@ static pyval lower_kind(lowering *l, env *e, const sb_node *n)
         return sb_pyval_int(sb_irb_const_i(&l->b, n->value.i));
     case SB_BLOB_CONST_FLOAT:
         return sb_pyval_float(sb_irb_const_f(&l->b, n->value.f));
+    case SB_BLOB_CONST_TIME:
+        return constant_time(l, n);
     case SB_BLOB_CONST_BIGINT:
         sb_refuse(l, SB_REFUSAL_BIG_CONSTANT, n->text, n);
         return sb_pyval_never();

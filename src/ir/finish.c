@@ -243,6 +243,8 @@ static uint32_t reasons_of(const sb_inst *inst)
     case SB_IR_LIST_SORT_I64:
         return BIT(MEMORY);
     case SB_IR_LIST_SORT_F64:
+    case SB_IR_LIST_SORT_BY_I64:
+    case SB_IR_LIST_SORT_BY_F64:
         return BIT(MEMORY) | BIT(TYPE_TAG);
     case SB_IR_LIST_FIND_F64:
     case SB_IR_LIST_EQ_F64:

@@ -351,11 +351,11 @@ static inline bool less_f64(int64_t x, int64_t y)
 }
 
 /* to[first, last) from the ascending from[first, middle) and from[middle, last); of equal items the earlier comes first. */
-#define DEFINE_SORT(name, less)                                                                    \
-    static void insert_##name(int64_t *items, int64_t first, int64_t last)                         \
+#define DEFINE_SORT(name, type, less)                                                              \
+    static void insert_##name(type *items, int64_t first, int64_t last)                            \
     {                                                                                              \
         for (int64_t k = first + 1; k < last; k++) {                                               \
-            const int64_t word = items[k];                                                         \
+            const type word = items[k];                                                            \
             int64_t at = k;                                                                        \
             for (; at > first && less(word, items[at - 1]); at--) {                                \
                 items[at] = items[at - 1];                                                         \
@@ -363,7 +363,7 @@ static inline bool less_f64(int64_t x, int64_t y)
             items[at] = word;                                                                      \
         }                                                                                          \
     }                                                                                              \
-    static void merge_##name(int64_t *to, const int64_t *from, int64_t first, int64_t middle,      \
+    static void merge_##name(type *to, const type *from, int64_t first, int64_t middle,            \
                              int64_t last)                                                         \
     {                                                                                              \
         int64_t x = first;                                                                         \
@@ -373,10 +373,10 @@ static inline bool less_f64(int64_t x, int64_t y)
             to[k] = second ? from[y++] : from[x++];                                                \
         }                                                                                          \
     }                                                                                              \
-    static void sort_##name(int64_t *items, int64_t *spare, int64_t count)                         \
+    static void sort_##name(type *items, type *spare, int64_t count)                               \
     {                                                                                              \
-        int64_t *from = items;                                                                     \
-        int64_t *to = spare;                                                                       \
+        type *from = items;                                                                        \
+        type *to = spare;                                                                          \
         for (int64_t first = 0; first < count; first += RUN) {                                     \
             insert_##name(items, first, first + RUN < count ? first + RUN : count);                \
         }                                                                                          \
@@ -386,7 +386,7 @@ static inline bool less_f64(int64_t x, int64_t y)
                 const int64_t last = middle + width < count ? middle + width : count;              \
                 merge_##name(to, from, first, middle, last);                                       \
             }                                                                                      \
-            int64_t *other = from;                                                                 \
+            type *other = from;                                                                    \
             from = to;                                                                             \
             to = other;                                                                            \
         }                                                                                          \
@@ -395,8 +395,35 @@ static inline bool less_f64(int64_t x, int64_t y)
         }                                                                                          \
     }
 
-DEFINE_SORT(i64, less_i64)
-DEFINE_SORT(f64, less_f64)
+typedef struct ranked {
+    int64_t rank, word;
+} ranked;
+
+static inline bool less_ranked_i64(ranked x, ranked y)
+{
+    return x.rank < y.rank;
+}
+
+static inline bool less_ranked_f64(ranked x, ranked y)
+{
+    return double_of(x.rank) < double_of(y.rank);
+}
+
+DEFINE_SORT(i64, int64_t, less_i64)
+DEFINE_SORT(f64, int64_t, less_f64)
+DEFINE_SORT(by_i64, ranked, less_ranked_i64)
+DEFINE_SORT(by_f64, ranked, less_ranked_f64)
+
+static bool has_nan(const sb_rt_list *list)
+{
+    for (int64_t k = 0; k < list->count; k++) {
+        const double value = double_of(list->items[k]);
+        if (value != value) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* Room to merge in; a list of one run needs none. */
 static sb_reason spare_for(sb_rt_heap *heap, const sb_rt_list *list, int64_t **out)
@@ -430,17 +457,51 @@ static sb_reason list_sort_f64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c
     (void)b;
     (void)c;
     (void)out;
-    for (int64_t k = 0; k < list->count; k++) {
-        const double value = double_of(list->items[k]);
-        if (value != value) {
-            return SB_REASON_TYPE_TAG;
-        }
+    if (has_nan(list)) {
+        return SB_REASON_TYPE_TAG;
     }
     const sb_reason reason = spare_for(heap, list, &spare);
     if (reason == SB_REASON_NONE) {
         sort_f64(list->items, spare, list->count);
     }
     return reason;
+}
+
+/* Sorts copies, each beside its rank; both lists may be one. */
+static sb_reason sort_by(sb_rt_heap *heap, int64_t a, int64_t b,
+                         void (*sort)(ranked *items, ranked *spare, int64_t count))
+{
+    const sb_rt_list *list = list_of(a);
+    const sb_rt_list *ranks = list_of(b);
+    if (list->count != ranks->count) {
+        return SB_REASON_TYPE_TAG;
+    }
+    ranked *items = take(heap, (size_t)list->count * 2 * sizeof(*items));
+    if (items == NULL) {
+        return SB_REASON_MEMORY;
+    }
+    for (int64_t k = 0; k < list->count; k++) {
+        items[k] = (ranked){.rank = ranks->items[k], .word = list->items[k]};
+    }
+    sort(items, items + list->count, list->count);
+    for (int64_t k = 0; k < list->count; k++) {
+        list->items[k] = items[k].word;
+    }
+    return SB_REASON_NONE;
+}
+
+static sb_reason list_sort_by_i64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int64_t *out)
+{
+    (void)c;
+    (void)out;
+    return sort_by(heap, a, b, sort_by_i64);
+}
+
+static sb_reason list_sort_by_f64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int64_t *out)
+{
+    (void)c;
+    (void)out;
+    return has_nan(list_of(b)) ? SB_REASON_TYPE_TAG : sort_by(heap, a, b, sort_by_f64);
 }
 
 static sb_reason list_find_i64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int64_t *out)

@@ -17,6 +17,7 @@
  *     REPEAT a b       a new list of b times the items of a
  *     EXTEND a b       the items of b behind those of a; b may be a
  *     REVERSE a, SORT_I64 a, SORT_F64 a        in place, stable; TYPE_TAG where an order with a NaN is asked for
+ *     SORT_BY_I64 a b, SORT_BY_F64 a b         in place, stable, by the items of b; likewise, also where b is not as long as a
  *     FIND_I64 a b, FIND_F64 a b   position of the first item equal to b, or -1; TYPE_TAG where identity of NaNs would decide
  *     EQ_I64 a b, EQ_F64 a b       1 or 0; likewise
  *
@@ -50,6 +51,8 @@
     X(ARG, REVERSE, reverse, 'v', "i", false, true)                                                \
     X(ARG, SORT_I64, sort_i64, 'v', "i", true, true)                                               \
     X(ARG, SORT_F64, sort_f64, 'v', "i", true, true)                                               \
+    X(ARG, SORT_BY_I64, sort_by_i64, 'v', "ii", true, true)                                        \
+    X(ARG, SORT_BY_F64, sort_by_f64, 'v', "ii", true, true)                                        \
     X(ARG, FIND_I64, find_i64, 'i', "ii", false, false)                                            \
     X(ARG, FIND_F64, find_f64, 'i', "ii", true, false)                                             \
     X(ARG, EQ_I64, eq_i64, 'i', "ii", false, false)                                                \
