@@ -183,6 +183,11 @@ class CallStage:
         return "; ".join(f"{place}   {how}" for place, how in zip(places, hows, strict=True))
 
     @property
+    def opaque(self) -> bool:
+        """Whether its functions run in order and may do anything; of those that run at the same time nobody expects one."""
+        return any(call.lane == "direct" for call in self._calls.values())
+
+    @property
     def schema(self) -> pa.Schema | None:
         """The schema of the result; None while the first batch must tell it."""
         return self._declared if self._bound is None else self._bound.schema

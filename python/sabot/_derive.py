@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Derived(NamedTuple):
     """A source that makes its batches from those of other streams.
 
-    parents: which, as explain() shows them. rows_max: it gives no more rows.
+    parents: which, as explain() shows them. rows_max: it gives no more rows. opaque: it runs user code, in the order of the batches.
     """
 
     text: str
@@ -39,6 +39,7 @@ class Derived(NamedTuple):
     parents: tuple[Stream, ...]
     transform: Transform
     rows_max: int | None = None
+    opaque: bool = False
 
     @property
     def origin(self) -> str:

@@ -140,9 +140,10 @@ class Attribute(NamedTuple):
 
     def changed(self) -> str | None:
         """Its name where it is another now."""
-        now = look_up(vars(self.module), self.name, _MISSING)
-        same = now is self.value or _same(now, self.value)
-        return None if same else f"{self.module.__name__}.{self.name}"
+        now = self.module.__dict__.get(self.name, _MISSING)
+        if now is self.value or _same(now, self.value):
+            return None
+        return f"{self.module.__name__}.{self.name}"
 
 
 class ObjectAttribute(NamedTuple):
@@ -231,7 +232,6 @@ class Guards:
         "_from_globals",
         "_gone",
         "_kwdefaults",
-        "_others",
         "names",
     )
 
@@ -244,8 +244,7 @@ class Guards:
         recursive: bool = False,
     ) -> None:
         self.names = dict(names)
-        self._checks = checks
-        self._others = others
+        self._checks = (*checks, *others)
         self._calls = recursive or bool(others)
         self._fn = fn
         self._code = fn.__code__
@@ -266,7 +265,7 @@ class Guards:
     def with_others(self, others: tuple[Check, ...]) -> Guards:
         """The same with more to look at."""
         made = copy(self)
-        made._others = (*self._others, *others)
+        made._checks = (*self._checks, *others)
         return made
 
     @property
@@ -311,7 +310,7 @@ class Guards:
         for name in self._gone:
             if name in space or name in below:
                 return name
-        for one in (*self._checks, *self._others):
+        for one in self._checks:
             name = one.changed()
             if name is not None:
                 return name

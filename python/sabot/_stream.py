@@ -15,6 +15,7 @@ from sabot._errors import PlanError
 from sabot._expr import Applied, Column, as_filter, name_of, project, with_references
 from sabot._function import Scalar, bind, takes_rows
 from sabot._reading import Reading
+from sabot._rebound import calls_of
 from sabot._run import LastRun, RunContext
 from sabot._stage import Stage, metered
 from sabot._staged import staged
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
     from sabot._chain import Chain, Operator
+    from sabot._concurrent import CallStage
     from sabot._derive import Transform
     from sabot._piece import Piece
     from sabot._profile import Profile
+    from sabot._rebound import Calls
     from sabot.operators import BaseOperator
 
 
@@ -101,7 +104,7 @@ class Stream(Reading, Writing):
         if not columns:
             raise PlanError("with_columns needs name=function")
         if (stage := staged(self, "with_columns", columns)) is not None:
-            return stage.stream._derived(stage.text, stage.run, stage.schema)
+            return stage.stream._from_stage(stage)
         if any(isinstance(given, Column) for given in columns.values()):
             return self._then(with_references(columns, _with_functions))
         return self._then(lambda chain: _with_functions(chain, columns))
@@ -115,7 +118,7 @@ class Stream(Reading, Writing):
         """
 
         if (stage := staged(self, "filter", {"": fn})) is not None:
-            return stage.stream._derived(stage.text, stage.run, stage.schema)
+            return stage.stream._from_stage(stage)
 
         def add(chain: Chain) -> Chain:
             if isinstance(fn, Column):
@@ -151,7 +154,7 @@ class Stream(Reading, Writing):
         """
         check_schema(schema)
         if (stage := staged(self, "map", {"": fn}, schema)) is not None:
-            return stage.stream._derived(stage.text, stage.run, stage.schema)
+            return stage.stream._from_stage(stage)
 
         def add(chain: Chain) -> Chain:
             bound = bind(fn, chain.schema, "map", schema)
@@ -289,15 +292,18 @@ class Stream(Reading, Writing):
         if not callable(given):
             raise PlanError(f"flat_map takes a function, not {type(given).__name__}")
         if (stage := staged(self, "flat_map", {"": fn}, schema)) is not None:
-            return stage.stream._derived(stage.text, stage.run, stage.schema)
+            return stage.stream._from_stage(stage)
         bound = bind(fn, self.schema, "flat_map", schema)
         assert not isinstance(bound, Scalar)
         if bound.rows is not None:
             from sabot import _by_rows
 
             text = bound.label or bound.place.text
-            return self._derived(text, _by_rows.flat_map(bound, self), schema)
-        return self._derived(bound.place.text, _derive.flat_map(bound, self), schema)
+            return self._derived(
+                text, _by_rows.flat_map(bound, self), schema, opaque=not bound.pure
+            )
+        transform = _derive.flat_map(bound, self)
+        return self._derived(bound.place.text, transform, schema, opaque=not bound.pure)
 
     def union(self, *streams: Stream) -> Stream:
         """The rows of this stream and those of the others.
@@ -343,7 +349,10 @@ class Stream(Reading, Writing):
         from sabot.operators._base import stage
 
         text, schema, transform = stage(op, self.schema)
-        return self._derived(text, transform, schema)
+        return self._derived(text, transform, schema, opaque=True)
+
+    def _from_stage(self, stage: CallStage) -> Stream:
+        return self._derived(stage.text, stage.run, stage.schema, opaque=stage.opaque)
 
     def _after_first_batch(self) -> Stream:
         from sabot import _derive
@@ -356,11 +365,12 @@ class Stream(Reading, Writing):
         transform: Transform,
         schema: pa.Schema | None,
         bounded: bool | None = None,
+        opaque: bool = False,
     ) -> Stream:
 
         if bounded is None:
             bounded = self._source.bounded
-        return Stream(Derived(text, schema, bounded, (self,), transform))
+        return Stream(Derived(text, schema, bounded, (self,), transform, opaque=opaque))
 
     # --- looking
 
@@ -444,12 +454,13 @@ class Stream(Reading, Writing):
 
         return run_async(self._run)
 
-    def _batches(self) -> Generator[pa.RecordBatch]:
-        """The same for a sink, which takes them all."""
-        return self._run(RunContext(shared=False))
+    def _batches(self, *, calls_user: bool = False) -> Generator[pa.RecordBatch]:
+        """The same for a sink, which takes them all; calls_user: and calls user code with them."""
+        return self._run(RunContext(shared=False, consumer_runs=calls_user))
 
     def _run(self, context: RunContext) -> Generator[pa.RecordBatch]:
         root = self.stage()
+        context.consumer_runs = context.consumer_runs or self.calls.opaque
         context.begin(root)
         try:
             with context.errors:
@@ -485,6 +496,16 @@ class Stream(Reading, Writing):
             inputs = [parent.stage() for parent in source.parents]
             return Stage(source.text, self._chain, inputs, rows_max=source.rows_max)
         return Stage(source.text, self._chain, rows_total=source.rows)
+
+    @property
+    def source(self) -> TableSource | Source | Derived:
+        """What its first operator reads."""
+        return self._source
+
+    @property
+    def calls(self) -> Calls:
+        """What user code its operators have, those of the streams that it reads counted in."""
+        return calls_of(self._source, self._chain)
 
     @property
     def operator_count(self) -> int:

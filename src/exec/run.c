@@ -60,7 +60,8 @@ static void functions_start(sb_run *run)
     for (const sb_plan *node = run->plan; node != NULL; node = node->input) {
         for (int32_t i = 0; i < node->count && node->kind != SB_PLAN_SELECT; i++) {
             sb_func *func = node->calls[i].func;
-            if (func->compiled && !run->interpret[node->function_first + i]) {
+            if (func->compiled && !atomic_load_explicit(&run->interpret[node->function_first + i],
+                                                        memory_order_relaxed)) {
                 sb_func_start(func, run->tier);
                 run->has_loop = run->has_loop || func->ir.has_loop;
             }
@@ -105,6 +106,7 @@ static sb_status options_set(sb_run *run, const sb_run_options *options, sb_erro
     run->validate = options->validate;
     run->number_rows = options->number_rows;
     run->prompt = options->prompt;
+    run->revocable = options->revocable;
     run->patient = options->threads == 0;
     run->op_count = run->plan->op_index + 1;
     return SB_OK;
@@ -144,7 +146,7 @@ static sb_status run_open(sb_run *run, const sb_run_options *options, sb_error *
         SB_TRY(schemas_new(run, options->schemas_known, err));
     }
     for (int32_t i = 0; options->interpret != NULL && i < run->function_count; i++) {
-        run->interpret[i] = options->interpret[i];
+        atomic_store_explicit(&run->interpret[i], options->interpret[i], memory_order_relaxed);
     }
     SB_TRY(sb_release_queue_new(&run->releases, err));
     SB_TRY(sb_mutex_new(&run->lock, err));
@@ -296,6 +298,10 @@ static bool pull_wanted(const sb_run *run, bool *hungry)
         (run->prompt && run->inputs != NULL)) {
         return false;
     }
+    /* What the source does must not come between two asks for the same rows. */
+    if (run->revocable && run->by_host && run->tasks != NULL && run->tasks->bound) {
+        return false;
+    }
     if (run->inline_run) {
         return run->inputs == NULL && run->in_flight == 0;
     }
@@ -325,6 +331,7 @@ static lane_move move_locked(sb_run *run, sb_task **task)
     *task = sb_run_find_ask_locked(run);
     if (*task != NULL) {
         (*task)->state = SB_TASK_HOST;
+        (*task)->bound = true;
         return MOVE_ASK;
     }
     if (run->inline_run) {
@@ -422,6 +429,7 @@ static sb_status step(sb_run *run, sb_task *task, sb_error *err)
     sb_task_state state = SB_TASK_READY;
     if (status == SB_OK) {
         state = sb_task_step(&run->lane, task);
+        task->bound = true; /* nothing is behind it */
     }
     int64_t lead_ns = sb_os_now_ns() - start - HANDING_NS;
     run->lead_ns += lead_ns < LEAD_NS_MAX ? lead_ns : LEAD_NS_MAX;
@@ -643,6 +651,34 @@ sb_status sb_run_supply(sb_run *run, const sb_supply *supply, sb_error *err)
     run->pulling = false;
     run->pulled = true;
     sb_run_put(run, supply);
+    return SB_OK;
+}
+
+sb_status sb_run_interpret(sb_run *run, const bool *interpret, int32_t count, sb_error *err)
+{
+    sb_status status = usable(run, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (!run->revocable) {
+        return sb_error_set(err, SB_STATE, "the run was not made for a change of its functions");
+    }
+    if (count != run->function_count) {
+        return sb_error_set(err, SB_INVALID, "the plan has %d functions, not %d",
+                            run->function_count, count);
+    }
+    bool any = false;
+    sb_mutex_lock(run->lock);
+    for (int32_t i = 0; i < count; i++) {
+        if (interpret[i] &&
+            !atomic_exchange_explicit(&run->interpret[i], true, memory_order_relaxed)) {
+            any = true;
+        }
+    }
+    if (any) {
+        sb_run_redo_locked(run);
+    }
+    sb_mutex_unlock(run->lock);
     return SB_OK;
 }
 
