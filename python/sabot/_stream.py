@@ -13,7 +13,7 @@ from sabot._checks import check_names, check_rows, check_same, check_schema, kno
 from sabot._derive import Derived
 from sabot._errors import PlanError
 from sabot._expr import Applied, Column, as_filter, name_of, project, with_references
-from sabot._function import Scalar, bind, takes_rows
+from sabot._function import Scalar, batch_rows, bind, takes_rows
 from sabot._reading import Reading
 from sabot._rebound import calls_of
 from sabot._run import LastRun, RunContext
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sabot._chain import Chain, Operator
     from sabot._concurrent import CallStage
     from sabot._derive import Transform
+    from sabot._gpus import Need
     from sabot._piece import Piece
     from sabot._profile import Profile
     from sabot._rebound import Calls
@@ -119,6 +120,7 @@ class Stream(Reading, Writing):
 
         if (stage := staged(self, "filter", {"": fn})) is not None:
             return stage.stream._from_stage(stage)
+        stream = self._cut_for(fn, "filter")
 
         def add(chain: Chain) -> Chain:
             if isinstance(fn, Column):
@@ -130,7 +132,7 @@ class Stream(Reading, Writing):
                 return chain.then(chain.plan.filter(bound.core), steps=(step,))
             return chain.then(chain.plan.batch(bound.place.name, None, True), batch=bound)
 
-        return self._then(add)
+        return stream._then(add)
 
     def map(self, fn: Callable[..., object], schema: pa.Schema | None = None) -> Stream:
         """Replaces each batch by what a batch function makes of it, or each row by what a record function gives.
@@ -165,7 +167,7 @@ class Stream(Reading, Writing):
             label = bound.label or bound.place.name
             return chain.then(chain.plan.batch(label, bound.schema, False), batch=bound)
 
-        return self._then(_Map(add, schema, by_batch=not takes_rows(fn)))
+        return self._cut_for(fn, "map")._then(_Map(add, schema, by_batch=not takes_rows(fn)))
 
     def select(self, *columns: str | Column) -> Stream:
         """Keeps the named columns, in this order.
@@ -302,8 +304,9 @@ class Stream(Reading, Writing):
             return self._derived(
                 text, _by_rows.flat_map(bound, self), schema, opaque=not bound.pure
             )
-        transform = _derive.flat_map(bound, self)
-        return self._derived(bound.place.text, transform, schema, opaque=not bound.pure)
+        stream = self._cut_for(fn, "flat_map")
+        transform = _derive.flat_map(bound, stream)
+        return stream._derived(bound.place.text, transform, schema, opaque=not bound.pure)
 
     def union(self, *streams: Stream) -> Stream:
         """The rows of this stream and those of the others.
@@ -333,7 +336,12 @@ class Stream(Reading, Writing):
         ends = [stream._source.bounded for stream in parents]
         bounded = False if False in ends else None if None in ends else True
         text = f"UNION {'in order' if bounded else 'as they arrive'}"
-        return Stream(_merge.Union(text, schema, bounded, parents, _merge.union(schema)))
+        made = Stream(_merge.Union(text, schema, bounded, parents, _merge.union(schema)))
+        if needs := made.gpus:
+            from sabot import _gpus
+
+            _gpus.check("union", needs)
+        return made
 
     def apply(self, op: BaseOperator) -> Stream:
         """Gives each batch to the `process_batch` of an operator object, in order; None emits nothing.
@@ -351,8 +359,18 @@ class Stream(Reading, Writing):
         text, schema, transform = stage(op, self.schema)
         return self._derived(text, transform, schema, opaque=True)
 
+    def _cut_for(self, fn: object, operator: str) -> Stream:
+        """This stream, in batches of as many rows as a batch function wants."""
+        rows = batch_rows(fn, self.schema, operator)
+        return self if rows is None else self.rebatch(rows)
+
     def _from_stage(self, stage: CallStage) -> Stream:
-        return self._derived(stage.text, stage.run, stage.schema, opaque=stage.opaque)
+        needs = stage.gpus
+        if needs:
+            from sabot import _gpus
+
+            _gpus.check(stage.names, (*self.gpus, *needs))
+        return self._derived(stage.text, stage.run, stage.schema, opaque=stage.opaque, gpus=needs)
 
     def _after_first_batch(self) -> Stream:
         from sabot import _derive
@@ -366,11 +384,12 @@ class Stream(Reading, Writing):
         schema: pa.Schema | None,
         bounded: bool | None = None,
         opaque: bool = False,
+        gpus: tuple[Need, ...] = (),
     ) -> Stream:
 
         if bounded is None:
             bounded = self._source.bounded
-        return Stream(Derived(text, schema, bounded, (self,), transform, opaque=opaque))
+        return Stream(Derived(text, schema, bounded, (self,), transform, opaque=opaque, gpus=gpus))
 
     # --- looking
 
@@ -506,6 +525,17 @@ class Stream(Reading, Writing):
     def calls(self) -> Calls:
         """What user code its operators have, those of the streams that it reads counted in."""
         return calls_of(self._source, self._chain)
+
+    @property
+    def gpus(self) -> tuple[Need, ...]:
+        """What the workers of its functions need at the same time, those of the streams that it reads counted in."""
+        source = self._source
+        if not isinstance(source, Derived):
+            return ()
+        inputs = [parent.gpus for parent in source.parents]
+        if source.bounded and len(inputs) > 1:  # they follow each other
+            inputs = [max(inputs, key=lambda needs: sum(one.workers * one.gpus for one in needs))]
+        return (*(need for needs in inputs for need in needs), *source.gpus)
 
     @property
     def operator_count(self) -> int:
