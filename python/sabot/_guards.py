@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import sys
 from copy import copy
+from operator import is_
 from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
@@ -347,11 +348,32 @@ def _cell_value(cell: CellType) -> object:
 
 def _same(now: object, was: object) -> bool:
     if type(was) is Frozen:
+        if _holds_these(now, was):
+            return True
         again = frozen(now)
         return again is not None and again.key == was.key
     if type(now) is not type(was) or not is_scalar(now):
         return now is was
     return scalar_key(now) == scalar_key(was)
+
+
+def _holds_these(now: object, was: Frozen) -> bool:
+    """Whether it has the very objects that were seen, in their order; looking at their values takes ten times as long."""
+    kind = type(now)
+    if not (kind is list or kind is dict or kind is set or kind is frozenset):
+        return False
+    if kind.__name__ != was.kind:
+        return False
+    held = cast("list[object] | dict[object, object]", now)
+    if len(held) != len(was.items):
+        return False
+    if isinstance(held, dict):
+        pairs = cast("tuple[tuple[object, object], ...]", was.items)
+        return all(
+            key is seen_key and value is seen
+            for (key, value), (seen_key, seen) in zip(tuple(held.items()), pairs, strict=True)
+        )
+    return all(map(is_, held, was.items))
 
 
 def _same_values(now: tuple[object, ...] | None, was: tuple[object, ...] | None) -> bool:
