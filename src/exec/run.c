@@ -21,9 +21,25 @@
 #define SLOW_PULL_NS ((int64_t)20 * 1000 * 1000)
 #define HANDING_NS ((int64_t)30 * 1000)   /* what a step costs more on a worker: there and back */
 #define LEAD_NS_MAX ((int64_t)250 * 1000) /* of one step: it may have been kept waiting by others */
+#define LONG_STEP_NS                                                                               \
+    ((int64_t)10 * 1000 * 1000) /* the lane should have looked at signals meanwhile */
 #define MORSEL_ROWS_MAX ((int64_t)1 << 24)
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
+
+/* Of a revocable run: whether an operator computes something before one that asks for all that it does. */
+static bool works_ahead(const sb_run *run)
+{
+    for (int32_t i = 0; i < run->op_count; i++) {
+        if ((run->ops[i].caps & SB_OP_LIGHT) == 0) {
+            return true;
+        }
+        if ((run->ops[i].caps & SB_OP_PYTHON) != 0) {
+            return false;
+        }
+    }
+    return false;
+}
 
 static sb_status ops_open(sb_run *run, sb_error *err)
 {
@@ -52,6 +68,7 @@ static sb_status ops_open(sb_run *run, sb_error *err)
         }
     }
     run->cut = run->cut && works;
+    run->ahead = !run->revocable || works_ahead(run);
     return SB_OK;
 }
 
@@ -393,12 +410,15 @@ static sb_status give(sb_run *run, sb_task *task, sb_event *event, bool *given, 
 }
 
 /* Whether the lane by itself would be slower. Steps that are shorter than their way to a worker and back stay on the lane; that
- * they are not is told by two long ones, or more that are less so. */
+ * they are not is told by two long ones, or more that are less so. Where nothing can be
+ * computed ahead there is nothing to gain but that the lane looks at signals. */
 static bool workers_pay(const sb_run *run)
 {
     bool many = run->source_rows > run->morsel_rows;
-    return !run->all_light && (!run->inline_run || run->has_loop ||
-                               (many && (!run->patient || run->lead_ns >= 2 * LEAD_NS_MAX)));
+    return !run->all_light &&
+           (!run->inline_run || run->has_loop ||
+            (many && (run->ahead ? !run->patient || run->lead_ns >= 2 * LEAD_NS_MAX
+                                 : run->longest_ns > LONG_STEP_NS)));
 }
 
 /* After a batch came in, or a step on the lane: starts the workers that it calls for. */
@@ -431,7 +451,9 @@ static sb_status step(sb_run *run, sb_task *task, sb_error *err)
         state = sb_task_step(&run->lane, task);
         task->bound = true; /* nothing is behind it */
     }
-    int64_t lead_ns = sb_os_now_ns() - start - HANDING_NS;
+    int64_t step_ns = sb_os_now_ns() - start;
+    int64_t lead_ns = step_ns - HANDING_NS;
+    run->longest_ns = step_ns > run->longest_ns ? step_ns : run->longest_ns;
     run->lead_ns += lead_ns < LEAD_NS_MAX ? lead_ns : LEAD_NS_MAX;
     run->lead_ns = run->lead_ns > 0 ? run->lead_ns : 0;
     sb_mutex_lock(run->lock);

@@ -73,6 +73,7 @@ struct sb_run {
     sb_type **
         schemas; /* lane: owned, schemas given last for results and for each operator; NULL: not schema_once */
     bool all_light;
+    bool ahead;    /* something can be computed of a task before all in front of it are done */
     bool has_loop; /* some native function may run for long without end */
     bool patient;  /* the number of threads is the engine's choice: workers only where they pay */
     sb_tier tier;
@@ -85,7 +86,8 @@ struct sb_run {
     _Atomic int64_t source_ns;            /* of all pulls */
     int64_t pull_ns;                      /* how long the last pull took */
     int64_t asked_ns;                     /* when the host was asked last */
-    int64_t lead_ns; /* how much longer its own steps took than handing them to a worker would */
+    int64_t lead_ns;    /* how much longer its own steps took than handing them to a worker would */
+    int64_t longest_ns; /* of its own steps */
     sb_task *asked;
     bool pulling;  /* the host was asked for a batch */
     bool pulled;   /* it has come, and nobody looked whether it needs workers */
