@@ -11,7 +11,7 @@ from sabot._capture import capture
 from sabot._engine import cache_off
 from sabot._errors import PlanError
 from sabot._function import Scalar, bind
-from sabot._udf import unwrap
+from sabot._udf import Options, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ class Report:
         kind: "scalar" or "batch".
         signature: the function with its column types and result type.
         reads: columns whose values it uses; None for a batch function, which may use all.
-        pure: whether it is known to do nothing but compute its result.
+        pure: whether it is known, or was declared, to do nothing but compute its result.
         can_raise: whether some row may raise.
         reasons: why it is not compiled.
         compile_ms: time its native code took to compile; None before, 0.0 when it came from the cache.
@@ -61,9 +61,14 @@ class Report:
         self.mode: str = facts.get("mode", "interpreted")
         self.kind: str = facts.get("kind", "batch")
         self.reads: list[str] | None = facts.get("reads")
-        self.pure: bool = self.mode == "compiled"
+        options = bound.options if isinstance(bound, Scalar) else Options()
+        self._declared_pure = options.pure is True if isinstance(bound, Scalar) else bound.pure
+        self.pure: bool = self.mode == "compiled" or self._declared_pure
         self.can_raise: bool = facts.get("can_raise", True)
         self.reasons: list[Reason] = [self._reason(reason) for reason in facts.get("reasons", ())]
+        if options.pure is False and options.compile != "off":
+            impure = Reason(*_IMPURE, captured.file, captured.first_line, 0, 0, 0, "")
+            self.reasons = [impure if one.code == "off" else one for one in self.reasons]
         if self._core is None:
             hint = (
                 "For speed name its parameters after columns and give a value a row (with_columns)"
@@ -148,6 +153,8 @@ class Report:
             if self.rows_left:
                 left = ", ".join(f"{count} {reason}" for reason, count in self.rows_left.items())
                 lines.append(f"  {self.rows} rows so far; left for CPython: {left}")
+        elif self._declared_pure:
+            lines.append("  declared pure")
         for reason in self.reasons:
             lines += self._reason_lines(reason)
         return "\n".join(lines)
@@ -203,6 +210,7 @@ def _result(bound: Scalar, facts: dict[str, Any], types: dict[str, str]) -> str:
 _ORIGINS = {"memory": "compiled before", "disk": "compiled by an earlier process"}
 _UNTOLD = ("result_type", "the result's type cannot be told")
 _UNTOLD_HINT = "Add a return annotation, such as -> int"
+_IMPURE = ("impure", "it was declared to have effects (pure=False)")
 _BATCH = ("batch", "a batch function runs in CPython, batch by batch")
 
 
