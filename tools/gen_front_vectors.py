@@ -2,8 +2,8 @@
 
     python tools/gen_front_vectors.py > src/front/front_vectors.inc       from the root of the repository
 
-The functions are those of tools/front_cases.py, front_language.py, front_lists.py and front_numpy.py. A row is one line of text: its
-arguments, `>` and the outcome. Words: n is None, t and f are booleans, i<decimal> an int, d<hex> the bits of a float, `!` an
+The functions are those of tools/front_cases.py, front_language.py, front_lists.py, front_functions.py and front_numpy.py. A row is one
+line of text: its arguments, `>` and the outcome. Words: n is None, t and f are booleans, i<decimal> an int, d<hex> the bits of a float, `!` an
 exception. A line that starts with `.` must stay in the compiled code: its numbers are small. An int result is given as the column's
 type has it, and as `!` where that cannot hold it.
 """
@@ -118,7 +118,8 @@ def literal(data: bytes) -> str:
 
 
 def main() -> int:
-    for name in ("front_cases", "front_language", "front_lists", "front_numpy"):
+    files = ("front_cases", "front_language", "front_lists", "front_functions", "front_numpy")
+    for name in files:
         # By a path of the repository, so that no machine's folders stand in the blobs.
         place = f"tools/{name}.py"
         exec(compile((ROOT / place).read_text(), place, "exec"), {"__name__": name})

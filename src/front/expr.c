@@ -64,17 +64,30 @@ static env *choice_else(lowering *l, env *e, choice *c)
     return c->copies ? &c->y : e;
 }
 
-/* The value behind it. */
-static pyval choice_close(lowering *l, env *e, choice *c, const pyval *x, const pyval *y)
+static void choice_join(lowering *l, env *e, choice *c)
 {
     bool dead = e->dead;
-    sb_irb_end_if(&l->b, c->region);
-    pyval r = sb_merge_value(l, c->cond, x, y);
     if (c->copies) {
         sb_env_merge(l, e, c->cond, &c->x, &c->y);
         e->dead = dead;
     }
+}
+
+/* The value behind it. */
+static pyval choice_close(lowering *l, env *e, choice *c, const pyval *x, const pyval *y)
+{
+    sb_irb_end_if(&l->b, c->region);
+    pyval r = sb_merge_value(l, c->cond, x, y);
+    choice_join(l, e, c);
     sb_pyval_complete(l, &r);
+    return r;
+}
+
+static sb_value choice_close_bool(lowering *l, env *e, choice *c, sb_value x, sb_value y)
+{
+    sb_irb_end_if(&l->b, c->region);
+    sb_value r = sb_merge_bool(l, c->cond, x, y);
+    choice_join(l, e, c);
     return r;
 }
 
@@ -182,6 +195,11 @@ static sb_value lower_comparison(lowering *l, const sb_node *n, uint8_t op, cons
 
 #define CHAIN_MAX 60 /* links of one chained comparison; more are refused */
 
+static bool compares_numpy(uint8_t op, const pyval *x, const pyval *y)
+{
+    return op <= SB_BLOB_GE && ((x->tags | y->tags) & NP_BITS) && x->tags != 0 && y->tags != 0;
+}
+
 /* The value of a comparison whose links gave truths of these kinds. */
 static pyval truth_of_kinds(lowering *l, const sb_node *n, sb_value truth, uint32_t kinds)
 {
@@ -191,67 +209,68 @@ static pyval truth_of_kinds(lowering *l, const sb_node *n, sb_value truth, uint3
     return (pyval){.tags = kinds == NP_BOOL_BIT ? NP_BOOL_BIT : BOOL_BIT, .b = truth};
 }
 
+/* One comparison of a chain; *kinds: of the truths that its comparisons give. */
+static sb_value lower_link(lowering *l, const sb_node *n, uint32_t k, const pyval *x,
+                           const pyval *y, uint32_t *kinds, bool *refused)
+{
+    if (!compares_numpy(n->ops[k], x, y)) {
+        *kinds |= BOOL_BIT;
+        return lower_comparison(l, n, n->ops[k], x, n->list.items[k], y, refused);
+    }
+    const pyval v = sb_np_compare(l, n->ops[k], *x, *y);
+    *kinds |= v.tags;
+    *refused = v.tags == 0;
+    return v.tags == 0 ? l->zero_b : v.b;
+}
+
+/* The links of a comparison from k on, for rows in which all before hold; x: their last operand. Sets *refused, which the value of a
+ * single comparison is never with; a later link that is never is so only where it is reached. */
+static sb_value lower_links(lowering *l, env *e, const sb_node *n, uint32_t k, const pyval *x,
+                            uint32_t *kinds, bool *refused)
+{
+    const sb_node *right = n->list.items[k];
+    const bool contains = n->ops[k] == SB_BLOB_IN || n->ops[k] == SB_BLOB_NOT_IN;
+    pyval y = contains && right->kind == SB_BLOB_LIST ? sb_lower_display(l, e, right)
+                                                      : sb_lower_expr(l, e, right);
+    sb_value holds = lower_link(l, n, k, x, &y, kinds, refused);
+    bool known = false;
+    if (*refused || k + 1 == n->list.count) {
+        return *refused ? l->zero_b : holds;
+    }
+    if (sb_irb_is_const_b(&l->b, holds, &known)) {
+        return known ? lower_links(l, e, n, k + 1, &y, kinds, refused) : holds;
+    }
+    bool copies = false;
+    for (uint32_t later = k + 1; later < n->list.count; later++) {
+        copies = copies || assigns(n->list.items[later]);
+    }
+    choice c;
+    sb_value rest =
+        lower_links(l, choice_open(l, e, &c, holds, copies), n, k + 1, &y, kinds, refused);
+    (void)choice_else(l, e, &c);
+    return choice_close_bool(l, e, &c, rest, l->zero_b);
+}
+
 static pyval lower_compare(lowering *l, env *e, const sb_node *n)
 {
-    sb_value regions[CHAIN_MAX];
-    sb_value holds[CHAIN_MAX];
-    uint32_t open = 0;
     uint32_t kinds = 0;
-    bool never = false;
+    bool refused = false;
     if (n->list.count > CHAIN_MAX) {
         sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
         return sb_pyval_never();
     }
-    for (uint32_t k = 1; k < n->list.count; k++) {
-        if (assigns(n->list.items[k])) {
-            sb_refuse(l, SB_REFUSAL_SYNTAX, "an assignment inside of a chained comparison", n);
-            return sb_pyval_never();
-        }
-    }
     pyval x = sb_lower_expr(l, e, n->a);
-    sb_value result = l->true_b;
-    for (uint32_t k = 0; k < n->list.count; k++) {
-        bool contains = n->ops[k] == SB_BLOB_IN || n->ops[k] == SB_BLOB_NOT_IN;
-        const sb_node *right = n->list.items[k];
-        pyval y = contains && right->kind == SB_BLOB_LIST ? sb_lower_display(l, e, right)
-                                                          : sb_lower_expr(l, e, right);
-        if (n->ops[k] <= SB_BLOB_GE && ((x.tags | y.tags) & NP_BITS) && x.tags != 0 &&
-            y.tags != 0) {
-            const pyval v = sb_np_compare(l, n->ops[k], x, y);
-            if (n->list.count == 1) {
-                return v;
-            }
-            never = v.tags == 0;
-            kinds |= v.tags;
-            result = v.b;
-        } else {
-            result = lower_comparison(l, n, n->ops[k], &x, n->list.items[k], &y, &never);
-            kinds |= BOOL_BIT;
+    if (n->list.count == 1 && n->ops[0] <= SB_BLOB_GE) {
+        const pyval y = sb_lower_expr(l, e, n->list.items[0]);
+        if (compares_numpy(n->ops[0], &x, &y)) {
+            return sb_np_compare(l, n->ops[0], x, y);
         }
-        if (never) {
-            result = l->zero_b;
-            break;
-        }
-        bool known = false;
-        bool last = k + 1 == n->list.count;
-        bool is_const = sb_irb_is_const_b(&l->b, result, &known);
-        if (last || (is_const && !known)) {
-            break;
-        }
-        if (!is_const) {
-            holds[open] = result;
-            regions[open++] = sb_irb_if(&l->b, result);
-        }
-        x = y;
+        const sb_value holds =
+            lower_comparison(l, n, n->ops[0], &x, n->list.items[0], &y, &refused);
+        return refused ? sb_pyval_never() : sb_pyval_bool(holds);
     }
-    while (open > 0) {
-        open--;
-        sb_irb_else(&l->b, regions[open]);
-        sb_irb_end_if(&l->b, regions[open]);
-        result = sb_merge_bool(l, holds[open], result, l->zero_b);
-    }
-    /* A first link that always leaves or was refused makes the whole chain never; a later one only where it is reached. */
-    return never && n->list.count == 1 ? sb_pyval_never() : truth_of_kinds(l, n, result, kinds);
+    sb_value result = lower_links(l, e, n, 0, &x, &kinds, &refused);
+    return refused && n->list.count == 1 ? sb_pyval_never() : truth_of_kinds(l, n, result, kinds);
 }
 
 pyval sb_pyval_binary(lowering *l, uint8_t op, pyval x, pyval y, const sb_node *n)
@@ -324,6 +343,13 @@ static pyval lower_named(lowering *l, env *e, const sb_node *n)
     return v;
 }
 
+/* All timestamps of a function that has such constants are in microseconds. */
+static pyval constant_time(lowering *l, const sb_node *n)
+{
+    static const uint32_t bits[] = {DATE_BIT, STAMP_BIT, AWARE_BIT};
+    return (pyval){.tags = bits[n->op], .i = sb_irb_const_i(&l->b, n->value.i)};
+}
+
 static pyval lower_kind(lowering *l, env *e, const sb_node *n)
 {
     switch (n->kind) {
@@ -335,6 +361,8 @@ static pyval lower_kind(lowering *l, env *e, const sb_node *n)
         return sb_pyval_int(sb_irb_const_i(&l->b, n->value.i));
     case SB_BLOB_CONST_FLOAT:
         return sb_pyval_float(sb_irb_const_f(&l->b, n->value.f));
+    case SB_BLOB_CONST_TIME:
+        return constant_time(l, n);
     case SB_BLOB_CONST_BIGINT:
         sb_refuse(l, SB_REFUSAL_BIG_CONSTANT, n->text, n);
         return sb_pyval_never();
