@@ -561,6 +561,11 @@ def _seen_again(captured: Captured) -> tuple[_Code, _Seen]:
     return entry, _see(captured.base, entry, captured.bound, called)
 
 
+def seen_names(captured: Captured) -> Mapping[str, Found]:
+    """What the names outside a captured plain function lead to, dotted ones too."""
+    return _seen_again(captured)[1].found
+
+
 def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | None:
     """The blob of the function with a first line that returns None where one of these parameters is; None: it has no blob."""
     if captured.blob is None or not params:

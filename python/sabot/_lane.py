@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sabot._by_rows import RowMap
+    from sabot._capture import Refusal
     from sabot._deadletter import DeadLetter
     from sabot._errorlog import StageLog
+    from sabot._function import Scalar
 
 _TYPES = {
     "l": pa.int64(),
@@ -108,6 +110,8 @@ class BatchBinding(NamedTuple):
     conform: Callable[[pa.RecordBatch], pa.RecordBatch] = _as_it_is
     rows: RowMap | None = None  # of a record function
     label: str | None = None  # what explain() shows, where that is not the place's name
+    refusal: Refusal | None = None  # why native code does not compute it
+    form: Scalar | None = None  # its row function, which is not compiled
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:

@@ -14,6 +14,7 @@ from sabot._checks import check_names, check_rows, check_same, check_schema, kno
 from sabot._derive import Derived
 from sabot._errors import PlanError
 from sabot._expr import Applied, Column, as_filter, name_of, project, with_references
+from sabot._form_bind import Lowered
 from sabot._function import Scalar, bind, takes_rows
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
@@ -123,6 +124,8 @@ class Stream(Reading, Writing):
             if isinstance(bound, Scalar):
                 step = Step(bound, bound.binding("FILTER ", truth=True))
                 return chain.then(chain.plan.filter(bound.core), steps=(step,))
+            if isinstance(bound, Lowered):
+                return _with_lowered(chain, bound, "FILTER ")
             return chain.then(chain.plan.batch(bound.place.name, None, True), batch=bound)
 
         return self._then(add)
@@ -157,6 +160,8 @@ class Stream(Reading, Writing):
                 assert bound.given is not None
                 plan = chain.plan.map(bound.core, *bound.given.columns())
                 return chain.then(plan, steps=(Step(bound, bound.binding("MAP ")),))
+            if isinstance(bound, Lowered):
+                return _with_lowered(chain, bound, "MAP ")
             label = bound.label or bound.place.name
             return chain.then(chain.plan.batch(label, bound.schema, False), batch=bound)
 
@@ -489,6 +494,13 @@ class Stream(Reading, Writing):
 
     def __repr__(self) -> str:
         return f"<sabot.Stream\n{self.explain()}\n>"
+
+
+def _with_lowered(chain: Chain, bound: Lowered, operator: str) -> Chain:
+    core = bound.scalar.core
+    plan = chain.plan.lowered(bound.label, core, bound.batch.is_filter, *bound.columns)
+    step = Step(bound.scalar, bound.scalar.binding(operator))
+    return chain.then(plan, steps=(step,), batch=bound.batch)
 
 
 def _with_functions(chain: Chain, columns: dict[str, Any]) -> Chain:

@@ -403,37 +403,80 @@ static sb_status map_types(sb_plan *plan, int32_t count, const char *const *colu
     return SB_OK;
 }
 
-sb_status sb_plan_new_map(sb_plan *input, sb_func *func, int32_t count, const char *const *columns,
-                          const char *const *names, sb_plan **out, sb_error *err)
+/* Gives a node that has `count` columns of its input or of its function their schema. */
+static sb_status map_schema(sb_plan *plan, int32_t count, const char *const *columns,
+                            const char *const *names, sb_error *err)
 {
-    sb_plan *plan = NULL;
-    sb_type **types = NULL;
-    sb_status status = need_schema(input, "a map of rows", err);
-    if (status != SB_OK) {
-        return status;
-    }
-    if (count < 0 || count > SB_COLUMNS_MAX || func->key_count == 0) {
-        return sb_error_set(err, SB_INVALID, "map by %.60s to %d columns", func->name, count);
-    }
-    SB_TRY(node_new(SB_PLAN_MAP, input, 1, &plan, err));
-    plan->function_end += 1;
-    types = sb_mem_alloc_zero((size_t)count * sizeof *types);
+    sb_status status = SB_OK;
+    sb_type **types = sb_mem_alloc_zero((size_t)count * sizeof *types);
     plan->sources = sb_mem_alloc_array((size_t)count, sizeof *plan->sources);
     if (types == NULL || plan->sources == NULL) {
         status = sb_error_no_memory(err, (size_t)count * sizeof *types);
         goto out;
     }
-    SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
     SB_TRY(map_types(plan, count, columns, names, types, err));
-    SB_TRY(sb_type_new_struct(types, count, input->schema, &plan->schema, err));
+    SB_TRY(sb_type_new_struct(types, count, plan->input->schema, &plan->schema, err));
     sb_mem_free(types);
-    *out = plan;
     return SB_OK;
 out:
     for (int32_t i = 0; types != NULL && i < count; i++) {
         sb_type_drop(types[i]);
     }
     sb_mem_free(types);
+    return status;
+}
+
+static sb_status map_check(const sb_func *func, int32_t count, sb_error *err)
+{
+    if (count < 0 || count > SB_COLUMNS_MAX || func->key_count == 0) {
+        return sb_error_set(err, SB_INVALID, "map by %.60s to %d columns", func->name, count);
+    }
+    return SB_OK;
+}
+
+sb_status sb_plan_new_map(sb_plan *input, sb_func *func, int32_t count, const char *const *columns,
+                          const char *const *names, sb_plan **out, sb_error *err)
+{
+    sb_plan *plan = NULL;
+    sb_status status;
+    SB_TRY(need_schema(input, "a map of rows", err));
+    SB_TRY(map_check(func, count, err));
+    SB_TRY(node_new(SB_PLAN_MAP, input, 1, &plan, err));
+    plan->function_end += 1;
+    SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
+    SB_TRY(map_schema(plan, count, columns, names, err));
+    *out = plan;
+    return SB_OK;
+out:
+    sb_plan_drop(plan);
+    return status;
+}
+
+sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
+                              int32_t count, const char *const *columns, const char *const *names,
+                              sb_plan **out, sb_error *err)
+{
+    sb_plan *plan = NULL;
+    sb_status status;
+    SB_TRY(need_schema(input, "a function by rows", err));
+    if (is_filter) {
+        SB_TRY(sb_plan_check_take(input->schema, err));
+    } else {
+        SB_TRY(map_check(func, count, err));
+    }
+    SB_TRY(node_new(SB_PLAN_LOWERED, input, 1, &plan, err));
+    plan->function_end += 1;
+    plan->is_filter = is_filter;
+    SB_TRY(label_set(plan, label, err));
+    SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
+    if (is_filter) {
+        plan->schema = sb_type_retain(input->schema);
+    } else {
+        SB_TRY(map_schema(plan, count, columns, names, err));
+    }
+    *out = plan;
+    return SB_OK;
+out:
     sb_plan_drop(plan);
     return status;
 }

@@ -1,0 +1,135 @@
+"""Batch functions that native code computes row by row: bound to the columns of a stream.
+
+The row function gives the columns; the batch function itself stays beside it and is called for each batch of which a row cannot be
+computed exactly. What a column's type is follows from the row function, in every compile mode.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from sabot._capture import Param, Refusal, record_blob, seen_names
+from sabot._errors import PlanError
+from sabot._form import RowForm, row_form
+from sabot._form_values import NoFormError
+from sabot._function import Scalar, core_function
+from sabot._udf import FORMATS
+
+if TYPE_CHECKING:
+    from sabot import _core
+    from sabot._capture import Captured
+    from sabot._lane import BatchBinding
+    from sabot._udf import Options
+
+_TYPES = {format: type_ for type_, format in FORMATS.items()}
+
+
+class Lowered(NamedTuple):
+    """A batch function with its row form.
+
+    scalar: the row function. batch: the function itself. columns: of the result, as the engine takes them: of each column the
+    input's that is passed on, or None, and its name; of a filter none.
+    """
+
+    scalar: Scalar
+    batch: BatchBinding
+    columns: tuple[list[str | None], list[str]]
+    label: str
+
+
+def lower(
+    captured: Captured,
+    schema: pa.Schema,
+    rule: str,
+    options: Options,
+    bound: BatchBinding,
+) -> Lowered | BatchBinding:
+    """Gives a batch function its row form; where it has none, `bound` with why, and with the schema if that can be told.
+
+    Parameters:
+        bound: how it runs in CPython; its schema is the declared one.
+    """
+    if captured.blob is None or captured.node is None:
+        return bound._replace(refusal=captured.refusals[0] if captured.refusals else None)
+    try:
+        form = row_form(captured, seen_names(captured), schema, bound.is_filter)
+        made = _made(captured, form)
+        assert made.blob is not None
+        keys = None if bound.is_filter else form.results
+        core = core_function(made.blob, schema, options.compile == "off", keys)
+        told = _told(core, form, schema, bound, captured)
+    except NoFormError as error:
+        return bound._replace(refusal=error.refusal)
+    except PlanError as error:
+        return bound._replace(refusal=Refusal("type", str(error), 0, 0, 0, 0))
+    declared = bound.schema
+    if told is not None and not bound.is_filter and declared is None:
+        bound = bound._replace(schema=told)
+    params = tuple(range(len(core.params)))
+    scalar = Scalar(made, core, len(params), None, rule, told is not None, options)
+    label = _label(captured, form)
+    if told is None or not core.compiled or (declared is not None and not told.equals(declared)):
+        return bound._replace(form=scalar)
+    columns: tuple[list[str | None], list[str]] = ([], [])
+    if not bound.is_filter:
+        columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
+    return Lowered(scalar, bound, columns, label)
+
+
+def _made(captured: Captured, form: RowForm) -> Captured:
+    """The row function: its parameters are columns."""
+    made = copy.copy(captured)
+    param = next((p.name for p in captured.params or () if not p.has_default), "")
+    made.record = param or (captured.params or ())[0].name
+    made.blob = record_blob(captured, form.tree, made.record, form.read, form.slots)
+    made.params = tuple(
+        Param(name, "positional", has_default=False, default=None) for name in form.read
+    )
+    return made
+
+
+def _told(
+    core: _core.Function,
+    form: RowForm,
+    schema: pa.Schema,
+    bound: BatchBinding,
+    captured: Captured,
+) -> pa.Schema | None:
+    """The schema of what it gives; None where the row function is not compiled and does not tell.
+
+    Raises:
+        NoFormError: it is no schema that this function could have.
+    """
+    if bound.is_filter:
+        if core.result_format in ("b", ""):
+            return schema if core.result_format else None
+        raise NoFormError(form.tree, "a filter that gives no array of bool")
+    formats = dict(zip(form.results, core.key_formats, strict=True))
+    wanted = dict(zip(form.results, form.wanted, strict=False))
+    columns: Any = schema
+    fields: list[pa.Field[Any]] = []
+    for name, passed in form.columns:
+        if passed is not None:
+            fields.append(columns.field(passed).with_name(name))
+            continue
+        if formats[name] == "":
+            return None
+        type = _TYPES[formats[name]]
+        if wanted[name] is not None and wanted[name] != type:
+            raise NoFormError(form.tree, f"an array of {wanted[name]} from values of {type}")
+        fields.append(pa.field(name, type))
+    return pa.schema(fields, columns.metadata)
+
+
+def _label(captured: Captured, form: RowForm) -> str:
+    """What explain() shows."""
+    made = ", ".join(name for name, passed in form.columns if passed is None)
+    passed = ", ".join(name for name, passed in form.columns if passed is not None)
+    parts = [f"{captured.name}(batch)\tcompiled, batch, row form"]
+    parts += [f"reads {', '.join(form.read)}"] if form.read else []
+    parts += [f"writes {made}"] if made else []
+    parts += [f"passes {passed}"] if passed else []
+    return "  ".join(parts)
