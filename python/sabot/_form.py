@@ -33,7 +33,7 @@ from sabot._form_values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sabot._capture import Captured
     from sabot._guards import Found
@@ -55,12 +55,16 @@ class RowForm(NamedTuple):
     columns: tuple[tuple[str, str | None], ...]
     results: tuple[str, ...]
     wanted: tuple[Any, ...]
+    is_filter: bool
 
 
 def row_form(
-    captured: Captured, found: Mapping[str, Found], schema: pa.Schema, is_filter: bool
+    captured: Captured, found: Mapping[str, Found], schema: pa.Schema, is_filter: bool | None
 ) -> RowForm:
     """Reads a captured batch function.
+
+    Parameters:
+        is_filter: whether it gives one array of Booleans; None: where that is what it gives.
 
     Raises:
         NoFormError: it has no row form, or none that is known here.
@@ -72,15 +76,13 @@ def row_form(
     if len(set(schema.names)) < len(schema.names):
         raise NoFormError(node, "two columns of one name")
     try:
-        return _Reader(captured, found, schema).form(node, is_filter)
+        return Reader(captured, found, schema).form(node, is_filter)
     except RecursionError:
         raise NoFormError(node, "nested too deeply") from None
 
 
-class _Reader:
-    def __init__(
-        self, captured: Captured, found: Mapping[str, Found], schema: pa.Schema
-    ) -> None:
+class Reader:
+    def __init__(self, captured: Captured, found: Mapping[str, Found], schema: pa.Schema) -> None:
         self._captured = captured
         self._found = found
         self._schema = schema
@@ -93,8 +95,10 @@ class _Reader:
         self.slots: dict[str, None] = {}
         self._loops = 0
 
-    def form(self, node: ast.FunctionDef | ast.Lambda, is_filter: bool) -> RowForm:
+    def form(self, node: ast.FunctionDef | ast.Lambda, is_filter: bool | None) -> RowForm:
         result = self._result(node)
+        if is_filter is None:
+            is_filter = isinstance(result, Array)
         columns: tuple[tuple[str, str | None], ...] = ()
         made: dict[str, Array] = {}
         if is_filter:
@@ -109,12 +113,14 @@ class _Reader:
                 raise NoFormError(node, f"two columns named {min(twice)!r}")
             columns = tuple((name, array.passed) for name, array in batch.columns)
             made = {n: array for n, array in batch.columns if array.passed is None}
+            if not made:
+                raise NoFormError(node, "it computes nothing row by row")
             items = [self._row(array, node) for array in made.values()]
-            value = ast.Tuple(items or [ast.Constant(None)], ast.Load())
+            value = ast.Tuple(items, ast.Load())
         tree = self._tree(node, value)
         read = tuple(name for name in self._schema.names if name in _columns_of(tree))
         wanted = tuple(array.wanted for array in made.values())
-        return RowForm(tree, tuple(self.slots), read, columns, tuple(made) or ("",), wanted)
+        return RowForm(tree, tuple(self.slots), read, columns, tuple(made), wanted, is_filter)
 
     def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
         if isinstance(node, ast.Lambda):
@@ -150,9 +156,7 @@ class _Reader:
         if isinstance(value, Batch):
             return value
         if isinstance(value, dict):
-            return Batch(
-                tuple((name, self.as_arrow(one, node)) for name, one in value.items())
-            )
+            return Batch(tuple((name, self.as_arrow(one, node)) for name, one in value.items()))
         raise NoFormError(node, "a result that is no batch")
 
     def as_arrow(self, value: Value | None, node: ast.AST) -> Array:
@@ -223,9 +227,8 @@ class _Reader:
     def _aside(self, node: ast.stmt) -> None:
         """A statement that has nothing to do with the batch: every row does it."""
         for inner in ast.walk(node):
-            if isinstance(inner, ast.Name) and inner.id in self.env:
-                if isinstance(inner.ctx, ast.Load):
-                    raise NoFormError(inner, self._what(inner.id))
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+                self._check_own(inner)
             if isinstance(inner, (ast.Return, ast.For, ast.While, ast.ListComp, ast.GeneratorExp)):
                 raise NoFormError(inner, "a return or a loop beside those over the rows")
         bound = stored([node])
@@ -233,6 +236,11 @@ class _Reader:
             self.env.pop(name, None)
         self._plain |= bound
         self.body.append(copy.deepcopy(node))
+
+    def _check_own(self, node: ast.Name) -> None:
+        """Refuses what stands for something of the batch."""
+        if node.id in self.env:
+            raise NoFormError(node, self._what(node.id))
 
     def _what(self, name: str) -> str:
         value = self.env[name]
@@ -284,8 +292,8 @@ class _Reader:
 
     def _check_aside(self, node: ast.expr) -> None:
         for inner in ast.walk(node):
-            if isinstance(inner, ast.Name) and inner.id in self.env:
-                raise NoFormError(node, self._what(inner.id))
+            if isinstance(inner, ast.Name):
+                self._check_own(inner)
 
     def _comprehension(self, node: ast.ListComp) -> Array | None:
         first = node.generators[0]
@@ -368,6 +376,19 @@ class _Reader:
             case _:
                 return None
 
+    def number(self, node: ast.AST) -> object:
+        """Likewise, of numbers."""
+        match node:
+            case ast.UnaryOp(ast.USub(), inner):
+                value = self.number(inner)
+                return -value if isinstance(value, (int, float)) else None
+            case ast.Constant(value):
+                return value
+            case ast.Name() | ast.Attribute():
+                return self.resolved(node)
+            case _:
+                return None
+
     def resolved(self, node: ast.AST) -> object:
         """The object that a name outside the function leads to."""
         from sabot._encode import dotted
@@ -390,9 +411,7 @@ class _Reader:
         """A local of the row function with this value."""
         name = self.slot()
         target = ast.copy_location(ast.Name(name, ast.Store()), node)
-        self.body.append(
-            cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node))
-        )
+        self.body.append(cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node)))
         return name
 
 

@@ -28,16 +28,15 @@ _TYPES = {format: type_ for type_, format in FORMATS.items()}
 
 
 class Lowered(NamedTuple):
-    """A batch function with its row form.
+    """How the engine runs a batch function by its row function.
 
-    scalar: the row function. batch: the function itself. columns: of the result, as the engine takes them: of each column the
-    input's that is passed on, or None, and its name; of a filter none.
+    scalar: the row function. label: for explain(). columns: of the result, as the engine takes them: of each column the input's that is
+    passed on, or None, and its name; of a filter none.
     """
 
     scalar: Scalar
-    batch: BatchBinding
-    columns: tuple[list[str | None], list[str]]
     label: str
+    columns: tuple[list[str | None], list[str]]
 
 
 def lower(
@@ -46,16 +45,21 @@ def lower(
     rule: str,
     options: Options,
     bound: BatchBinding,
-) -> Lowered | BatchBinding:
-    """Gives a batch function its row form; where it has none, `bound` with why, and with the schema if that can be told.
+    *,
+    explains: bool = False,
+) -> BatchBinding:
+    """A batch function with its row form; where it has none, with the reason, and with its schema where that can be told.
 
     Parameters:
         bound: how it runs in CPython; its schema is the declared one.
+        explains: it may be a filter's, or a map's.
     """
     if captured.blob is None or captured.node is None:
         return bound._replace(refusal=captured.refusals[0] if captured.refusals else None)
     try:
-        form = row_form(captured, seen_names(captured), schema, bound.is_filter)
+        wanted = None if explains else bound.is_filter
+        form = row_form(captured, seen_names(captured), schema, wanted)
+        bound = bound._replace(is_filter=form.is_filter)
         made = _made(captured, form)
         assert made.blob is not None
         keys = None if bound.is_filter else form.results
@@ -70,13 +74,13 @@ def lower(
         bound = bound._replace(schema=told)
     params = tuple(range(len(core.params)))
     scalar = Scalar(made, core, len(params), None, rule, told is not None, options)
-    label = _label(captured, form)
+    bound = bound._replace(form=scalar)
     if told is None or not core.compiled or (declared is not None and not told.equals(declared)):
-        return bound._replace(form=scalar)
+        return bound
     columns: tuple[list[str | None], list[str]] = ([], [])
     if not bound.is_filter:
         columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
-    return Lowered(scalar, bound, columns, label)
+    return bound._replace(lowered=Lowered(scalar, _label(captured, form), columns))
 
 
 def _made(captured: Captured, form: RowForm) -> Captured:

@@ -11,10 +11,10 @@ from sabot._form_values import ARROW, LIST, NUMPY, Array, Batch, Builder, Count,
 from sabot._piece import arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import TypeAlias
 
-    from sabot._form import _Reader as Reader
+    from sabot._form import Reader
 
     Method: TypeAlias = Callable[[Reader, ast.Call, Any], Value]
 
@@ -38,8 +38,16 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     if target is list and not node.args and not node.keywords:
         return Builder(reader.slot())
     for known, write in _FUNCTIONS:
-        if target is known or (hasattr(known, "__func__") and target == known):
+        if target is known:
             return write(reader, node)
+    if getattr(target, "__module__", None) == "pyarrow.compute":
+        from sabot._form_compute import call as compute
+        from sabot._form_compute import name_of
+
+        name = name_of(target)
+        if name is None:
+            raise NoFormError(node, f"pc.{getattr(target, '__name__', '?')}")
+        return compute(reader, node, name)
     return None
 
 

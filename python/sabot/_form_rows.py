@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sabot._form_values import ARROW, LIST, Array, Builder, Count, Gone, NoFormError, Value
 
@@ -79,7 +79,9 @@ class RowLoop:
         self._before = before
         self._number = number
         self._turn = turn
-        self.names: dict[str, str] = {}  # of a turn's locals: as they are called in the row function
+        self.names: dict[
+            str, str
+        ] = {}  # of a turn's locals: as they are called in the row function
 
     def statements(self, loop: ast.For) -> tuple[list[ast.stmt], set[str]]:
         """The statements of one turn, and the lists that it appends to."""
@@ -118,7 +120,10 @@ class RowLoop:
 
     def _bind(self, names: set[str], node: ast.AST) -> None:
         for name in sorted(names):
-            if isinstance(self._env.get(name), (Array, Builder, Count)) or name in self._turn.numbers:
+            if (
+                isinstance(self._env.get(name), (Array, Builder, Count))
+                or name in self._turn.numbers
+            ):
                 raise NoFormError(node, f"the loop over the rows binds {name} anew")
             self.names[name] = f"\1{self._number}{name}"
 
@@ -281,9 +286,7 @@ class _Flow:
         every = set().union(*(some for _, some in ends))
         return (set.intersection(*reached) if reached else None), every
 
-    def _loop(
-        self, node: _Loop, must: set[str], may: set[str]
-    ) -> tuple[set[str] | None, set[str]]:
+    def _loop(self, node: _Loop, must: set[str], may: set[str]) -> tuple[set[str] | None, set[str]]:
         if isinstance(node, ast.For):
             self._reads(node.iter, must, may)
             target = stored([node.target])
@@ -376,7 +379,12 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Return(self, node: ast.Return) -> ast.AST:
         raise NoFormError(node, "a return in a loop over the rows")
 
-    def _scope(self, node: ast.AST) -> ast.AST:
+    def generic_visit(self, node: ast.AST) -> Any:
+        if isinstance(node, _SCOPES):
+            self._check_scope(node)
+        return super().generic_visit(node)
+
+    def _check_scope(self, node: ast.AST) -> None:
         """A nested scope: its own names stay its own."""
         own = {
             one.id
@@ -387,11 +395,3 @@ class _Rewriter(ast.NodeTransformer):
         taken = own & {*self._names, *self._numbers, *self._env}
         if taken:
             raise NoFormError(node, f"{min(taken)} of the loop is bound anew inside")
-        return self.generic_visit(node)
-
-    visit_Lambda = _scope
-    visit_ListComp = _scope
-    visit_SetComp = _scope
-    visit_DictComp = _scope
-    visit_GeneratorExp = _scope
-    visit_FunctionDef = _scope

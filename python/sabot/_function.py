@@ -23,7 +23,6 @@ from sabot._udf import FORMATS, Options, unwrap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sabot._form_bind import Lowered
     from sabot._returns import Given
 
 _CACHE_MAX = 256
@@ -73,7 +72,7 @@ def bind(
     schema: pa.Schema | None,
     operator: str,
     declared: pa.Schema | None = None,
-) -> Scalar | BatchBinding | Lowered:
+) -> Scalar | BatchBinding:
     """Tells a function's kind and binds it to the columns of `schema` (None: not known before the run).
 
     operator: the method it was given to, or "explain", which takes every kind and results of any type.
@@ -120,13 +119,11 @@ def bind(
         options.dead_letter,
     )
     if schema is not None and operator in ("map", "filter", "explain"):
-        from sabot._form_bind import Lowered, lower
+        from sabot._form_bind import lower
 
-        lowered = lower(captured, schema, kind.rule, options, bound)
-        if isinstance(lowered, Lowered):
-            return lowered
-        bound = lowered
-    if options.compile == "require" and operator != "explain":
+        explains = operator == "explain"
+        bound = lower(captured, schema, kind.rule, options, bound, explains=explains)
+    if options.compile == "require" and operator != "explain" and bound.lowered is None:
         raise not_compiled(captured, bound, schema)
     return bound
 

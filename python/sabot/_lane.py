@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sabot._capture import Refusal
     from sabot._deadletter import DeadLetter
     from sabot._errorlog import StageLog
+    from sabot._form_bind import Lowered
     from sabot._function import Scalar
 
 _TYPES = {
@@ -111,7 +112,8 @@ class BatchBinding(NamedTuple):
     rows: RowMap | None = None  # of a record function
     label: str | None = None  # what explain() shows, where that is not the place's name
     refusal: Refusal | None = None  # why native code does not compute it
-    form: Scalar | None = None  # its row function, which is not compiled
+    form: Scalar | None = None  # its row function, if that can be told
+    lowered: Lowered | None = None  # how native code computes it
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from sabot._capture import capture
 from sabot._errors import PlanError
 from sabot._function import Scalar, bind
+from sabot._lane import BatchBinding
 from sabot._udf import unwrap
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from sabot import _core
     from sabot._capture import Captured
-    from sabot._lane import BatchBinding
 
 
 class Reason(NamedTuple):
@@ -39,9 +39,10 @@ class Report:
     Attributes:
         name: the function's name.
         mode: "compiled" or "interpreted".
-        kind: "scalar" or "batch".
+        kind: "scalar", "record" or "batch".
         signature: the function with its column types and result type.
-        reads: columns whose values it uses; None for a batch function, which may use all.
+        reads: columns whose values it uses; None for a batch function that CPython runs, which may use all.
+        form: "row" for a batch function that native code computes row by row; else None.
         pure: whether it is known to do nothing but compute its result.
         can_raise: whether some row may raise.
         reasons: why it is not compiled.
@@ -54,36 +55,51 @@ class Report:
     def __init__(self, captured: Captured, bound: Scalar | BatchBinding, schema: pa.Schema) -> None:
         self.name: str = captured.name
         self._captured = captured
-        self._core: _core.Function | None = bound.core if isinstance(bound, Scalar) else None
+        batch = bound if isinstance(bound, BatchBinding) else None
+        scalar = bound if isinstance(bound, Scalar) else bound.form
+        self._core: _core.Function | None = scalar.core if scalar is not None else None
         facts: dict[str, Any] = json.loads(self._core.report()) if self._core is not None else {}
         self._facts = facts
-        self.mode: str = facts.get("mode", "interpreted")
-        self.kind: str = facts.get("kind", "batch")
-        self.reads: list[str] | None = facts.get("reads")
+        whole = batch is not None and batch.lowered is None  # CPython gets all of it
+        self.mode: str = "interpreted" if whole else facts["mode"]
+        self.kind: str = "batch" if batch is not None else facts["kind"]
+        self.form: str | None = "row" if batch is not None and not whole else None
+        self.reads: list[str] | None = None if whole else facts["reads"]
         self.pure: bool = self.mode == "compiled"
         self.can_raise: bool = facts.get("can_raise", True)
         self.reasons: list[Reason] = [self._reason(reason) for reason in facts.get("reasons", ())]
-        if self._core is None:
-            hint = (
-                "For speed name its parameters after columns and give a value a row (with_columns)"
-            )
-            self.reasons.append(Reason(*_BATCH, captured.file, captured.first_line, 0, 0, 0, hint))
+        if batch is not None and whole and not self.reasons:
+            self.reasons.append(self._whole(batch))
+        types = dict(zip(schema.names, map(str, schema.types), strict=True))
         if isinstance(bound, Scalar):
-            types = dict(zip(schema.names, map(str, schema.types), strict=True))
             args = facts["record"] or ", ".join(
                 f"{name}: {types[name]}" for name in facts["params"]
             )
             result = _result(bound, facts, types) if bound.told else "?"
-            self.signature: str = f"{self.name}({args}) -> {result}"
             if not bound.told and bound.given is None:
                 self.reasons.append(Reason(*_UNTOLD, captured.file, 0, 0, 0, 0, _UNTOLD_HINT))
         else:
-            self.signature = f"{self.name}(batch) -> ?"
+            args, result = "batch", _columns_text(bound)
+        self.signature: str = f"{self.name}({args}) -> {result}"
         native = facts.get("native") == "ready"
         self.compile_ms: float | None = facts["compile_ms"] if native else None
         self.rows: int = facts.get("rows", 0)
         self.rows_left: dict[str, int] = facts.get("rows_left", {})
         self.ns_per_row: float | None = facts.get("ns_per_row")
+
+    def _whole(self, bound: BatchBinding) -> Reason:
+        """Why a batch function is not computed row by row."""
+        code, message = _BATCH
+        hint = "For speed name its parameters after columns and give a value a row (with_columns)"
+        refusal = bound.refusal
+        if refusal is None:
+            return Reason(
+                code, message, self._captured.file, self._captured.first_line, 0, 0, 0, hint
+            )
+        place = {"line": refusal.line, "col": refusal.col}
+        place |= {"end_line": refusal.end_line, "end_col": refusal.end_col}
+        raw = {"code": code, "message": message, "detail": refusal.detail, "hint": hint}
+        return self._reason({**raw, **place})
 
     def _reason(self, raw: dict[str, Any]) -> Reason:
         captured = self._captured
@@ -113,12 +129,12 @@ class Report:
 
     def _text(self, what: str) -> str:
         if self._core is None:
-            raise PlanError(f"{self.name} is not compiled: it is a batch function")
+            raise PlanError(f"{self.name} is not compiled: it has no form of rows")
         return self._core.text(what)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        names = "name mode kind signature reads pure can_raise compile_ms rows rows_left ns_per_row"
+        names = "name mode kind form signature reads pure can_raise compile_ms rows rows_left ns_per_row"
         plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
         plain["reasons"] = [reason._asdict() for reason in self.reasons]
         for name in ("lanes", "cpu", "native", "native_error", "rows_native", "rows_interpreter"):
@@ -127,7 +143,8 @@ class Report:
         return plain
 
     def __str__(self) -> str:
-        lines = [f"{self.signature:<58} {self.mode}   {self.kind}"]
+        kind = f"{self.kind}, {self.form} form" if self.form else self.kind
+        lines = [f"{self.signature:<58} {self.mode}   {kind}"]
         if self.mode == "compiled":
             reads = ", ".join(self.reads or ()) or "no column"
             raising = "can raise" if self.can_raise else "cannot raise"
@@ -173,6 +190,15 @@ class Report:
         if reason.hint:
             lines.append(f"  {reason.hint}")
         return lines
+
+
+def _columns_text(batch: BatchBinding) -> str:
+    if batch.is_filter:
+        return "bool" if batch.form is not None and batch.form.told else "?"
+    if batch.schema is None:
+        return "?"
+    schema: Any = batch.schema
+    return "{" + ", ".join(f"{field.name}: {field.type}" for field in schema) + "}"
 
 
 def _result(bound: Scalar, facts: dict[str, Any], types: dict[str, str]) -> str:

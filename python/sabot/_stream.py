@@ -14,7 +14,6 @@ from sabot._checks import check_names, check_rows, check_same, check_schema, kno
 from sabot._derive import Derived
 from sabot._errors import PlanError
 from sabot._expr import Applied, Column, as_filter, name_of, project, with_references
-from sabot._form_bind import Lowered
 from sabot._function import Scalar, bind, takes_rows
 from sabot._reading import Reading
 from sabot._run import LastRun, RunContext
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from sabot._chain import Chain, Operator
     from sabot._derive import Transform
+    from sabot._lane import BatchBinding
     from sabot._piece import Piece
     from sabot._profile import Profile
     from sabot.operators import BaseOperator
@@ -124,9 +124,7 @@ class Stream(Reading, Writing):
             if isinstance(bound, Scalar):
                 step = Step(bound, bound.binding("FILTER ", truth=True))
                 return chain.then(chain.plan.filter(bound.core), steps=(step,))
-            if isinstance(bound, Lowered):
-                return _with_lowered(chain, bound, "FILTER ")
-            return chain.then(chain.plan.batch(bound.place.name, None, True), batch=bound)
+            return _with_batch(chain, bound, "FILTER ")
 
         return self._then(add)
 
@@ -160,10 +158,7 @@ class Stream(Reading, Writing):
                 assert bound.given is not None
                 plan = chain.plan.map(bound.core, *bound.given.columns())
                 return chain.then(plan, steps=(Step(bound, bound.binding("MAP ")),))
-            if isinstance(bound, Lowered):
-                return _with_lowered(chain, bound, "MAP ")
-            label = bound.label or bound.place.name
-            return chain.then(chain.plan.batch(label, bound.schema, False), batch=bound)
+            return _with_batch(chain, bound, "MAP ")
 
         if takes_rows(fn):
             return self._then(add)
@@ -496,11 +491,17 @@ class Stream(Reading, Writing):
         return f"<sabot.Stream\n{self.explain()}\n>"
 
 
-def _with_lowered(chain: Chain, bound: Lowered, operator: str) -> Chain:
-    core = bound.scalar.core
-    plan = chain.plan.lowered(bound.label, core, bound.batch.is_filter, *bound.columns)
-    step = Step(bound.scalar, bound.scalar.binding(operator))
-    return chain.then(plan, steps=(step,), batch=bound.batch)
+def _with_batch(chain: Chain, bound: BatchBinding, operator: str) -> Chain:
+    """A batch function behind a chain, by its row function where it is compiled."""
+    lowered = bound.lowered
+    if lowered is None:
+        schema = None if bound.is_filter else bound.schema
+        label = bound.label or bound.place.name
+        return chain.then(chain.plan.batch(label, schema, bound.is_filter), batch=bound)
+    core = lowered.scalar.core
+    plan = chain.plan.lowered(lowered.label, core, bound.is_filter, *lowered.columns)
+    step = Step(lowered.scalar, lowered.scalar.binding(operator))
+    return chain.then(plan, steps=(step,), batch=bound)
 
 
 def _with_functions(chain: Chain, columns: dict[str, Any]) -> Chain:
