@@ -206,7 +206,7 @@ def bit_wise_not(x: Any) -> Any:
 def shift_right(x: Any, y: Any) -> Any:
     if x is None or y is None:
         return None
-    if not 0 <= y < 64:
+    if not 0 <= y < 63:
         raise ValueError
     return x >> y
 
@@ -214,7 +214,7 @@ def shift_right(x: Any, y: Any) -> Any:
 def shift_left(x: Any, y: Any) -> Any:
     if x is None or y is None:
         return None
-    if not 0 <= y < 64:
+    if not 0 <= y < 63:
         raise ValueError
     return x << y
 

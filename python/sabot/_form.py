@@ -31,6 +31,7 @@ from sabot._form_values import (
     Value,
     input_batch,
 )
+from sabot._guards import is_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ class RowForm(NamedTuple):
 
     tree: gives a tuple of `results`, or the one value of a filter. slots: its locals that the batch function has not.
     read: the columns it reads. columns: of the result: each with the input's column that is passed on, or None. wanted: types that
-    the results were given by `type=`.
+    the results were given by `type=`. kind: "row" where it has loops over rows, else "array".
     """
 
     tree: ast.FunctionDef
@@ -56,6 +57,7 @@ class RowForm(NamedTuple):
     results: tuple[str, ...]
     wanted: tuple[Any, ...]
     is_filter: bool
+    kind: str
 
 
 def row_form(
@@ -73,6 +75,8 @@ def row_form(
     assert node is not None
     if isinstance(node, ast.AsyncFunctionDef):
         raise NoFormError(node, "an async function")
+    if not batch_parameter(captured):
+        raise NoFormError(node, "no parameter that is the batch")
     if len(set(schema.names)) < len(schema.names):
         raise NoFormError(node, "two columns of one name")
     try:
@@ -86,8 +90,7 @@ class Reader:
         self._captured = captured
         self._found = found
         self._schema = schema
-        needed = [one for one in captured.params or () if not one.has_default]
-        self.param = (needed or captured.params or ())[0].name
+        self.param = batch_parameter(captured)
         types = dict(zip(schema.names, schema.types, strict=True))
         self.env: dict[str, Value] = {self.param: input_batch(types)}
         self._plain: set[str] = set()  # locals with a value that does not depend on the batch
@@ -95,7 +98,22 @@ class Reader:
         self.slots: dict[str, None] = {}
         self._loops = 0
 
+    def _defaults(self, node: ast.FunctionDef | ast.Lambda) -> None:
+        """Parameters that nobody gives have their defaults in every row."""
+        for one in self._captured.params or ():
+            if one.name == self.param:
+                continue
+            if not is_scalar(one.default):
+                raise NoFormError(node, f"a default of {one.name} that is no number")
+            place = node.body if isinstance(node, ast.Lambda) else node.body[0]
+            target = ast.Name(one.name, ast.Store())
+            value = ast.Constant(cast("Any", one.default))
+            made = ast.copy_location(ast.Assign([target], value), place)
+            self.body.append(cast("ast.stmt", made))
+            self._plain.add(one.name)
+
     def form(self, node: ast.FunctionDef | ast.Lambda, is_filter: bool | None) -> RowForm:
+        self._defaults(node)
         result = self._result(node)
         if is_filter is None:
             is_filter = isinstance(result, Array)
@@ -120,7 +138,8 @@ class Reader:
         tree = self._tree(node, value)
         read = tuple(name for name in self._schema.names if name in _columns_of(tree))
         wanted = tuple(array.wanted for array in made.values())
-        return RowForm(tree, tuple(self.slots), read, columns, tuple(made), wanted, is_filter)
+        kind = "row" if self._loops else "array"
+        return RowForm(tree, tuple(self.slots), read, columns, tuple(made), wanted, is_filter, kind)
 
     def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
         if isinstance(node, ast.Lambda):
@@ -413,6 +432,13 @@ class Reader:
         target = ast.copy_location(ast.Name(name, ast.Store()), node)
         self.body.append(cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node)))
         return name
+
+
+def batch_parameter(captured: Captured) -> str:
+    """The parameter that is the batch; "" where there is none."""
+    params = captured.params or ()
+    needed = [one.name for one in params if not one.has_default]
+    return next(iter([*needed, *(one.name for one in params)]), "")
 
 
 def _definition(node: ast.Lambda) -> ast.FunctionDef:

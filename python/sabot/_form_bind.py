@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sabot._capture import Param, Refusal, record_blob, seen_names
 from sabot._errors import PlanError
-from sabot._form import RowForm, row_form
+from sabot._form import RowForm, batch_parameter, row_form
 from sabot._form_values import NoFormError
 from sabot._function import Scalar, core_function
 from sabot._udf import FORMATS
@@ -30,11 +30,12 @@ _TYPES = {format: type_ for type_, format in FORMATS.items()}
 class Lowered(NamedTuple):
     """How the engine runs a batch function by its row function.
 
-    scalar: the row function. label: for explain(). columns: of the result, as the engine takes them: of each column the input's that is
+    scalar: the row function. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column the input's that is
     passed on, or None, and its name; of a filter none.
     """
 
     scalar: Scalar
+    kind: str
     label: str
     columns: tuple[list[str | None], list[str]]
 
@@ -80,14 +81,13 @@ def lower(
     columns: tuple[list[str | None], list[str]] = ([], [])
     if not bound.is_filter:
         columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
-    return bound._replace(lowered=Lowered(scalar, _label(captured, form), columns))
+    return bound._replace(lowered=Lowered(scalar, form.kind, _label(captured, form), columns))
 
 
 def _made(captured: Captured, form: RowForm) -> Captured:
     """The row function: its parameters are columns."""
     made = copy.copy(captured)
-    param = next((p.name for p in captured.params or () if not p.has_default), "")
-    made.record = param or (captured.params or ())[0].name
+    made.record = batch_parameter(captured)
     made.blob = record_blob(captured, form.tree, made.record, form.read, form.slots)
     made.params = tuple(
         Param(name, "positional", has_default=False, default=None) for name in form.read
@@ -132,7 +132,7 @@ def _label(captured: Captured, form: RowForm) -> str:
     """What explain() shows."""
     made = ", ".join(name for name, passed in form.columns if passed is None)
     passed = ", ".join(name for name, passed in form.columns if passed is not None)
-    parts = [f"{captured.name}(batch)\tcompiled, batch, row form"]
+    parts = [f"{captured.name}(batch)\tcompiled, batch, {form.kind} form"]
     parts += [f"reads {', '.join(form.read)}"] if form.read else []
     parts += [f"writes {made}"] if made else []
     parts += [f"passes {passed}"] if passed else []

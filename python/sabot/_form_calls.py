@@ -41,6 +41,8 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         if target is known:
             return write(reader, node)
     if getattr(target, "__module__", None) == "pyarrow.compute":
+        if getattr(target, "__name__", None) == "cast":
+            return _pc_cast(reader, node)
         from sabot._form_compute import call as compute
         from sabot._form_compute import name_of
 
@@ -200,7 +202,45 @@ def _to_numpy(reader: Reader, node: ast.Call, array: Array) -> Value:
     return array_of(array, node)
 
 
-_ARRAY: dict[str, Method] = {"to_numpy": _to_numpy, "to_pylist": _to_pylist}
+def _computed(name: str) -> Method:
+    """A method that is a function of pyarrow.compute."""
+
+    def write(reader: Reader, node: ast.Call, array: Array) -> Value:
+        from sabot._form_compute import call_of
+
+        return call_of(reader, node, name, array)
+
+    return write
+
+
+def _cast(reader: Reader, node: ast.Call, array: Array) -> Value:
+    [type_node] = _arguments(node, "target_type")
+    from sabot._form_compute import cast
+
+    if array.family != ARROW:
+        raise NoFormError(node, "the method cast of no Arrow array")
+    return cast(reader, node, array, _type(reader, node, _needed(node, type_node)))
+
+
+def _pc_cast(reader: Reader, node: ast.Call) -> Value:
+    values, type_node = _arguments(node, "arr", "target_type")
+    array = reader.value(_needed(node, values))
+    from sabot._form_compute import cast
+
+    if not isinstance(array, Array) or array.family != ARROW:
+        raise NoFormError(node, "pc.cast of no Arrow array")
+    return cast(reader, node, array, _type(reader, node, _needed(node, type_node)))
+
+
+_ARRAY: dict[str, Method] = {
+    "cast": _cast,
+    "fill_null": _computed("fill_null"),
+    "is_nan": _computed("is_nan"),
+    "is_null": _computed("is_null"),
+    "is_valid": _computed("is_valid"),
+    "to_numpy": _to_numpy,
+    "to_pylist": _to_pylist,
+}
 
 
 # Functions
@@ -271,12 +311,12 @@ def _of_data(reader: Reader, node: ast.Call) -> Value:
     return _from_arrays(reader, node)
 
 
-_FUNCTIONS: tuple[tuple[Any, Callable[[Reader, ast.Call], Value]], ...] = (
+_FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
     (arrow.array, _pa_array),
     (arrow.table, _of_data),
     (arrow.record_batch, _of_data),
-    (pa.RecordBatch.from_arrays, _from_arrays),
-    (pa.RecordBatch.from_pydict, _from_pydict),
-    (pa.Table.from_arrays, _from_arrays),
-    (pa.Table.from_pydict, _from_pydict),
+    (arrow.RecordBatch.from_arrays, _from_arrays),
+    (arrow.RecordBatch.from_pydict, _from_pydict),
+    (arrow.Table.from_arrays, _from_arrays),
+    (arrow.Table.from_pydict, _from_pydict),
 )

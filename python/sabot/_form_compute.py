@@ -137,43 +137,79 @@ def name_of(target: object) -> str | None:
     return name if name is not None and getattr(_compute_module, name, None) is target else None
 
 
+def call_of(reader: Reader, node: ast.Call, name: str, array: Array) -> Array:
+    """A method of an Arrow array that is a function of the table."""
+    if array.family != ARROW:
+        raise NoFormError(node, f"the method {name} of no Arrow array")
+    _check_options(reader, node, name)
+    return computed(
+        reader, node, name, [array, *(_argument(reader, node, one) for one in node.args)]
+    )
+
+
 def call(reader: Reader, node: ast.Call, name: str) -> Array:
     """A call of a function of the table.
 
     Raises:
         NoFormError: no argument is an array of the batch, or they are of types that it has no form for.
     """
-    form = FORMS[name]
-    options = dict(form.options)
+    _check_options(reader, node, name)
+    return computed(reader, node, name, [_argument(reader, node, one) for one in node.args])
+
+
+def _check_options(reader: Reader, node: ast.Call, name: str) -> None:
+    options = dict(FORMS[name].options)
     for keyword in node.keywords:
         if keyword.arg not in options or reader.constant(keyword.value) is not options[keyword.arg]:
             raise NoFormError(node, f"pc.{name} with {keyword.arg or '**'}=")
     if any(isinstance(one, ast.Starred) for one in node.args):
         raise NoFormError(node, "its arguments")
-    return computed(reader, node, name, [_argument(reader, node, one) for one in node.args])
 
 
-class _Constant(NamedTuple):
+class Constant(NamedTuple):
     """An argument that is the same for all rows."""
 
     value: Any
     type: Any
 
 
-def _argument(reader: Reader, node: ast.Call, given: ast.expr) -> Array | _Constant:
+def _argument(reader: Reader, node: ast.Call, given: ast.expr) -> Array | Constant:
     value = reader.value(given)
     if isinstance(value, Array) and value.family == ARROW and value.type is not None:
         return value
     if value is None:
         constant = reader.number(given)
         if type(constant) in (int, float, bool):
-            return _Constant(constant, arrow.scalar(constant).type)
+            return Constant(constant, arrow.scalar(constant).type)
     raise NoFormError(node, "an argument that is no array of the batch and no number")
 
 
-def computed(
-    reader: Reader, node: ast.expr, name: str, given: Sequence[Array | _Constant]
-) -> Array:
+def cast(reader: Reader, node: ast.Call, array: Array, type: Any) -> Array:
+    """A cast that is checked, as Arrow's are unless told otherwise.
+
+    Raises:
+        NoFormError: it is not of types that have a form.
+    """
+    if array.type is None or str(type) not in ("bool", "int64", "double"):
+        raise NoFormError(node, f"a cast to {type}")
+    before, after = _kind(node, "cast", array.type), _kind(node, "cast", type)
+    form = _CASTS.get((before, after))
+    value = array.value(node)
+    made = value if form is None else called(node, form, value)
+    return Array(ARROW, reader.make(made, node), type=type)
+
+
+_CASTS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("int", "float"): _compute.exact_float,
+    ("float", "int"): _compute.float_to_int,
+    ("bool", "int"): _compute.bool_to_int,
+    ("bool", "float"): _compute.bool_to_float,
+    ("int", "bool"): _compute.number_to_bool,
+    ("float", "bool"): _compute.number_to_bool,
+}
+
+
+def computed(reader: Reader, node: ast.expr, name: str, given: Sequence[Array | Constant]) -> Array:
     """The array that a function of the table gives."""
     form = FORMS[name]
     if not any(isinstance(one, Array) for one in given):
@@ -220,7 +256,7 @@ def _nested(
 _REPEATED = (_compute.coalesce, _compute.max_element_wise, _compute.min_element_wise)
 
 
-def _type_of(node: ast.expr, name: str, given: Sequence[Array | _Constant]) -> Any:
+def _type_of(node: ast.expr, name: str, given: Sequence[Array | Constant]) -> Any:
     arguments = [
         arrow.array([], one.type) if isinstance(one, Array) else one.value for one in given
     ]
@@ -245,7 +281,7 @@ def _common(
     node: ast.expr,
     name: str,
     wanted: str,
-    given: Sequence[Array | _Constant],
+    given: Sequence[Array | Constant],
     kinds: Sequence[str],
 ) -> str:
     """The kind that all arguments are brought to."""
@@ -262,7 +298,7 @@ def _common(
     return next(iter(every))
 
 
-def _value(one: Array | _Constant, node: ast.expr) -> ast.expr:
+def _value(one: Array | Constant, node: ast.expr) -> ast.expr:
     if isinstance(one, Array):
         return one.value(node)
     return ast.copy_location(ast.Constant(one.value), node)
@@ -277,16 +313,11 @@ def called(node: ast.expr, function: Callable[..., Any], *parts: ast.expr) -> as
         place = ast.copy_location(ast.Call(ast.Constant(None), [], []), node)
         return call_form(encoder, place, function, *parts)
 
-    made = Own(node, write)
-    made.args = [*parts]  # for whoever walks the tree
-    made._fields = ("args",)
-    return made
+    return Own(node, write, parts)
 
 
 _LIBM = frozenset(
-    name
-    for name in FORMS
-    if FORMS[name].kinds == "float" or FORMS[name].floats is _compute.power
+    name for name in FORMS if FORMS[name].kinds == "float" or FORMS[name].floats is _compute.power
 )
 
 

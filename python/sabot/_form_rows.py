@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sabot._form_values import ARROW, LIST, Array, Builder, Count, Gone, NoFormError, Value
 
@@ -283,16 +283,18 @@ class _Flow:
     ) -> tuple[set[str] | None, set[str]]:
         ends = [self._block(block, must, may) for block in blocks]
         reached = [end for end, _ in ends if end is not None]
-        every = set().union(*(some for _, some in ends))
-        return (set.intersection(*reached) if reached else None), every
+        every = set(may).union(*(some for _, some in ends))
+        if not reached:
+            return None, every
+        return {name for name in reached[0] if all(name in end for end in reached)}, every
 
     def _loop(self, node: _Loop, must: set[str], may: set[str]) -> tuple[set[str] | None, set[str]]:
         if isinstance(node, ast.For):
             self._reads(node.iter, must, may)
-            target = stored([node.target])
+            target: set[str] = stored([node.target])
         else:
             self._reads(node.test, must, may)
-            target = set()
+            target: set[str] = set()
         # What a turn of this loop reads, a turn before may have assigned: the row itself has.
         inside = may | target | stored(node.body)
         self._block(node.body, must | target, inside)

@@ -42,7 +42,8 @@ class Report:
         kind: "scalar", "record" or "batch".
         signature: the function with its column types and result type.
         reads: columns whose values it uses; None for a batch function that CPython runs, which may use all.
-        form: "row" for a batch function that native code computes row by row; else None.
+        form: "row" for a batch function of which native code computes a loop over its rows, "array" where it is one of whole
+            columns; else None.
         pure: whether it is known to do nothing but compute its result.
         can_raise: whether some row may raise.
         reasons: why it is not compiled.
@@ -63,7 +64,9 @@ class Report:
         whole = batch is not None and batch.lowered is None  # CPython gets all of it
         self.mode: str = "interpreted" if whole else facts["mode"]
         self.kind: str = "batch" if batch is not None else facts["kind"]
-        self.form: str | None = "row" if batch is not None and not whole else None
+        self.form: str | None = None
+        if batch is not None and batch.lowered is not None:
+            self.form = batch.lowered.kind
         self.reads: list[str] | None = None if whole else facts["reads"]
         self.pure: bool = self.mode == "compiled"
         self.can_raise: bool = facts.get("can_raise", True)
