@@ -428,11 +428,10 @@ static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObje
         sabot_function *handle = ((ext_function *)function)->function;
         if (PySequence_Fast_GET_SIZE(columns_fast) != count) {
             PyErr_SetString(PyExc_ValueError, "columns and names differ in length");
-        } else if ((label == NULL ? sabot_plan_map(self->plan, handle, count, columns, names, &plan,
-                                                   &err)
-                                  : sabot_plan_lowered(self->plan, label, handle, is_filter != 0,
-                                                       count, columns, names, &plan, &err)) !=
-                   SABOT_OK) {
+        } else if ((label == NULL
+                        ? sabot_plan_map(self->plan, handle, count, columns, names, &plan, &err)
+                        : sabot_plan_lowered(self->plan, label, handle, is_filter != 0, count,
+                                             columns, names, &plan, &err)) != SABOT_OK) {
             ext_raise(state, &err);
         } else {
             result = plan_wrap(Py_TYPE(self), (PyObject *)self->owner, plan);

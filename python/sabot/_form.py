@@ -248,8 +248,13 @@ class Reader:
         for inner in ast.walk(node):
             if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
                 self._check_own(inner)
+        stack: list[ast.AST] = [node]
+        while stack:
+            inner = stack.pop()
             if isinstance(inner, (ast.Return, ast.For, ast.While, ast.ListComp, ast.GeneratorExp)):
                 raise NoFormError(inner, "a return or a loop beside those over the rows")
+            if not isinstance(inner, (ast.FunctionDef, ast.Lambda)):
+                stack.extend(ast.iter_child_nodes(inner))
         bound = stored([node])
         for name in bound:
             self.env.pop(name, None)
@@ -277,6 +282,8 @@ class Reader:
         """
         match node:
             case ast.Name(name) if name in self.env:
+                if isinstance(self.env[name], Gone):
+                    raise NoFormError(node, self._what(name))
                 return self.env[name]
             case ast.List([]):
                 return Builder(self.slot())

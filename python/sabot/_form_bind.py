@@ -72,7 +72,7 @@ def lower(
         return bound._replace(refusal=Refusal("type", str(error), 0, 0, 0, 0))
     declared = bound.schema
     if told is not None and not bound.is_filter and declared is None:
-        bound = bound._replace(schema=told)
+        bound = bound._replace(schema=told, told=True)
     params = tuple(range(len(core.params)))
     scalar = Scalar(made, core, len(params), None, rule, told is not None, options)
     bound = bound._replace(form=scalar)

@@ -205,7 +205,7 @@ class _Appends:
             case ast.If():
                 return self._counts(node.body, counts) | self._counts(node.orelse, counts)
             case ast.Match():
-                ends = set(counts)  # no case may fit
+                ends = set[int]() if _takes_all(node.cases[-1]) else set(counts)
                 for case in node.cases:
                     ends |= self._counts(case.body, counts)
                 return ends
@@ -221,6 +221,14 @@ class _Appends:
                 return counts
             case _:
                 return counts
+
+
+def _takes_all(case: ast.match_case) -> bool:
+    match case:
+        case ast.match_case(ast.MatchAs(pattern=None), guard=None):
+            return True
+        case _:
+            return False
 
 
 class _Flow:
@@ -262,7 +270,8 @@ class _Flow:
                 self._reads(node.subject, must, may)
                 blocks = [case.body for case in node.cases]
                 bound = stored(case.pattern for case in node.cases)
-                return self._joined([*blocks, []], must, may | bound)
+                others: list[list[ast.stmt]] = [] if _takes_all(node.cases[-1]) else [[]]
+                return self._joined([*blocks, *others], must, may | bound)
             case ast.For() | ast.While():
                 return self._loop(node, must, may)
             case ast.Continue() | ast.Raise():

@@ -111,6 +111,7 @@ class BatchBinding(NamedTuple):
     conform: Callable[[pa.RecordBatch], pa.RecordBatch] = _as_it_is
     rows: RowMap | None = None  # of a record function
     label: str | None = None  # what explain() shows, where that is not the place's name
+    told: bool = False  # the schema is what the function's text tells
     refusal: Refusal | None = None  # why native code does not compute it
     form: Scalar | None = None  # its row function, if that can be told
     lowered: Lowered | None = None  # how native code computes it
@@ -203,7 +204,7 @@ def recording(binding: Any, log: StageLog) -> Any:
     path = (binding.path or _config.get("dead_letter")) if binding.on_error else None
     if isinstance(binding, BatchBinding) and not binding.is_filter:
         rows = binding.rows.fresh() if binding.rows is not None else None
-        conform = Conformer(binding.place.text, binding.schema)
+        conform = Conformer(binding.place.text, binding.schema, told=binding.told)
         binding = binding._replace(conform=conform, rows=rows)
     return binding._replace(log=log, dead_letter=log.log.dead_letter(str(path)) if path else None)
 
@@ -324,6 +325,8 @@ def mask_of(result: Any, batch: pa.RecordBatch) -> Any:
                 f"the filter function returned {type(result).__name__}, not a Boolean array"
             )
         mask = cast("Any", pa.array(result))
+    if pa.types.is_null(mask.type):
+        mask = pa.nulls(len(mask), pa.bool_())
     if not pa.types.is_boolean(mask.type):
         raise DataError(f"the filter function returned an array of {mask.type}, not of bool")
     if len(mask) != batch.num_rows:

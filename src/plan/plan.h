@@ -40,9 +40,11 @@ struct sb_plan {
     int32_t count;          /* WITH, SELECT: columns. FILTER, MAP, LOWERED: 1 */
     sb_plan_call *calls;    /* WITH, FILTER, MAP, LOWERED: count */
     int64_t *columns;       /* WITH: place of each result in schema. SELECT: column of the input */
-    int64_t *sources; /* MAP, LOWERED but a filter: of each column in schema, that of the input, or -1 - the result */
-    char *label;      /* SOURCE, BATCH, LOWERED: for explain; how a batch function runs may follow a tab */
-    bool is_filter;   /* BATCH, LOWERED: gives a Boolean array, the schema stays */
+    int64_t *
+        sources; /* MAP, LOWERED but a filter: of each column in schema, that of the input, or -1 - the result */
+    char *
+        label; /* SOURCE, BATCH, LOWERED: for explain; how a batch function runs may follow a tab */
+    bool is_filter; /* BATCH, LOWERED: gives a Boolean array, the schema stays */
 };
 
 /* schema: borrow, a struct type. */

@@ -128,7 +128,8 @@ static sb_status schema_check(const sb_op *op, const sb_type *known, const sb_ty
 }
 
 /* Holds a result's schema to the known one, which the first result sets where none is declared. */
-static sb_status schema_take(const sb_op *op, sb_batch_shared *shared, sb_type *schema, sb_error *err)
+static sb_status schema_take(const sb_op *op, sb_batch_shared *shared, sb_type *schema,
+                             sb_error *err)
 {
     sb_status status = schema_check(op, shared->schema, schema, err);
     if (status == SB_OK && shared->schema == NULL) {
