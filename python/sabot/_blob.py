@@ -130,6 +130,8 @@ BUILTINS = {
     "BIT_COUNT": 60,
     "BIT_LENGTH": 61,
     "IS_INTEGER": 62,
+    "NP_ITEM": 128,
+    "NP_CAST": 129,
 }
 # By libm, with the number of their arguments.
 MATH = {

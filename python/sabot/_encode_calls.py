@@ -44,7 +44,7 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     found = encoder.known(node.func)
     if found is None:
         return call_of_get(encoder, node) or _method(encoder, node) or encoder.refuse(node)
-    write = compiled().get(id(found.value))
+    write = compiled().get(id(found.value)) or _numpy_writer(found.value)
     if write is not None:
         return write(encoder, node)
     called = resolve(found.value)
@@ -56,6 +56,12 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     if called.checks and id(called.fn) in compiled():
         return call_partial(encoder, node, called)
     return encoder.refuse(node)
+
+
+def _numpy_writer(value: object) -> Callable[[Encoder, ast.Call], Sequence[Part]] | None:
+    from sabot._encode_numpy import writer_of
+
+    return writer_of(value)
 
 
 # --- builtins

@@ -237,5 +237,8 @@ def write_callee(
         program.fail(key, program.refused[refused_before], before)
         del program.refused[refused_before:]
         return program.failed[key]
-    program.add(key, callee.fn.__name__, first, body)
+    # blob.h has a meaning for names that begin with math.
+    of_math = callee.fn.__module__ == "sabot._math"
+    name = f"math.{callee.fn.__name__}" if of_math else callee.fn.__name__.replace(".", "_")
+    program.add(key, name, first, body)
     return None

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from sabot._form_bind import Lowered
     from sabot._function import Scalar
 
-_TYPES = {
+_TYPES: dict[str, pa.DataType] = {
+    "c": pa.int8(),
+    "C": pa.uint8(),
+    "s": pa.int16(),
+    "S": pa.uint16(),
+    "i": pa.int32(),
+    "I": pa.uint32(),
+    "L": pa.uint64(),
+    "f": pa.float32(),
     "l": pa.int64(),
     "g": pa.float64(),
     "b": pa.bool_(),

@@ -73,7 +73,7 @@ static sb_status site_results(sb_call_site *site, const char *name, sb_error *er
     for (size_t k = 0; k < count; k++) {
         const char *format = sb_func_format(func, (uint32_t)k);
         bool text = format[0] == 'u';
-        if (strlen(format) != 1 || strchr("lgbun", format[0]) == NULL ||
+        if (strlen(format) != 1 || strchr("cCsSiIlLfgbun", format[0]) == NULL ||
             (text && (func->compiled || func->key_count > 0))) {
             return sb_error_set(err, SB_UNSUPPORTED, "function %.100s: results of format \"%s\"",
                                 func->name, format);
@@ -211,10 +211,33 @@ sb_status sb_call_valid_new(sb_call *call, sb_call_result *result, bool value, s
     return SB_OK;
 }
 
+/* Bytes of a value in the finished column; 0: no number. Until then each has 8. */
+static size_t number_size(char format)
+{
+    switch (format) {
+    case 'c':
+    case 'C':
+        return 1;
+    case 's':
+    case 'S':
+        return 2;
+    case 'i':
+    case 'I':
+    case 'f':
+        return 4;
+    case 'l':
+    case 'L':
+    case 'g':
+        return 8;
+    default:
+        return 0;
+    }
+}
+
 static sb_status values_new(const sb_call *call, sb_call_result *result, char format, sb_error *err)
 {
     size_t size = 0;
-    if (format == 'l' || format == 'g') {
+    if (number_size(format) > 0) {
         size = (size_t)call->capacity * 8;
     } else if (format == 'b') {
         size = bits_size(call->capacity);
@@ -286,7 +309,7 @@ static void vector_out(const sb_call *call, sb_call_local *local, int64_t row0)
         uint8_t *valid = result->valid != NULL ? result->valid + row0 / 8 : NULL;
         sb_kout *out = &local->kout[k];
         *out = (sb_kout){.values = local->out[k].values, .valid = valid};
-        if (format == 'l' || format == 'g') {
+        if (number_size(format) > 0) {
             out->values = (uint8_t *)result->values + row0 * 8;
         } else if (format == 'n') {
             out->valid = local->out[k].valid;
@@ -446,6 +469,23 @@ void sb_call_fail(const sb_call *call, const sb_op *op, sb_work *work)
     };
 }
 
+/* Brings what kernels wrote to the column's own width, in place: each value moves towards the start. What stands under a null may be
+ * anything. */
+static void values_narrow(uint8_t *values, int64_t rows, char format)
+{
+    const size_t size = number_size(format);
+    for (int64_t i = 0; i < rows && size < 8; i++) {
+        if (format == 'f') {
+            double wide;
+            memcpy(&wide, values + i * 8, sizeof(wide));
+            const float narrow = (float)wide;
+            memcpy(values + i * 4, &narrow, sizeof(narrow));
+        } else { /* little-endian: the low bytes come first */
+            memmove(values + (size_t)i * size, values + i * 8, size);
+        }
+    }
+}
+
 /* --- results ------------------------------------------------------------------------------------------------------ */
 
 sb_status sb_call_take_column(sb_call *call, int32_t result, int64_t rows, sb_array **out,
@@ -467,6 +507,9 @@ sb_status sb_call_take_column(sb_call *call, int32_t result, int64_t rows, sb_ar
     }
     parts.blocks[0] = parts.null_count > 0 ? own->valid : NULL;
     parts.blocks[1] = own->values;
+    if (format != 'b') {
+        values_narrow(own->values, rows, format);
+    }
     sb_status status = sb_array_new(type, &parts, out, err);
     if (status != SB_OK) {
         return status;

@@ -14,6 +14,8 @@
  *     u32  function_count, then per called function: str name, u32 first, u32 count (its own locals), statement list
  *     body: a statement list         a lambda's body is one RETURN
  *
+ * A function whose name begins with `math.` is a form of that function of math: NumPy's scalars come to it as Python's numbers.
+ *
  * All functions share one table of locals, so that a nested one finds those of its enclosing function; a function calls only
  * functions that stand before it in the table, but for INVOKE.
  *
@@ -129,7 +131,8 @@ enum {
     SB_BLOB_NOT_IN = 10
 };
 /* Builtins: X(NAME, number, least arguments, most arguments). The SUM_ ones are the steps of sum(): a state of (total, correction);
- * SUM_NEXT_PLAIN is that of CPython before 3.12. ISINSTANCE has the kinds as bits of a constant (SB_BLOB_KIND_*). */
+ * SUM_NEXT_PLAIN is that of CPython before 3.12. ISINSTANCE has the kinds as bits of a constant (SB_BLOB_KIND_*). NP_ITEM is a column's
+ * value as an element of the NumPy array that the column is: a NumPy scalar of the type that the letter says. NP_CAST is that type called with a number. */
 #define SB_BLOB_BUILTIN_LIST(X)                                                                    \
     X(RANGE, 1, 1, 3)                                                                              \
     X(ENUMERATE, 2, 1, 2)                                                                          \
@@ -177,7 +180,9 @@ enum {
     X(EXPONENT, 59, 1, 1)  /* the second item of math.frexp */                                     \
     X(BIT_COUNT, 60, 1, 1) /* methods: their object */                                             \
     X(BIT_LENGTH, 61, 1, 1)                                                                        \
-    X(IS_INTEGER, 62, 2, 2) /* the second: whether ints have it */
+    X(IS_INTEGER, 62, 2, 2) /* the second: whether ints have it */                                 \
+    X(NP_ITEM, 128, 2, 2)   /* the second: an Arrow format's letter */                             \
+    X(NP_CAST, 129, 2, 2)   /* likewise */
 
 /* Of math, by libm: X(NAME, number, arguments); numbers from SB_BLOB_MATH_FIRST on. */
 #define SB_BLOB_MATH_FIRST 64

@@ -5,6 +5,8 @@
  * returns are flags of its own, so control flow of the caller is not touched. Recursion cannot be written in a tree.
  *
  * Memory: none of its own. Threads: one. */
+#include <string.h>
+
 #include "front/lower_int.h"
 
 static pyval never_raises(lowering *l)
@@ -22,6 +24,9 @@ static void unbind(env *e, uint32_t first, uint32_t count)
     }
 }
 
+/* How the name of a function begins that stands for one of math: that makes Python's numbers of what it is given. */
+#define FORM_OF_MATH "math."
+
 pyval sb_lower_inline(lowering *l, env *e, const sb_node *n)
 {
     const sb_tree_function *function = &l->tree.functions[n->slot];
@@ -33,6 +38,13 @@ pyval sb_lower_inline(lowering *l, env *e, const sb_node *n)
         args[k] = sb_lower_expr(l, e, n->list.items[k]);
         if (args[k].tags == 0) {
             return sb_pyval_never();
+        }
+        if (strncmp(function->name, FORM_OF_MATH, sizeof(FORM_OF_MATH) - 1) == 0) {
+            if (args[k].tags & NP_BOOL_BIT) { /* no int to those that want one */
+                sb_refuse(l, SB_REFUSAL_TYPE, "this function of a NumPy boolean", n);
+                return sb_pyval_never();
+            }
+            args[k] = sb_np_plain(l, args[k]);
         }
     }
     if (l->inlined >= INLINED_MAX) {
@@ -166,7 +178,7 @@ pyval sb_lower_subscript(lowering *l, env *e, const sb_node *n)
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
         v = tag != TAG_ITEMS ? sb_pyval_strip(l, v, tag, SB_REASON_RAISE) : v;
     }
-    index = sb_pyval_number(l, index);
+    index = sb_pyval_number(l, sb_np_index(l, index));
     index = sb_pyval_strip(l, index, TAG_FLOAT, SB_REASON_RAISE);
     return index.tags == 0 ? index : item_at(l, &v, index.i);
 }
@@ -198,6 +210,10 @@ static pyval is_instance(lowering *l, const pyval *v, int64_t kinds)
         if (kinds >> k & 1) {
             result = sb_op2(l, SB_IR_OR, result, sb_pyval_is(l, v, tags[k]));
         }
+    }
+    if (kinds &
+        SB_BLOB_KIND_FLOAT) { /* np.float64 is a float; no other type of NumPy is Python's */
+        result = sb_op2(l, SB_IR_OR, result, sb_pyval_is(l, v, TAG_NP_F64));
     }
     if (kinds & (v->is_list ? SB_BLOB_KIND_LIST : SB_BLOB_KIND_TUPLE)) {
         result = sb_op2(l, SB_IR_OR, result, sb_pyval_is(l, v, TAG_ITEMS));
@@ -232,10 +248,7 @@ static pyval float_class(lowering *l, uint8_t op, pyval v)
 /* Rows leave whose value is a NaN, or has one in it: an order with NaN depends on the algorithm. */
 static void leave_nan(lowering *l, const pyval *v)
 {
-    if (v->tags & FLOAT_BIT) {
-        sb_value nan = sb_op2(l, SB_IR_AND, nan_of(l, v->f), sb_pyval_is(l, v, TAG_FLOAT));
-        sb_irb_leave_if(&l->b, nan, SB_REASON_TYPE_TAG);
-    }
+    sb_irb_leave_if(&l->b, sb_pyval_is_nan(l, v), SB_REASON_TYPE_TAG);
     for (uint32_t k = 0; (v->tags & ITEMS_BIT) && k < v->count; k++) {
         leave_nan(l, &v->items[k]);
     }
@@ -352,6 +365,15 @@ static sb_value addition_error(lowering *l, sb_value total, sb_value x, sb_value
 /* The total is an int until the first float; from then on it is a float with a correction for each float added. */
 static pyval sum_next(lowering *l, pyval total, sb_value correction, pyval x, bool plain)
 {
+    if ((total.tags | x.tags) &
+        NP_BITS) { /* added like any others, but for what floats before left */
+        if (!plain && (total.tags & FLOAT_BIT)) {
+            sb_refuse(l, SB_REFUSAL_TYPE, "a sum of floats of Python and of NumPy", l->at);
+            return sb_pyval_never();
+        }
+        const pyval sum = sb_pyval_arith(l, SB_BLOB_ADD, total, x);
+        return sum.tags == 0 ? sum : pair(l, sum, correction);
+    }
     x = sb_pyval_number(l, x);
     total = sb_pyval_number(l, total);
     if (x.tags == 0 || total.tags == 0) {
@@ -418,8 +440,15 @@ static pyval length_of(lowering *l, pyval v)
     return v.tags == ITEMS_BIT ? sb_pyval_int(sb_irb_const_i(&l->b, v.count)) : never_raises(l);
 }
 
-static pyval value_call(lowering *l, const sb_node *n, const pyval *args, uint32_t count)
+static pyval value_call(lowering *l, const sb_node *n, pyval *args, uint32_t count)
 {
+    pyval made;
+    if (n->op >= SB_BLOB_NP_ITEM) {
+        return sb_np_call(l, n, args);
+    }
+    if (!sb_np_arguments(l, n, args, count, &made)) {
+        return made;
+    }
     if (n->op == SB_BLOB_LIST_NEW) {
         return sb_list_new(l, n);
     }

@@ -12,6 +12,8 @@ static pyval lower_local(lowering *l, env *e, const sb_node *n)
         if (v.why == OPAQUE_LENGTH) {
             l->wants_memory = true;
             sb_refuse(l, SB_REFUSAL_TYPE, "a tuple or list whose length depends on the row", n);
+        } else if (v.why == OPAQUE_DTYPE) {
+            sb_refuse(l, SB_REFUSAL_TYPE, "a NumPy integer whose type depends on the row", n);
         } else {
             sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, l->tree.locals[n->slot], n);
         }
@@ -180,11 +182,21 @@ static sb_value lower_comparison(lowering *l, const sb_node *n, uint8_t op, cons
 
 #define CHAIN_MAX 60 /* links of one chained comparison; more are refused */
 
+/* The value of a comparison whose links gave truths of these kinds. */
+static pyval truth_of_kinds(lowering *l, const sb_node *n, sb_value truth, uint32_t kinds)
+{
+    if (kinds != 0 && kinds != BOOL_BIT && kinds != NP_BOOL_BIT) {
+        sb_refuse(l, SB_REFUSAL_OPERATOR, "a chained comparison of NumPy and Python values", n);
+    }
+    return (pyval){.tags = kinds == NP_BOOL_BIT ? NP_BOOL_BIT : BOOL_BIT, .b = truth};
+}
+
 static pyval lower_compare(lowering *l, env *e, const sb_node *n)
 {
     sb_value regions[CHAIN_MAX];
     sb_value holds[CHAIN_MAX];
     uint32_t open = 0;
+    uint32_t kinds = 0;
     bool never = false;
     if (n->list.count > CHAIN_MAX) {
         sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
@@ -203,7 +215,19 @@ static pyval lower_compare(lowering *l, env *e, const sb_node *n)
         const sb_node *right = n->list.items[k];
         pyval y = contains && right->kind == SB_BLOB_LIST ? sb_lower_display(l, e, right)
                                                           : sb_lower_expr(l, e, right);
-        result = lower_comparison(l, n, n->ops[k], &x, n->list.items[k], &y, &never);
+        if (n->ops[k] <= SB_BLOB_GE && ((x.tags | y.tags) & NP_BITS) && x.tags != 0 &&
+            y.tags != 0) {
+            const pyval v = sb_np_compare(l, n->ops[k], x, y);
+            if (n->list.count == 1) {
+                return v;
+            }
+            never = v.tags == 0;
+            kinds |= v.tags;
+            result = v.b;
+        } else {
+            result = lower_comparison(l, n, n->ops[k], &x, n->list.items[k], &y, &never);
+            kinds |= BOOL_BIT;
+        }
         if (never) {
             result = l->zero_b;
             break;
@@ -227,7 +251,7 @@ static pyval lower_compare(lowering *l, env *e, const sb_node *n)
         result = sb_merge_bool(l, holds[open], result, l->zero_b);
     }
     /* A first link that always leaves or was refused makes the whole chain never; a later one only where it is reached. */
-    return never && n->list.count == 1 ? sb_pyval_never() : sb_pyval_bool(result);
+    return never && n->list.count == 1 ? sb_pyval_never() : truth_of_kinds(l, n, result, kinds);
 }
 
 pyval sb_pyval_binary(lowering *l, uint8_t op, pyval x, pyval y, const sb_node *n)
@@ -262,7 +286,7 @@ static pyval lower_unary(lowering *l, env *e, const sb_node *n)
     case SB_BLOB_NEG:
         return sb_pyval_negate(l, v);
     case SB_BLOB_POS:
-        return sb_pyval_number(l, v);
+        return v.tags & NP_BITS ? sb_np_unary(l, SB_BLOB_POS, v) : sb_pyval_number(l, v);
     case SB_BLOB_NOT:
         return sb_pyval_bool(sb_op1(l, SB_IR_NOT, sb_pyval_truth(l, &v)));
     default:

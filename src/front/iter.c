@@ -88,7 +88,7 @@ static bool add_range(lowering *l, sb_counter *c, sb_value start, sb_value step,
 /* An argument that must be an int; never where no row gets past it. */
 static pyval whole_number(lowering *l, pyval v)
 {
-    v = sb_pyval_number(l, v);
+    v = sb_pyval_number(l, sb_np_index(l, v));
     return sb_pyval_strip(l, v, TAG_FLOAT, SB_REASON_TYPE_TAG);
 }
 

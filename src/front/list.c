@@ -140,7 +140,7 @@ static sb_value word_of_value(lowering *l, const pyval *v)
 /* What to put into a list of this site; false: no row gets there, or it is refused. */
 static bool item_of_value(lowering *l, uint32_t site, pyval v, item *out)
 {
-    if (v.tags & (ITEMS_BIT | LIST_BIT | TIME_BITS | OPAQUE_BIT)) {
+    if (v.tags & (ITEMS_BIT | LIST_BIT | TIME_BITS | NP_BITS | OPAQUE_BIT)) {
         sb_refuse(l, SB_REFUSAL_TYPE, "a list whose items are no numbers or booleans", l->at);
         return false;
     }
@@ -209,7 +209,7 @@ pyval sb_list_of_items(lowering *l, const pyval *items, uint32_t count, const sb
 static bool are_numbers(const pyval *items, uint32_t count)
 {
     for (uint32_t k = 0; k < count; k++) {
-        if (items[k].tags & (ITEMS_BIT | LIST_BIT | TIME_BITS | OPAQUE_BIT)) {
+        if (items[k].tags & (ITEMS_BIT | LIST_BIT | TIME_BITS | NP_BITS | OPAQUE_BIT)) {
             return false;
         }
     }
@@ -296,7 +296,7 @@ pyval sb_list_sorted(lowering *l, pyval list, bool descending)
 /* An index, or never. */
 static pyval position(lowering *l, pyval index)
 {
-    return sb_pyval_strip(l, sb_pyval_number(l, index), TAG_FLOAT, SB_REASON_RAISE);
+    return sb_pyval_strip(l, sb_pyval_number(l, sb_np_index(l, index)), TAG_FLOAT, SB_REASON_RAISE);
 }
 
 pyval sb_list_only(lowering *l, pyval v, const char *what)

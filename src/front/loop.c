@@ -210,11 +210,12 @@ static pyval open_args(lowering *l, const pyval *init, const shape *s, arg_set *
 {
     uint32_t tags = s->tags;
     *args = (arg_set){0};
-    args->b = arg_or_none(l, tags & BOOL_BIT, init->tags & BOOL_BIT ? init->b : l->zero_b);
+    args->b = arg_or_none(l, tags & TRUTH_BITS, init->tags & TRUTH_BITS ? init->b : l->zero_b);
     args->i = arg_or_none(l, tags & WHOLE_BITS, init->tags & WHOLE_BITS ? init->i : l->zero_i);
-    args->f = arg_or_none(l, tags & FLOAT_BIT, init->tags & FLOAT_BIT ? init->f : l->zero_f);
+    args->f = arg_or_none(l, tags & DOUBLE_BITS, init->tags & DOUBLE_BITS ? init->f : l->zero_f);
     pyval head = {.tags = tags, .b = args->b, .i = args->i, .f = args->f, .why = s->why};
     head.site = s->site;
+    head.dtype = s->dtype;
     if (tags & ITEMS_BIT) {
         open_items(l, init, s, args, &head);
     }
@@ -234,13 +235,13 @@ static void close_args(lowering *l, const arg_set *args, const shape *s, const p
 {
     static const pyval never = {0};
     if (args->b != 0) {
-        sb_irb_arg_next(&l->b, args->b, next->tags & BOOL_BIT ? next->b : l->zero_b);
+        sb_irb_arg_next(&l->b, args->b, next->tags & TRUTH_BITS ? next->b : l->zero_b);
     }
     if (args->i != 0) {
         sb_irb_arg_next(&l->b, args->i, next->tags & WHOLE_BITS ? next->i : l->zero_i);
     }
     if (args->f != 0) {
-        sb_irb_arg_next(&l->b, args->f, next->tags & FLOAT_BIT ? next->f : l->zero_f);
+        sb_irb_arg_next(&l->b, args->f, next->tags & DOUBLE_BITS ? next->f : l->zero_f);
     }
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
         if (args->is[tag] != 0) {
@@ -257,10 +258,10 @@ static void close_args(lowering *l, const arg_set *args, const shape *s, const p
 static pyval result_of_args(lowering *l, const arg_set *args, const shape *head, const shape *out)
 {
     uint32_t tags = head->tags & out->tags;
-    pyval r = {.tags = tags, .why = head->why, .site = head->site};
-    r.b = tags & BOOL_BIT ? sb_irb_result(&l->b, args->b) : 0;
+    pyval r = {.tags = tags, .why = head->why, .dtype = head->dtype, .site = head->site};
+    r.b = tags & TRUTH_BITS ? sb_irb_result(&l->b, args->b) : 0;
     r.i = tags & WHOLE_BITS ? sb_irb_result(&l->b, args->i) : 0;
-    r.f = tags & FLOAT_BIT ? sb_irb_result(&l->b, args->f) : 0;
+    r.f = tags & DOUBLE_BITS ? sb_irb_result(&l->b, args->f) : 0;
     if ((tags & ITEMS_BIT) && head->count == out->count) {
         r.items = sb_items_new(l, head->count);
         r.count = r.items != NULL ? head->count : 0;

@@ -210,6 +210,35 @@ static const char *format_of_tags(uint32_t tags)
     return tags & NONE_BIT ? "n" : NULL;
 }
 
+#define INTEGER_BITS (INT_BIT | NP_INT_BIT)
+#define NUMBER_BITS (INTEGER_BITS | DOUBLE_BITS)
+
+/* Arrow format of the kinds that an item of the result has, as pa.array would type a list of them all. NULL: they do not tell, or no type
+ * is theirs whatever their order. */
+static const char *format_of_item(const pyval *v)
+{
+    static const char formats[][2] = {"c", "C", "s", "S", "i", "I", "l", "L"};
+    const uint32_t tags = v->tags & ~NONE_BIT;
+    if (!(tags & NP_BITS)) {
+        return format_of_tags(v->tags);
+    }
+    if (tags & TRUTH_BITS) {
+        return tags & NUMBER_BITS ? NULL : "b";
+    }
+    if (tags == NP_F32_BIT) {
+        return "f";
+    }
+    if (tags & DOUBLE_BITS) {
+        return (tags & NP_F32_BIT) && (tags & NP_INT_BIT) ? NULL : "g";
+    }
+    for (size_t k = 0; tags == NP_INT_BIT && k < SB_COUNT_OF(formats); k++) {
+        if (formats[k][0] == (char)v->dtype) {
+            return formats[k];
+        }
+    }
+    return "l";
+}
+
 static sb_status decide_type(lowering *l, uint32_t tags, sb_lowered *out, sb_error *err)
 {
     const char *annotated = format_of_annotation(l->tree.annotation);
@@ -243,17 +272,18 @@ static sb_status decide_type(lowering *l, uint32_t tags, sb_lowered *out, sb_err
 
 static sb_value double_result(lowering *l, const pyval *v)
 {
-    if (!(v->tags & INT_BIT)) {
+    if (!(v->tags & INTEGER_BITS)) {
         return v->f;
     }
-    if (!(v->tags & FLOAT_BIT) && sb_tag_count(v->tags) == 1) {
+    if (!(v->tags & DOUBLE_BITS) && sb_tag_count(v->tags) == 1) {
         return sb_op1(l, SB_IR_PY_EXACT_FLOAT_I64, v->i);
     }
-    sb_value region = sb_irb_if(&l->b, sb_pyval_is(l, v, TAG_INT));
+    sb_value whole = sb_op2(l, SB_IR_OR, sb_pyval_is(l, v, TAG_INT), sb_pyval_is(l, v, TAG_NP_INT));
+    sb_value region = sb_irb_if(&l->b, whole);
     sb_value exact = sb_op1(l, SB_IR_PY_EXACT_FLOAT_I64, v->i);
     sb_irb_else(&l->b, region);
     sb_irb_end_if(&l->b, region);
-    return sb_irb_merge(&l->b, exact, v->tags & FLOAT_BIT ? v->f : l->zero_f);
+    return sb_irb_merge(&l->b, exact, v->tags & DOUBLE_BITS ? v->f : l->zero_f);
 }
 
 static sb_status store_result(lowering *l, const pyval *v, sb_prim prim, sb_lowered *out,
@@ -263,13 +293,13 @@ static sb_status store_result(lowering *l, const pyval *v, sb_prim prim, sb_lowe
     sb_value value = 0;
     switch (prim) {
     case SB_PRIM_B:
-        value = v->tags & BOOL_BIT ? v->b : l->zero_b;
+        value = v->tags & TRUTH_BITS ? v->b : l->zero_b;
         break;
     case SB_PRIM_I64:
-        value = v->tags & INT_BIT ? v->i : l->zero_i;
+        value = v->tags & INTEGER_BITS ? v->i : l->zero_i;
         break;
     case SB_PRIM_F64:
-        value = v->tags & (INT_BIT | FLOAT_BIT) ? double_result(l, v) : l->zero_f;
+        value = v->tags & NUMBER_BITS ? double_result(l, v) : l->zero_f;
         break;
     case SB_PRIM_VOID:
         break;
@@ -321,12 +351,16 @@ static sb_status decide_keys(lowering *l, const pyval *values, sb_lowered *out, 
     for (uint32_t k = 0; k < l->key_count; k++) {
         sb_func_key *key = &out->keys[k];
         uint32_t tags = values != NULL ? values[k].tags : 0;
-        const char *format = l->refusals.count == 0 ? format_of_tags(tags) : NULL;
+        const bool told = values != NULL && l->refusals.count == 0;
+        const char *format = told ? format_of_item(&values[k]) : NULL;
         if (format == NULL && l->refusals.count > 0) {
             continue;
         }
         if (format == NULL) {
-            add_refusal(l, SB_REFUSAL_TYPE, "no row gives a result", (sb_refusal){0});
+            add_refusal(l, SB_REFUSAL_TYPE,
+                        tags & NP_BITS ? "NumPy scalars and other values in one result"
+                                       : "no row gives a result",
+                        (sb_refusal){0});
             continue;
         }
         if ((tags & BOOL_BIT) && (tags & (INT_BIT | FLOAT_BIT))) {
@@ -384,6 +418,13 @@ static void refuse_value(lowering *l, const pyval *v, const char *what,
         const unsigned tag = v->tags & LIST_BIT ? TAG_LIST : (items ? TAG_ITEMS : TAG_OPAQUE);
         (void)snprintf(detail, sizeof(detail), "%s%s", items ? "a tuple or list as " : "", what);
         refuse_returned(l, firsts[tag], detail);
+    }
+    const bool of_python = l->key_count == 0 || l->tree.record[0] != '\0';
+    for (unsigned tag = TAG_NP_BOOL; of_python && tag <= TAG_NP_F32; tag++) {
+        if (v->tags & TAG_BIT(tag)) {
+            (void)snprintf(detail, sizeof(detail), "a NumPy scalar as %s", what);
+            refuse_returned(l, firsts[tag], detail);
+        }
     }
     for (unsigned tag = TAG_DATE; tag <= TAG_ZONED; tag++) {
         if (v->tags & TAG_BIT(tag)) {

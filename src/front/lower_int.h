@@ -25,6 +25,10 @@ enum {
     TAG_ZONED,
     TAG_ITEMS,
     TAG_LIST,
+    TAG_NP_BOOL,
+    TAG_NP_INT,
+    TAG_NP_F64,
+    TAG_NP_F32,
     TAG_UNBOUND,
     TAG_OPAQUE,
     TAG_COUNT
@@ -41,16 +45,25 @@ enum {
     TAG_BIT(TAG_ZONED) /* one with any other zone: likewise; not compared, see column.c */
 #define ITEMS_BIT TAG_BIT(TAG_ITEMS) /* a tuple or list by place */
 #define LIST_BIT TAG_BIT(TAG_LIST)   /* a list in the row's memory: its handle */
+#define NP_BOOL_BIT TAG_BIT(TAG_NP_BOOL)
+#define NP_INT_BIT TAG_BIT(TAG_NP_INT) /* `dtype` says of which type */
+#define NP_F64_BIT TAG_BIT(TAG_NP_F64)
+#define NP_F32_BIT TAG_BIT(TAG_NP_F32)
 #define UNBOUND_BIT TAG_BIT(TAG_UNBOUND)
 #define OPAQUE_BIT                                                                                 \
     TAG_BIT(TAG_OPAQUE) /* never with another tag; any use is refused, as `why` says */
 #define NUMERIC_BITS (BOOL_BIT | INT_BIT | FLOAT_BIT)
 #define TIME_BITS (DATE_BIT | STAMP_BIT | AWARE_BIT | ZONED_BIT)
-#define WHOLE_BITS (INT_BIT | TIME_BITS | LIST_BIT) /* their payload is `i` */
+#define NP_BITS (NP_BOOL_BIT | NP_INT_BIT | NP_F64_BIT | NP_F32_BIT)
+/* What shares a payload: `b`, `i`, `f`. */
+#define TRUTH_BITS (BOOL_BIT | NP_BOOL_BIT)
+#define WHOLE_BITS (INT_BIT | TIME_BITS | LIST_BIT | NP_INT_BIT)
+#define DOUBLE_BITS (FLOAT_BIT | NP_F64_BIT | NP_F32_BIT)
 
 typedef enum opaque_why {
     OPAQUE_COLUMN, /* a column of a type that kernels do not know */
     OPAQUE_LENGTH, /* tuples or lists of different lengths meet here */
+    OPAQUE_DTYPE,  /* NumPy integers of different types do */
 } opaque_why;
 
 typedef struct pyval pyval;
@@ -62,6 +75,7 @@ struct pyval {
     pyval *items;           /* ITEMS: in the arena, const once made */
     bool is_list;           /* ITEMS */
     uint8_t why;            /* OPAQUE: opaque_why */
+    uint8_t dtype;          /* NP_INT: its type, as an Arrow format */
     uint32_t site;          /* LIST: where it was made, see list.c */
 };
 
@@ -73,6 +87,7 @@ struct shape {
     shape *items;
     bool is_list;
     uint8_t why;
+    uint8_t dtype;
     uint32_t site;
 };
 
@@ -156,12 +171,13 @@ sb_value sb_pyval_is(lowering *l, const pyval *v, unsigned tag); /* boolean: has
 /* Rows whose value has the tag leave; the result lacks it. */
 pyval sb_pyval_strip(lowering *l, pyval v, unsigned tag, sb_reason reason);
 sb_value sb_pyval_truth(lowering *l, const pyval *v);
-/* None leaves, bool becomes int: tags within INT, FLOAT. A date or timestamp is refused: never. */
+/* None leaves, bool becomes int: tags within INT, FLOAT. A date, timestamp or NumPy scalar is refused: never. */
 pyval sb_pyval_number(lowering *l, pyval v);
 sb_value sb_pyval_as_float(lowering *l, const pyval *v);         /* of a number: float(v) */
 pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_ADD .. SB_BLOB_MOD */
 pyval sb_pyval_negate(lowering *l, pyval v);
 sb_value sb_pyval_compare(lowering *l, uint8_t op, pyval x, pyval y); /* SB_BLOB_EQ .. SB_BLOB_GE */
+sb_value sb_pyval_is_nan(lowering *l, const pyval *v);
 sb_value sb_item_equal(lowering *l, const pyval *x,
                        const pyval *y); /* as `in` and tuples compare */
 /* cond ? x : y without a region: all registers must be visible here. */
@@ -181,6 +197,19 @@ typedef struct sb_column_kind {
 sb_column_kind sb_column_kind_of(const char *format);
 /* The parameter's value: rows that Python cannot hold, or int64, leave. */
 pyval sb_column_value(lowering *l, uint32_t input, const sb_column_kind *kind);
+
+/* --- NumPy's scalars (numpy.c, numpy_call.c): see numpy.h ------------------------------------------------------------------ */
+/* x op y, one of them of NumPy: SB_BLOB_ADD .. SB_BLOB_BITXOR. */
+pyval sb_np_binary(lowering *l, uint8_t op, pyval x, pyval y);
+/* SB_BLOB_EQ .. SB_BLOB_GE: np.bool, or bool where None is compared; a never is refused or raises. */
+pyval sb_np_compare(lowering *l, uint8_t op, pyval x, pyval y);
+pyval sb_np_unary(lowering *l, uint8_t op, pyval v); /* SB_BLOB_NEG, POS, INVERT */
+pyval sb_np_abs(lowering *l, pyval v);
+pyval sb_np_plain(lowering *l, pyval v); /* the Python number of the same value: float(), int() */
+pyval sb_np_index(lowering *l, pyval v); /* integers as Python's; other scalars raise */
+/* A builtin of Python with an argument of NumPy: readies the arguments; false: *out is the value. */
+bool sb_np_arguments(lowering *l, const sb_node *n, pyval *args, uint32_t count, pyval *out);
+pyval sb_np_call(lowering *l, const sb_node *n, const pyval *args); /* a builtin from NP_ITEM on */
 
 /* --- merging at the end of an IF ---------------------------------------------------------------------------------------
  * Merges must directly follow the end_if: merge all values first, then sb_pyval_complete each (it computes). */

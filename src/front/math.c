@@ -53,6 +53,9 @@ pyval sb_pyval_bits(lowering *l, uint8_t op, pyval x, pyval y)
     };
     static const sb_op_code bools[] = {
         [SB_BLOB_BITAND] = SB_IR_AND, [SB_BLOB_BITOR] = SB_IR_OR, [SB_BLOB_BITXOR] = SB_IR_XOR};
+    if ((x.tags | y.tags) & NP_BITS) {
+        return sb_np_binary(l, op, x, y);
+    }
     x = sb_pyval_strip(l, x, TAG_NONE, SB_REASON_NONE_OPERAND);
     y = sb_pyval_strip(l, y, TAG_NONE, SB_REASON_NONE_OPERAND);
     if (x.tags == BOOL_BIT && y.tags == BOOL_BIT && op >= SB_BLOB_BITAND) {
@@ -74,6 +77,9 @@ pyval sb_pyval_bits(lowering *l, uint8_t op, pyval x, pyval y)
 
 pyval sb_pyval_invert(lowering *l, pyval v)
 {
+    if (v.tags & NP_BITS) {
+        return sb_np_unary(l, SB_BLOB_INVERT, v);
+    }
     if (v.tags & BOOL_BIT) { /* deprecated, and a warning that may be an error */
         v = sb_pyval_strip(l, v, TAG_BOOL, SB_REASON_TYPE_TAG);
     }
@@ -112,6 +118,9 @@ static pyval power_of_ints(lowering *l, const pyval *x, const pyval *y)
 
 pyval sb_pyval_power(lowering *l, pyval x, pyval y)
 {
+    if ((x.tags | y.tags) & NP_BITS) {
+        return sb_np_binary(l, SB_BLOB_POW, x, y);
+    }
     x = sb_pyval_number(l, x);
     y = sb_pyval_number(l, y);
     if (x.tags == 0 || y.tags == 0) {

@@ -5,7 +5,7 @@
 
 void sb_shape_of(lowering *l, const pyval *v, shape *out)
 {
-    *out = (shape){.tags = v->tags, .why = v->why, .site = v->site};
+    *out = (shape){.tags = v->tags, .why = v->why, .dtype = v->dtype, .site = v->site};
     if (!(v->tags & ITEMS_BIT)) {
         return;
     }
@@ -30,9 +30,14 @@ static bool lengths_differ(const shape *x, const shape *y)
     return (x->tags & y->tags & ITEMS_BIT) && (x->count != y->count || x->is_list != y->is_list);
 }
 
+static bool dtypes_differ(const shape *x, const shape *y)
+{
+    return (x->tags & y->tags & NP_INT_BIT) && x->dtype != y->dtype;
+}
+
 bool sb_shape_same(const shape *x, const shape *y)
 {
-    if (x->tags != y->tags || lengths_differ(x, y) || x->site != y->site) {
+    if (x->tags != y->tags || lengths_differ(x, y) || x->site != y->site || dtypes_differ(x, y)) {
         return false;
     }
     for (uint32_t k = 0; (x->tags & ITEMS_BIT) && k < x->count; k++) {
@@ -58,6 +63,10 @@ bool sb_shape_widen(lowering *l, shape *to, const shape *from)
     if (lengths_differ(to, from)) {
         return make_opaque(to, OPAQUE_LENGTH);
     }
+    if (dtypes_differ(to, from)) {
+        return make_opaque(to, OPAQUE_DTYPE);
+    }
+    to->dtype = from->tags & NP_INT_BIT ? from->dtype : to->dtype;
     bool changed = (from->tags & ~to->tags) != 0;
     if (from->tags & LIST_BIT) {
         to->site = to->tags & LIST_BIT ? sb_list_join(l, to->site, from->site) : from->site;
@@ -78,7 +87,7 @@ bool sb_shape_widen(lowering *l, shape *to, const shape *from)
 
 unsigned sb_shape_mixed(const shape *s)
 {
-    unsigned count = sb_tag_count(s->tags & NUMERIC_BITS) > 1;
+    unsigned count = sb_tag_count(s->tags & (NUMERIC_BITS | NP_BITS)) > 1;
     for (uint32_t k = 0; (s->tags & ITEMS_BIT) && k < s->count; k++) {
         count += sb_shape_mixed(&s->items[k]);
     }

@@ -82,7 +82,8 @@ static bool same_items(const pyval *x, const pyval *y)
 
 bool sb_pyval_same(const pyval *x, const pyval *y)
 {
-    if (x->tags != y->tags || x->b != y->b || x->i != y->i || x->f != y->f) {
+    if (x->tags != y->tags || x->b != y->b || x->i != y->i || x->f != y->f ||
+        x->dtype != y->dtype) {
         return false;
     }
     if ((x->tags & ITEMS_BIT) && !same_items(x, y)) {
@@ -181,7 +182,7 @@ static void join_items(lowering *l, sb_value cond, const pyval *x, const pyval *
     r->count = r->items != NULL ? r->count : 0;
 }
 
-/* One that cannot be joined with the other, or is opaque itself. */
+/* One that cannot be joined with the other, or is opaque itself. Otherwise *r gets the type of NumPy's integers. */
 static bool joins_to_opaque(const pyval *x, const pyval *y, pyval *r)
 {
     if ((x->tags | y->tags) & OPAQUE_BIT) {
@@ -197,6 +198,11 @@ static bool joins_to_opaque(const pyval *x, const pyval *y, pyval *r)
         *r = sb_pyval_opaque(OPAQUE_LENGTH);
         return true;
     }
+    if ((x->tags & y->tags & NP_INT_BIT) && x->dtype != y->dtype) {
+        *r = sb_pyval_opaque(OPAQUE_DTYPE);
+        return true;
+    }
+    r->dtype = x->tags & NP_INT_BIT ? x->dtype : y->dtype;
     return false;
 }
 
@@ -219,17 +225,17 @@ pyval sb_merge_value(lowering *l, sb_value cond, const pyval *x, const pyval *y)
     }
     join_items(l, cond, x, y, &r, sb_merge_value);
     r.site = joined_site(l, x, y);
-    if (r.tags & BOOL_BIT) {
-        r.b = sb_irb_merge(&l->b, payload(x, BOOL_BIT, x->b, l->zero_b),
-                           payload(y, BOOL_BIT, y->b, l->zero_b));
+    if (r.tags & TRUTH_BITS) {
+        r.b = sb_irb_merge(&l->b, payload(x, TRUTH_BITS, x->b, l->zero_b),
+                           payload(y, TRUTH_BITS, y->b, l->zero_b));
     }
     if (r.tags & WHOLE_BITS) {
         r.i = sb_irb_merge(&l->b, payload(x, WHOLE_BITS, x->i, l->zero_i),
                            payload(y, WHOLE_BITS, y->i, l->zero_i));
     }
-    if (r.tags & FLOAT_BIT) {
-        r.f = sb_irb_merge(&l->b, payload(x, FLOAT_BIT, x->f, l->zero_f),
-                           payload(y, FLOAT_BIT, y->f, l->zero_f));
+    if (r.tags & DOUBLE_BITS) {
+        r.f = sb_irb_merge(&l->b, payload(x, DOUBLE_BITS, x->f, l->zero_f),
+                           payload(y, DOUBLE_BITS, y->f, l->zero_f));
     }
     if (sb_tag_count(r.tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(r.tags);
@@ -247,6 +253,15 @@ static sb_value select_one(lowering *l, sb_value cond, sb_value x, sb_value y)
     return sb_irb_op(&l->b, SB_IR_SELECT, cond, x, y);
 }
 
+static sb_value select_payload(lowering *l, sb_value cond, const pyval *x, const pyval *y,
+                               uint32_t tags, sb_value of_x, sb_value of_y)
+{
+    if ((x->tags & tags) && (y->tags & tags)) {
+        return select_one(l, cond, of_x, of_y);
+    }
+    return x->tags & tags ? of_x : of_y;
+}
+
 pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y)
 {
     pyval r = {.tags = x->tags | y->tags};
@@ -258,11 +273,9 @@ pyval sb_pyval_select(lowering *l, sb_value cond, const pyval *x, const pyval *y
     }
     join_items(l, cond, x, y, &r, sb_pyval_select);
     r.site = joined_site(l, x, y);
-    uint32_t both = x->tags & y->tags;
-    bool both_whole = (x->tags & WHOLE_BITS) && (y->tags & WHOLE_BITS);
-    r.b = both & BOOL_BIT ? select_one(l, cond, x->b, y->b) : (x->tags & BOOL_BIT ? x->b : y->b);
-    r.i = both_whole ? select_one(l, cond, x->i, y->i) : (x->tags & WHOLE_BITS ? x->i : y->i);
-    r.f = both & FLOAT_BIT ? select_one(l, cond, x->f, y->f) : (x->tags & FLOAT_BIT ? x->f : y->f);
+    r.b = select_payload(l, cond, x, y, TRUTH_BITS, x->b, y->b);
+    r.i = select_payload(l, cond, x, y, WHOLE_BITS, x->i, y->i);
+    r.f = select_payload(l, cond, x, y, DOUBLE_BITS, x->f, y->f);
     if (sb_tag_count(r.tags) > 1) {
         unsigned lowest = (unsigned)sb_ctz_u64(r.tags);
         for (unsigned tag = lowest + 1; tag < TAG_COUNT; tag++) {
@@ -297,10 +310,14 @@ static sb_value truth_of_tag(lowering *l, const pyval *v, unsigned tag)
 {
     switch (tag) {
     case TAG_BOOL:
+    case TAG_NP_BOOL:
         return v->b;
     case TAG_INT:
+    case TAG_NP_INT:
         return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, v->i, l->zero_i));
     case TAG_FLOAT:
+    case TAG_NP_F64:
+    case TAG_NP_F32:
         return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, v->f, l->zero_f));
     case TAG_ITEMS:
         return v->count > 0 ? l->true_b : l->zero_b;
@@ -349,6 +366,10 @@ pyval sb_pyval_number(lowering *l, pyval v)
     v = strip_no_operand(l, v);
     if (v.tags & TIME_BITS) {
         refuse_here(l, v.tags & DATE_BIT ? "date" : "timestamp");
+        return sb_pyval_never();
+    }
+    if (v.tags & NP_BITS) {
+        sb_refuse(l, SB_REFUSAL_TYPE, "a NumPy scalar in this place", l->at);
         return sb_pyval_never();
     }
     if (!(v.tags & BOOL_BIT)) {
@@ -455,6 +476,9 @@ static bool arith_lists(lowering *l, uint8_t op, const pyval *x, const pyval *y,
 pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y)
 {
     const arith_ops *ops = &arith_table[op];
+    if ((x.tags | y.tags) & NP_BITS) {
+        return sb_np_binary(l, op, x, y);
+    }
     if (op == SB_BLOB_ADD && x.tags == ITEMS_BIT && y.tags == ITEMS_BIT && x.is_list == y.is_list &&
         x.count + y.count <= ITEMS_MAX) {
         return concatenate(l, &x, &y);
@@ -483,6 +507,9 @@ pyval sb_pyval_arith(lowering *l, uint8_t op, pyval x, pyval y)
 
 pyval sb_pyval_negate(lowering *l, pyval v)
 {
+    if (v.tags & NP_BITS) {
+        return sb_np_unary(l, SB_BLOB_NEG, v);
+    }
     v = sb_pyval_number(l, v);
     if (v.tags == INT_BIT) {
         return sb_pyval_int(sb_op1(l, SB_IR_PY_NEG_I64, v.i));
@@ -636,14 +663,23 @@ static sb_value equal_items(lowering *l, const pyval *x, const pyval *y)
     return result;
 }
 
+sb_value sb_pyval_is_nan(lowering *l, const pyval *v)
+{
+    if (!(v->tags & DOUBLE_BITS)) {
+        return l->zero_b;
+    }
+    sb_value is_float =
+        sb_op2(l, SB_IR_OR, sb_pyval_is(l, v, TAG_NP_F64), sb_pyval_is(l, v, TAG_NP_F32));
+    is_float = sb_op2(l, SB_IR_OR, is_float, sb_pyval_is(l, v, TAG_FLOAT));
+    sb_value nan = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, v->f, v->f));
+    return sb_op2(l, SB_IR_AND, nan, is_float);
+}
+
 sb_value sb_item_equal(lowering *l, const pyval *x, const pyval *y)
 {
-    if ((x->tags & y->tags) & FLOAT_BIT) {
-        sb_value nan_x = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, x->f, x->f));
-        sb_value nan_y = sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_F64, y->f, y->f));
-        nan_x = sb_op2(l, SB_IR_AND, nan_x, sb_pyval_is(l, x, TAG_FLOAT));
-        nan_y = sb_op2(l, SB_IR_AND, nan_y, sb_pyval_is(l, y, TAG_FLOAT));
-        sb_irb_leave_if(&l->b, sb_op2(l, SB_IR_AND, nan_x, nan_y), SB_REASON_TYPE_TAG);
+    if ((x->tags & DOUBLE_BITS) && (y->tags & DOUBLE_BITS)) {
+        sb_value both = sb_op2(l, SB_IR_AND, sb_pyval_is_nan(l, x), sb_pyval_is_nan(l, y));
+        sb_irb_leave_if(&l->b, both, SB_REASON_TYPE_TAG);
     }
     return sb_pyval_compare(l, SB_BLOB_EQ, *x, *y);
 }
@@ -686,6 +722,10 @@ static sb_value equal(lowering *l, pyval x, pyval y)
 
 sb_value sb_pyval_compare(lowering *l, uint8_t op, pyval x, pyval y)
 {
+    if ((x.tags | y.tags) & NP_BITS) {
+        const pyval v = sb_np_compare(l, op, x, y);
+        return v.tags == 0 ? l->zero_b : v.b;
+    }
     switch (op) {
     case SB_BLOB_EQ:
         return equal(l, x, y);

@@ -23,6 +23,7 @@
 #include "base/bitmap.h"
 #include "base/mem.h"
 #include "interp/interp_int.h"
+#include "rt/rt.h"
 
 #define DENSE_SHARE                                                                                \
     4 /* under a mask, ops run densely while at least 1 row in this many is selected */
@@ -318,6 +319,40 @@ static void run_leave(sb_interp_state *st, const sb_step *step, sb_frame *f)
     sb_interp_count_left(st, f, left);
 }
 
+/* Is a result there that is not finite? Looked for in all rows at once. */
+static bool some_odd(const sb_interp_state *st, const sb_step *step)
+{
+    const double *r = st->slots[step->a];
+    const int32_t n = step->form & 1 ? 1 : st->n;
+    int64_t odd = 0;
+    for (int32_t i = 0; i < n; i++) {
+        odd |= !(r[i] - r[i] == 0.0);
+    }
+    return odd != 0;
+}
+
+static void run_warn(sb_interp_state *st, const sb_step *step, sb_frame *f)
+{
+    const double *r = st->slots[step->a];
+    const double *x = st->slots[step->b];
+    const double *y = st->slots[step->c];
+    if (f->count == 0 || ((f->dense || (step->form & 1)) && !some_odd(st, step))) {
+        return;
+    }
+    const uint16_t *rows = rows_of(st, f);
+    int32_t left = 0;
+    for (int32_t k = 0; k < f->count; k++) {
+        const uint16_t i = rows[k];
+        const sb_reason reason = sb_rt_np_warn_f64(
+            r[step->form & 1 ? 0 : i], x[step->form & 2 ? 0 : i], y[step->form & 4 ? 0 : i]);
+        if (reason != SB_REASON_NONE) {
+            st->reasons[i] = (uint8_t)reason;
+            left++;
+        }
+    }
+    sb_interp_count_left(st, f, left);
+}
+
 static void run_list(sb_interp_state *st, const sb_step *step, sb_frame *f)
 {
     sb_rt_heap *heap = st->call->heap;
@@ -501,6 +536,9 @@ static uint32_t run_step(const sb_interp *p, sb_interp_state *st, const sb_step 
         return next;
     case SB_STEP_LEAVE:
         run_leave(st, step, f);
+        return next;
+    case SB_STEP_WARN:
+        run_warn(st, step, f);
         return next;
     case SB_STEP_IF:
         return run_if(st, step, next);

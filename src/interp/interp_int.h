@@ -52,6 +52,7 @@ typedef enum sb_step_kind {
     SB_STEP_COPY,     /* o = a */
     SB_STEP_VALID,    /* o = validity of input imm */
     SB_STEP_LEAVE,    /* LEAVE_IF a */
+    SB_STEP_WARN,     /* NP_WARN_F64 a, b, c; form: bit k set where operand k is a cell */
     SB_STEP_IF,       /* jump: the step of its ELSE */
     SB_STEP_ELSE,     /* jump: the step of its END_IF; a: the condition */
     SB_STEP_END_IF,   /**/

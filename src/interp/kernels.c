@@ -100,6 +100,7 @@ static inline int64_t sign_if(bool condition)
     X(FLOOR_F64, double, double, z = floor(x), z = sb_rt_floor_f64(x))                             \
     X(CEIL_F64, double, double, z = ceil(x), z = sb_rt_ceil_f64(x))                                \
     X(RINT_F64, double, double, z = rint(x), z = sb_rt_rint_f64(x))                                \
+    X(NP_F32, double, double, z = sb_rt_np_f32(x), z = sb_rt_np_f32(x))                            \
     X(PY_INT_F64, int64_t, double, DENSE_UNARY(sb_rt_py_int_f64),                                  \
       LEAVE_ROW(sb_rt_py_int_f64(x, &z)))                                                          \
     X(IX_BITS_F64, int64_t, double, z = sb_rt_ix_bits_f64(x), z = sb_rt_ix_bits_f64(x))            \

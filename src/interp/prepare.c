@@ -514,13 +514,12 @@ static void step_select(const preparer *q, sb_step *step, uint32_t i, sb_value c
     step->in_place = step->o == step->a || step->o == step->b || step->o == step->c;
 }
 
-static void step_list(const preparer *q, sb_step *step, const sb_inst *inst)
+/* Up to three operands, each a cell or not. */
+static void step_operands(const preparer *q, sb_step *step, const sb_inst *inst)
 {
     const sb_value operands[SB_OPERANDS_MAX] = {inst->a, inst->b, inst->c};
     uint32_t slots[SB_OPERANDS_MAX] = {0, 0, 0};
     const uint32_t count = sb_op_infos[inst->op].operand_count;
-    step->kind = SB_STEP_LIST;
-    step->imm = inst->op - SB_IR_LIST_NEW;
     step->form = 0;
     for (uint32_t k = 0; k < SB_COUNT_OF(operands); k++) {
         const sb_value v = k < count ? operands[k] : inst->a; /* what is lacking is not read */
@@ -536,7 +535,9 @@ static void step_op(const preparer *q, sb_step *step, uint32_t i)
 {
     const sb_inst *inst = &q->insts[i];
     if ((sb_op_infos[inst->op].flags & SB_OP_LIST_FLAG) != 0) {
-        step_list(q, step, inst);
+        step->kind = SB_STEP_LIST;
+        step->imm = inst->op - SB_IR_LIST_NEW;
+        step_operands(q, step, inst);
         return;
     }
     const sb_interp_kernel *kernel = &sb_interp_kernels[inst->op];
@@ -643,6 +644,12 @@ static bool make_step(preparer *q, sb_step *step, uint32_t i)
     case SB_IR_LEAVE_IF:
         step->kind = SB_STEP_LEAVE;
         return true;
+    case SB_IR_NP_WARN_F64:
+        step->kind = SB_STEP_WARN;
+        step_operands(q, step, inst);
+        return true;
+    case SB_IR_KEEP:
+        return false;
     case SB_IR_IF:
         step->kind = SB_STEP_IF;
         return true;

@@ -105,6 +105,7 @@ static sb_reason eval_number(uint8_t op, sb_testkit_scalar a, sb_testkit_scalar 
         PLAIN_1(FLOOR_F64, floor_f64, f, f)
         PLAIN_1(CEIL_F64, ceil_f64, f, f)
         PLAIN_1(RINT_F64, rint_f64, f, f)
+        PLAIN_1(NP_F32, np_f32, f, f)
         PLAIN_2(PY_AND_I64, py_and_i64, i, i, i)
         PLAIN_2(PY_OR_I64, py_or_i64, i, i, i)
         PLAIN_2(PY_XOR_I64, py_xor_i64, i, i, i)
@@ -195,6 +196,10 @@ static sb_reason eval_value(sb_testkit_oracle *oracle, const sb_inst *inst, cons
         return SB_REASON_NONE;
     case SB_IR_LEAVE_IF:
         return a.b ? (sb_reason)inst->reason : SB_REASON_NONE;
+    case SB_IR_NP_WARN_F64:
+        return sb_rt_np_warn_f64(a.f, b.f, values[inst->c].f);
+    case SB_IR_KEEP:
+        return SB_REASON_NONE;
     default:
         if ((sb_op_infos[inst->op].flags & SB_OP_LIST_FLAG) != 0) {
             return sb_rt_list_call((sb_rt_list_op)(inst->op - SB_IR_LIST_NEW), &oracle->heap, a.i,

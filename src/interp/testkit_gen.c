@@ -150,6 +150,12 @@ static bool is_wanted(generator *g, sb_op_code op)
     return (info->flags & SB_OP_LEAVES) == 0 || below(&g->random, 2) == 0;
 }
 
+/* Ops whose results NumPy may warn of. */
+static bool is_watched(sb_op_code op)
+{
+    return (op >= SB_IR_PY_ADD_F64 && op <= SB_IR_PY_MOD_F64) || op == SB_IR_NP_F32;
+}
+
 static void gen_op(generator *g)
 {
     sb_op_code op;
@@ -166,7 +172,12 @@ static void gen_op(generator *g)
                                              : star;
         operands[k] = pick(g, prim);
     }
-    show(g, sb_irb_op(&g->b, op, operands[0], operands[1], operands[2]));
+    const sb_value v = sb_irb_op(&g->b, op, operands[0], operands[1], operands[2]);
+    if (is_watched(op) && below(&g->random, 2) == 0) {
+        const sb_value other = sb_op_infos[op].operand_count > 1 ? operands[1] : operands[0];
+        (void)sb_irb_op(&g->b, SB_IR_NP_WARN_F64, v, operands[0], other);
+    }
+    show(g, v);
 }
 
 static sb_value a_list(generator *g)

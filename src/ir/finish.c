@@ -229,6 +229,8 @@ static uint32_t reasons_of(const sb_inst *inst)
         return BIT(RAISE);
     case SB_IR_LEAVE_IF:
         return 1u << inst->reason;
+    case SB_IR_NP_WARN_F64:
+        return BIT(NP_WARNING);
     case SB_IR_LIST_GET:
     case SB_IR_LIST_SET:
     case SB_IR_LIST_POP:
@@ -289,6 +291,7 @@ static uint32_t cost_of(const sb_inst *inst)
     case SB_IR_CONST_F:
     case SB_IR_ELSE:
     case SB_IR_END_IF:
+    case SB_IR_KEEP:
         return 0;
     default:
         return sb_slow_infos[inst->op].call > 0 ||

@@ -16,8 +16,8 @@ typedef struct sb_func_param {
 
 typedef struct sb_func_key { /* one of several results: an item of the function's tuple */
     char *name;              /* owned */
-    char format[8];          /* Arrow format: "l" "g" "b" "n" */
-    sb_prim prim;            /* of "l" "g" "b"; VOID otherwise */
+    char format[8];          /* Arrow format: "l" "g" "b" "n"; of NumPy's scalars "c" to "L", "f" */
+    sb_prim prim;            /* what kernels write: int64, double or boolean; VOID for "n" */
 } sb_func_key;
 
 typedef struct sb_refusal {                /* one reason why a function is not compiled */

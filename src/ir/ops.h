@@ -9,8 +9,8 @@
  *             STAYS: kept though its value is not used, as it changes a list
  *             LIST_FLAG: reads or changes lists: in program order, for the row alone
  *
- * Families: py_ is a Python scalar operation, defined by the function of the same name in rt/rt.h; ix_ is internal index
- * arithmetic (wraps, never leaves); list_ is on lists of the row's own, defined by rt/list.h; the rest are plain. */
+ * Families: py_ is a Python scalar operation, defined by the function of the same name in rt/rt.h; np_ is one of NumPy's scalars,
+ * likewise; ix_ is internal index arithmetic (wraps, never leaves); list_ is on lists of the row's own, defined by rt/list.h; the rest are plain. */
 #ifndef SB_IR_OPS_H
 #define SB_IR_OPS_H
 
@@ -84,6 +84,7 @@
     X(FLOOR_F64, "floor_f64", 'f', "f", 0)                                                         \
     X(CEIL_F64, "ceil_f64", 'f', "f", 0)                                                           \
     X(RINT_F64, "rint_f64", 'f', "f", 0) /* half to even */                                        \
+    X(NP_F32, "np_f32", 'f', "f", 0)     /* rounded to a float32 */                                \
     X(PY_INT_F64, "py_int_f64", 'i', "f", SB_OP_LEAVES | SB_OP_RAISES)                             \
     X(PY_POW_F64, "py_pow_f64", 'f', "ff", SB_OP_LEAVES | SB_OP_RAISES)                            \
     X(PY_ROUND_N_F64, "py_round_n_f64", 'f', "fi", SB_OP_LEAVES | SB_OP_RAISES)                    \
@@ -112,6 +113,10 @@
     X(IX_F64_BITS, "ix_f64_bits", 'f', "i", 0)                                                     \
     /* leaving: `reason` says why */                                                               \
     X(LEAVE_IF, "leave_if", 'v', "b", SB_OP_LEAVES | SB_OP_RAISES)                                 \
+    X(NP_WARN_F64, "np_warn_f64", 'v', "fff",                                                      \
+      SB_OP_LEAVES | SB_OP_RAISES) /* where NumPy warns of the result a of b and c */              \
+    X(KEEP, "keep", 'v', "*",                                                                      \
+      SB_OP_STAYS) /* a is computed, and its row may leave, though unused */                       \
     /* structure */                                                                                \
     X(IF, "if", 'v', "b", SB_OP_STRUCT)                                                            \
     X(ELSE, "else", 'v', "", SB_OP_STRUCT)                                                         \

@@ -436,6 +436,11 @@ void sb_emit_walk(sb_emitter *e)
         case SB_IR_PASS:
         case SB_IR_GOT:
             break;
+        case SB_IR_KEEP:
+            break;
+        case SB_IR_NP_WARN_F64:
+            sb_emit_warn(e, i);
+            break;
         default:
             e->values[i] = sb_emit_op(e, inst);
             break;
@@ -638,6 +643,7 @@ void sb_emit_begin(sb_emitter *e)
     sb_buf_reset(&e->head);
     sb_buf_reset(&e->body);
     memset(e->infos, 0, ir->insts.count * sizeof(*e->infos));
+    sb_emit_plan_watch(e);
     sb_emit_infos(e);
 }
 
@@ -693,7 +699,8 @@ static bool allocate(sb_emitter *e, void **memory)
         count = function->insts.count >= count ? function->insts.count + 1 : count;
         inputs = function->inputs.count > inputs ? function->inputs.count : inputs;
     }
-    const size_t each = 2 * sizeof(sb_ev) + sizeof(sb_emit_region_info) + sizeof(sb_emit_frame);
+    const size_t each = 2 * sizeof(sb_ev) + sizeof(sb_emit_region_info) + sizeof(sb_emit_frame) +
+                        sizeof(*e->scopes) + sizeof(*e->watch) + sizeof(*e->known);
     char *at = sb_mem_alloc_zero(count * each + 2 * inputs * sizeof(uint32_t));
     *memory = at;
     if (at == NULL) {
@@ -705,6 +712,9 @@ static bool allocate(sb_emitter *e, void **memory)
     e->infos = (void *)(e->frames + count);
     e->input_values = (void *)(e->infos + count);
     e->input_valids = e->input_values + inputs;
+    e->scopes = e->input_valids + inputs;
+    e->watch = (void *)(e->scopes + count);
+    e->known = e->watch + count;
     return true;
 }
 

@@ -8,6 +8,7 @@
  * emit_list.c    lists of the row
  * emit_call.c    functions that may call themselves
  * emit_math.c    bit operations, shifts, conversions to int, what rt computes
+ * emit_warn.c    where the fast entry looks whether NumPy would warn
  *
  * Values. An sb_ev is a temporary or a constant, scalar or one per lane (vec). A value that is the same in all lanes stays a
  * scalar and is spread where a vector needs it. With one lane everything is scalar.
@@ -65,6 +66,12 @@ typedef struct sb_emit_frame {
     bool uniform;       /* LOOP: all lanes make the same number of turns */
 } sb_emit_frame;
 
+/* What the fast entry does about an NP_WARN_F64, or a RESULT that stands for some. */
+typedef enum sb_emit_watch {
+    SB_EMIT_WATCH_NOT,  /* another check finds what this one would */
+    SB_EMIT_WATCH_HERE, /* it looks whether the value is finite */
+} sb_emit_watch;
+
 #define SB_EMIT_SPLATS 32
 
 enum { /* numbers of metadata: what a load or store touches (emit.c writes the nodes) */
@@ -93,6 +100,9 @@ typedef struct sb_emitter {
     sb_ev *values; /* by instruction */
     sb_ev *others; /* by instruction: a MERGE's else-value; an ARG's own result slot (id) */
     sb_emit_region_info *infos;
+    uint8_t *watch;   /* by instruction: sb_emit_watch, see emit_warn.c */
+    uint32_t *scopes; /* by instruction: scratch of emit_warn.c, like known */
+    uint8_t *known;
     sb_emit_frame *frames;
     uint32_t frame_count;
     uint32_t *input_values,
@@ -151,6 +161,9 @@ void sb_eb_jump(sb_emitter *e, uint32_t label);
 void sb_eb_branch(sb_emitter *e, sb_ev c, uint32_t yes, uint32_t no);
 void sb_eb_branch_rare(sb_emitter *e, sb_ev c, uint32_t yes, uint32_t no); /* yes is unlikely */
 
+/* --- emit_warn.c -------------------------------------------------------------------------------------------------- */
+void sb_emit_plan_watch(sb_emitter *e); /* sets watch[] of the program at hand */
+
 /* --- emit_region.c ------------------------------------------------------------------------------------------------ */
 uint32_t sb_emit_weight(const sb_inst *inst); /* about how many machine operations a lane */
 void sb_emit_infos(sb_emitter *e);
@@ -173,6 +186,8 @@ void sb_emit_end_loop(sb_emitter *e, sb_value i); /* and its RESULTs */
 sb_ev sb_emit_op(sb_emitter *e, const sb_inst *inst);
 /* The op's value; false: it is none of those in emit_math.c. */
 bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *out);
+void sb_emit_warn(sb_emitter *e, sb_value i);      /* an NP_WARN_F64 */
+void sb_emit_check_finite(sb_emitter *e, sb_ev r); /* fast: lanes that may have made NumPy warn */
 sb_ev sb_emit_list(sb_emitter *e, const sb_inst *inst); /* emit_list.c; one lane */
 void sb_emit_heap_reset(sb_emitter *e);                 /* the lists of the row before are gone */
 sb_ev sb_emit_div_i64(sb_emitter *e, const sb_inst *inst);

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "rt/rt_table.h"
 
@@ -85,6 +86,23 @@ static sb_ev to_int(sb_emitter *e, sb_ev a)
     return sb_eb_cast(e, "fptosi", sb_eb_select(e, fits, a, sb_ev_double(0.0)), SB_PRIM_I64);
 }
 
+/* Rounded to a float32, which stays a double. */
+static sb_ev to_f32(sb_emitter *e, sb_ev a)
+{
+    char narrow[24] = "float";
+    if (a.vec) {
+        snprintf(narrow, sizeof(narrow), "<%" PRIu32 " x float>", e->lanes);
+    }
+    const uint32_t t = e->temps++;
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = fptrunc %s ", t, sb_eb_type(e, SB_PRIM_F64, a.vec));
+    sb_eb_put(e, a);
+    sb_buf_printf(e->out, " to %s\n", narrow);
+    const sb_ev r = sb_eb_temp(e, SB_PRIM_F64, a.vec);
+    sb_buf_printf(e->out, "fpext %s %%t%" PRIu32 " to %s\n", narrow, t,
+                  sb_eb_type(e, SB_PRIM_F64, a.vec));
+    return r;
+}
+
 static sb_ev root(sb_emitter *e, sb_ev a)
 {
     sb_emit_check(e, sb_eb_cmp(e, "fcmp olt", a, sb_ev_double(0.0)), SB_REASON_RAISE);
@@ -109,8 +127,8 @@ static sb_ev is_finite(sb_emitter *e, sb_ev a)
     return sb_eb_cmp(e, "fcmp oeq", sb_eb_bin(e, "fsub", a, a), sb_ev_double(0.0));
 }
 
-/* As sb_rt_math_result has it. */
-static void check_libm(sb_emitter *e, sb_ev r, sb_ev a, sb_ev b, bool two)
+/* As sb_rt_is_made has it. */
+static sb_ev is_made(sb_emitter *e, sb_ev r, sb_ev a, sb_ev b, bool two)
 {
     sb_ev finite = is_finite(e, a);
     sb_ev number = sb_eb_cmp(e, "fcmp ord", a, two ? b : a);
@@ -119,7 +137,29 @@ static void check_libm(sb_emitter *e, sb_ev r, sb_ev a, sb_ev b, bool two)
     }
     const sb_ev made = sb_eb_and(e, number, sb_eb_cmp(e, "fcmp uno", r, r));
     const sb_ev odd = sb_eb_not(e, is_finite(e, r));
-    sb_emit_check(e, sb_eb_and(e, odd, sb_eb_or(e, finite, made)), SB_REASON_RAISE);
+    return sb_eb_and(e, odd, sb_eb_or(e, finite, made));
+}
+
+static void check_libm(sb_emitter *e, sb_ev r, sb_ev a, sb_ev b, bool two)
+{
+    sb_emit_check(e, is_made(e, r, a, b, two), SB_REASON_RAISE);
+}
+
+void sb_emit_check_finite(sb_emitter *e, sb_ev r)
+{
+    sb_emit_check(e, sb_eb_not(e, is_finite(e, r)), SB_REASON_NP_WARNING);
+}
+
+void sb_emit_warn(sb_emitter *e, sb_value i)
+{
+    const sb_inst *inst = &e->ir->insts.items[i];
+    const sb_ev r = e->values[inst->a];
+    if (e->careful) {
+        const sb_ev made = is_made(e, r, e->values[inst->b], e->values[inst->c], true);
+        sb_emit_check(e, made, SB_REASON_NP_WARNING);
+    } else if (e->watch[i] == SB_EMIT_WATCH_HERE) {
+        sb_emit_check_finite(e, r);
+    }
 }
 
 static sb_ev call_libm(sb_emitter *e, int number, sb_ev a, sb_ev b, bool two)
@@ -213,6 +253,9 @@ bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *o
         return true;
     case SB_IR_RINT_F64:
         *out = sb_eb_intrinsic(e, "roundeven", a);
+        return true;
+    case SB_IR_NP_F32:
+        *out = to_f32(e, a);
         return true;
     case SB_IR_PY_INT_F64:
         *out = to_int(e, a);

@@ -47,6 +47,14 @@ uint32_t sb_emit_weight(const sb_inst *inst)
     }
 }
 
+static bool may_leave(const sb_emitter *e, size_t i)
+{
+    const uint8_t op = e->ir->insts.items[i].op;
+    const bool watches = op == SB_IR_NP_WARN_F64 || op == SB_IR_RESULT;
+    return watches && !e->careful ? e->watch[i] == SB_EMIT_WATCH_HERE
+                                  : (sb_op_infos[op].flags & SB_OP_LEAVES) != 0;
+}
+
 void sb_emit_infos(sb_emitter *e)
 {
     const sb_inst *insts = e->ir->insts.items;
@@ -71,7 +79,7 @@ void sb_emit_infos(sb_emitter *e)
         } else if (depth > 0) {
             sb_emit_region_info *info = &e->infos[e->frames[depth - 1].inst];
             info->weight += sb_emit_weight(inst);
-            info->leaves |= (sb_op_infos[inst->op].flags & SB_OP_LEAVES) != 0;
+            info->leaves |= may_leave(e, i);
         }
     }
 }
@@ -545,4 +553,9 @@ void sb_emit_end_loop(sb_emitter *e, sb_value i)
     }
     e->mask = mask_after(e, frame);
     e->frame_count--;
+    for (size_t k = i + 1; !e->careful && is_op(e, k, SB_IR_RESULT); k++) {
+        if (e->watch[k] == SB_EMIT_WATCH_HERE) {
+            sb_emit_check_finite(e, e->values[k]);
+        }
+    }
 }

@@ -14,7 +14,8 @@
     X(TYPE_TAG, "type_tag", "a value of this kind does not fit the operation or the result type")  \
     X(RAISE, "raise", "the function raises here")                                                  \
     X(MEMORY, "memory", "the lists of one row grow beyond a limit")                                \
-    X(DEPTH, "depth", "more functions inside each other than native code follows")
+    X(DEPTH, "depth", "more functions inside each other than native code follows")                 \
+    X(NP_WARNING, "np_warning", "NumPy would warn here")
 
 typedef enum sb_reason {
 #define X(name, text, doc) SB_REASON_##name,

@@ -395,6 +395,25 @@ static inline double sb_rt_rint_f64(double a)
     return rint(a);
 }
 
+/* To the nearest float32, ties to even: what NumPy's float32 gives where the double is the operation's exact result, rounded once. (Of
+ * + - * / and sqrt the second rounding changes nothing, as a double has more than twice the bits and two.) */
+static inline double sb_rt_np_f32(double a)
+{
+    return (double)(float)a;
+}
+
+/* A NaN that no operand explains, or an infinity from finite operands: what NumPy warns of, and math.* takes for an error. */
+static inline bool sb_rt_is_made(double r, double a, double b)
+{
+    return r != r ? a == a && b == b : !(r - r == 0.0) && a - a == 0.0 && b - b == 0.0;
+}
+
+/* Does NumPy warn where + - * / // or % of a and b gives r? Invalid operations make a NaN, overflow and division by zero an infinity. */
+static inline sb_reason sb_rt_np_warn_f64(double r, double a, double b)
+{
+    return sb_rt_is_made(r, a, b) ? SB_REASON_NP_WARNING : SB_REASON_NONE;
+}
+
 /* int(a) */
 static inline sb_reason sb_rt_py_int_f64(double a, int64_t *out)
 {
@@ -408,10 +427,10 @@ static inline sb_reason sb_rt_py_int_f64(double a, int64_t *out)
     return SB_REASON_NONE;
 }
 
-/* What math.* makes of a result r of libm: a NaN that no operand explains, and an infinity from finite ones, are errors. */
+/* What math.* makes of a result r of libm. */
 static inline sb_reason sb_rt_math_result(double r, double a, double b, double *out)
 {
-    if (r != r ? a == a && b == b : !(r - r == 0.0) && a - a == 0.0 && b - b == 0.0) {
+    if (sb_rt_is_made(r, a, b)) {
         return SB_REASON_RAISE;
     }
     *out = r;
