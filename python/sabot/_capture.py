@@ -583,10 +583,12 @@ def record_blob(
     param: str,
     columns: Sequence[str],
     slots: Sequence[str] = (),
+    *,
+    is_record: bool = True,
 ) -> bytes:
-    """The blob of a record function whose tree reads columns instead of its parameter, see `_record`.
+    """The blob of a function whose tree reads columns instead of its parameter, see `_record` and `_form`.
 
-    slots: locals that the tree has and the function has not.
+    slots: locals that the tree has and the function has not. is_record: it is a record function, and not of whole batches.
     """
     from sabot._encode import Header, encode
     from sabot._record import MISSING, local_of
@@ -600,7 +602,7 @@ def record_blob(
         blob_annotation(captured.annotations.get("return")),
         [*columns, *own, "missing", *(["value"] * len(slots))],
         [None] * len(columns),
-        param,
+        param if is_record else "",
         [*map(local_of, columns), *own, MISSING, *slots],
         _late(captured, entry),
     )

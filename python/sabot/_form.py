@@ -21,7 +21,6 @@ from sabot._form_rows import RowLoop, stored, turn_of
 from sabot._form_values import (
     ARROW,
     LIST,
-    NUMPY,
     Array,
     Batch,
     Builder,
@@ -45,7 +44,7 @@ _SLOT = "\2"  # begins the names of what the row function makes
 class RowForm(NamedTuple):
     """A batch function as a function of rows.
 
-    tree: gives a tuple of `results`, or the one value of a filter. slots: its locals that the batch function has not.
+    tree: gives a tuple of `results`; of a filter there is one. slots: its locals that the batch function has not.
     read: the columns it reads. columns: of the result: each with the input's column that is passed on, or None. wanted: types that
     the results were given by `type=`. kind: "row" where it has loops over rows, else "array".
     """
@@ -97,6 +96,7 @@ class Reader:
         self.body: list[ast.stmt] = []
         self.slots: dict[str, None] = {}
         self._loops = 0
+        self._told: dict[int, Value | None] = {}  # what nodes of the tree stand for
 
     def _defaults(self, node: ast.FunctionDef | ast.Lambda) -> None:
         """Parameters that nobody gives have their defaults in every row."""
@@ -122,7 +122,6 @@ class Reader:
         if is_filter:
             if not isinstance(result, Array):
                 raise NoFormError(node, "a result that is no array of rows")
-            value: ast.expr = self._row(result, node)
             made = {"": result}
         else:
             batch = self._batch(result, node)
@@ -133,8 +132,8 @@ class Reader:
             made = {n: array for n, array in batch.columns if array.passed is None}
             if not made:
                 raise NoFormError(node, "it computes nothing row by row")
-            items = [self._row(array, node) for array in made.values()]
-            value = ast.Tuple(items, ast.Load())
+        items = [self._row(array, node) for array in made.values()]
+        value = ast.Tuple(items, ast.Load())
         tree = self._tree(node, value)
         read = tuple(name for name in self._schema.names if name in _columns_of(tree))
         wanted = tuple(array.wanted for array in made.values())
@@ -181,14 +180,8 @@ class Reader:
     def as_arrow(self, value: Value | None, node: ast.AST) -> Array:
         """What pa.array makes of a value, or of one that is an Arrow array already: itself."""
         if isinstance(value, Array):
-            return value if value.family == ARROW else Array(ARROW, self._name(value, node))
+            return value if value.family == ARROW else Array(ARROW, value.name)
         raise NoFormError(node, "a column that is no array of rows")
-
-    def _name(self, array: Array, node: ast.AST) -> str:
-        """A local of the row function that holds the row's value."""
-        if array.family != NUMPY or array.column is None:
-            return array.name
-        return self.make(array.value(node), node)
 
     def _row(self, array: Array, node: ast.AST) -> ast.expr:
         place = node.body if isinstance(node, ast.Lambda) else node
@@ -280,6 +273,11 @@ class Reader:
         Raises:
             NoFormError: it depends on the batch, and not as it is known here.
         """
+        if id(node) not in self._told:
+            self._told[id(node)] = self._read(node)
+        return self._told[id(node)]
+
+    def _read(self, node: ast.expr) -> Value | None:
         match node:
             case ast.Name(name) if name in self.env:
                 if isinstance(self.env[name], Gone):
@@ -297,10 +295,8 @@ class Reader:
             case ast.Attribute(of, "num_rows"):
                 if isinstance(self.maybe(of), Batch):
                     return Count()
-            case ast.Call():
-                from sabot._form_calls import call
-
-                made = call(self, node)
+            case ast.Call() | ast.BinOp() | ast.Compare() | ast.UnaryOp():
+                made = self._made(node)
                 if made is not None:
                     return made
             case _:
@@ -308,13 +304,28 @@ class Reader:
         self._check_aside(node)
         return None
 
+    def _made(self, node: ast.Call | ast.BinOp | ast.Compare | ast.UnaryOp) -> Value | None:
+        from sabot import _form_numpy as of_numpy
+        from sabot._form_calls import call
+
+        match node:
+            case ast.Call():
+                return call(self, node)
+            case ast.BinOp():
+                return of_numpy.binary(self, node)
+            case ast.Compare():
+                return of_numpy.compare(self, node)
+            case ast.UnaryOp():
+                return of_numpy.unary(self, node)
+
     def maybe(self, node: ast.expr) -> Value | None:
         """What an expression stands for, where it can be told by its beginning."""
         if isinstance(node, ast.Name):
             return self.env.get(node.id)
-        if isinstance(node, (ast.Call, ast.Subscript, ast.Attribute)):
-            return self.value(node)
-        return None
+        key = id(node)
+        if key not in self._told:
+            self._told[key] = self.value(node) if _may_be_rows(node) else None
+        return self._told[key]
 
     def _check_aside(self, node: ast.expr) -> None:
         for inner in ast.walk(node):
@@ -451,6 +462,11 @@ def batch_parameter(captured: Captured) -> str:
 def _definition(node: ast.Lambda) -> ast.FunctionDef:
     made = ast.FunctionDef("lambda", node.args, [], [])
     return ast.copy_location(made, node)
+
+
+def _may_be_rows(node: ast.expr) -> bool:
+    kinds = (ast.Call, ast.Subscript, ast.Attribute, ast.BinOp, ast.Compare, ast.UnaryOp)
+    return isinstance(node, kinds)
 
 
 def _columns_of(tree: ast.AST) -> set[str]:

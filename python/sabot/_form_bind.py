@@ -16,15 +16,13 @@ from sabot._errors import PlanError
 from sabot._form import RowForm, batch_parameter, row_form
 from sabot._form_values import NoFormError
 from sabot._function import Scalar, core_function
-from sabot._udf import FORMATS
+from sabot._lane import TYPES
 
 if TYPE_CHECKING:
     from sabot import _core
     from sabot._capture import Captured
     from sabot._lane import BatchBinding
     from sabot._udf import Options
-
-_TYPES = {format: type_ for type_, format in FORMATS.items()}
 
 
 class Lowered(NamedTuple):
@@ -63,8 +61,7 @@ def lower(
         bound = bound._replace(is_filter=form.is_filter)
         made = _made(captured, form)
         assert made.blob is not None
-        keys = None if bound.is_filter else form.results
-        core = core_function(made.blob, schema, options.compile == "off", keys)
+        core = core_function(made.blob, schema, options.compile == "off", form.results)
         told = _told(core, form, schema, bound, captured)
     except NoFormError as error:
         return bound._replace(refusal=error.refusal)
@@ -87,8 +84,9 @@ def lower(
 def _made(captured: Captured, form: RowForm) -> Captured:
     """The row function: its parameters are columns."""
     made = copy.copy(captured)
-    made.record = batch_parameter(captured)
-    made.blob = record_blob(captured, form.tree, made.record, form.read, form.slots)
+    param = batch_parameter(captured)
+    made.record = param
+    made.blob = record_blob(captured, form.tree, param, form.read, form.slots, is_record=False)
     made.params = tuple(
         Param(name, "positional", has_default=False, default=None) for name in form.read
     )
@@ -108,8 +106,8 @@ def _told(
         NoFormError: it is no schema that this function could have.
     """
     if bound.is_filter:
-        if core.result_format in ("b", ""):
-            return schema if core.result_format else None
+        if core.key_formats[0] in ("b", ""):
+            return schema if core.key_formats[0] else None
         raise NoFormError(form.tree, "a filter that gives no array of bool")
     formats = dict(zip(form.results, core.key_formats, strict=True))
     wanted = dict(zip(form.results, form.wanted, strict=False))
@@ -121,7 +119,7 @@ def _told(
             continue
         if formats[name] == "":
             return None
-        type = _TYPES[formats[name]]
+        type = TYPES[formats[name]]
         if wanted[name] is not None and wanted[name] != type:
             raise NoFormError(form.tree, f"an array of {wanted[name]} from values of {type}")
         fields.append(pa.field(name, type))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sabot._form_numpy import array_of, astype, copied, function_of
 from sabot._form_values import ARROW, LIST, NUMPY, Array, Batch, Builder, Count, NoFormError, Value
 from sabot._piece import arrow
 
@@ -40,6 +41,9 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     for known, write in _FUNCTIONS:
         if target is known:
             return write(reader, node)
+    read = function_of(target) if target is not None else None
+    if read is not None:
+        return read(reader, node)
     if getattr(target, "__module__", None) == "pyarrow.compute":
         if getattr(target, "__name__", None) == "cast":
             return _pc_cast(reader, node)
@@ -54,14 +58,21 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
 
 
 def _method(reader: Reader, node: ast.Call, owner: Value, name: str) -> Value:
-    table = _BATCH if isinstance(owner, Batch) else _ARRAY if isinstance(owner, Array) else {}
-    write = table.get(name)
+    write = _methods(owner).get(name)
     if write is None:
         raise NoFormError(node, f"the method {name}")
     return write(reader, node, owner)
 
 
-def _arguments(node: ast.Call, *names: str) -> list[ast.expr | None]:
+def _methods(owner: Value) -> dict[str, Method]:
+    if isinstance(owner, Batch):
+        return _BATCH
+    if not isinstance(owner, Array):
+        return {}
+    return {ARROW: _ARRAY, NUMPY: _NUMPY}.get(owner.family, {})
+
+
+def arguments(node: ast.Call, *names: str) -> list[ast.expr | None]:
     """The arguments of a call by the names of its parameters; None for those that are left out."""
     given: dict[str, ast.expr] = {}
     for name, value in zip(names, node.args, strict=False):
@@ -85,7 +96,7 @@ def _needed(node: ast.Call, value: ast.expr | None) -> ast.expr:
 
 
 def _column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
-    [key] = _arguments(node, "i")
+    [key] = arguments(node, "i")
     return reader.column(batch, _needed(node, key), node)
 
 
@@ -108,27 +119,27 @@ def _place(reader: Reader, node: ast.Call, place: ast.expr | None, count: int) -
 
 
 def _append_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
-    name, value = _arguments(node, "field_", "column")
+    name, value = arguments(node, "field_", "column")
     made = _named(reader, node, name), _array_of(reader, node, value)
     return Batch((*batch.columns, made))
 
 
 def _add_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
-    place, name, value = _arguments(node, "i", "field_", "column")
+    place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns) + 1)
     made = _named(reader, node, name), _array_of(reader, node, value)
     return Batch((*batch.columns[:at], made, *batch.columns[at:]))
 
 
 def _set_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
-    place, name, value = _arguments(node, "i", "field_", "column")
+    place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns))
     made = _named(reader, node, name), _array_of(reader, node, value)
     return Batch((*batch.columns[:at], made, *batch.columns[at + 1 :]))
 
 
 def _remove_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
-    [place] = _arguments(node, "i")
+    [place] = arguments(node, "i")
     at = _place(reader, node, place, len(batch.columns))
     return Batch((*batch.columns[:at], *batch.columns[at + 1 :]))
 
@@ -142,7 +153,7 @@ def _names(reader: Reader, node: ast.Call, given: ast.expr | None) -> list[str]:
 
 
 def _select(reader: Reader, node: ast.Call, batch: Batch) -> Value:
-    [given] = _arguments(node, "columns")
+    [given] = arguments(node, "columns")
     columns = dict(batch.columns)
     names = _names(reader, node, given)
     if any(batch.names.count(name) != 1 for name in names):
@@ -151,7 +162,7 @@ def _select(reader: Reader, node: ast.Call, batch: Batch) -> Value:
 
 
 def _drop_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
-    [given] = _arguments(node, "columns")
+    [given] = arguments(node, "columns")
     name = reader.constant(given) if given is not None else None
     names = [name] if isinstance(name, str) else _names(reader, node, given)
     if any(batch.names.count(one) != 1 for one in names):
@@ -160,7 +171,7 @@ def _drop_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
 
 
 def _rename_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
-    [given] = _arguments(node, "names")
+    [given] = arguments(node, "names")
     names = _names(reader, node, given)
     if len(names) != len(batch.columns):
         raise NoFormError(node, "as many names as columns")
@@ -185,7 +196,7 @@ _BATCH: dict[str, Method] = {
 
 
 def _to_pylist(reader: Reader, node: ast.Call, array: Array) -> Value:
-    _arguments(node)
+    arguments(node)
     if array.family == LIST:
         raise NoFormError(node, "the method to_pylist of a list")
     if array.family == NUMPY or array.column is None:
@@ -194,12 +205,10 @@ def _to_pylist(reader: Reader, node: ast.Call, array: Array) -> Value:
 
 
 def _to_numpy(reader: Reader, node: ast.Call, array: Array) -> Value:
-    [zero_copy] = _arguments(node, "zero_copy_only")
+    [zero_copy] = arguments(node, "zero_copy_only")
     if zero_copy is not None and type(reader.constant(zero_copy)) is not bool:
         raise NoFormError(node, "zero_copy_only=")
-    from sabot._form_numpy import array_of
-
-    return array_of(array, node)
+    return array_of(reader, array, node)
 
 
 def _computed(name: str) -> Method:
@@ -214,7 +223,7 @@ def _computed(name: str) -> Method:
 
 
 def _cast(reader: Reader, node: ast.Call, array: Array) -> Value:
-    [type_node] = _arguments(node, "target_type")
+    [type_node] = arguments(node, "target_type")
     from sabot._form_compute import cast
 
     if array.family != ARROW:
@@ -223,7 +232,7 @@ def _cast(reader: Reader, node: ast.Call, array: Array) -> Value:
 
 
 def _pc_cast(reader: Reader, node: ast.Call) -> Value:
-    values, type_node = _arguments(node, "arr", "target_type")
+    values, type_node = arguments(node, "arr", "target_type")
     array = reader.value(_needed(node, values))
     from sabot._form_compute import cast
 
@@ -243,11 +252,14 @@ _ARRAY: dict[str, Method] = {
 }
 
 
+_NUMPY: dict[str, Method] = {"astype": astype, "copy": copied}
+
+
 # Functions
 
 
 def _pa_array(reader: Reader, node: ast.Call) -> Value:
-    values, type_node = _arguments(node, "obj", "type")
+    values, type_node = arguments(node, "obj", "type")
     given = reader.value(_needed(node, values))
     if not isinstance(given, Array) or given.family == ARROW:
         raise NoFormError(node, "pa.array of something else than a list or array of the rows")
@@ -276,7 +288,7 @@ _TYPES: dict[object, Any] = {
 
 
 def _from_arrays(reader: Reader, node: ast.Call) -> Value:
-    arrays, names = _arguments(node, "arrays", "names")
+    arrays, names = arguments(node, "arrays", "names")
     if not isinstance(arrays, (ast.List, ast.Tuple)):
         raise NoFormError(node, "arrays that the text does not tell")
     wanted = _names(reader, node, names)
@@ -287,7 +299,7 @@ def _from_arrays(reader: Reader, node: ast.Call) -> Value:
 
 
 def _from_pydict(reader: Reader, node: ast.Call) -> Value:
-    [mapping] = _arguments(node, "mapping")
+    [mapping] = arguments(node, "mapping")
     return _of_dict(reader, node, mapping)
 
 
@@ -305,7 +317,7 @@ def _of_dict(reader: Reader, node: ast.Call, given: ast.expr | None) -> Value:
 
 def _of_data(reader: Reader, node: ast.Call) -> Value:
     """pa.table, pa.record_batch: of a dict, or of arrays with names."""
-    data, names = _arguments(node, "data", "names")
+    data, names = arguments(node, "data", "names")
     if isinstance(data, ast.Dict) and names is None:
         return _of_dict(reader, node, data)
     return _from_arrays(reader, node)

@@ -352,13 +352,46 @@ class _Rewriter(ast.NodeTransformer):
         array = self._array(node.value)
         if array is None:
             return self.generic_visit(node)
-        if not isinstance(node.ctx, ast.Load):
-            raise NoFormError(node, "an item of an array is given a value")
         if not (isinstance(node.slice, ast.Name) and node.slice.id in self._numbers):
             raise NoFormError(node, "an item of another row")
+        if not isinstance(node.ctx, ast.Load):
+            raise NoFormError(node, "an item of an array is given a value")
         if array.family == ARROW:
             raise NoFormError(node, "an Arrow scalar as a value")
         return array.value(node)
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        match node.targets:
+            case [ast.Subscript() as target] if self._array(target.value) is not None:
+                value: ast.expr = self.visit(node.value)
+                return self._stored(node, target, value)
+            case _:
+                return self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        match node.target:
+            case ast.Subscript() as target if self._array(target.value) is not None:
+                read: Any = self.visit_Subscript(
+                    ast.copy_location(ast.Subscript(target.value, target.slice, ast.Load()), target)
+                )
+                made = ast.BinOp(read, node.op, self.visit(node.value))
+                return self._stored(node, target, ast.copy_location(made, node))
+            case _:
+                return self.generic_visit(node)
+
+    def _stored(self, node: ast.stmt, target: ast.Subscript, value: ast.expr) -> ast.stmt:
+        """An item of an array of the function's own that gets a value."""
+        from sabot._form_numpy import cast
+
+        array = self._array(target.value)
+        assert array is not None
+        number = isinstance(target.slice, ast.Name) and target.slice.id in self._numbers
+        if not array.own or not number:
+            what = "another row's item" if array.own else "an item of an array that is not its own"
+            raise NoFormError(target, f"{what} is given a value")
+        place = ast.copy_location(ast.Name(array.name, ast.Store()), target)
+        made = ast.Assign([place], cast(target, value, array.type))
+        return ast.copy_location(made, node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         match node:

@@ -31,7 +31,8 @@ class Array(NamedTuple):
 
     family: what its items are: "arrow" values, "numpy" scalars or Python objects of a "list".
     name: the local that holds the row's value. column: it is the input's column of that name, untouched.
-    type: of an Arrow array, where it is known. wanted: the `type=` that pa.array was given.
+    type: of an Arrow array, where it is known, or the dtype of a NumPy array. wanted: the `type=` that pa.array was given.
+    own: a NumPy array that the function may change.
     """
 
     family: str
@@ -39,6 +40,7 @@ class Array(NamedTuple):
     column: str | None = None
     type: Any = None
     wanted: Any = None
+    own: bool = False
 
     @property
     def passed(self) -> str | None:
@@ -47,10 +49,6 @@ class Array(NamedTuple):
 
     def value(self, node: ast.AST) -> ast.expr:
         """The row's value, as an expression at the place of `node`."""
-        if self.family == NUMPY and self.column is not None:
-            from sabot._form_numpy import item
-
-            return item(self, node)
         return ast.copy_location(ast.Name(self.name, ast.Load()), node)
 
 

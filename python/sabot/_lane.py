@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sabot._form_bind import Lowered
     from sabot._function import Scalar
 
-_TYPES: dict[str, pa.DataType] = {
+TYPES: dict[str, pa.DataType] = {
     "c": pa.int8(),
     "C": pa.uint8(),
     "s": pa.int16(),
@@ -147,12 +147,12 @@ def _value_of(column: Any, row: int) -> object:
 
 def column_of(values: list[object], format: str) -> pa.Array[Any]:
     """The column that a function's results make."""
-    return pa.array(values, _TYPES[format])
+    return pa.array(values, TYPES[format])
 
 
 def result_error(value: object, binding: Binding, format: str, result: int = -1) -> CastError:
     """Why a function's result does not go into its column. result: which of several it is, or -1."""
-    name, wanted = binding.place.name, _TYPES[format]
+    name, wanted = binding.place.name, TYPES[format]
     if result >= 0:
         name = f"{name}[{binding.keys[result]!r}]"
     kind = type(value).__name__
