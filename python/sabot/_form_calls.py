@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sabot._encode import dotted
 from sabot._form_numpy import array_of, astype, copied, function_of
 from sabot._form_values import ARROW, LIST, NUMPY, Array, Batch, Builder, Count, NoFormError, Value
 from sabot._piece import arrow
@@ -54,6 +55,10 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         if name is None:
             raise NoFormError(node, f"pc.{getattr(target, '__name__', '?')}")
         return compute(reader, node, name)
+    _, text = dotted(node.func)
+    for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
+        if reader.maybe(argument) is not None:
+            raise NoFormError(node, f"{text or 'a function'} of whole arrays")
     return None
 
 
