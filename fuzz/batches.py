@@ -206,7 +206,7 @@ class Writer:
                 else f"{made} = {text}"
             )
             names.append(made)
-        self.result([f"pa.array({names[-1]})"])
+        self.result([f"pa.array({name})" for name in names if name.startswith("v")])
 
     def compute(self) -> None:
         """A chain of functions of pyarrow.compute."""
@@ -239,7 +239,7 @@ class Writer:
                     text = f"pc.{rng.choice(('and_', 'or_kleene', 'and_kleene', 'xor'))}({text}, {rng.choice(names['b'])})"
             self.lines.append(f"{made} = {text}")
             names[kind].append(made)
-        self.result([f"v{self.names}"])
+        self.result([f"v{number}" for number in range(1, self.names + 1)])
 
     def result(self, columns: list[str]) -> None:
         rng = self.rng

@@ -565,3 +565,16 @@ def test_what_has_no_form_says_why(name):
     assert report.reasons[0].message.endswith(": " + wanted), str(report)
     assert report.reasons[0].line > 0
     assert report.form is None
+
+
+def test_html_shows_the_same_and_escapes_it():
+    report = sb.explain(defined(REFUSED["carried"][0]), many(1).schema)
+    html = report._repr_html_()
+    assert "total" in html
+    assert "goes from one row to the next" in html
+    assert ">interpreted<" in html
+    compiled = sb.explain(lambda b: pc.less(b["i"], 3), many(1).schema)._repr_html_()
+    assert "&lt;lambda&gt;(batch)" in compiled
+    assert "<lambda>" not in compiled
+    assert "array form" in compiled
+    assert "reads i" in compiled

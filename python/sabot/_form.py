@@ -21,6 +21,7 @@ from sabot._form_rows import RowLoop, stored, turn_of
 from sabot._form_values import (
     ARROW,
     LIST,
+    NOTHING,
     Array,
     Batch,
     Builder,
@@ -131,7 +132,7 @@ class Reader:
             columns = tuple((name, array.passed) for name, array in batch.columns)
             made = {n: array for n, array in batch.columns if array.passed is None}
             if not made:
-                raise NoFormError(node, "it computes nothing row by row")
+                raise NoFormError(node, "it computes nothing row by row", NOTHING)
         items = [self._row(array, node) for array in made.values()]
         value = ast.Tuple(items, ast.Load())
         tree = self._tree(node, value)

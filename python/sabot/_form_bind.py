@@ -14,7 +14,7 @@ import pyarrow as pa
 from sabot._capture import Param, Refusal, record_blob, seen_names
 from sabot._errors import PlanError
 from sabot._form import RowForm, batch_parameter, row_form
-from sabot._form_values import NoFormError
+from sabot._form_values import NOTHING, NoFormError
 from sabot._function import Scalar, core_function
 from sabot._lane import TYPES
 
@@ -54,7 +54,7 @@ def lower(
         explains: it may be a filter's, or a map's.
     """
     if captured.blob is None or captured.node is None:
-        return bound._replace(refusal=captured.refusals[0] if captured.refusals else None)
+        return _refused(bound, captured.refusals[0] if captured.refusals else None)
     try:
         wanted = None if explains else bound.is_filter
         form = row_form(captured, seen_names(captured), schema, wanted)
@@ -64,9 +64,9 @@ def lower(
         core = core_function(made.blob, schema, options.compile == "off", form.results)
         told = _told(core, form, schema, bound, captured)
     except NoFormError as error:
-        return bound._replace(refusal=error.refusal)
+        return _refused(bound, error.refusal)
     except PlanError as error:
-        return bound._replace(refusal=Refusal("type", str(error), 0, 0, 0, 0))
+        return _refused(bound, Refusal("type", str(error), 0, 0, 0, 0))
     declared = bound.schema
     if told is not None and not bound.is_filter and declared is None:
         bound = bound._replace(schema=told, told=True)
@@ -79,6 +79,15 @@ def lower(
     if not bound.is_filter:
         columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
     return bound._replace(lowered=Lowered(scalar, form.kind, _label(captured, form), columns))
+
+
+def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
+    """Runs in CPython, and tells why."""
+    if refusal is None or refusal.code == NOTHING:
+        return bound._replace(refusal=refusal)
+    line = f" (line {refusal.line})" if refusal.line else ""
+    label = f"{bound.label}\tin CPython, batch by batch  because: {refusal.detail or refusal.code}{line}"
+    return bound._replace(refusal=refusal, label=label)
 
 
 def _made(captured: Captured, form: RowForm) -> Captured:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ARROW, NUMPY, LIST = "arrow", "numpy", "list"
+NOTHING = "nothing"  # the code of functions that only pass columns on
 
 
 class NoFormError(Exception):

@@ -117,6 +117,7 @@ def bind(
         operator == "filter",
         ON_ERROR.index(options.on_error),
         options.dead_letter,
+        label=f"{name}(batch)",
     )
     if schema is not None and operator in ("map", "filter", "explain"):
         from sabot._form_bind import lower

@@ -148,13 +148,7 @@ class Report:
     def __str__(self) -> str:
         kind = f"{self.kind}, {self.form} form" if self.form else self.kind
         lines = [f"{self.signature:<58} {self.mode}   {kind}"]
-        if self.mode == "compiled":
-            reads = ", ".join(self.reads or ()) or "no column"
-            raising = "can raise" if self.can_raise else "cannot raise"
-            lines += [f"  reads {reads} · pure · {raising} · exact", f"  {self._native()}"]
-            if self.rows_left:
-                left = ", ".join(f"{count} {reason}" for reason, count in self.rows_left.items())
-                lines.append(f"  {self.rows} rows so far; left for CPython: {left}")
+        lines += [f"  {fact}" for fact in self.facts()]
         for reason in self.reasons:
             lines += self._reason_lines(reason)
         return "\n".join(lines)
@@ -175,24 +169,57 @@ class Report:
             parts.append(f"about {self.ns_per_row:.2g} ns a row")
         return " · ".join(parts)
 
+    def marked(self, reason: Reason) -> Marked | None:
+        """The line that a reason points at; None where it points at none."""
+        text = self._captured.source_line(reason.line) if reason.line else None
+        if text is None:
+            return None
+        shown = text.strip()
+        start = reason.col - (len(text) - len(text.lstrip()))
+        end = reason.end_col - (len(text) - len(text.lstrip()))
+        if reason.end_line > reason.line:
+            end = len(shown)
+        place = f"{reason.file.rsplit('/', 1)[-1]}:{reason.line}"
+        return Marked(place, *_window(shown, start, end))
+
     def _reason_lines(self, reason: Reason) -> list[str]:
         lines: list[str] = []
-        text = self._captured.source_line(reason.line) if reason.line else None
-        if text is not None:
-            place = f"  {reason.file.rsplit('/', 1)[-1]}:{reason.line}    "
-            shown = text.strip()
-            start = reason.col - (len(text) - len(text.lstrip()))
-            end = reason.end_col - (len(text) - len(text.lstrip()))
-            if reason.end_line > reason.line:
-                end = len(shown)
-            shown, start, end = _window(shown, start, end)
-            lines.append(place + shown)
-            if end > start >= 0:
-                lines.append(" " * (len(place) + start) + "^" * (end - start))
+        line = self.marked(reason)
+        if line is not None:
+            place = f"  {line.place}    "
+            lines.append(place + line.text)
+            if line.end > line.start >= 0:
+                lines.append(" " * (len(place) + line.start) + "^" * (line.end - line.start))
         lines.append(f"  {reason.message}")
         if reason.hint:
             lines.append(f"  {reason.hint}")
         return lines
+
+    def facts(self) -> list[str]:
+        """What is said of a compiled function, line by line."""
+        if self.mode != "compiled":
+            return []
+        reads = ", ".join(self.reads or ()) or "no column"
+        raising = "can raise" if self.can_raise else "cannot raise"
+        lines = [f"reads {reads} · pure · {raising} · exact", self._native()]
+        if self.rows_left:
+            left = ", ".join(f"{count} {reason}" for reason, count in self.rows_left.items())
+            lines.append(f"{self.rows} rows so far; left for CPython: {left}")
+        return lines
+
+    def _repr_html_(self) -> str:
+        from sabot._report_html import html_of
+
+        return html_of(self)
+
+
+class Marked(NamedTuple):
+    """A line of a function's text with the part that a reason is about: the characters from `start` to `end`."""
+
+    place: str
+    text: str
+    start: int
+    end: int
 
 
 def _columns_text(batch: BatchBinding) -> str:
