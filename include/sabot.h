@@ -198,6 +198,10 @@ SABOT_API sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label,
                                           sabot_plan **out, sabot_error *err);
 SABOT_API sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out,
                                          bool *deferred, sabot_error *err);
+/* The same of what goes into operator `op`. SABOT_INVALID: there is no such operator. */
+SABOT_API sabot_status sabot_plan_input_schema(const sabot_plan *plan, int32_t op,
+                                               struct ArrowSchema *out, bool *deferred,
+                                               sabot_error *err);
 /* The operator tree, last operator first, as users see it. out-owned: sabot_text_free. */
 SABOT_API sabot_status sabot_plan_explain(const sabot_plan *plan, char **text, sabot_error *err);
 
@@ -239,8 +243,10 @@ typedef struct sabot_run_options {
      * Without it, what a kernel reads is checked before it reads it. */
     bool validate;
     /* BATCH and CALL_BATCH events bring a schema only where it is another than that of the last event of the same kind and operator;
-     * else it is zeroed. For hosts that keep what they made of it. */
+     * else it is zeroed. For hosts that keep what they made of it. schemas_known: what sabot_plan_schema and sabot_plan_input_schema tell
+     * counts as brought, since the host keeps that, too. */
     bool schema_once;
+    bool schemas_known;
     bool
         number_rows; /* BATCH events tell the rows in the source of all their rows, not of the first alone */
     /* The source may be silent for ever: it is asked for more only when every result of what it gave was handed out. Without it, the

@@ -1111,7 +1111,7 @@ def test_ends_and_schemas_behind_every_operator():
             )
             for name, add in operators.items():
                 stream = add(source)
-                declared = name == "flat_map"
+                declared = name in ("map", "flat_map")
                 assert stream.is_bounded() == (bounded is True), name
                 assert stream.limit(1).is_bounded(), name
                 assert (stream.schema is not None) == (known or declared), name

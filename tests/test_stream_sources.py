@@ -264,6 +264,28 @@ def test_empty_sources():
     assert unknown.count() == 0
 
 
+def test_a_declared_schema_is_known_whatever_comes_before():
+    def twice(batch):
+        return batch.set_column(0, "a", pa.array([2 * a for a in batch.column(0).to_pylist()]))
+
+    for batches in ([BATCHES[0], BATCHES[1]], []):
+        source = Stream.from_batches(lambda batches=batches: iter(batches))
+        stream = source.filter(lambda batch: batch.column(0).is_valid()).map(twice, schema=SCHEMA)
+        assert source.schema is None
+        assert stream.schema == SCHEMA
+        stream = stream.with_columns(y=lambda a: a + 0.5).filter(lambda a: a > 2).drop("t")
+        assert stream.schema == pa.schema([("a", pa.int64()), ("y", pa.float64())])
+        got = stream.collect()
+        assert got.schema == stream.schema
+        wanted = [2 * a for batch in batches for a in batch.column(0).to_pylist() if a > 1]
+        assert got["a"].to_pylist() == wanted
+        assert got["y"].to_pylist() == [a + 0.5 for a in wanted]
+        with pytest.raises(sb.UnknownColumnError):
+            stream.select("t")
+        assert stream.map(twice).schema is None
+        assert stream.map(twice).select("a").schema is None
+
+
 # --- errors of sources
 
 

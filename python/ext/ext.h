@@ -45,7 +45,8 @@ typedef struct ext_function {
 typedef struct ext_plan {
     PyObject_HEAD ext_session *owner;
     sabot_plan *plan;
-    sabot_spot *spot; /* made by the first `compute`; else NULL */
+    sabot_spot *spot;  /* made by the first `compute`; else NULL */
+    PyObject *schemas; /* see ext_plan_schemas; else NULL */
 } ext_plan;
 
 ext_state *ext_state_of_type(PyTypeObject *type);
@@ -85,6 +86,10 @@ PyObject *ext_import_batch(ext_state *state, struct ArrowArray *array, PyObject 
  * cancelled: borrow, looked at before each row. */
 int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
                     PyObject *failures, const bool *cancelled);
+
+/* Borrowed: the list of a plan's schemas as pyarrow has them, of the result, then of what goes into each operator; None: its first batch
+ * tells. They cross once. NULL: exception. */
+PyObject *ext_plan_schemas(ext_state *state, ext_plan *plan, Py_ssize_t operators);
 
 int ext_add_session(PyObject *module, ext_state *state);
 int ext_add_plan(PyObject *module, ext_state *state);

@@ -315,6 +315,7 @@ static void plan_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(self);
     sabot_spot_free(self->spot);
     sabot_plan_free(self->plan);
+    Py_XDECREF(self->schemas);
     Py_XDECREF(self->owner);
     type->tp_free(self);
     Py_DECREF(type);
@@ -544,22 +545,48 @@ static PyObject *plan_batch(PyObject *object, PyObject *args)
                               : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
 }
 
-static PyObject *plan_schema(PyObject *object, PyObject *unused)
+/* The schema of the result (op -1), or of what goes into an operator; None when deferred. */
+static PyObject *schema_made(ext_state *state, const ext_plan *self, Py_ssize_t op)
 {
-    (void)unused;
     struct ArrowSchema schema = {0};
     bool deferred = false;
     sabot_error err;
-    if (sabot_plan_schema(((ext_plan *)object)->plan, &schema, &deferred, &err) != SABOT_OK) {
-        return ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+    sabot_status status =
+        op < 0 ? sabot_plan_schema(self->plan, &schema, &deferred, &err)
+               : sabot_plan_input_schema(self->plan, (int32_t)op, &schema, &deferred, &err);
+    if (status != SABOT_OK) {
+        return ext_raise(state, &err);
     }
     if (deferred) {
-        if (schema.release != NULL) {
-            schema.release(&schema);
-        }
         Py_RETURN_NONE;
     }
-    return ext_schema_capsule(&schema);
+    return ext_import_schema(state, &schema);
+}
+
+PyObject *ext_plan_schemas(ext_state *state, ext_plan *plan, Py_ssize_t operators)
+{
+    if (ext_arrow_ready(state) < 0) {
+        return NULL;
+    }
+    PyObject *list = plan->schemas != NULL ? plan->schemas : PyList_New(0);
+    Py_ssize_t count = list != NULL ? PyList_GET_SIZE(list) : operators + 1;
+    for (; count <= operators; count++) {
+        PyObject *made = schema_made(state, plan, count - 1);
+        if (made == NULL || PyList_Append(list, made) < 0) {
+            Py_CLEAR(list);
+            count = operators;
+        }
+        Py_XDECREF(made);
+    }
+    plan->schemas = list;
+    return list;
+}
+
+static PyObject *plan_schema(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    PyObject *schemas = ext_plan_schemas(ext_state_of_type(Py_TYPE(object)), (ext_plan *)object, 0);
+    return schemas != NULL ? Py_NewRef(PyList_GET_ITEM(schemas, 0)) : NULL;
 }
 
 static PyObject *plan_explain(PyObject *object, PyObject *unused)
@@ -623,7 +650,7 @@ static PyMethodDef plan_methods[] = {
     {"select", plan_select, METH_O, "select(names) -> Plan"},
     {"project", plan_project, METH_VARARGS, "project(columns, names) -> Plan"},
     {"batch", plan_batch, METH_VARARGS, "batch(label, schema or None, is_filter) -> Plan"},
-    {"schema", plan_schema, METH_NOARGS, "Its schema as a capsule; None when deferred."},
+    {"schema", plan_schema, METH_NOARGS, "Its pyarrow.Schema; None when deferred."},
     {"explain", plan_explain, METH_NOARGS, "The operator tree as text."},
     {"compute", (PyCFunction)(void (*)(void))plan_compute, METH_FASTCALL,
      "compute(batch, import, type) -> the one function's column by native code at once, or None"},

@@ -79,10 +79,10 @@ static int start(ext_run *self, ext_state *state, PyObject *source, Py_ssize_t o
         return -1;
     }
     self->failures = PyList_New(0);
-    self->given = list_of_none(operators + 1);
+    PyObject *schemas = ext_plan_schemas(state, self->plan, operators);
+    self->given = schemas != NULL ? PyList_GetSlice(schemas, 0, operators + 1) : NULL;
     self->known = list_of_none(operators);
-    if (self->failures == NULL || self->given == NULL || self->known == NULL ||
-        ext_arrow_ready(state) < 0) {
+    if (self->failures == NULL || self->given == NULL || self->known == NULL) {
         return -1;
     }
     bool reads = PyObject_HasAttrString(source, "__arrow_c_stream__") == 1;
@@ -153,7 +153,8 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                      .validate = validate != 0,
                                      .number_rows = number_rows != 0,
                                      .prompt = prompt != 0,
-                                     .schema_once = true};
+                                     .schema_once = true,
+                                     .schemas_known = true};
         if (start(self, state, source, operators, &options) < 0) {
             Py_CLEAR(self);
         }

@@ -16,7 +16,7 @@ from sabot._conform import Conformer, column_names, positions, project
 from sabot._errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
     from typing import Any, Protocol, TypeVar
 
     T = TypeVar("T", covariant=True)
@@ -205,14 +205,19 @@ class MemorySource(Source):
         self, conform: Conformer, columns: Sequence[str] | None, progress: Progress
     ) -> Iterator[pa.RecordBatch]:
         choose = Chooser(columns, self.text)
-        read = 0
+        total, read = self.rows, 0
         for piece in self._pieces:
-            for batch in cut(piece, self._batch_size):
+            whole: Iterable[pa.RecordBatch]
+            if self._batch_size is None and isinstance(piece, pa.RecordBatch):
+                whole = (piece,)  # each frame of Python on the way of a batch takes its time
+            else:
+                whole = cut(piece, self._batch_size)
+            for batch in whole:
                 batch = conform(batch)
-                if batch.num_rows:
-                    read += batch.num_rows
-                    progress.share = read / (self.rows or read)
-                    yield choose(batch)
+                if rows := batch.num_rows:
+                    read += rows
+                    progress.share = read / (total or read)
+                    yield batch if columns is None else choose(batch)
 
 
 class Chooser:

@@ -30,7 +30,7 @@ class Work(NamedTuple):
     operator: the method that it was given to. kind: "scalar" or "batch".
     columns: what its arguments come from: `positional` of them by position, the others by the names `keywords`.
     result: the type of a new column. schema: what a map or flat_map function gives, where that was declared.
-    skip_nulls: a null argument gives null without a call.
+    skip_nulls: a null argument gives null without a call. may_be_dropped: by a function before it, so that a failing row ends nothing yet.
     """
 
     target: Any
@@ -45,6 +45,7 @@ class Work(NamedTuple):
     on_error: str = "raise"
     skip_nulls: bool = False
     dead_letter: str | None = None
+    may_be_dropped: bool = False
 
 
 class Outcome(NamedTuple):
@@ -116,8 +117,10 @@ def call_rows(
 
 
 def is_fatal(error: BaseException, work: Work) -> bool:
-    """Whether a failed row ends the run."""
-    return work.on_error == "raise" or not isinstance(error, Exception)
+    """Whether a failed row ends the run, or its task, at once."""
+    if not isinstance(error, Exception):
+        return True
+    return work.on_error == "raise" and not work.may_be_dropped
 
 
 def column(values: list[Any], work: Work) -> Any:

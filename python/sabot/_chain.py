@@ -6,8 +6,6 @@ comes, batch by batch, with the rows of the source. A table is read by the engin
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from contextlib import closing
 from functools import lru_cache
@@ -23,12 +21,13 @@ from sabot._errors import PlanError, SabotError, StateError, suggest
 from sabot._guards import tracing_active
 from sabot._lane import recording
 from sabot._piece import Piece, arrow
-from sabot._stage import metered
+from sabot._stage import RunReport, metered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from sabot._batches import BatchIterator, Source
+    from sabot._config import RunSettings
     from sabot._errorlog import StageLog
     from sabot._function import Scalar
     from sabot._lane import BatchBinding, Binding
@@ -59,10 +58,7 @@ class Chain(NamedTuple):
     @property
     def schema(self) -> pa.Schema | None:
         """What comes out; None where only the first batch tells."""
-        capsule = self.plan.schema()
-        if capsule is None:
-            return None
-        return pa.Schema._import_from_c_capsule(capsule)  # pyright: ignore[reportPrivateUsage]
+        return self.plan.schema()
 
     def then(
         self, plan: _core.Plan, steps: tuple[Step, ...] = (), batch: BatchBinding | None = None
@@ -226,9 +222,11 @@ def run_chain(
             for add in pending:
                 chain = add(chain)
             stage.chain = chain
-        _dump(chain)
-        if chain.ops or _config.get("validate") == "full":
-            place = _Place(operators_before(source), source.bounded is not True)
+        settings = _config.for_run()
+        if settings.dump:
+            _dump(chain, settings.dump)
+        if chain.ops or settings.full:
+            place = _Place(operators_before(source), source.bounded is not True, settings)
             yield from _run(context, stage, chain, feed.input, log, place)
             return
         for piece in feed.pieces:  # batches stay as the source cut them
@@ -245,10 +243,11 @@ def _same_row(row: int) -> int:
 
 
 class _Place(NamedTuple):
-    """Where an engine run stands: behind how many operators, and whether its input may be silent for ever."""
+    """Where an engine run stands: behind how many operators, whether its input may be silent for ever, and the settings."""
 
     first_operator: int
     prompt: bool
+    settings: RunSettings
 
 
 def _run(
@@ -261,7 +260,7 @@ def _run(
 ) -> Generator[Piece]:
     changed = _changed(chain)
     number_rows = stage is not context.root  # nobody asks for rows behind the last stage
-    functions = [step.binding for step in chain.steps]
+    functions: Sequence[Binding] = [step.binding for step in chain.steps]
     if context.watch is not None:
         functions = _counted(chain, changed, stage)
     run = _start(chain, feed, functions, changed, log, place, number_rows)
@@ -333,33 +332,28 @@ def _start(
         feed,
         tuple(recording(binding, log) for binding in functions),
         {op: recording(binding, log) for op, binding in chain.batches.items()},
-        int(_config.get("threads")),
-        int(_config.get("morsel_rows")),
-        TIERS[str(_config.get("tier"))],
+        place.settings.threads,
+        place.settings.morsel_rows,
+        TIERS[place.settings.tier],
         [index in changed for index in range(len(chain.steps))],
         chain.ops,
         place.first_operator,
         number_rows,
-        _config.get("validate") == "full",
+        place.settings.full,
         place.prompt,
     )
 
 
-def _finish(run: _core.Run, changed: dict[int, str], log: StageLog) -> dict[str, Any]:
+def _finish(run: _core.Run, changed: dict[int, str], log: StageLog) -> RunReport:
     try:
-        report: dict[str, Any] = json.loads(run.report())
+        text = run.report()
     except StateError:
-        report = {"functions": []}
-    for index, function in enumerate(report["functions"]):
-        function["rows_failed"] = log.rows_failed(index)
-        if index in changed:
-            function["interpreted"] = changed[index]
+        text = None
     run.close()
-    return report
+    return RunReport(text, changed, log)
 
 
-def _dump(chain: Chain) -> None:
-    text = os.environ.get("SABOT_DUMP", "")
+def _dump(chain: Chain, text: str) -> None:
     wanted = [part for part in text.split(",") if part]
     for part in wanted:
         if part not in _DUMPS:

@@ -20,6 +20,7 @@ from sabot._checks import known
 from sabot._crew import Crew, DirectLane, Here, LoopLane, ThreadLane
 from sabot._derive import Derived, flat_map
 from sabot._errors import PlanError
+from sabot._expr import Applied
 from sabot._function import Scalar, bind
 from sabot._instances import Holder
 from sabot._lane import Place
@@ -44,7 +45,7 @@ class Call(NamedTuple):
     """A function of a stage, not yet bound to columns.
 
     target: what is called, without its `udf`; bound: what stands for it when its parameters and text are read.
-    lane: "direct", "threads", "processes" or "loop". width: calls at once.
+    lane: "direct", "threads", "processes" or "loop". width: calls at once. here: it has no stage of its own, but its turn is in this one.
     """
 
     target: Any
@@ -53,6 +54,7 @@ class Call(NamedTuple):
     options: Options
     lane: str
     width: int
+    here: bool = False
 
     @property
     def how(self) -> str:
@@ -93,6 +95,22 @@ def call_of(fn: object) -> Call:
         return Call(target, bound, captured, options, "processes", given or _cpu_count())
     lane = "direct" if given is None else "threads"
     return Call(target, bound, captured, options, lane, given or 1)
+
+
+def call_here(fn: Any) -> Call:
+    """How a function that the engine could run is called in its turn, behind one that may drop the row.
+
+    Raises:
+        PlanError: it must be compiled.
+    """
+    target, options = (fn.fn, fn.options) if isinstance(fn, Applied) else unwrap(fn)
+    captured = capture(target)
+    if options.compile == "require":
+        raise PlanError(
+            f'{captured.name}: compile="require", but on_error="skip" beside async or concurrent functions has it called in its turn, '
+            "interpreted; give it to a with_columns of its own"
+        )
+    return Call(target, fn, captured, options, "direct", 1, here=True)
 
 
 def _cpu_count() -> int:
@@ -219,18 +237,30 @@ class CallStage:
     # --- binding
 
     def _works(self, schema: pa.Schema) -> list[Work]:
-        return [self._work(name, call, schema) for name, call in self._calls.items()]
+        works = [self._work(name, call, schema) for name, call in self._calls.items()]
+        drops = [number for number, work in enumerate(works) if work.on_error == "skip"]
+        if self._operator != "with_columns" or not drops:
+            return works
+        return [
+            work._replace(may_be_dropped=number > drops[0]) for number, work in enumerate(works)
+        ]
 
     def _work(self, name: str, call: Call, schema: pa.Schema) -> Work:
-        bound = bind(Udf(call.bound, call.options), schema, self._operator, self._declared)
+        given = call.bound if call.here else Udf(call.bound, call.options)
+        bound = bind(given, schema, self._operator, self._declared)
         options = call.options
         scalar = bound if isinstance(bound, Scalar) else None
         _check_no_record(bound, call, self._operator)
+        target, place = call.target, _place(self._operator, name, call, scalar)
+        if call.here and scalar is not None:
+            target, place = scalar.captured.fn, scalar.binding(f"WITH {name} = ").place
+        elif scalar is not None and scalar.captured.record:
+            target = _of_columns(call, scalar)
         return Work(
-            call.target,
+            target,
             self._operator,
             "batch" if scalar is None else "scalar",
-            _place(self._operator, name, call, scalar),
+            place,
             () if scalar is None else tuple(column for _, column in scalar.core.params),
             0 if scalar is None else scalar.positional_count,
             () if scalar is None else scalar.keywords or (),
@@ -267,6 +297,20 @@ class CallStage:
                 sources.append(aside.get(name, name))
                 fields.append(given.field(aside.get(name, name)).with_name(name))
         return Bound(works, pa.schema(fields, given.metadata), sources)
+
+
+def _of_columns(call: Call, scalar: Scalar) -> Any:
+    """A record function as one of its columns.
+
+    Raises:
+        PlanError: it is a class or object, or is to run in processes.
+    """
+    if call.lane == "processes" or called_by(call.target) is not call.target:
+        raise PlanError(
+            f"{call.captured.name} takes a row; classes, objects and functions with use_process=True take values: name the "
+            "parameters after columns"
+        )
+    return scalar.captured.fn
 
 
 def _check_no_record(bound: Scalar | BatchBinding, call: Call, operator: str) -> None:
@@ -307,7 +351,7 @@ def _lane(crew: Crew, call: Call, work: Work, loop: Any) -> DirectLane | ThreadL
 
         shipped = ship(work)
         return ThreadLane(crew, work, call.width, lambda: Remote(work, shipped), None)
-    holder = Holder(call.target, work.place.name)
+    holder = Holder(work.target, work.place.name)
     if call.lane == "loop":
         return LoopLane(crew, work, call.width, loop, holder)
     if call.lane == "threads":

@@ -31,6 +31,7 @@ _SETTINGS: dict[str, _Setting] = {
     "validate": _Setting("auto", ("auto", "full"), 0, "how much of a source's arrays is checked"),
 }
 _VARIABLES = {name: f"SABOT_{name.upper()}" for name in _SETTINGS}
+_DUMP = "SABOT_DUMP"
 _UNSET = object()
 _TRUTHS = {"1": True, "true": True, "0": False, "false": False}
 
@@ -98,8 +99,61 @@ def _from_environment(name: str) -> tuple[Value, str] | None:
     return _check(name, value), f"environment {variable}"
 
 
+class RunSettings(NamedTuple):
+    """The settings that a run reads when it begins; `dump`: the text of SABOT_DUMP."""
+
+    threads: int
+    morsel_rows: int
+    tier: str
+    full: bool
+    progress: bool
+    dump: str
+
+
 _set: dict[str, Value] = {}
 _lock = threading.Lock()
+_plain: RunSettings | None = None  # in force while the environment has none of the variables
+
+
+def for_run() -> RunSettings:
+    """The settings of a run that begins now.
+
+    Asking `os.environ` for what is not there takes a microsecond for each name, so it is asked for all of them at once.
+    """
+    global _plain
+    found = _plain
+    plain = _environment_is_plain()
+    if plain and found is not None:
+        return found
+    with _lock:
+        made = RunSettings(
+            int(get("threads")),
+            int(get("morsel_rows")),
+            str(get("tier")),
+            get("validate") == "full",
+            bool(get("progress")),
+            os.environ.get(_DUMP, ""),
+        )
+        if plain:
+            _plain = made
+    return made
+
+
+def _environment_is_plain() -> bool:
+    """Whether none of the variables is there; False where that cannot be told."""
+    data: object = getattr(os.environ, "_data", None)
+    if type(data) is not dict:
+        return False
+    return cast("dict[object, object]", data).keys().isdisjoint(_KEYS)
+
+
+def _keys() -> tuple[object, ...]:
+    """The variables' names as the dict behind `os.environ` has them."""
+    encode = getattr(os.environ, "encodekey", str)
+    return tuple(encode(name) for name in (*_VARIABLES.values(), _DUMP))
+
+
+_KEYS = _keys()
 
 
 def get(name: str) -> Value:
@@ -148,7 +202,9 @@ class Config(Mapping[str, Value]):
         return self
 
     def __exit__(self, *_: object) -> None:
+        global _plain
         with _lock:
+            _plain = None
             for name, value in self._before.items():
                 if value is _UNSET:
                     _set.pop(name, None)
@@ -204,7 +260,9 @@ def config(
         "validate": validate,
     }
     checked = {name: _check(name, value) for name, value in given.items() if value is not None}
+    global _plain
     with _lock:
+        _plain = None
         before: dict[str, Value | object] = {name: _set.get(name, _UNSET) for name in checked}
         _set.update(checked)
     return Config(before)

@@ -23,7 +23,7 @@ import pyarrow.types as pt
 from sabot._conform import arrow, common_type
 from sabot._errors import IntegerOverflowError, SchemaError
 from sabot._rows import describe
-from sabot._values import Pace, python_lists
+from sabot._values import Gently, Pace, python_lists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -319,9 +319,17 @@ class _Inferred:
                 return _joined([widened(array, self._kind) for array in self._arrays], self._kind)
             except _CONVERSION_ERRORS:  # such as an int that no float is
                 self._values = self._kept()
-        values, name = self._values, self._name
+        values, self._values = self._values, []
         try:
-            array = cast("pa.Array[Any]", arrow.array(values))
+            return self._all(values)
+        finally:
+            while values:  # many at once are long in going
+                del values[-STEP_ROWS:]
+
+    def _all(self, values: list[object]) -> pa.Array[Any]:
+        name = self._name
+        try:
+            array = cast("pa.Array[Any]", arrow.array(Gently(values)))
         except _CONVERSION_ERRORS as error:
             raise _conversion_error(name, values, None, False, self._first, error) from None
         if array.type == pa.binary():
@@ -379,7 +387,7 @@ def _conversion_error(
     low, high = 0, len(values)  # the first `low` values convert, the first `high` do not
     while high - low > 1:
         middle = (low + high) // 2
-        found = _failure(values[:middle], kind)
+        found = _failure(Gently(values, middle), kind)
         if found is None:
             low = middle
         else:
@@ -390,13 +398,17 @@ def _conversion_error(
         return IntegerOverflowError(f"{where} is {describe(value)}, which does not fit 64 bits")
     reason = str(error).split("\n", 1)[0].rstrip(".")
     if kind is None:
-        before = "" if low == 0 else f", and is {arrow.array(values[:low]).type} in the rows before"
+        before = (
+            ""
+            if low == 0
+            else f", and is {arrow.array(Gently(values, low)).type} in the rows before"
+        )
         return SchemaError(f"{where} is {describe(value)}{before} ({reason}); declare schema=")
     fix = "" if declared else "; the first rows fixed that: declare schema="
     return SchemaError(f"{where} is {describe(value)}, in the schema it is {kind} ({reason}){fix}")
 
 
-def _failure(values: list[object], kind: pa.DataType | None) -> BaseException | None:
+def _failure(values: Gently, kind: pa.DataType | None) -> BaseException | None:
     try:
         arrow.array(values, kind)
     except _CONVERSION_ERRORS as error:

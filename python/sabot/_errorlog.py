@@ -81,6 +81,11 @@ def _unknown(row: int) -> int:
     return -1
 
 
+def _text_of(source: object) -> str:
+    """A source as explain() shows it."""
+    return getattr(source, "origin", None) or getattr(source, "text", "")
+
+
 def _depth(root: Any) -> int:
     """What joins several sources comes after them."""
     parents: Sequence[Any] = getattr(root, "parents", ())
@@ -122,18 +127,29 @@ class StageLog:
     source, else in the stage's input, else -1.
     """
 
+    __slots__ = (
+        "_arrivals",
+        "_source",
+        "_source_row",
+        "_tallies",
+        "depth",
+        "index",
+        "log",
+        "pass_id",
+    )
+
     def __init__(
         self,
         log: ErrorLog,
         depth: int,
         pass_id: int,
-        source: str,
+        source: object,
         source_row: Callable[[int], int],
     ) -> None:
         self.log = log
         self.depth = depth
         self.pass_id = pass_id
-        self.source = source
+        self._source = source
         self.index = 0
         self._source_row = source_row
         self._tallies: dict[tuple[int, int], _Tally] = {}
@@ -177,7 +193,7 @@ class StageLog:
                 return
             shown = ErrorRow(
                 operator,
-                self.source,
+                _text_of(self._source),
                 source_row if known else None,
                 class_name(type(error)),
                 message_of(error),
@@ -202,8 +218,9 @@ class StageLog:
             self.log.filter(wanted)
 
     def forget(self) -> None:
-        """The run is over: no more rows are asked for."""
+        """The run is over: no more rows are asked for, and nothing of the source is kept."""
         self._source_row = _unknown
+        self._source = None
 
     def filter(self, wanted: Callable[[StageLog, int, int], bool]) -> None:
         for tally in self._tallies.values():
@@ -239,7 +256,6 @@ class ErrorLog:
         does that again, the source is read again. source_row: see StageLog; None: it does not know its rows.
         """
         root: object = getattr(source, "root", source)
-        text: str = getattr(source, "origin", None) or getattr(source, "text", "")
         with self.lock:
             number = len(self._passes)
             for index, known in enumerate(self._passes):
@@ -248,7 +264,7 @@ class ErrorLog:
             if number == len(self._passes):
                 self._passes.append(_Pass(root, []))
             self._passes[number].owners.append(owner)
-            log = StageLog(self, _depth(root), number, text, source_row or _unknown)
+            log = StageLog(self, _depth(root), number, source, source_row or _unknown)
             log.index = len(self._stages)
             self._stages.append(log)
         return log

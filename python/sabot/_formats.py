@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sabot._paths import FileRef
 
 _BLOCK_BYTES = 1 << 20
+_READ_BYTES = 1 << 16
 BATCH_ROWS = 65536
 
 
@@ -57,8 +58,8 @@ def _load(name: str) -> Any:
 # --- Parquet
 
 
-def _parquet_file(file: Any) -> Any:
-    return _load("parquet").ParquetFile(file, pre_buffer=False)
+def _parquet_file(file: Any, buffer_size: int = 0) -> Any:
+    return _load("parquet").ParquetFile(file, pre_buffer=False, buffer_size=buffer_size)
 
 
 def _parquet_schema(ref: FileRef) -> pa.Schema:
@@ -75,7 +76,9 @@ def parquet_rows(ref: FileRef) -> int:
 def _parquet_batches(ref: FileRef, request: Request) -> Iterator[pa.RecordBatch]:
     with ref.opened() as file, ref.naming():
         check_seekable(PARQUET, ref)
-        reader = _parquet_file(file)
+        # A local file's columns are read as they are decoded. Of a distant one each read may take a way there and back.
+        local = isinstance(file, pa.OSFile)
+        reader = _parquet_file(file, _READ_BYTES if local else 0)
         request.check(reader.schema_arrow, False)
         groups = _groups(file, reader, request)
         rows = sum(reader.metadata.row_group(group).num_rows for group in groups)

@@ -168,9 +168,19 @@ class Settler:
             self._raise(job, *fatal)
 
     def _fatal(self, job: Job) -> tuple[int, int] | None:
-        """The row that ends the run, and the function that failed there."""
-        rows = [(task.fatal, k) for k, task in enumerate(job.tasks) if task.fatal is not None]
-        return min(rows, default=None)
+        """The row that ends the run, and the function that failed there: a row that one drops does not fail in those after it."""
+        found: tuple[int, int] | None = None
+        dropped: set[int] = set()
+        for k, task in enumerate(job.tasks):
+            rows = [] if task.fatal is None else [task.fatal]
+            in_calls = [failed.row for failed in task.failures if failed.in_call]
+            if task.work.on_error == "skip":
+                dropped.update(row for row in in_calls if row != task.fatal)
+            elif task.work.on_error == "raise" and task.work.may_be_dropped:
+                rows += [row for row in in_calls if row not in dropped]
+            if rows and (found is None or min(rows) < found[0]):
+                found = (min(rows), k)
+        return found
 
     # --- output
 

@@ -85,7 +85,8 @@ class Profile:
 
 def _lines(stage: Stage, depth: int) -> Iterator[_Line]:
     """A stage's operators, the last first, its source, and the stages that this reads."""
-    report = stage.report or {"operators": [], "functions": []}
+    said = stage.report.facts() if stage.report is not None else {}
+    report: dict[str, Any] = {"operators": [], "functions": [], **said}
     names = _names(stage)
     operators: list[dict[str, Any]] = report["operators"] or [{}] * len(names)
     for number in range(len(names) - 1, -1, -1):

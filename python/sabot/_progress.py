@@ -202,7 +202,7 @@ def begin(stage: Stage, shared: bool) -> Watch | None:
         shared: its consumer is the user's code, which may leave the run as it is and come back later.
     """
     place = _place()
-    if place is None or not _config.get("progress"):
+    if place is None or not _config.for_run().progress:
         return None
     from sabot import _display
 
@@ -218,9 +218,10 @@ def begin(stage: Stage, shared: bool) -> Watch | None:
 def _place() -> object | None:
     """What shows the line: the shell of a notebook, or a terminal's stream."""
     ipython: Any = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
-    if hasattr(shell, "kernel"):
-        return shell
+    if ipython is not None:
+        shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
+        if hasattr(shell, "kernel"):
+            return shell
     stream: Any = sys.stderr
     try:
         if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":

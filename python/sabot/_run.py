@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import threading
 from time import perf_counter_ns
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from sabot._batches import Drive
     from sabot._piece import Piece
-    from sabot._stage import Stage
+    from sabot._stage import RunReport, Stage
 
 
 class Stops:
@@ -43,8 +42,9 @@ class Stops:
 
     def remove(self, call: Callable[[], object]) -> None:
         """Takes a call back; the stage ends by itself."""
-        with self._lock, contextlib.suppress(ValueError):
-            self._calls.remove(call)
+        with self._lock:
+            if call in self._calls:
+                self._calls.remove(call)
 
     def check(self) -> None:
         """Raises CancelledError where all was stopped, which no stage may take for the end of what it reads."""
@@ -98,7 +98,7 @@ class RunContext:
         self.loop = RunLoop()
         self.stops = Stops()
         self.errors = ErrorLog()
-        self.reports: list[dict[str, Any]] = []
+        self.reports: list[RunReport] = []
         self.shared = shared
         self.sized = sized
         self.root: Stage | None = None
@@ -155,7 +155,7 @@ class LastRun:
     @property
     def report(self) -> dict[str, Any]:
         """`functions`: rows, rows that left and the tier of each, in the order of the plan; the rest is of the last stage."""
-        reports = self._context.reports
+        reports = [report.facts() for report in self._context.reports]
         last: dict[str, Any] = reports[-1] if reports else {}
         return {**last, "functions": [one for report in reports for one in report["functions"]]}
 

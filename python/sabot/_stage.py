@@ -5,6 +5,7 @@ The thread of the run writes; the one that draws the progress reads, and is cont
 
 from __future__ import annotations
 
+import json
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from sabot import _core
     from sabot._chain import Chain
+    from sabot._errorlog import StageLog
     from sabot._piece import Piece
 
 
@@ -32,6 +34,31 @@ class Count:
         self.ns = 0
         self.size = 0
         self.held = 0
+
+
+class RunReport:
+    """What an engine run said at its end, taken apart when somebody asks for it.
+
+    text: JSON; None of a run that could not be asked. changed: functions that it interpreted, and why.
+    """
+
+    __slots__ = ("_changed", "_log", "_text")
+
+    def __init__(self, text: str | None, changed: Mapping[int, str], log: StageLog) -> None:
+        self._text = text
+        self._changed = changed
+        self._log = log
+
+    def facts(self) -> dict[str, Any]:
+        """As the engine gives them, each function also with `rows_failed`, and `interpreted` where that is so."""
+        if self._text is None:
+            return {"functions": []}
+        facts: dict[str, Any] = json.loads(self._text)
+        for index, function in enumerate(facts["functions"]):
+            function["rows_failed"] = self._log.rows_failed(index)
+            if index in self._changed:
+                function["interpreted"] = self._changed[index]
+        return facts
 
 
 class Stage:
@@ -83,7 +110,7 @@ class Stage:
         self.share: Callable[[], float | None] | None = None
         self.waiting: Callable[[], float] | None = None
         self.run: _core.Run | None = None
-        self.report: dict[str, Any] | None = None
+        self.report: RunReport | None = None
         self.calls: Mapping[int, Callable[[], int]] = {}
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 
+from sabot._expr import Column
 from sabot._instances import called_function
 from sabot._udf import unwrap
 
@@ -30,15 +31,30 @@ def staged(
 ) -> CallStage | None:
     """The stage of those of an operator's functions that have one; None where the engine runs them all.
 
+    What the engine computes is computed before the stage. Where a row may be dropped by one of them, those behind the first that has a
+    stage are called by the stage, in their turn.
+
     functions: by the names of the columns that they make, in with_columns; else one.
     """
     wanted = [name for name, fn in functions.items() if _has_stage(fn)]
     if not wanted:
         return None
-    from sabot._concurrent import CallStage, call_of
+    from sabot._concurrent import CallStage, call_here, call_of
 
     calls = {name: call_of(functions[name]) for name in wanted}
+    behind = list(functions)[list(functions).index(wanted[0]) :]
+    if any(_drops(functions[name]) for name in behind):
+        calls = {
+            name: calls[name] if name in calls else call_here(functions[name])
+            for name in behind
+            if type(functions[name]) is not Column
+        }
     return CallStage(stream, operator, calls, declared, functions)
+
+
+def _drops(fn: Any) -> bool:
+    """Whether a function drops the rows at which it fails."""
+    return getattr(getattr(fn, "options", None), "on_error", "") == "skip"
 
 
 def _has_stage(fn: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -33,13 +32,16 @@ if TYPE_CHECKING:
 
 
 class _Map:
-    """Adds a map. `untold`: it has no schema, so only its first batch tells the columns."""
+    """Adds a map. schema: what it was said to give. by_batch: it takes batches of any columns; without a schema only its first one tells
+    what it gives.
+    """
 
-    __slots__ = ("_add", "untold")
+    __slots__ = ("_add", "by_batch", "schema")
 
-    def __init__(self, add: Operator, untold: bool) -> None:
+    def __init__(self, add: Operator, schema: pa.Schema | None, by_batch: bool) -> None:
         self._add = add
-        self.untold = untold
+        self.schema = schema
+        self.by_batch = by_batch
 
     def __call__(self, chain: Chain) -> Chain:
         return self._add(chain)
@@ -60,17 +62,15 @@ class Stream(Reading, Writing):
     [2, 4, 6]
     """
 
-    __slots__ = ("_chain", "_last", "_pending", "_source")
+    __slots__ = ("_chain", "_last", "_pending", "_source", "_told")
 
     def __init__(
         self,
         source: TableSource | Source | Derived,
         chain: Chain | None = None,
         pending: tuple[Operator, ...] = (),
+        told: Chain | None = None,
     ) -> None:
-        if not isinstance(cast("object", source), TableSource | Source | Derived):
-            hint = "Stream.from_table(...), from_batches and so on make streams"
-            raise PlanError(f"Stream takes no {type(source).__name__}: {hint}")
         if not isinstance(cast("object", source), TableSource | Source | Derived):
             hint = "Stream.from_table(...), from_batches and so on make streams"
             raise PlanError(f"Stream takes no {type(source).__name__}: {hint}")
@@ -80,6 +80,8 @@ class Stream(Reading, Writing):
         if chain is None and source.schema is not None:
             chain = begin(source, source.schema)
         self._chain = chain
+        # Of `pending`, those behind the last map with a schema, bound to that: what they give is known before the run.
+        self._told = told
 
     # --- operators in the engine
 
@@ -160,9 +162,7 @@ class Stream(Reading, Writing):
                 return chain.then(plan, steps=(Step(bound, bound.binding("MAP ")),))
             return _with_batch(chain, bound, "MAP ")
 
-        if takes_rows(fn):
-            return self._then(add)
-        return self._then(_Map(add, schema is None))
+        return self._then(_Map(add, schema, by_batch=not takes_rows(fn)))
 
     def select(self, *columns: str | Column) -> Stream:
         """Keeps the named columns, in this order.
@@ -199,15 +199,23 @@ class Stream(Reading, Writing):
 
     def _then(self, add: Callable[[Chain], Chain]) -> Stream:
         """Adds an operator; after a map whose columns only its first batch tells, one that is bound to these."""
-        maps = isinstance(add, _Map)
+        by_batch = isinstance(add, _Map) and add.by_batch
         if self._chain is None:
             last = self._pending[-1] if self._pending else None
-            if not maps and isinstance(last, _Map) and last.untold:
+            untold = isinstance(last, _Map) and last.by_batch and last.schema is None
+            if not by_batch and untold:
                 return self._after_first_batch()._then(add)
-            return Stream(self._source, None, (*self._pending, add))
-        if not maps and self._chain.schema is None:
+            return Stream(self._source, None, (*self._pending, add), self._told_after(add))
+        if not by_batch and self._chain.schema is None:
             return self._after_first_batch()._then(add)
         return Stream(self._source, add(self._chain))
+
+    def _told_after(self, add: Operator) -> Chain | None:
+        if isinstance(add, _Map) and add.schema is not None:
+            return begin(self._source, add.schema)
+        if isinstance(add, _Map) and add.by_batch:
+            return None
+        return add(self._told) if self._told is not None else None
 
     def rename(self, mapping: Mapping[str, str] | None = None, /, **columns: str) -> Stream:
         """Gives columns other names: old="new", or a dict of them.
@@ -359,7 +367,8 @@ class Stream(Reading, Writing):
     @property
     def schema(self) -> pa.Schema | None:
         """The schema of the result; None while the first batch must tell it."""
-        return self._chain.schema if self._chain is not None else None
+        chain = self._chain if self._chain is not None else self._told
+        return chain.schema if chain is not None else None
 
     def is_bounded(self) -> bool:
         """Whether the stream has an end; one that nobody declared, such as a generator, counts as having none."""
@@ -443,8 +452,16 @@ class Stream(Reading, Writing):
         root = self.stage()
         context.begin(root)
         try:
-            with context.errors, closing(self.pieces(context, root)) as pieces:
-                yield from context.batches(pieces)
+            with context.errors:
+                pieces = self.pieces(context, root)
+                try:
+                    if context.watch is not None:
+                        yield from context.batches(pieces)
+                    else:
+                        for piece in pieces:
+                            yield piece[0]
+                finally:
+                    pieces.close()
         finally:
             context.end()
             self._last = LastRun(context)
@@ -478,8 +495,10 @@ class Stream(Reading, Writing):
     def pieces(self, context: RunContext, stage: Stage) -> Generator[Piece]:
         """The stream as a stage of a run, which may be that of another stream."""
         run = run_chain(context, stage, self._source, self._chain, self._pending)
-        with closing(run):
+        try:
             yield from metered(run, stage.given, context.sized)
+        finally:
+            run.close()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result for anything that reads Arrow streams; the stream runs as it is read."""

@@ -159,13 +159,9 @@ sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label, sabot_funct
     return give(status, made, out);
 }
 
-sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out, bool *deferred,
-                               sabot_error *err)
+static sabot_status schema_give(sb_type *schema, struct ArrowSchema *out, bool *deferred,
+                                sabot_error *err)
 {
-    if (plan == NULL || out == NULL || deferred == NULL) {
-        return null_argument(err);
-    }
-    sb_type *schema = api_const_plan(plan)->schema;
     if (schema == NULL) {
         *out = (struct ArrowSchema){0};
         *deferred = true;
@@ -176,6 +172,32 @@ sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out, 
         *deferred = false;
     }
     return api_status(status);
+}
+
+sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out, bool *deferred,
+                               sabot_error *err)
+{
+    if (plan == NULL || out == NULL || deferred == NULL) {
+        return null_argument(err);
+    }
+    return schema_give(api_const_plan(plan)->schema, out, deferred, err);
+}
+
+sabot_status sabot_plan_input_schema(const sabot_plan *plan, int32_t op, struct ArrowSchema *out,
+                                     bool *deferred, sabot_error *err)
+{
+    if (plan == NULL || out == NULL || deferred == NULL) {
+        return null_argument(err);
+    }
+    const sb_plan *node = api_const_plan(plan);
+    while (node->input != NULL && node->op_index != op) {
+        node = node->input;
+    }
+    if (node->input == NULL) {
+        return api_status(
+            sb_error_set(api_error(err), SB_INVALID, "the plan has no operator %d", op));
+    }
+    return schema_give(node->input->schema, out, deferred, err);
 }
 
 sabot_status sabot_plan_explain(const sabot_plan *plan, char **text, sabot_error *err)

@@ -40,6 +40,7 @@ sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
             .interpret_count = options->interpret_count,
             .validate = options->validate,
             .schema_once = options->schema_once,
+            .schemas_known = options->schemas_known,
             .number_rows = options->number_rows,
             .prompt = options->prompt,
         };

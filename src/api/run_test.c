@@ -200,6 +200,19 @@ static void plans_can_be_looked_at(void **state)
     assert_int_equal(sabot_plan_schema(f.batch, &schema, &deferred, NULL), SABOT_OK);
     assert_true(deferred);
     assert_null(schema.release);
+    assert_int_equal(sabot_plan_input_schema(f.with, 0, &schema, &deferred, NULL), SABOT_OK);
+    assert_false(deferred);
+    assert_int_equal(schema.n_children, 5);
+    schema.release(&schema);
+    assert_int_equal(sabot_plan_input_schema(f.batch, 1, &schema, &deferred, NULL), SABOT_OK);
+    assert_int_equal(schema.n_children, 7);
+    schema.release(&schema);
+    for (int32_t op = -1; op < 3; op++) {
+        if (op != 0 && op != 1) {
+            assert_int_equal(sabot_plan_input_schema(f.batch, op, &schema, &deferred, NULL),
+                             SABOT_INVALID);
+        }
+    }
     assert_int_equal(sabot_plan_explain(f.with, &text, NULL), SABOT_OK);
     assert_non_null(strstr(text, "WITH   y = mul(a, b)"));
     sabot_text_free(text);
@@ -230,6 +243,7 @@ static void wrong_arguments_are_told(void **state)
     assert_int_equal(sabot_plan_select(f.source, 1, names, &plan, &err), SABOT_INVALID);
     assert_int_equal(sabot_plan_batch(f.source, NULL, NULL, false, &plan, &err), SABOT_INVALID);
     assert_int_equal(sabot_plan_schema(NULL, &f.schema, &deferred, &err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_input_schema(f.with, 0, NULL, &deferred, &err), SABOT_INVALID);
     assert_int_equal(sabot_plan_explain(NULL, &text, &err), SABOT_INVALID);
     assert_int_equal(sabot_run_new(f.with, &stream, NULL, &run, &err), SABOT_INVALID);
     assert_int_equal(sabot_run_new(NULL, &stream, NULL, &run, &err), SABOT_INVALID);
@@ -398,6 +412,8 @@ typedef struct keeper {
     int64_t rows, objects,
         calls;         /* of results; results that came back as objects; calls of batch functions */
     int64_t first_row; /* of the last result */
+    int64_t schemas;   /* that came with batches */
+    bool known;        /* it has the plan's from before */
 } keeper;
 
 static void let_go(void *object)
@@ -464,6 +480,7 @@ static sabot_status keep_result(sabot_event *event, keeper *own)
         event->array.release(&event->array);
     }
     if (event->schema.release != NULL) {
+        own->schemas++;
         event->schema.release(&event->schema);
     }
     return SABOT_OK;
@@ -472,8 +489,11 @@ static sabot_status keep_result(sabot_event *event, keeper *own)
 static sabot_status drive_keeper(sabot_plan *plan, sb_kit_source *from, int32_t threads,
                                  keeper *own, char **json, sabot_error *err)
 {
-    sabot_run_options options = {
-        .threads = threads, .schema_once = true, .number_rows = true, .morsel_rows = 30};
+    sabot_run_options options = {.threads = threads,
+                                 .schema_once = true,
+                                 .schemas_known = own->known,
+                                 .number_rows = true,
+                                 .morsel_rows = 30};
     struct ArrowArrayStream stream;
     sabot_event event = {.kind = SABOT_EVENT_WAKE};
     sabot_run *run = NULL;
@@ -492,6 +512,7 @@ static sabot_status drive_keeper(sabot_plan *plan, sb_kit_source *from, int32_t 
                 event.array.release(&event.array);
             }
             if (event.schema.release != NULL) {
+                own->schemas++;
                 event.schema.release(&event.schema);
             }
             status = give_back(run, &event, own, err);
@@ -559,6 +580,27 @@ static void objects_of_the_host_pass_through(void **state)
     }
     sabot_plan_free(maps);
     sabot_plan_free(mixed);
+    close_fixture(&f);
+}
+
+/* One for the result, one for what goes into the batch function: once a run, or never. */
+static void schemas_come_once_or_not_at_all(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    assert_int_equal(open_fixture(&f, NULL), SABOT_OK);
+    for (int known = 0; known < 2; known++) {
+        sb_kit_source from = {.rows = 300, .batch_rows = 100, .fail_batch = -1, .lane = true};
+        keeper own = {.known = known != 0};
+        assert_int_equal(drive_keeper(f.with, &from, 1, &own, NULL, NULL), SABOT_OK);
+        assert_int_equal(own.schemas, 1 - known);
+        assert_int_equal(own.rows, 300);
+        from = (sb_kit_source){.rows = 300, .batch_rows = 100, .fail_batch = -1, .lane = true};
+        own = (keeper){.known = known != 0};
+        assert_int_equal(drive_keeper(f.batch, &from, 1, &own, NULL, NULL), SABOT_OK);
+        assert_int_equal(own.schemas, 1 - known);
+        assert_int_equal(own.rows, 300);
+    }
     close_fixture(&f);
 }
 
@@ -672,6 +714,7 @@ int main(void)
         cmocka_unit_test(replies_of_the_wrong_kind_are_told),
         cmocka_unit_test(bad_text_passes_unless_all_is_checked),
         cmocka_unit_test(objects_of_the_host_pass_through),
+        cmocka_unit_test(schemas_come_once_or_not_at_all),
         cmocka_unit_test(rows_of_the_host_stay_with_the_batches),
         cmocka_unit_test(a_source_of_the_host_that_fails_comes_after_its_rows),
         cmocka_unit_test(wrong_answers_to_a_pull_are_told),

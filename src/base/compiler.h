@@ -29,6 +29,11 @@
 /* Does the processor, and the system for it, support this feature or level? x86-64 only; base/cpu.h has the question. */
 #define SB_CPU_SUPPORTS(name) __builtin_cpu_supports(name)
 
+/* A function that is only called where the processor supports the feature; x86-64 only. */
+#define SB_TARGET(name) __attribute__((target(name)))
+/* For such functions: one instruction. */
+#define SB_POPCOUNT(x) __builtin_popcountll(x)
+
 #define SB_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Checked arithmetic: true when the exact result does not fit; *out holds the wrapped result. */

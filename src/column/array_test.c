@@ -225,17 +225,44 @@ static void null_counts_follow_slices(void **state)
 static int64_t mask_fill(uint8_t *mask, int64_t rows, int density, uint64_t *seed)
 {
     int64_t count = 0;
-    memset(mask, 0, 64);
+    memset(mask, 0, sb_mask_size(rows));
     for (int64_t row = 0; row < rows; row++) {
         bool on = density == 0   ? false
                   : density == 1 ? true
                   : density == 2 ? sb_kit_random(seed) % 2 == 0
                   : density == 3 ? sb_kit_random(seed) % 50 == 0
-                                 : row / 70 % 2 == 0;
+                  : density == 4 ? row / 70 % 2 == 0
+                                 : row % 4096 > 3900 || row % 4096 < 100;
         sb_bit_put(mask, row, on);
         count += on;
     }
     return count;
+}
+
+static void check_taken(int which, int64_t rows, int density)
+{
+    uint64_t seed = 99991u + (uint64_t)(which * 7 + density);
+    uint8_t mask[2048];
+    sb_type *type = sb_kit_type(which, "x");
+    sb_array *array = sb_kit_array(type, rows + 50, &seed);
+    sb_array *slice, *taken;
+    assert_true(sb_mask_size(rows) <= sizeof mask);
+    assert_int_equal(sb_array_slice(array, 21, rows, &slice, NULL), SB_OK);
+    int64_t count = mask_fill(mask, rows, density, &seed);
+    assert_int_equal(sb_array_take(slice, mask, count, &taken, NULL), SB_OK);
+    assert_int_equal(taken->length, count);
+    for (int64_t row = 0, at = 0; row < rows; row++) {
+        if (sb_bit_get(mask, row)) {
+            sb_array *one;
+            assert_int_equal(sb_array_slice(taken, at++, 1, &one, NULL), SB_OK);
+            assert_same_rows(slice, row, one);
+            sb_array_drop(one);
+        }
+    }
+    sb_array_drop(taken);
+    sb_array_drop(slice);
+    sb_array_drop(array);
+    sb_type_drop(type);
 }
 
 static void taken_rows_are_the_rows(void **state)
@@ -243,28 +270,11 @@ static void taken_rows_are_the_rows(void **state)
     (void)state;
     for (int i = 0; i < sb_kit_type_count; i++) {
         for (int density = 0; density < 5; density++) {
-            uint64_t seed = 99991u + (uint64_t)(i * 7 + density);
-            uint8_t mask[64];
-            sb_type *type = sb_kit_type(i, "x");
-            sb_array *array = sb_kit_array(type, 400, &seed);
-            sb_array *slice, *taken;
-            assert_int_equal(sb_array_slice(array, 21, 333, &slice, NULL), SB_OK);
-            int64_t count = mask_fill(mask, 333, density, &seed);
-            assert_int_equal(sb_array_take(slice, mask, count, &taken, NULL), SB_OK);
-            assert_int_equal(taken->length, count);
-            for (int64_t row = 0, at = 0; row < 333; row++) {
-                if (sb_bit_get(mask, row)) {
-                    sb_array *one;
-                    assert_int_equal(sb_array_slice(taken, at++, 1, &one, NULL), SB_OK);
-                    assert_same_rows(slice, row, one);
-                    sb_array_drop(one);
-                }
-            }
-            sb_array_drop(taken);
-            sb_array_drop(slice);
-            sb_array_drop(array);
-            sb_type_drop(type);
+            check_taken(i, 333, density);
         }
+        /* Few of so many that they are looked for in several parts: spread, and together where parts meet. */
+        check_taken(i, 9333, 3);
+        check_taken(i, 16000, 5);
     }
 }
 

@@ -1,9 +1,9 @@
 /* Taking rows out of an array by bitmap: what a filter does to every column it keeps.
  *
  * Algorithm: one walk over the mask's 64-bit words serves all layouts: a full word is a run of 64 rows, any other is taken bit by bit.
- * Fixed-width values, bits and text are copied. A list makes a mask over its child's items and takes from the child; a struct
- * and a fixed-size list likewise. Dictionaries, data of views, children of list views and of dense unions stay whole, only what
- * points into them is taken. Of runs, the values that keep a row are taken.
+ * Of few rows that stand alone the numbers are written down first. Fixed-width values, bits and text are copied. A list makes a mask
+ * over its child's items and takes from the child; a struct and a fixed-size list likewise. Dictionaries, data of views, children of
+ * list views and of dense unions stay whole, only what points into them is taken. Of runs, the values that keep a row are taken.
  *
  * Threads: none of its own. Memory: fresh blocks, handed to the new array. Recursion: over the type, see SB_TYPE_DEPTH_MAX. */
 #include <string.h>
@@ -60,6 +60,79 @@ static sb_status mask_new(int64_t rows, uint8_t **out, sb_error *err)
     }
     memset(*out, 0, size == 0 ? 1 : size);
     return SB_OK;
+}
+
+/* --- few rows ------------------------------------------------------------------------------------------------------- */
+
+#define SPAN_ROWS 4096
+#define FEW 8 /* rows are few where they are less than one in so many */
+#define SPREAD                                                                                     \
+    8 /* and no more than so many in each word that has any: where they stand together they are copied together */
+
+static bool are_few(const uint8_t *mask, int64_t rows, int64_t taken)
+{
+    int64_t words = 0;
+    for (int64_t i = 0; taken < rows / FEW && i < (rows + 63) / 64; i++) {
+        words += sb_bitmap_word(mask, i) != 0;
+    }
+    return taken < rows / FEW && taken <= words * SPREAD;
+}
+
+/* The numbers of the rows within a span of at most SPAN_ROWS whose bits are set. Most words have none or one: for up to two of them
+ * nothing is decided, so nothing is foreseen wrongly. */
+static int32_t span_rows(const uint8_t *mask, int64_t rows, uint16_t *at)
+{
+    const uint64_t top = UINT64_C(1) << 63;
+    int32_t count = 0;
+    for (int64_t row = 0; row < rows; row += 64) {
+        uint64_t word = sb_bitmap_word(mask, row / 64);
+        for (int k = 0; k < 2; k++) {
+            at[count] = (uint16_t)(row + sb_ctz_u64(word | top));
+            count += word != 0;
+            word &= word - 1;
+        }
+        for (; word != 0; word &= word - 1) {
+            at[count++] = (uint16_t)(row + sb_ctz_u64(word));
+        }
+    }
+    return count;
+}
+
+static void take_few_bits(uint8_t *dst, const uint8_t *src, int64_t offset, const uint8_t *mask,
+                          int64_t rows)
+{
+    uint16_t at[SPAN_ROWS + 1];
+    uint64_t waiting = 0;
+    int64_t done = 0;
+    for (int64_t row = 0; row < rows; row += SPAN_ROWS) {
+        int64_t span = rows - row < SPAN_ROWS ? rows - row : SPAN_ROWS;
+        int32_t count = span_rows(mask + row / 8, span, at);
+        for (int32_t i = 0; i < count; i++) {
+            waiting |= (uint64_t)sb_bit_get(src, offset + row + at[i]) << (done & 63);
+            if ((++done & 63) == 0) {
+                sb_bitmap_word_put(dst, done / 64 - 1, waiting);
+                waiting = 0;
+            }
+        }
+    }
+    for (int64_t i = done & ~(int64_t)63; i < done; i += 8, waiting >>= 8) {
+        dst[i / 8] = (uint8_t)waiting;
+    }
+}
+
+/* `width` is a constant in each call. */
+static inline void take_few_values(uint8_t *dst, const uint8_t *src, size_t width,
+                                   const uint8_t *mask, int64_t rows)
+{
+    uint16_t at[SPAN_ROWS + 1];
+    for (int64_t row = 0; row < rows; row += SPAN_ROWS, src += SPAN_ROWS * width) {
+        int64_t span = rows - row < SPAN_ROWS ? rows - row : SPAN_ROWS;
+        int32_t count = span_rows(mask + row / 8, span, at);
+        for (int32_t i = 0; i < count; i++) {
+            memcpy(dst + (size_t)i * width, src + at[i] * width, width);
+        }
+        dst += (size_t)count * width;
+    }
 }
 
 /* --- copying one buffer ------------------------------------------------------------------------------------------- */
@@ -122,9 +195,13 @@ static void word_put(uint8_t *dst, uint64_t word, int64_t size)
 }
 
 static void take_bits(uint8_t *dst, const uint8_t *src, int64_t offset, const uint8_t *mask,
-                      int64_t rows)
+                      int64_t rows, int64_t taken)
 {
     uint64_t waiting = 0; /* bits that do not fill a word yet */
+    if (are_few(mask, rows, taken)) {
+        take_few_bits(dst, src, offset, mask, rows);
+        return;
+    }
     int used = 0;
     for (int64_t row = 0; row < rows; row += 64) {
         uint64_t wanted = sb_bitmap_word(mask, row / 64);
@@ -180,8 +257,21 @@ static uint8_t *take_runs_of(uint8_t *dst, const uint8_t *src, size_t width, uin
 }
 
 static void take_values(uint8_t *dst, const uint8_t *src, size_t width, const uint8_t *mask,
-                        int64_t rows)
+                        int64_t rows, int64_t taken)
 {
+    bool few = are_few(mask, rows, taken);
+    if (few && width == 8) {
+        take_few_values(dst, src, 8, mask, rows);
+        return;
+    }
+    if (few && width == 4) {
+        take_few_values(dst, src, 4, mask, rows);
+        return;
+    }
+    if (few && width == 16) {
+        take_few_values(dst, src, 16, mask, rows);
+        return;
+    }
     for (int64_t row = 0; row < rows; row += 64, src += 64 * width) {
         uint64_t word = sb_bitmap_word(mask, row / 64);
         if (word == 0) {
@@ -224,7 +314,7 @@ static sb_status take_validity(sb_array *array, const uint8_t *mask, int64_t cou
     if (status != SB_OK) {
         return status;
     }
-    take_bits(parts->blocks[0], valid, array->offset, mask, array->length);
+    take_bits(parts->blocks[0], valid, array->offset, mask, array->length, count);
     parts->null_count = count - sb_bitmap_count(parts->blocks[0], 0, count);
     return SB_OK;
 }
@@ -426,10 +516,10 @@ static sb_status take_flat(sb_array *array, const uint8_t *mask, int64_t count,
     }
     const uint8_t *src = array->buffers[1];
     if (bits) {
-        take_bits(parts->blocks[1], src, array->offset, mask, array->length);
+        take_bits(parts->blocks[1], src, array->offset, mask, array->length, count);
     } else if (width > 0) {
         take_values(parts->blocks[1], src + (size_t)array->offset * width, width, mask,
-                    array->length);
+                    array->length, count);
     }
     return SB_OK;
 }
@@ -447,7 +537,7 @@ static sb_status take_places(sb_array *array, int buffer, int64_t width, const u
     uint8_t *taken = parts->blocks[buffer];
     const uint8_t *valid = parts->blocks[0];
     take_values(taken, (const uint8_t *)array->buffers[buffer] + array->offset * width,
-                (size_t)width, mask, array->length);
+                (size_t)width, mask, array->length, count);
     for (int64_t i = 0; parts->null_count > 0 && i < count; i++) {
         if (!sb_bit_get(valid, i)) {
             memset(taken + i * width, 0, (size_t)width);

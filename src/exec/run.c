@@ -110,6 +110,22 @@ static sb_status options_set(sb_run *run, const sb_run_options *options, sb_erro
     return SB_OK;
 }
 
+static sb_status schemas_new(sb_run *run, bool known, sb_error *err)
+{
+    run->schemas = sb_mem_alloc_zero(((size_t)run->op_count + 1) * sizeof *run->schemas);
+    if (run->schemas == NULL) {
+        return sb_error_no_memory(err, (size_t)run->op_count * sizeof *run->schemas);
+    }
+    if (known && run->plan->schema != NULL) {
+        run->schemas[0] = sb_type_retain(run->plan->schema);
+    }
+    for (const sb_plan *node = run->plan; known && node->input != NULL; node = node->input) {
+        sb_type *schema = node->input->schema;
+        run->schemas[node->op_index + 1] = schema != NULL ? sb_type_retain(schema) : NULL;
+    }
+    return SB_OK;
+}
+
 static sb_status run_open(sb_run *run, const sb_run_options *options, sb_error *err)
 {
     sb_status status;
@@ -125,10 +141,7 @@ static sb_status run_open(sb_run *run, const sb_run_options *options, sb_error *
     SB_TRY(options_set(run, options, err));
     SB_TRY(run_alloc(run, err));
     if (options->schema_once) {
-        run->schemas = sb_mem_alloc_zero(((size_t)run->op_count + 1) * sizeof *run->schemas);
-        if (run->schemas == NULL) {
-            return sb_error_no_memory(err, (size_t)run->op_count * sizeof *run->schemas);
-        }
+        SB_TRY(schemas_new(run, options->schemas_known, err));
     }
     for (int32_t i = 0; options->interpret != NULL && i < run->function_count; i++) {
         run->interpret[i] = options->interpret[i];

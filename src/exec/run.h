@@ -30,8 +30,10 @@ typedef struct sb_run_options {
     int32_t interpret_count;
     bool validate;    /* every batch of the source in full, before anything reads it */
     bool schema_once; /* see sb_run_schema_is_new */
-    bool number_rows; /* batches are given out with their source_rows */
-    bool prompt;      /* the source is not asked while results are under way: it may be silent */
+    bool
+        schemas_known; /* with it: the host has the plan's result and what goes into its operators, as far as the plan tells */
+    bool number_rows;  /* batches are given out with their source_rows */
+    bool prompt;       /* the source is not asked while results are under way: it may be silent */
 } sb_run_options;
 
 typedef enum sb_event_kind {

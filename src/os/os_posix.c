@@ -100,9 +100,16 @@ const char *sb_os_env(const char *name)
 
 int sb_os_cpu_count(void)
 {
-    cpu_set_t sets[64]; /* 65,536 processors: the kernel refuses a set smaller than its own */
-    if (sched_getaffinity(0, sizeof(sets), sets) == 0) {
-        int count = CPU_COUNT_S(sizeof(sets), sets);
+    /* The kernel refuses a set smaller than its own: 1,024 processors first, which is soon counted, then 65,536. */
+    cpu_set_t sets[64];
+    size_t size = sizeof(sets[0]);
+    int failed = sched_getaffinity(0, size, sets);
+    if (failed != 0) {
+        size = sizeof(sets);
+        failed = sched_getaffinity(0, size, sets);
+    }
+    if (failed == 0) {
+        int count = CPU_COUNT_S(size, sets);
         return count > 0 ? count : 1;
     }
     long online = sysconf(_SC_NPROCESSORS_ONLN);

@@ -334,11 +334,35 @@ static sb_status project_types(sb_plan *plan, const char *const *columns, const 
     return SB_OK;
 }
 
+/* Gives a node the schema of these types, or drops them where `status` says that something failed. Takes the types. */
+static sb_status types_take(sb_status status, sb_plan *plan, sb_type **types, int32_t count,
+                            sb_error *err)
+{
+    if (status == SB_OK) {
+        status = sb_type_new_struct(types, count, plan->input->schema, &plan->schema, err);
+    }
+    for (int32_t i = 0; status != SB_OK && types != NULL && i < count; i++) {
+        sb_type_drop(types[i]);
+    }
+    sb_mem_free(types);
+    return status;
+}
+
+/* Ends a builder: gives the node out, or drops it. */
+static sb_status node_give(sb_status status, sb_plan *plan, sb_plan **out)
+{
+    if (status != SB_OK) {
+        sb_plan_drop(plan);
+        return status;
+    }
+    *out = plan;
+    return SB_OK;
+}
+
 sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *columns,
                               const char *const *names, sb_plan **out, sb_error *err)
 {
     sb_plan *plan = NULL;
-    sb_type **types = NULL;
     sb_status status = need_schema(input, "select", err);
     if (status != SB_OK) {
         return status;
@@ -346,24 +370,14 @@ sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *
     if (count < 0 || count > SB_COLUMNS_MAX) {
         return sb_error_set(err, SB_INVALID, "select of %d columns", count);
     }
-    SB_TRY(node_new(SB_PLAN_SELECT, input, count, &plan, err));
-    types = sb_mem_alloc_zero((size_t)count * sizeof *types);
-    if (types == NULL) {
-        status = sb_error_no_memory(err, (size_t)count * sizeof *types);
-        goto out;
+    status = node_new(SB_PLAN_SELECT, input, count, &plan, err);
+    if (status != SB_OK) {
+        return status;
     }
-    SB_TRY(project_types(plan, columns, names, types, err));
-    SB_TRY(sb_type_new_struct(types, count, input->schema, &plan->schema, err));
-    sb_mem_free(types);
-    *out = plan;
-    return SB_OK;
-out:
-    for (int32_t i = 0; types != NULL && i < count; i++) {
-        sb_type_drop(types[i]);
-    }
-    sb_mem_free(types);
-    sb_plan_drop(plan);
-    return status;
+    sb_type **types = sb_mem_alloc_zero((size_t)count * sizeof *types);
+    status = types != NULL ? project_types(plan, columns, names, types, err)
+                           : sb_error_no_memory(err, (size_t)count * sizeof *types);
+    return node_give(types_take(status, plan, types, count, err), plan, out);
 }
 
 static sb_status result_find(const sb_func *func, const char *name, int64_t *out, sb_error *err)
@@ -412,18 +426,10 @@ static sb_status map_schema(sb_plan *plan, int32_t count, const char *const *col
     plan->sources = sb_mem_alloc_array((size_t)count, sizeof *plan->sources);
     if (types == NULL || plan->sources == NULL) {
         status = sb_error_no_memory(err, (size_t)count * sizeof *types);
-        goto out;
+    } else {
+        status = map_types(plan, count, columns, names, types, err);
     }
-    SB_TRY(map_types(plan, count, columns, names, types, err));
-    SB_TRY(sb_type_new_struct(types, count, plan->input->schema, &plan->schema, err));
-    sb_mem_free(types);
-    return SB_OK;
-out:
-    for (int32_t i = 0; types != NULL && i < count; i++) {
-        sb_type_drop(types[i]);
-    }
-    sb_mem_free(types);
-    return status;
+    return types_take(status, plan, types, count, err);
 }
 
 static sb_status map_check(const sb_func *func, int32_t count, sb_error *err)
@@ -445,11 +451,8 @@ sb_status sb_plan_new_map(sb_plan *input, sb_func *func, int32_t count, const ch
     plan->function_end += 1;
     SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
     SB_TRY(map_schema(plan, count, columns, names, err));
-    *out = plan;
-    return SB_OK;
 out:
-    sb_plan_drop(plan);
-    return status;
+    return node_give(status, plan, out);
 }
 
 sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
@@ -474,11 +477,8 @@ sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, 
     } else {
         SB_TRY(map_schema(plan, count, columns, names, err));
     }
-    *out = plan;
-    return SB_OK;
 out:
-    sb_plan_drop(plan);
-    return status;
+    return node_give(status, plan, out);
 }
 
 sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,
