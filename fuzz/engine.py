@@ -7,6 +7,7 @@ and wrong ones.
 from __future__ import annotations
 
 import linecache
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -120,6 +121,8 @@ class SabotEngine:
     def __init__(self) -> None:
         import sabot
 
+        # What is compiled for a finding is compiled then and there, and nobody's cache is filled with what chance made.
+        os.environ.setdefault("SABOT_CACHE_DIR", "off")
         self.sabot = sabot
         self.data_error = sabot.DataError
         self.compiled: dict[tuple, bool] = {}

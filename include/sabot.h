@@ -98,17 +98,48 @@ SABOT_API const char *sabot_version(void); /* borrow, static */
 /* --- session: code generator, caches ------------------------------------------------------------------------------- */
 typedef struct sabot_session sabot_session;
 
+/* Compiled code, in memory and, where a folder is named, on disk. One serves all sessions of a process. */
+typedef struct sabot_cache sabot_cache;
+
+typedef struct sabot_cache_options {
+    const char *folder;     /* absolute path, made when it is not there; NULL or "": memory alone */
+    int64_t disk_bytes_max; /* of the folder; 0: 256 MiB */
+    int64_t memory_bytes_max; /* of objects that are kept; 0: 64 MiB */
+} sabot_cache_options;
+
+/* A folder that is not this user's alone is not used, which is no failure: sabot_cache_stats tells why. */
+SABOT_API sabot_status sabot_cache_new(const sabot_cache_options *options, sabot_cache **out,
+                                       sabot_error *err);
+SABOT_API void
+sabot_cache_free(sabot_cache *cache); /* drops the caller's reference; NULL is fine */
+/* Another folder, other limits. What is in memory stays as far as it fits; counters go on. */
+SABOT_API sabot_status sabot_cache_configure(sabot_cache *cache, const sabot_cache_options *options,
+                                             sabot_error *err);
+/* JSON object: disk (is a folder in use), disk_off (why the folder that was named is not; ""), memory_hits, memory_evicted,
+ * memory_objects, memory_bytes, memory_bytes_max, loads, loaded_bytes (mapped code in use), disk_hits, disk_misses, disk_refused
+ * (entries that were damaged, forged or not this user's), disk_writes, disk_failures, disk_evicted, disk_bytes_read,
+ * disk_bytes_written. usage: disk_entries and disk_bytes too, for which the folder is read. out-owned: sabot_text_free. */
+SABOT_API sabot_status sabot_cache_stats(sabot_cache *cache, bool usage, char **json,
+                                         sabot_error *err);
+/* Removes what caches keep in the folder, also with a key that is damaged. *entry_count: entries removed. */
+SABOT_API sabot_status sabot_cache_clear(const char *folder, int64_t *entry_count,
+                                         sabot_error *err);
+
 typedef struct sabot_session_options {
     const char *helper_path; /* the sabot-jit program; NULL or missing: everything is interpreted */
     int64_t compile_ms_max;  /* time limit of one compilation; 0: 10000 */
     const char *cpu_level;   /* NULL: this machine's; else "x86-64-v2" ... for tests */
+    sabot_cache *cache;      /* retained; NULL: one of its own, in memory */
 } sabot_session_options;
 
 SABOT_API sabot_status sabot_session_new(const sabot_session_options *options, sabot_session **out,
                                          sabot_error *err);
 /* take, after everything made from it; NULL is fine */
 SABOT_API void sabot_session_free(sabot_session *session);
-/* JSON object: helper state, pid, compiled, failed, cache hits, bytes. out-owned: sabot_text_free. */
+/* JSON object: requests, compiled, cache_hits (in memory or on disk; refusals too), disk_hits, failures, compile_ms (a sum), helper,
+ * helper_starts, helper_pid, queued, cpu, and of the cache loads, cache_bytes, loaded_bytes; functions {compiled, interpreted,
+ * refused{reason: count}}: times a function was bound to columns; rows {native, interpreter, left{reason: count}} of all runs.
+ * out-owned: sabot_text_free. */
 SABOT_API sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_error *err);
 SABOT_API void sabot_text_free(char *text);
 
@@ -148,8 +179,9 @@ SABOT_API int32_t sabot_function_param_count(const sabot_function *function);
 SABOT_API int32_t sabot_function_param_index(const sabot_function *function, int32_t i);
 SABOT_API const char *sabot_function_param_column(const sabot_function *function, int32_t i);
 /* JSON object: name, mode, kind, result, params, reads, can_raise, reasons[{code,message,hint,line,col,end_line,end_col}], lanes,
- * cpu, native ("none"|"pending"|"ready"|"failed"), native_error, compile_ms, rows, rows_native, rows_interpreter,
- * rows_left{reason: count}, ns_per_row. out-owned: sabot_text_free. Counters are those of all runs of this function so far. */
+ * cpu, native ("none"|"pending"|"ready"|"failed"), native_from (""|"compiler"|"memory"|"disk"), native_error, compile_ms, rows,
+ * rows_native, rows_interpreter, rows_left{reason: count}, ns_per_row. out-owned: sabot_text_free. Counters are those of all runs of
+ * this function so far. */
 SABOT_API sabot_status sabot_function_report(const sabot_function *function, char **json,
                                              sabot_error *err);
 /* what: "ir", "llvm", "asm". SABOT_UNSUPPORTED when there is none. out-owned: sabot_text_free. */

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# What is compiled for a test is compiled then and there. Tests of the cache name a folder of their own.
+os.environ["SABOT_CACHE_DIR"] = "off"
 
 
 def writable_and_executable() -> list[str]:

@@ -13,6 +13,9 @@ from sabot import Stream
 pytestmark = pytest.mark.api
 
 DEFAULTS = {
+    "cache_dir": "auto",
+    "cache_disk_bytes": 0,
+    "cache_memory_bytes": 0,
     "compile": "auto",
     "dead_letter": "",
     "morsel_rows": 0,
@@ -23,18 +26,28 @@ DEFAULTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(monkeypatch, tmp_path):
+    """The default, in a place of the test's own."""
+    monkeypatch.delenv("SABOT_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
 def test_defaults():
     assert dict(sb.config()) == DEFAULTS
     assert len(sb.config()) == len(DEFAULTS)
     assert {sb.config().source(name) for name in sb.config()} == {"default"}
     assert repr(sb.config()) == (
-        "compile      'auto'  default\n"
-        "dead_letter  ''      default\n"
-        "morsel_rows  0       default\n"
-        "progress     True    default\n"
-        "threads      0       default\n"
-        "tier         'auto'  default\n"
-        "validate     'auto'  default"
+        "cache_dir           'auto'  default\n"
+        "cache_disk_bytes    0       default\n"
+        "cache_memory_bytes  0       default\n"
+        "compile             'auto'  default\n"
+        "dead_letter         ''      default\n"
+        "morsel_rows         0       default\n"
+        "progress            True    default\n"
+        "threads             0       default\n"
+        "tier                'auto'  default\n"
+        "validate            'auto'  default"
     )
 
 
@@ -70,6 +83,9 @@ def test_a_call_lasts():
         ({"threads": 257}, "threads=257: it is a whole number from 0 to 256"),
         ({"threads": 10**5000}, "threads=a large number: it is"),
         ({"morsel_rows": 10**30}, "morsel_rows=1000"),
+        ({"cache_dir": 3}, "cache_dir=3: it is the path of a local folder, 'auto' or 'off'"),
+        ({"cache_dir": ""}, "cache_dir='': it is the path of a local folder, 'auto' or 'off'"),
+        ({"cache_disk_bytes": -1}, "cache_disk_bytes=-1: it is a whole number"),
         ({"dead_letter": 3}, "dead_letter=3: it is the path of a local file"),
         ({"dead_letter": b"x"}, "dead_letter=b'x': it is the path of a local file"),
         ({"dead_letter": "s3://a/b"}, "dead_letter='s3://a/b': it is the path of a local file"),

@@ -21,6 +21,7 @@ typedef enum ext_name {
 } ext_name;
 
 typedef struct ext_state {
+    PyTypeObject *cache_type;
     PyTypeObject *session_type;
     PyTypeObject *function_type;
     PyTypeObject *plan_type;
@@ -32,6 +33,10 @@ typedef struct ext_state {
     PyObject *mask_type;             /* pyarrow.BooleanArray, looked up with them */
     PyObject *names[EXT_NAME_COUNT]; /* interned: of attributes */
 } ext_state;
+
+typedef struct ext_cache {
+    PyObject_HEAD sabot_cache *cache;
+} ext_cache;
 
 typedef struct ext_session {
     PyObject_HEAD sabot_session *session;
@@ -91,6 +96,7 @@ int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, 
  * tells. They cross once. NULL: exception. */
 PyObject *ext_plan_schemas(ext_state *state, ext_plan *plan, Py_ssize_t operators);
 
+int ext_add_cache(PyObject *module, ext_state *state);
 int ext_add_session(PyObject *module, ext_state *state);
 int ext_add_plan(PyObject *module, ext_state *state);
 int ext_add_run(PyObject *module, ext_state *state);

@@ -275,8 +275,8 @@ PyObject *ext_import_batch(ext_state *state, struct ArrowArray *array, PyObject 
 static int module_exec(PyObject *module)
 {
     ext_state *state = PyModule_GetState(module);
-    if (ext_add_session(module, state) < 0 || ext_add_plan(module, state) < 0 ||
-        ext_add_run(module, state) < 0) {
+    if (ext_add_cache(module, state) < 0 || ext_add_session(module, state) < 0 ||
+        ext_add_plan(module, state) < 0 || ext_add_run(module, state) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", sabot_version());
@@ -285,6 +285,7 @@ static int module_exec(PyObject *module)
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     ext_state *state = PyModule_GetState(module);
+    Py_VISIT(state->cache_type);
     Py_VISIT(state->session_type);
     Py_VISIT(state->function_type);
     Py_VISIT(state->plan_type);
@@ -299,6 +300,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
 static int module_clear(PyObject *module)
 {
     ext_state *state = PyModule_GetState(module);
+    Py_CLEAR(state->cache_type);
     Py_CLEAR(state->session_type);
     Py_CLEAR(state->function_type);
     Py_CLEAR(state->plan_type);

@@ -7,15 +7,18 @@
 
 static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"helper_path", "compile_ms_max", "cpu_level", NULL};
+    static char *names[] = {"helper_path", "compile_ms_max", "cpu_level", "cache", NULL};
+    PyTypeObject *cache_type = ext_state_of_type(type)->cache_type;
+    PyObject *cache = NULL;
     sabot_session_options options = {0};
     long long compile_ms_max = 0;
     sabot_error err;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|zLz:Session", names, &options.helper_path,
-                                     &compile_ms_max, &options.cpu_level)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|zLzO!:Session", names, &options.helper_path,
+                                     &compile_ms_max, &options.cpu_level, cache_type, &cache)) {
         return NULL;
     }
     options.compile_ms_max = compile_ms_max;
+    options.cache = cache != NULL ? ((ext_cache *)cache)->cache : NULL;
     ext_session *self = (ext_session *)type->tp_alloc(type, 0);
     if (self != NULL && sabot_session_new(&options, &self->session, &err) != SABOT_OK) {
         Py_DECREF(self);
@@ -51,7 +54,7 @@ static PyMethodDef session_methods[] = {
 };
 
 static PyType_Slot session_slots[] = {
-    {Py_tp_doc, "Session(helper_path=None, compile_ms_max=0, cpu_level=None)"},
+    {Py_tp_doc, "Session(helper_path=None, compile_ms_max=0, cpu_level=None, cache=...)"},
     {Py_tp_new, (void *)session_new},
     {Py_tp_dealloc, (void *)session_dealloc},
     {Py_tp_methods, session_methods},

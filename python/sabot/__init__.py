@@ -23,6 +23,7 @@ from sabot._errors import (
     WorkerError,
 )
 from sabot._expr import col
+from sabot._metrics import metrics
 from sabot._profile import Profile
 from sabot._report import Reason, Report, explain
 from sabot._results import WriteResult
@@ -60,5 +61,6 @@ __all__ = [
     "col",
     "config",
     "explain",
+    "metrics",
     "udf",
 ]

@@ -17,9 +17,21 @@ class _Setting(NamedTuple):
     choices: tuple[str, ...]  # of a text; empty for a number, for yes or no, or for a path
     most: int
     doc: str
+    is_path: bool = False  # a path where it is no choice
 
 
 _SETTINGS: dict[str, _Setting] = {
+    "cache_dir": _Setting(
+        "auto",
+        ("auto", "off"),
+        0,
+        "folder for compiled code; 'auto': the user's cache folder",
+        True,
+    ),
+    "cache_disk_bytes": _Setting(0, (), 2**48, "bytes kept in that folder; 0: 256 MiB"),
+    "cache_memory_bytes": _Setting(
+        0, (), 2**48, "bytes of compiled code kept in memory; 0: 64 MiB"
+    ),
     "compile": _Setting("auto", ("auto", "off"), 0, "whether functions are compiled"),
     "dead_letter": _Setting("", (), 0, "Parquet file for rows that failed; '': none"),
     "morsel_rows": _Setting(0, (), 2**24, "rows a worker takes at a time; 0: the engine's choice"),
@@ -38,23 +50,25 @@ _TRUTHS = {"1": True, "true": True, "0": False, "false": False}
 
 def _check(name: str, value: object) -> Value:
     setting = _SETTINGS[name]
-    if setting.choices:
-        if not isinstance(value, str) or value not in setting.choices:
-            choices = ", ".join(map(repr, setting.choices))
-            raise PlanError(f"{name}={value!r}: it is one of {choices}")
+    if isinstance(value, str) and value in setting.choices:
         return str(value)
+    if setting.choices and not setting.is_path:
+        choices = ", ".join(map(repr, setting.choices))
+        raise PlanError(f"{name}={value!r}: it is one of {choices}")
     if isinstance(setting.default, str):
+        if setting.is_path:
+            return check_path(name, value, "folder, 'auto' or 'off'")
         return "" if isinstance(value, str) and not value else check_path(name, value)
     if isinstance(setting.default, bool):
         if not isinstance(value, bool):
-            raise PlanError(f"{name}={_cut(value)}: it is True or False")
+            raise PlanError(f"{name}={shown(value)}: it is True or False")
         return value
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= setting.most:
-        raise PlanError(f"{name}={_cut(value)}: it is a whole number from 0 to {setting.most}")
+        raise PlanError(f"{name}={shown(value)}: it is a whole number from 0 to {setting.most}")
     return value
 
 
-def check_path(name: str, value: object) -> str:
+def check_path(name: str, value: object, what: str = "file") -> str:
     """A local file's path, absolute, with links resolved.
 
     Raises:
@@ -64,16 +78,17 @@ def check_path(name: str, value: object) -> str:
     if isinstance(value, (str, os.PathLike)):
         text = os.fspath(cast("os.PathLike[str]", value))
     if not isinstance(text, str) or not text or "://" in text or "\0" in text:
-        shown = _cut(cast("object", value))
-        raise PlanError(f"{name}={shown}: it is the path of a local file")
+        text_of = shown(cast("object", value))
+        raise PlanError(f"{name}={text_of}: it is the path of a local {what}")
     try:
         return os.path.realpath(text)
     except UnicodeEncodeError:
-        shown = _cut(cast("object", value))
-        raise PlanError(f"{name}={shown}: no file can have this name") from None
+        text_of = shown(cast("object", value))
+        raise PlanError(f"{name}={text_of}: no file can have this name") from None
 
 
-def _cut(value: object) -> str:
+def shown(value: object) -> str:
+    """A value in a message."""
     try:
         text = repr(value)
     except ValueError:  # an int of more digits than Python prints
@@ -89,13 +104,13 @@ def _from_environment(name: str) -> tuple[Value, str] | None:
     value: object = text
     if isinstance(_SETTINGS[name].default, bool):
         if text.lower() not in _TRUTHS:
-            raise PlanError(f"{variable}={_cut(text)}: it is 1 or 0")
+            raise PlanError(f"{variable}={shown(text)}: it is 1 or 0")
         value = _TRUTHS[text.lower()]
     elif isinstance(_SETTINGS[name].default, int):
         try:
             value = int(text)
         except ValueError:
-            raise PlanError(f"{variable}={_cut(text)}: it is a whole number") from None
+            raise PlanError(f"{variable}={shown(text)}: it is a whole number") from None
     return _check(name, value), f"environment {variable}"
 
 
@@ -111,6 +126,7 @@ class RunSettings(NamedTuple):
 
 
 _set: dict[str, Value] = {}
+changes: int = 0  # of settings, by calls
 _lock = threading.Lock()
 _plain: RunSettings | None = None  # in force while the environment has none of the variables
 
@@ -148,9 +164,12 @@ def _environment_is_plain() -> bool:
 
 
 def _keys() -> tuple[object, ...]:
-    """The variables' names as the dict behind `os.environ` has them."""
+    """The names of a run's variables as the dict behind `os.environ` has them."""
     encode = getattr(os.environ, "encodekey", str)
-    return tuple(encode(name) for name in (*_VARIABLES.values(), _DUMP))
+    names = (
+        _VARIABLES[name] for name in ("threads", "morsel_rows", "tier", "validate", "progress")
+    )
+    return tuple(encode(name) for name in (*names, _DUMP))
 
 
 _KEYS = _keys()
@@ -159,6 +178,11 @@ _KEYS = _keys()
 def get(name: str) -> Value:
     """The value in force of one setting."""
     return _effective(name)[0]
+
+
+def source_of(name: str) -> str:
+    """Where that value came from: "default", "config", or the environment variable."""
+    return _effective(name)[1]
 
 
 def _effective(name: str) -> tuple[Value, str]:
@@ -202,9 +226,10 @@ class Config(Mapping[str, Value]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        global _plain
+        global _plain, changes
         with _lock:
             _plain = None
+            changes += 1
             for name, value in self._before.items():
                 if value is _UNSET:
                     _set.pop(name, None)
@@ -215,6 +240,9 @@ class Config(Mapping[str, Value]):
 
 def config(
     *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache_disk_bytes: int | None = None,
+    cache_memory_bytes: int | None = None,
     compile: Literal["auto", "off"] | None = None,
     dead_letter: str | os.PathLike[str] | None = None,
     morsel_rows: int | None = None,
@@ -229,6 +257,11 @@ def config(
     Each setting can also be given by the environment, as `SABOT_THREADS` and so on; a call wins.
 
     Parameters:
+        cache_dir: the folder where compiled code is kept from one process to the next, in `code` below it; "auto" is `sabot` in the
+            user's cache folder, "off" keeps none. A folder that others may enter is not used; the logger `sabot.compile` and
+            reports say so.
+        cache_disk_bytes: what that folder holds at most, in bytes; the longest unused goes first. 0 means 256 MiB.
+        cache_memory_bytes: bytes of compiled code that are kept in memory though nothing uses it; 0 means 64 MiB.
         compile: "auto" compiles what can be compiled, "off" interprets everything. Results are the same.
         dead_letter: a Parquet file for all rows that functions with `on_error="null"` or `"skip"` fail at, for those that name
             no file themselves; "" for none. Each run writes it anew.
@@ -250,7 +283,11 @@ def config(
     """
     for name in unknown:
         raise PlanError(f"there is no setting {name!r}{suggest(name, _SETTINGS)}")
+    global _plain, changes
     given = {
+        "cache_dir": cache_dir,
+        "cache_disk_bytes": cache_disk_bytes,
+        "cache_memory_bytes": cache_memory_bytes,
         "compile": compile,
         "dead_letter": dead_letter,
         "morsel_rows": morsel_rows,
@@ -260,9 +297,9 @@ def config(
         "validate": validate,
     }
     checked = {name: _check(name, value) for name, value in given.items() if value is not None}
-    global _plain
     with _lock:
         _plain = None
+        changes += bool(checked)
         before: dict[str, Value | object] = {name: _set.get(name, _UNSET) for name in checked}
         _set.update(checked)
     return Config(before)

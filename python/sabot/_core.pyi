@@ -13,9 +13,24 @@ __version__: str
 
 def math_value(name: str, a: float, b: float, /) -> float | None: ...
 
+class Cache:
+    def __new__(
+        cls, folder: str | None = None, disk_bytes_max: int = 0, memory_bytes_max: int = 0
+    ) -> Cache: ...
+    def configure(
+        self, folder: str | None = None, disk_bytes_max: int = 0, memory_bytes_max: int = 0
+    ) -> None: ...
+    def stats(self, usage: bool = False, /) -> str: ...
+    @classmethod
+    def clear(cls, folder: str, /) -> int: ...
+
 class Session:
     def __new__(
-        cls, helper_path: str | None = None, compile_ms_max: int = 0, cpu_level: str | None = None
+        cls,
+        helper_path: str | None = None,
+        compile_ms_max: int = 0,
+        cpu_level: str | None = None,
+        cache: Cache = ...,
     ) -> Session: ...
     def stats(self) -> str: ...
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from sabot._capture import capture
+from sabot._engine import cache_off
 from sabot._errors import PlanError
 from sabot._function import Scalar, bind
 from sabot._lane import BatchBinding
@@ -47,7 +48,7 @@ class Report:
         pure: whether it is known to do nothing but compute its result.
         can_raise: whether some row may raise.
         reasons: why it is not compiled.
-        compile_ms: time its native code took to compile; None before.
+        compile_ms: time its native code took to compile; None before, 0.0 when it came from the cache.
         rows: rows it was run on so far.
         rows_left: rows that left native code for CPython so far, by reason.
         ns_per_row: measured time a row outside CPython; None before.
@@ -89,6 +90,7 @@ class Report:
         self.rows: int = facts.get("rows", 0)
         self.rows_left: dict[str, int] = facts.get("rows_left", {})
         self.ns_per_row: float | None = facts.get("ns_per_row")
+        self._cache_off: str = cache_off()
 
     def _whole(self, bound: BatchBinding) -> Reason:
         """Why a batch function is not computed row by row."""
@@ -140,7 +142,16 @@ class Report:
         names = "name mode kind form signature reads pure can_raise compile_ms rows rows_left ns_per_row"
         plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
         plain["reasons"] = [reason._asdict() for reason in self.reasons]
-        for name in ("lanes", "cpu", "native", "native_error", "rows_native", "rows_interpreter"):
+        plain["cache_off"] = self._cache_off
+        for name in (
+            "lanes",
+            "cpu",
+            "native",
+            "native_from",
+            "native_error",
+            "rows_native",
+            "rows_interpreter",
+        ):
             if name in self._facts:
                 plain[name] = self._facts[name]
         return plain
@@ -160,7 +171,9 @@ class Report:
         state = facts["native"]
         parts = [f"{facts['cpu']}, {facts['lanes']} lanes"]
         if state == "ready":
-            parts.append(f"compiled in {facts['compile_ms']:.1f} ms")
+            parts.append(
+                _ORIGINS.get(facts["native_from"], f"compiled in {facts['compile_ms']:.1f} ms")
+            )
         elif state == "failed":
             parts = [f"no native code, the engine interprets it: {facts['native_error']}"]
         else:
@@ -202,6 +215,8 @@ class Report:
         reads = ", ".join(self.reads or ()) or "no column"
         raising = "can raise" if self.can_raise else "cannot raise"
         lines = [f"reads {reads} · pure · {raising} · exact", self._native()]
+        if self._cache_off:
+            lines.append(f"compiled code is not kept on disk: {self._cache_off}")
         if self.rows_left:
             left = ", ".join(f"{count} {reason}" for reason, count in self.rows_left.items())
             lines.append(f"{self.rows} rows so far; left for CPython: {left}")
@@ -241,6 +256,7 @@ def _result(bound: Scalar, facts: dict[str, Any], types: dict[str, str]) -> str:
     return f"{{{', '.join(columns)}}}"
 
 
+_ORIGINS = {"memory": "compiled before", "disk": "compiled by an earlier process"}
 _UNTOLD = ("result_type", "the result's type cannot be told")
 _UNTOLD_HINT = "Add a return annotation, such as -> int"
 _BATCH = ("batch", "a batch function runs in CPython, batch by batch")

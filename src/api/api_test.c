@@ -289,6 +289,8 @@ static void test_texts(void **state)
     sabot_text_free(text);
     assert_int_equal(sabot_session_stats(w.session, &text, &w.err), SABOT_OK);
     assert_non_null(strstr(text, "\"helper_pid\": 0"));
+    assert_non_null(strstr(text, "\"functions\": {\"compiled\": 1, \"interpreted\": 0, "));
+    assert_non_null(strstr(text, "\"rows\": {\"native\": 0, \"interpreter\": "));
     sabot_text_free(text);
     assert_int_equal(sabot_plan_explain(w.plan, &text, &w.err), SABOT_OK);
     assert_non_null(strstr(text, "WITH"));
@@ -383,6 +385,13 @@ static void test_null_arguments(void **state)
     assert_int_equal(make_plan(&w), SABOT_OK);
     assert_int_equal(sabot_session_new(NULL, NULL, &w.err), SABOT_INVALID);
     assert_int_equal(sabot_session_stats(NULL, &text, NULL), SABOT_INVALID);
+    int64_t entries = 0;
+    assert_int_equal(sabot_cache_new(NULL, NULL, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_cache_configure(NULL, NULL, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_cache_stats(NULL, false, &text, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_cache_clear(NULL, &entries, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_cache_clear("relative", &entries, &w.err), SABOT_INVALID);
+    sabot_cache_free(NULL);
     double value = 0;
     assert_int_equal(sabot_math_value("exp", 0.0, 0.0, &value), 1);
     assert_true(value == 1.0);
@@ -425,6 +434,24 @@ static void test_malformed_blob(void **state)
 /* --- failing allocations ---------------------------------------------------------------------------------------------------- */
 
 #ifdef SB_FAULTS
+
+static sabot_status all_calls_of_a_cache(world *w, sabot_cache *cache)
+{
+    sabot_session *session = NULL;
+    char *text = NULL;
+    const sabot_session_options options = {.cache = cache};
+    sabot_status status = sabot_session_new(&options, &session, &w->err);
+    sabot_session_free(session);
+    if (status == SABOT_OK) {
+        status = sabot_cache_configure(cache, NULL, &w->err);
+    }
+    for (int usage = 0; usage < 2 && status == SABOT_OK; usage++) {
+        status = sabot_cache_stats(cache, usage == 1, &text, &w->err);
+        sabot_text_free(text);
+        text = NULL;
+    }
+    return status;
+}
 
 static sabot_status all_calls(world *w)
 {
@@ -486,6 +513,14 @@ static sabot_status all_calls(world *w)
         }
         sabot_plan_free(made);
         sabot_function_free(function);
+    }
+    if (status == SABOT_OK) {
+        sabot_cache *cache = NULL;
+        status = sabot_cache_new(NULL, &cache, &w->err);
+        if (status == SABOT_OK) {
+            status = all_calls_of_a_cache(w, cache);
+        }
+        sabot_cache_free(cache);
     }
     return status;
 }

@@ -6,6 +6,8 @@
 #include "api/api_int.h"
 #include "base/block.h"
 #include "base/mem.h"
+#include "ir/refusal.h"
+#include "jit/totals.h"
 
 #define SABOT_VERSION "0.1.0"
 
@@ -53,6 +55,7 @@ sabot_status sabot_session_new(const sabot_session_options *options, sabot_sessi
     }
     sb_jit_options jit = {.helper_path = session->helper_path,
                           .cpu = options->cpu_level,
+                          .cache = (struct sb_cache *)(void *)options->cache,
                           .compile_timeout_ns = options->compile_ms_max * 1000000};
     SB_TRY(sb_mutex_new(&session->lock, api_error(err)));
     SB_TRY(sb_jit_new(&session->jit, &jit, api_error(err)));
@@ -76,6 +79,43 @@ void sabot_session_free(sabot_session *session)
     sb_block_trim(0);
 }
 
+static long long value_of(atomic_llong *total)
+{
+    return atomic_load_explicit(total, memory_order_relaxed);
+}
+
+static void write_functions(sb_totals *totals, sb_buf *json)
+{
+    bool first = true;
+    sb_buf_printf(json, "\"functions\": {\"compiled\": %lld, \"interpreted\": %lld, \"refused\": {",
+                  value_of(&totals->compiled), value_of(&totals->interpreted));
+    for (int k = 0; k < SB_REFUSAL_COUNT; k++) {
+        const long long count = value_of(&totals->refused[k]);
+        if (count > 0) {
+            sb_buf_printf(json, "%s\"%s\": %lld", first ? "" : ", ",
+                          sb_refusal_code_name((sb_refusal_code)k), count);
+            first = false;
+        }
+    }
+    sb_buf_text(json, "}}");
+}
+
+static void write_rows(sb_totals *totals, sb_buf *json)
+{
+    bool first = true;
+    sb_buf_printf(json, "\"rows\": {\"native\": %lld, \"interpreter\": %lld, \"left\": {",
+                  value_of(&totals->rows_native), value_of(&totals->rows_interpreter));
+    for (int k = 0; k < SB_REASON_COUNT; k++) {
+        const long long count = value_of(&totals->left[k]);
+        if (count > 0) {
+            sb_buf_printf(json, "%s\"%s\": %lld", first ? "" : ", ", sb_reason_name((sb_reason)k),
+                          count);
+            first = false;
+        }
+    }
+    sb_buf_text(json, "}}");
+}
+
 sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_error *err)
 {
     sb_jit_stats stats;
@@ -88,6 +128,7 @@ sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_erro
     sb_buf_printf(&buf, "{\"requests\": %lld, \"compiled\": %lld, \"cache_hits\": %lld, ",
                   (long long)stats.requests, (long long)stats.compiles,
                   (long long)stats.cache_hits);
+    sb_buf_printf(&buf, "\"disk_hits\": %lld, ", (long long)stats.disk_hits);
     sb_buf_printf(&buf, "\"loads\": %lld, \"failures\": %lld, \"compile_ms\": %.3f, ",
                   (long long)stats.loads, (long long)stats.failures,
                   (double)stats.compile_ns / 1e6);
@@ -99,6 +140,10 @@ sabot_status sabot_session_stats(sabot_session *session, char **json, sabot_erro
     sb_buf_json_string(&buf, sb_jit_cpu(session->jit), SIZE_MAX);
     sb_buf_text(&buf, ", \"helper\": ");
     sb_buf_json_string(&buf, session->helper_path != NULL ? session->helper_path : "", SIZE_MAX);
+    sb_buf_text(&buf, ", ");
+    write_functions(sb_jit_totals(session->jit), &buf);
+    sb_buf_text(&buf, ", ");
+    write_rows(sb_jit_totals(session->jit), &buf);
     sb_buf_text(&buf, "}");
     return sb_api_give_text(&buf, json, err);
 }

@@ -1,53 +1,42 @@
 /* Compile service (code.h).
  *
- * Parts: a cache of compiled texts (hash table and LRU list), a ring of waiting handles, one thread that takes from the ring
- * and talks to the compiler process. A request that the cache can answer is READY when it returns.
- *
- * A cached text holds the object's bytes, or why there is none. Mapped code (`loaded`) belongs to the handles that use it and
- * goes with the last one; the cache only knows of it, so that two handles of one text share a mapping.
+ * Parts: a list of what is refused for good, a ring of waiting handles, one thread that takes from the ring, looks on disk and talks to
+ * the compiler process. The objects themselves are in the cache (cache.h), which other services may share. A request
+ * that memory can answer is READY when it returns; files are read by the service thread alone.
  *
  * A handle's life: PENDING -> READY or FAILED, once. `entry` and the failure's text are written before `state` is stored with
  * release order; readers load with acquire order.
  *
  * Threads: everything of sb_jit below `mutex` is under it, except while the service thread compiles, which it does unlocked.
- * Memory: sb_jit is freed by the last of its owner and its handles; cache and thread go in sb_jit_free. */
+ * The cache's mutex is taken under it. Memory: sb_jit is freed by the last of its owner and its handles; the thread goes in
+ * sb_jit_free. */
 #include "jit/code.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 #include "base/cpu.h"
-#include "base/hash.h"
+#include "base/digest.h"
 #include "base/mem.h"
+#include "jit/cache.h"
 #include "jit/emit.h"
 #include "jit/helper.h"
-#include "jit/loader.h"
+#include "jit/totals.h"
+#include "jit/wire.h"
 #include "os/os.h"
+#include "rt/rt.h"
 
-#define BUCKET_COUNT 256u /* power of two */
+#define REFUSAL_COUNT_MAX 256
 #define SYMBOL_SIZE 64u
+#define NO_COMPILER "no compiler: this installation has no sabot-jit program, or it is switched off"
 #define CPU_SIZE 64u
 #define FEATURES_SIZE 512u
 
-typedef struct cached cached;
-
-/* Mapped code, shared by the handles of one text. */
-typedef struct loaded {
-    sb_object *object;
-    int64_t handle_count;
-    cached *origin; /* NULL when evicted */
-} loaded;
-
-/* A text that was compiled, or refused. */
-struct cached {
-    cached *bucket_next;
-    cached *newer; /* LRU list */
-    cached *older;
-    uint64_t hash;
-    sb_buf text;
-    sb_buf object; /* empty when failure is set */
-    sb_error failure;
-    loaded *code; /* NULL: not mapped now */
+typedef struct refusal refusal;
+struct refusal {
+    refusal *next;
+    sb_digest key;
+    sb_error why;
 };
 
 struct sb_jit {
@@ -55,9 +44,10 @@ struct sb_jit {
     int64_t owner_pid;
     char cpu[CPU_SIZE];
     char features[FEATURES_SIZE];
-    size_t cache_bytes_max;
     size_t queue_count_max;
     bool dump_asm;
+    sb_totals totals;
+    sb_cache *cache;   /* held */
     sb_helper *helper; /* NULL: no compiler */
     sb_mutex *mutex;
     sb_cond *work; /* something was queued, or closing */
@@ -65,13 +55,11 @@ struct sb_jit {
 
     sb_thread *thread;
     bool closing;
-    sb_error no_memory_map; /* executable memory was refused: why; status SB_OK until then */
-    sb_code **queue;        /* ring of queue_count_max */
+    sb_code **queue; /* ring of queue_count_max */
     size_t queue_first;
     size_t queue_count;
-    cached *buckets[BUCKET_COUNT];
-    cached *newest;
-    cached *oldest;
+    refusal *refusals;
+    int refusal_count;
     sb_jit_stats stats;
 };
 
@@ -80,9 +68,11 @@ struct sb_code {
     _Atomic(sb_kernel_fn) entry;
     _Atomic int state; /* sb_code_state */
     sb_jit *jit;
-    loaded *code; /* not NULL once READY */
-    uint64_t hash;
-    sb_buf text; /* emptied when it moves to the cache */
+    sb_mapped *mapped; /* not NULL once READY */
+    sb_digest key;
+    sb_buf text; /* emptied once compiled */
+    sb_code_origin origin;
+    bool compiled; /* the compiler gave an object; of the service thread */
     int64_t compile_ns;
     char symbol[SYMBOL_SIZE];
     sb_error failure;
@@ -107,6 +97,7 @@ static void jit_unref(sb_jit *jit)
         return;
     }
     sb_helper_free(jit->helper);
+    sb_cache_drop(jit->cache);
     sb_cond_free(jit->done);
     sb_cond_free(jit->work);
     sb_mutex_free(jit->mutex);
@@ -130,8 +121,6 @@ static sb_status jit_init(sb_jit *jit, const sb_jit_options *options, sb_error *
     sb_status status = SB_OK;
     atomic_init(&jit->ref_count, 1);
     jit->owner_pid = sb_os_pid();
-    jit->cache_bytes_max =
-        options->cache_bytes_max > 0 ? options->cache_bytes_max : (size_t)64 << 20;
     jit->queue_count_max = options->queue_count_max > 0 ? options->queue_count_max : 256;
     jit->dump_asm = options->dump_asm;
     SB_TRY(copy_name(jit->cpu, sizeof(jit->cpu),
@@ -145,6 +134,12 @@ static sb_status jit_init(sb_jit *jit, const sb_jit_options *options, sb_error *
     SB_TRY(sb_mutex_new(&jit->mutex, err));
     SB_TRY(sb_cond_new(&jit->work, err));
     SB_TRY(sb_cond_new(&jit->done, err));
+    if (options->cache != NULL) {
+        jit->cache = sb_cache_retain(options->cache);
+    } else {
+        const sb_cache_options own = {.memory_bytes_max = options->cache_bytes_max};
+        SB_TRY(sb_cache_new(&jit->cache, &own, err));
+    }
     if (options->helper_path != NULL && options->helper_path[0] != '\0') {
         const sb_helper_options helper = {.path = options->helper_path,
                                           .timeout_ns = options->compile_timeout_ns};
@@ -174,84 +169,57 @@ const char *sb_jit_cpu(const sb_jit *jit)
     return jit->cpu;
 }
 
-/* --- cache (under the mutex) -------------------------------------------------------------------------------------- */
-
-static size_t cached_size(const cached *item)
+sb_totals *sb_jit_totals(sb_jit *jit)
 {
-    return sizeof(*item) + item->text.capacity + item->object.capacity;
+    return &jit->totals;
 }
 
-static void lru_unlink(sb_jit *jit, cached *item)
+/* --- what is refused for good, under the mutex -------------------------------------------------------------------- */
+
+/* A text that the compiler refuses, or takes too long over, fares no better next time; nor does an object that cannot be loaded. */
+static bool worth_keeping(sb_status status)
 {
-    *(item->newer != NULL ? &item->newer->older : &jit->newest) = item->older;
-    *(item->older != NULL ? &item->older->newer : &jit->oldest) = item->newer;
+    return status == SB_INVALID || status == SB_UNSUPPORTED || status == SB_LIMIT ||
+           status == SB_TIMEOUT;
 }
 
-static void lru_push(sb_jit *jit, cached *item)
+static refusal *refusal_find(const sb_jit *jit, const sb_digest *key)
 {
-    item->newer = NULL;
-    item->older = jit->newest;
-    *(jit->newest != NULL ? &jit->newest->newer : &jit->oldest) = item;
-    jit->newest = item;
-}
-
-static cached *cache_find(sb_jit *jit, uint64_t hash, const sb_buf *text)
-{
-    cached *item = jit->buckets[hash & (BUCKET_COUNT - 1)];
-    while (item != NULL && (item->hash != hash || item->text.size != text->size ||
-                            memcmp(item->text.data, text->data, text->size) != 0)) {
-        item = item->bucket_next;
-    }
-    if (item != NULL) {
-        lru_unlink(jit, item);
-        lru_push(jit, item);
+    refusal *item = jit->refusals;
+    while (item != NULL && !sb_digest_equal(&item->key, key)) {
+        item = item->next;
     }
     return item;
 }
 
-static void cached_free(cached *item)
+/* The newest first; of more than REFUSAL_COUNT_MAX the oldest goes. Without memory it is simply tried again. */
+static void refusal_keep(sb_jit *jit, const sb_digest *key, const sb_error *why)
 {
-    if (item->code != NULL) {
-        item->code->origin = NULL;
-    }
-    sb_buf_release(&item->text);
-    sb_buf_release(&item->object);
-    sb_mem_free(item);
-}
-
-/* Takes the text of the handle and the object. NULL: no memory, nothing is taken. */
-static cached *cache_add(sb_jit *jit, sb_code *code, sb_buf *object)
-{
-    cached *item = sb_mem_alloc_zero(sizeof(*item));
+    refusal *item = sb_mem_alloc(sizeof(*item));
     if (item == NULL) {
-        return NULL;
+        return;
     }
-    item->hash = code->hash;
-    item->text = code->text;
-    item->object = *object;
-    sb_buf_init(&code->text, 0);
-    sb_buf_init(object, object->size_max);
-    cached **bucket = &jit->buckets[item->hash & (BUCKET_COUNT - 1)];
-    item->bucket_next = *bucket;
-    *bucket = item;
-    lru_push(jit, item);
-    jit->stats.cache_bytes += cached_size(item);
-    return item;
+    *item = (refusal){.next = jit->refusals, .key = *key, .why = *why};
+    jit->refusals = item;
+    if (++jit->refusal_count > REFUSAL_COUNT_MAX) {
+        refusal **last = &jit->refusals;
+        while ((*last)->next != NULL) {
+            last = &(*last)->next;
+        }
+        sb_mem_free(*last);
+        *last = NULL;
+        jit->refusal_count--;
+    }
 }
 
-static void cache_trim(sb_jit *jit, size_t bytes_max)
+static void refusals_release(sb_jit *jit)
 {
-    while (jit->oldest != NULL && jit->stats.cache_bytes > bytes_max) {
-        cached *item = jit->oldest;
-        cached **link = &jit->buckets[item->hash & (BUCKET_COUNT - 1)];
-        while (*link != item) {
-            link = &(*link)->bucket_next;
-        }
-        *link = item->bucket_next;
-        lru_unlink(jit, item);
-        jit->stats.cache_bytes -= cached_size(item);
-        cached_free(item);
+    while (jit->refusals != NULL) {
+        refusal *item = jit->refusals;
+        jit->refusals = item->next;
+        sb_mem_free(item);
     }
+    jit->refusal_count = 0;
 }
 
 /* --- handles ------------------------------------------------------------------------------------------------------ */
@@ -269,80 +237,38 @@ static void code_fail_counted(sb_code *code, const sb_error *why)
     code_fail(code, why->status, why->message);
 }
 
-static void code_ready(sb_code *code, loaded *mapped, const void *address)
+/* READY, or FAILED because there is no such function. Takes mapped; false: it is to be dropped. Under the mutex. */
+static bool code_ready(sb_code *code, sb_mapped *mapped, sb_code_origin origin)
 {
+    const void *address = sb_mapped_symbol(mapped, code->symbol);
     sb_kernel_fn entry;
-    _Static_assert(sizeof(entry) == sizeof(address), "code and data addresses are alike");
-    memcpy(&entry, &address, sizeof(entry));
-    mapped->handle_count++;
-    code->code = mapped;
-    atomic_store_explicit(&code->entry, entry, memory_order_release);
-    atomic_store_explicit(&code->state, SB_CODE_READY, memory_order_release);
-}
-
-/* Maps the object of item if it is not mapped now. Under the mutex. */
-static sb_status cached_load(sb_jit *jit, cached *item, sb_error *err)
-{
-    if (item->failure.status != SB_OK) {
-        return sb_error_set(err, item->failure.status, "%s", item->failure.message);
-    }
-    if (item->code != NULL) {
-        return SB_OK;
-    }
-    if (jit->no_memory_map.status != SB_OK) {
-        return sb_error_set(err, jit->no_memory_map.status, "%s", jit->no_memory_map.message);
-    }
-    loaded *mapped = sb_mem_alloc_zero(sizeof(*mapped));
-    if (mapped == NULL) {
-        return sb_error_no_memory(err, sizeof(*mapped));
-    }
-    sb_error why = {0};
-    sb_status status = sb_object_load(item->object.data, item->object.size, &mapped->object, &why);
-    if (status != SB_OK) {
-        sb_mem_free(mapped);
-        if (status == SB_OS) {
-            jit->no_memory_map = why;
-        } else if (status != SB_NO_MEMORY) {
-            item->failure = why;
-        }
-        return sb_error_set(err, status, "%s", why.message);
-    }
-    mapped->origin = item;
-    item->code = mapped;
-    jit->stats.loads++;
-    jit->stats.loaded_bytes += sb_object_size(mapped->object);
-    return SB_OK;
-}
-
-/* Under the mutex. */
-static void loaded_free(sb_jit *jit, loaded *mapped)
-{
-    if (mapped->origin != NULL) {
-        mapped->origin->code = NULL;
-    }
-    jit->stats.loaded_bytes -= sb_object_size(mapped->object);
-    sb_object_free(mapped->object);
-    sb_mem_free(mapped);
-}
-
-/* READY or FAILED by what the cache holds. Under the mutex. */
-static void code_finish(sb_jit *jit, sb_code *code, cached *item)
-{
-    sb_error why = {0};
-    if (cached_load(jit, item, &why) != SB_OK) {
-        code_fail_counted(code, &why);
-        return;
-    }
-    const void *address = sb_object_symbol(item->code->object, code->symbol);
     if (address == NULL) {
+        sb_error why = {0};
         sb_error_set(&why, SB_INVALID, "the compiled text has no function %s", code->symbol);
         code_fail_counted(code, &why);
-        if (item->code->handle_count == 0) {
-            loaded_free(jit, item->code);
-        }
-        return;
+        return false;
     }
-    code_ready(code, item->code, address);
+    _Static_assert(sizeof(entry) == sizeof(address), "code and data addresses are alike");
+    memcpy(&entry, &address, sizeof(entry));
+    code->mapped = mapped;
+    code->origin = origin;
+    atomic_store_explicit(&code->entry, entry, memory_order_release);
+    atomic_store_explicit(&code->state, SB_CODE_READY, memory_order_release);
+    return true;
+}
+
+/* What the cache gave: code, or a reason why its code cannot be used. Under the mutex. */
+static void code_finish(sb_jit *jit, sb_code *code, sb_mapped *mapped, sb_code_origin origin,
+                        const sb_error *why)
+{
+    if (mapped == NULL) {
+        if (worth_keeping(why->status)) {
+            refusal_keep(jit, &code->key, why);
+        }
+        code_fail_counted(code, why);
+    } else if (!code_ready(code, mapped, origin)) {
+        sb_mapped_drop(jit->cache, mapped);
+    }
 }
 
 void sb_code_retain(sb_code *code)
@@ -358,8 +284,8 @@ static bool code_unref(sb_code *code)
 /* Under the mutex. The reference to jit stays with the caller. */
 static void code_free(sb_jit *jit, sb_code *code)
 {
-    if (code->code != NULL && --code->code->handle_count == 0) {
-        loaded_free(jit, code->code);
+    if (code->mapped != NULL) {
+        sb_mapped_drop(jit->cache, code->mapped);
     }
     sb_buf_release(&code->text);
     sb_mem_free(code);
@@ -430,6 +356,11 @@ int64_t sb_code_compile_ns(const sb_code *code)
     return sb_code_state_get(code) == SB_CODE_READY ? code->compile_ns : 0;
 }
 
+sb_code_origin sb_code_origin_get(const sb_code *code)
+{
+    return sb_code_state_get(code) == SB_CODE_READY ? code->origin : SB_CODE_NOWHERE;
+}
+
 /* --- the service thread ------------------------------------------------------------------------------------------- */
 
 static sb_code *queue_pop(sb_jit *jit)
@@ -472,46 +403,75 @@ static sb_status compile(sb_jit *jit, sb_code *code, sb_buf *object, sb_error *e
     return status;
 }
 
-/* A text that the compiler refuses, or takes too long over, fares no better next time. */
-static bool worth_keeping(sb_status status)
+/* From memory, also when another request of the same text was just served; under the mutex. False: it must be looked for elsewhere. */
+static bool answer(sb_jit *jit, sb_code *code)
 {
-    return status == SB_INVALID || status == SB_LIMIT || status == SB_TIMEOUT;
+    sb_error why = {0};
+    sb_mapped *mapped = NULL;
+    sb_cache_place source;
+    const refusal *refused = refusal_find(jit, &code->key);
+    if (refused != NULL) {
+        jit->stats.cache_hits++;
+        code_fail_counted(code, &refused->why);
+        return true;
+    }
+    sb_status status =
+        sb_cache_find(jit->cache, &code->key, SB_CACHE_MEMORY, &mapped, &source, &why);
+    if (status == SB_OK && mapped == NULL) {
+        return false;
+    }
+    jit->stats.cache_hits++;
+    code_finish(jit, code, mapped, SB_CODE_FROM_MEMORY, &why);
+    return true;
 }
 
-/* Under the mutex but for the compile itself. */
+/* Unlocked: from disk, else from the compiler. */
+static sb_status fetch(sb_jit *jit, sb_code *code, sb_mapped **mapped, sb_code_origin *origin,
+                       sb_error *err)
+{
+    sb_cache_place source;
+    sb_buf object;
+    sb_status status = sb_cache_find(jit->cache, &code->key, SB_CACHE_DISK, mapped, &source, err);
+    if (status != SB_OK || *mapped != NULL) {
+        *origin = source == SB_CACHE_DISK ? SB_CODE_FROM_DISK : SB_CODE_FROM_MEMORY;
+        return status;
+    }
+    *origin = SB_CODE_COMPILED;
+    if (jit->helper == NULL) {
+        return sb_error_set(err, SB_STATE, NO_COMPILER);
+    }
+    sb_buf_init(&object, 0);
+    status = compile(jit, code, &object, err);
+    if (status == SB_OK) {
+        code->compiled = true;
+        status = sb_cache_add(jit->cache, &code->key, &object, sb_helper_is_own(jit->helper),
+                              mapped, err);
+    }
+    sb_buf_release(&object);
+    return status;
+}
+
+/* Under the mutex but for what takes long. */
 static void serve(sb_jit *jit, sb_code *code)
 {
-    cached *item = cache_find(jit, code->hash, &code->text);
-    if (item != NULL) {
-        jit->stats.cache_hits++;
-        code_finish(jit, code, item);
+    sb_error why = {0};
+    sb_mapped *mapped = NULL;
+    sb_code_origin origin = SB_CODE_NOWHERE;
+    if (answer(jit, code)) {
         return;
     }
-    sb_error why = {0};
-    sb_buf object;
-    sb_buf_init(&object, 0);
     sb_mutex_unlock(jit->mutex);
-    sb_status status = compile(jit, code, &object, &why);
+    (void)fetch(jit, code, &mapped, &origin, &why);
     sb_mutex_lock(jit->mutex);
-    if (status == SB_OK) {
+    sb_buf_release(&code->text);
+    if (origin != SB_CODE_COMPILED) {
+        jit->stats.cache_hits++;
+        jit->stats.disk_hits += origin == SB_CODE_FROM_DISK;
+    } else if (code->compiled) {
         jit->stats.compiles++;
         jit->stats.compile_ns += code->compile_ns;
     }
-    if (status == SB_OK || worth_keeping(status)) {
-        item = cache_add(jit, code, &object);
-        if (item == NULL) {
-            sb_error_no_memory(&why, sizeof(*item));
-        } else if (status != SB_OK) {
-            item->failure = why;
-        }
-    }
-    if (item != NULL) {
-        code_finish(jit, code, item);
-        cache_trim(jit, jit->cache_bytes_max);
-    } else {
-        code_fail_counted(code, &why);
-    }
-    sb_buf_release(&object);
+    code_finish(jit, code, mapped, origin, &why);
 }
 
 static void service_main(void *arg)
@@ -561,7 +521,7 @@ void sb_jit_free(sb_jit *jit)
         code_fail(code, SB_CANCELLED, "the session was closed");
         code_drop_queued(jit, code);
     }
-    cache_trim(jit, 0);
+    refusals_release(jit);
     sb_cond_broadcast(jit->done);
     sb_helper *helper = jit->helper;
     jit->helper = NULL;
@@ -571,6 +531,26 @@ void sb_jit_free(sb_jit *jit)
 }
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
+
+/* All that an object depends on. The text says everything else: layouts, places of helpers in their table, captured values. */
+static sb_digest key_of(const sb_jit *jit, const sb_buf *text)
+{
+    static const char kind[] = "sabot object 1";
+    const uint64_t compiler = SB_COMPILER_ID;
+    const char *processor = sb_emit_processor(jit->cpu);
+    const uint64_t contract[] = {sizeof(sb_kcall), sizeof(sb_rt_table), SB_VECTOR_ROWS};
+    sb_digest key;
+    sb_digest_state state;
+    sb_digest_init(&state, sizeof(key), NULL, 0);
+    sb_digest_add(&state, kind, sizeof(kind));
+    sb_digest_add(&state, &compiler, sizeof(compiler));
+    sb_digest_add(&state, contract, sizeof(contract));
+    sb_digest_add(&state, processor, strlen(processor) + 1);
+    sb_digest_add(&state, jit->features, strlen(jit->features) + 1);
+    sb_digest_add(&state, text->data, text->size);
+    sb_digest_end(&state, &key);
+    return key;
+}
 
 static sb_status code_new(sb_code **out, sb_jit *jit, sb_buf *text, const char *symbol,
                           sb_error *err)
@@ -589,7 +569,7 @@ static sb_status code_new(sb_code **out, sb_jit *jit, sb_buf *text, const char *
     atomic_init(&code->entry, NULL);
     code->jit = jit;
     atomic_fetch_add_explicit(&jit->ref_count, 1, memory_order_relaxed);
-    code->hash = sb_hash_bytes(text->data, text->size, 0);
+    code->key = key_of(jit, text);
     code->text = *text;
     sb_buf_init(text, text->size_max);
     *out = code;
@@ -622,20 +602,15 @@ static sb_status answer_or_enqueue(sb_jit *jit, sb_code *code, sb_error *err)
 {
     sb_error why = {0};
     jit->stats.requests++;
-    cached *item = cache_find(jit, code->hash, &code->text);
-    if (item != NULL) {
-        jit->stats.cache_hits++;
-        code_finish(jit, code, item);
+    if (answer(jit, code)) {
         return SB_OK;
     }
-    if (jit->no_memory_map.status != SB_OK) {
-        code_fail_counted(code, &jit->no_memory_map);
+    if (sb_cache_mappable(jit->cache, &why) != SB_OK) {
+        code_fail_counted(code, &why);
         return SB_OK;
     }
-    if (jit->helper == NULL || jit->closing) {
-        sb_error_set(
-            &why, SB_UNSUPPORTED,
-            "no compiler: this installation has no sabot-jit program, or it is switched off");
+    if ((jit->helper == NULL && !sb_cache_has_disk(jit->cache)) || jit->closing) {
+        sb_error_set(&why, SB_STATE, NO_COMPILER);
         code_fail_counted(code, &why);
         return SB_OK;
     }
@@ -685,8 +660,13 @@ void sb_jit_stats_get(sb_jit *jit, sb_jit_stats *out)
     if (forked(jit)) {
         return;
     }
+    sb_cache_stats cache;
+    sb_cache_stats_get(jit->cache, &cache);
     sb_mutex_lock(jit->mutex);
     *out = jit->stats;
+    out->loads = cache.loads;
+    out->cache_bytes = cache.memory_bytes;
+    out->loaded_bytes = cache.loaded_bytes;
     out->queued = (int64_t)jit->queue_count;
     if (jit->helper != NULL) {
         out->helper_starts = sb_helper_starts(jit->helper);

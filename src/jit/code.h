@@ -8,18 +8,20 @@
  * Every request ends READY or FAILED with a reason; that there is no compiler, no executable memory, a crash or a time limit
  * are reasons like any other, and whoever asked goes on interpreting.
  *
- * Objects are kept by their full text within a bound, the least recently used go first: a text that was compiled once is
- * loaded again (some 10 us) with no compiler at all. So are refusals and time limits, which would only repeat themselves.
+ * Objects are kept in a cache (cache.h), which sessions may share and which may have a folder: a text that was compiled once is
+ * loaded again with no compiler at all. Refusals and time limits, which would only repeat themselves, are kept by the service.
  *
  * Threads: every function may be called from any thread, sb_jit_free by one, when no sb_jit_* call is under way. Handles
  * may outlive the service: their code stays callable until the last is dropped.
  * Fork: in a child of the process that made it every request is FAILED, and nothing of the parent's is touched or freed.
- * Locks: one mutex, innermost; no callback runs under it. */
+ * Locks: one mutex, under which only that of the cache is taken; no callback runs under it. */
 #ifndef SB_JIT_CODE_H
 #define SB_JIT_CODE_H
 
 #include "base/buf.h"
 #include "ir/kernel.h"
+
+struct sb_cache;
 
 typedef struct sb_jit sb_jit;
 typedef struct sb_code sb_code;
@@ -29,7 +31,8 @@ typedef struct sb_jit_options {
     const char *cpu;         /* borrow: "x86-64-v3"; NULL: sb_cpu_level() */
     const char *features;    /* borrow: LLVM's syntax; NULL: those of the cpu */
     int64_t compile_timeout_ns; /* 0: 10 s */
-    size_t cache_bytes_max;     /* texts and objects; 0: 64 MiB */
+    struct sb_cache *cache;     /* borrow, held from here on; NULL: one of its own, in memory */
+    size_t cache_bytes_max;     /* of its own; 0: 64 MiB */
     size_t queue_count_max;     /* waiting requests; 0: 256 */
     bool dump_asm;              /* writes the assembly of every text compiled to stderr */
 } sb_jit_options;
@@ -37,8 +40,9 @@ typedef struct sb_jit_options {
 typedef struct sb_jit_stats {
     int64_t requests;
     int64_t compiles;   /* texts that the compiler answered with an object */
-    int64_t cache_hits; /* requests answered by bytes or refusals kept */
-    int64_t loads;      /* objects mapped */
+    int64_t cache_hits; /* requests answered by objects or refusals kept, in memory or on disk */
+    int64_t disk_hits;  /* of them by objects on disk */
+    int64_t loads;      /* objects mapped; as the two sizes below, of all that use the cache */
     int64_t failures;   /* requests that ended FAILED */
     int64_t compile_ns; /* sum over compiles */
     int64_t helper_starts;
@@ -47,6 +51,13 @@ typedef struct sb_jit_stats {
     size_t cache_bytes;
     size_t loaded_bytes; /* mapped code that handles keep */
 } sb_jit_stats;
+
+typedef enum sb_code_origin {
+    SB_CODE_NOWHERE, /* not READY */
+    SB_CODE_COMPILED,
+    SB_CODE_FROM_MEMORY,
+    SB_CODE_FROM_DISK
+} sb_code_origin;
 
 typedef enum sb_code_state {
     SB_CODE_PENDING = 0,
@@ -78,5 +89,6 @@ sb_code_state sb_code_state_get(const sb_code *code);
 sb_code_state sb_code_wait(sb_code *code, int64_t deadline_ns); /* PENDING: the deadline passed */
 void sb_code_failure(const sb_code *code, sb_buf *out); /* appends why it is FAILED; else nothing */
 int64_t sb_code_compile_ns(const sb_code *code); /* 0: it came from the cache, or is not READY */
+sb_code_origin sb_code_origin_get(const sb_code *code);
 
 #endif

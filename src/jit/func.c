@@ -18,6 +18,7 @@
 #include "jit/emit.h"
 #include "jit/func.h"
 #include "jit/helper.h"
+#include "jit/totals.h"
 #include "os/os.h"
 
 #define NATIVE_WORTH 100000 /* operations in tier 0, some 0.1 ms */
@@ -80,6 +81,24 @@ void sb_func_parts_release(sb_func *parts)
     *parts = (sb_func){0};
 }
 
+/* Adds to a number that others add to as well and nothing depends on. */
+static void add(atomic_llong *total, int64_t more)
+{
+    atomic_fetch_add_explicit(total, more, memory_order_relaxed);
+}
+
+static void count_binding(const sb_func *func)
+{
+    if (func->priv->jit == NULL) {
+        return;
+    }
+    sb_totals *totals = sb_jit_totals(func->priv->jit);
+    add(func->compiled ? &totals->compiled : &totals->interpreted, 1);
+    for (uint32_t k = 0; !func->compiled && k < func->refusal_count; k++) {
+        add(&totals->refused[func->refusals[k].code], 1);
+    }
+}
+
 sb_status sb_func_new(struct sb_jit *jit, sb_func *parts, sb_func **out, sb_error *err)
 {
     sb_status status = SB_OK;
@@ -98,6 +117,7 @@ sb_status sb_func_new(struct sb_jit *jit, sb_func *parts, sb_func **out, sb_erro
         SB_TRY(sb_interp_new(&func->ir, &priv->interp, err));
         priv->lanes = jit != NULL ? sb_emit_choose_lanes(&func->ir, sb_jit_cpu(jit)) : 0;
     }
+    count_binding(func);
     *parts = (sb_func){0};
     *out = func;
     return SB_OK;
@@ -246,16 +266,24 @@ out:
 static void flush_counts(sb_func_local *local)
 {
     func_private *priv = local->func->priv;
+    sb_totals *totals = priv->jit != NULL ? sb_jit_totals(priv->jit) : NULL;
     sb_func_counts *p = &local->pending;
-    atomic_fetch_add_explicit(&priv->rows, p->rows, memory_order_relaxed);
-    atomic_fetch_add_explicit(&priv->rows_native, p->rows_native, memory_order_relaxed);
-    atomic_fetch_add_explicit(&priv->rows_interpreter, p->rows_interpreter, memory_order_relaxed);
-    atomic_fetch_add_explicit(&priv->ns, p->ns, memory_order_relaxed);
-    atomic_fetch_add_explicit(&priv->rows_timed, p->rows_timed, memory_order_relaxed);
+    add(&priv->rows, p->rows);
+    add(&priv->rows_native, p->rows_native);
+    add(&priv->rows_interpreter, p->rows_interpreter);
+    add(&priv->ns, p->ns);
+    add(&priv->rows_timed, p->rows_timed);
     for (int k = 0; k < SB_REASON_COUNT; k++) {
         if (p->left[k] != 0) {
-            atomic_fetch_add_explicit(&priv->left[k], p->left[k], memory_order_relaxed);
+            add(&priv->left[k], p->left[k]);
         }
+        if (p->left[k] != 0 && totals != NULL) {
+            add(&totals->left[k], p->left[k]);
+        }
+    }
+    if (totals != NULL) {
+        add(&totals->rows_native, p->rows_native);
+        add(&totals->rows_interpreter, p->rows_interpreter);
     }
     *p = (sb_func_counts){0};
 }
@@ -434,8 +462,9 @@ bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)
     if (call->status != SB_K_DONE) {
         return false;
     }
-    atomic_fetch_add_explicit(&priv->rows, row_count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&priv->rows_native, row_count, memory_order_relaxed);
+    add(&priv->rows, row_count);
+    add(&priv->rows_native, row_count);
+    add(&sb_jit_totals(priv->jit)->rows_native, row_count);
     return true;
 }
 
@@ -485,15 +514,18 @@ static void report_params(const sb_func *func, sb_buf *json)
 static void report_native(const sb_func *func, sb_buf *json)
 {
     static const char *const states[] = {"pending", "ready", "failed"};
+    static const char *const origins[] = {"", "compiler", "memory", "disk"};
     const func_private *priv = func->priv;
     sb_buf why;
     sb_buf_init(&why, 0);
     const char *state = "none";
+    const char *origin = "";
     int64_t compile_ns = 0;
     for (int k = ENTRY_COUNT - 1; k >= 0; k--) {
         sb_code *code = atomic_load_explicit(&priv->codes[k], memory_order_acquire);
         if (code != NULL) {
             state = states[sb_code_state_get(code)];
+            origin = origins[sb_code_origin_get(code)];
             compile_ns += sb_code_compile_ns(code);
             sb_buf_reset(&why);
             sb_code_failure(code, &why);
@@ -503,7 +535,8 @@ static void report_native(const sb_func *func, sb_buf *json)
     sb_buf_json_string(json, priv->jit != NULL ? sb_jit_cpu(priv->jit) : "", SIZE_MAX);
     sb_buf_printf(json, ", \"native\": \"%s\", \"native_error\": ", state);
     sb_buf_json_string(json, why.size > 0 ? why.data : "", why.size);
-    sb_buf_printf(json, ", \"compile_ms\": %.3f", (double)compile_ns / 1e6);
+    sb_buf_printf(json, ", \"native_from\": \"%s\", \"compile_ms\": %.3f", origin,
+                  (double)compile_ns / 1e6);
     sb_buf_release(&why);
 }
 

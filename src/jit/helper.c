@@ -31,7 +31,8 @@ struct sb_helper {
     int64_t timeout_ns;
     int64_t owner_pid;
     uint64_t serial;
-    int32_t failures; /* in a row */
+    uint64_t compiler; /* of the last reply */
+    int32_t failures;  /* in a row */
     int32_t failures_max;
     atomic_bool cancelled;  /* relaxed: a flag alone, nothing is published with it */
     _Atomic int64_t starts; /* relaxed counters for reports */
@@ -98,6 +99,11 @@ int64_t sb_helper_starts(const sb_helper *helper)
 int64_t sb_helper_pid(const sb_helper *helper)
 {
     return atomic_load_explicit(&helper->child_pid, memory_order_relaxed);
+}
+
+bool sb_helper_is_own(const sb_helper *helper)
+{
+    return helper->compiler == SB_COMPILER_ID;
 }
 
 bool sb_helper_broken(const sb_helper *helper)
@@ -241,6 +247,7 @@ static sb_status receive_header(sb_helper *helper, int64_t deadline_ns, sb_wire_
         return sb_error_set(err, SB_OS, "%s answered with something else than a reply",
                             helper->path);
     }
+    helper->compiler = header->compiler;
     return SB_OK;
 }
 

@@ -49,5 +49,7 @@ void sb_helper_cancel(sb_helper *helper);
 int64_t sb_helper_starts(const sb_helper *helper); /* processes started so far */
 int64_t sb_helper_pid(const sb_helper *helper);    /* of the running process; 0: none runs */
 bool sb_helper_broken(const sb_helper *helper);
+/* Was the last answer that of the program built with this engine? By the thread that compiles. */
+bool sb_helper_is_own(const sb_helper *helper);
 
 #endif

@@ -50,6 +50,12 @@ static void test_keeps_one_process(void **state)
     }
     assert_int_equal(sb_helper_starts(helper), 1);
     assert_true(sb_helper_pid(helper) > 0);
+    assert_true(sb_helper_is_own(helper));
+    sb_buf reply;
+    sb_buf_init(&reply, 0);
+    assert_int_equal(ask(helper, ";stranger\n", &reply, NULL), SB_OK); /* its code runs */
+    assert_false(sb_helper_is_own(helper));
+    sb_buf_release(&reply);
     sb_helper_free(helper);
 }
 

@@ -9,7 +9,7 @@
  *     ;refuse    refuses                          ;long      refuses with a message of 1 MiB
  *     ;rude      refuses with bytes that are no text
  *     ;empty     an object of no bytes            ;bytes     an object that is none
- *     ;slow      answers after 100 ms */
+ *     ;slow      answers after 100 ms          ;stranger  answers as another compiler would */
 #define _POSIX_C_SOURCE 200809L
 #include <poll.h>
 #include <stdbool.h>
@@ -40,8 +40,11 @@ static void send_bytes(const void *data, size_t size)
 
 static void send_header(sb_wire_result result, uint64_t size, uint64_t serial)
 {
-    const sb_wire_reply reply = {
-        .magic = SB_WIRE_MAGIC_REPLY, .result = (uint32_t)result, .size = size, .serial = serial};
+    const sb_wire_reply reply = {.magic = SB_WIRE_MAGIC_REPLY,
+                                 .result = (uint32_t)result,
+                                 .size = size,
+                                 .serial = serial,
+                                 .compiler = SB_COMPILER_ID + is(";stranger")};
     send_bytes(&reply, sizeof(reply));
 }
 

@@ -12,8 +12,10 @@
 
 #include <stdint.h>
 
-#define SB_WIRE_MAGIC_REQUEST 0x51310173u
-#define SB_WIRE_MAGIC_REPLY 0x52310173u
+#include "jit/compiler_id.h"
+
+#define SB_WIRE_MAGIC_REQUEST 0x51310174u
+#define SB_WIRE_MAGIC_REPLY 0x52310174u
 
 #define SB_WIRE_TEXT_MAX ((uint64_t)16 << 20)  /* bytes of LLVM IR text */
 #define SB_WIRE_REPLY_MAX ((uint64_t)64 << 20) /* bytes of a payload */
@@ -36,8 +38,9 @@ typedef struct sb_wire_reply {
     uint32_t result; /* sb_wire_result: what the payload is */
     uint64_t size;   /* bytes, at most SB_WIRE_REPLY_MAX */
     uint64_t serial;
+    uint64_t compiler; /* SB_COMPILER_ID of the program */
 } sb_wire_reply;
 
-_Static_assert(sizeof(sb_wire_request) == 32 && sizeof(sb_wire_reply) == 24, "no padding");
+_Static_assert(sizeof(sb_wire_request) == 32 && sizeof(sb_wire_reply) == 32, "no padding");
 
 #endif

@@ -60,8 +60,11 @@ static bool read_all(void *data, size_t size)
 
 static bool write_reply(sb_wire_result result, const char *data, size_t size, uint64_t serial)
 {
-    const sb_wire_reply reply = {
-        .magic = SB_WIRE_MAGIC_REPLY, .result = (uint32_t)result, .size = size, .serial = serial};
+    const sb_wire_reply reply = {.magic = SB_WIRE_MAGIC_REPLY,
+                                 .result = (uint32_t)result,
+                                 .size = size,
+                                 .serial = serial,
+                                 .compiler = SB_COMPILER_ID};
     return fwrite(&reply, 1, sizeof(reply), stdout) == sizeof(reply) &&
            fwrite(data, 1, size, stdout) == size && fflush(stdout) == 0;
 }

@@ -6,7 +6,7 @@
 #ifndef SB_OS_OS_H
 #define SB_OS_OS_H
 
-#include "base/error.h"
+#include "base/buf.h"
 
 #define SB_NEVER INT64_MAX
 
@@ -72,5 +72,47 @@ typedef struct sb_code_map {
  * executable. SB_OS when the system refuses (seccomp, SELinux, noexec policy): the caller runs without native code. */
 sb_status sb_code_map_new(sb_code_map *out, const void *bytes, size_t size, sb_error *err);
 void sb_code_map_release(sb_code_map *map);
+
+/* --- folders that are this user's alone --------------------------------------------------------------------------- */
+#define SB_DIR_TEMPORARY "tmp-" /* beginning of the name of a file that is being written */
+
+typedef struct sb_dir sb_dir;
+
+typedef struct sb_dir_item {
+    const char *name; /* borrow */
+    int64_t size;     /* bytes */
+    int64_t age_ns;   /* since it was written, or touched */
+} sb_dir_item;
+
+/* Opens the folder at path (absolute; made when it is not there, and what is missing above it, with mode 0700). SB_INVALID: it is a
+ * link, no folder, another user's, or others may enter it. SB_OS: the system refuses. */
+sb_status sb_dir_open(sb_dir **out, const char *path, sb_error *err); /* out-owned */
+void sb_dir_close(sb_dir *dir);                                       /* take; NULL is fine */
+
+/* Names below are those of files in the folder, without a '/'. No link is followed. */
+
+/* Appends the bytes of a file; *found is false when there is none. SB_INVALID: it is no plain file, another user's, or others may use
+ * it; SB_LIMIT: it has more than size_max bytes. On failure out holds nothing that counts. */
+sb_status sb_dir_read(const sb_dir *dir, const char *name, size_t size_max, sb_buf *out,
+                      bool *found, sb_error *err);
+/* Writes a file of mode 0600 under a name that nobody knows and then gives it its own: whoever reads sees all of it or nothing, also
+ * when this process dies at any point. once: SB_STATE where the name is taken already, and the bytes are on the disk when this returns;
+ * otherwise a file of that name is replaced. */
+sb_status sb_dir_write(const sb_dir *dir, const char *name, const void *bytes, size_t size,
+                       bool once, sb_error *err);
+sb_status sb_dir_touch(const sb_dir *dir, const char *name, sb_error *err); /* its age is 0 now */
+sb_status sb_dir_remove(const sb_dir *dir, const char *name,
+                        sb_error *err); /* none of that name is fine */
+/* Calls see for each plain file, in any order; false ends it. */
+sb_status sb_dir_list(const sb_dir *dir, bool (*see)(void *arg, const sb_dir_item *item), void *arg,
+                      sb_error *err);
+
+#ifdef SB_FAULTS
+/* From now on the nth system call for a file of a folder (1: the next) fails with error_number; 0 disarms. */
+void sb_dir_fault_arm(int64_t nth, int error_number);
+bool sb_dir_fault_hit(void);
+/* Each read and write moves at most so many bytes; 0: as many as asked for. */
+void sb_dir_fault_short(size_t size_max);
+#endif
 
 #endif
