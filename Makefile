@@ -55,7 +55,7 @@ bench-operators: ## the same for operators: throughput, what a batch costs, filt
 	$(SETUP) bench
 	@PYTHONPATH=build-release/lib $(PY) bench/operators.py
 
-bench-functions: ## functions beside CPython, C, Numba, Polars, DuckDB, pandas
+bench-functions: ## functions beside CPython, C, Numba, Polars, DuckDB, Daft, pandas
 	$(SETUP) bench
 	@PYTHONPATH=build-release/lib $(PY) bench/functions.py
 

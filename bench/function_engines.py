@@ -6,8 +6,10 @@ An engine is `make(case, columns)`: it imports and prepares what it needs, and g
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,7 @@ Columns = dict[str, np.ndarray[Any, Any]]
 Run = Callable[[], Any]
 
 os.environ["POLARS_MAX_THREADS"] = "1"
+os.environ["DAFT_PROGRESS_BAR"] = "0"
 
 
 def columns_of(table: pa.Table) -> Columns:
@@ -108,6 +111,18 @@ def duckdb(case: Case, columns: Columns) -> Run:
     connection.create_function("f", case.fn, types, result)
     connection.register("t", pa.table(columns))
     return lambda: connection.sql(f"select f({', '.join(columns)}) as y from t").fetchnumpy()
+
+
+def daft(case: Case, columns: Columns) -> Run:
+    """Its engine has threads of its own; they take turns at calling the function."""
+    import daft as df
+
+    kinds = {int: df.DataType.int64(), float: df.DataType.float64(), bool: df.DataType.bool()}
+    kind = kinds[kind_of(case, columns)]
+    function = df.func(case.fn, return_dtype=kind, use_process=False)
+    frame = df.from_arrow(pa.table(columns))
+    call = function(*(df.col(name) for name in columns)).alias("y")
+    return lambda: frame.select(call).to_arrow()
 
 
 def pandas(case: Case, columns: Columns) -> Run:
@@ -227,5 +242,22 @@ ENGINES: dict[str, Callable[[Case, Columns], Run]] = {
     "Numba vectorize": numba_vectorize,
     "Polars": polars,
     "DuckDB": duckdb,
+    "Daft": daft,
     "pandas": pandas,
 }
+MODULES = {
+    "Numba": "numba",
+    "Numba vectorize": "numba",
+    "Polars": "polars",
+    "DuckDB": "duckdb",
+    "Daft": "daft",
+    "pandas": "pandas",
+}
+
+
+def engines_here() -> dict[str, Callable[[Case, Columns], Run]]:
+    """Those whose package is installed; the others are named on stderr."""
+    missing = {name for name, module in MODULES.items() if not importlib.util.find_spec(module)}
+    for name in sorted(missing):
+        print(f"{name}: left out, {MODULES[name]!r} is not installed", file=sys.stderr)
+    return {name: make for name, make in ENGINES.items() if name not in missing}

@@ -62,6 +62,8 @@ void row_order_total(const double *restrict price, const int64_t *restrict quant
     }
 }
 
+/* Products where Python has ** 2, as a C programmer writes it and as compilers make of pow(x, 2.0): quicker than the pow that CPython
+ * calls, and not its last bit once in a thousand. */
 void row_haversine(const double *restrict lat1, const double *restrict lon1,
                    const double *restrict lat2, const double *restrict lon2, double *restrict out,
                    int64_t n)

@@ -1,4 +1,4 @@
-"""Functions of the corpus beside CPython, hand-written C, Numba, Polars, DuckDB and pandas, one thread each.
+"""Functions of the corpus beside CPython, hand-written C, Numba, Polars, DuckDB, Daft and pandas, one thread each.
 
     make bench-functions
     PYTHONPATH=build-release/lib .venv/bin/python bench/functions.py --quick          # small data, no figures kept
@@ -6,8 +6,8 @@
 
 Steady: everything is imported and compiled. What is timed is a call that gives all results: for Sabot `collect()`, for CPython
 `list(map(f, ...))` over lists that are there already. Slow engines get fewer rows; figures are per row. Cold: a process of its own,
-from the engine's import to its first results; NumPy, PyArrow and the data are there already. Daft is no peer here: it is not among
-the requirements.
+from the engine's import to its first results; NumPy, PyArrow and the data are there already. A peer that is not installed is named
+and left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from corpus import CASES, Case
-from function_engines import ENGINES, Columns, as_array, by_hand, columns_of, cpython, library
+from function_engines import (
+    ENGINES,
+    Columns,
+    as_array,
+    by_hand,
+    columns_of,
+    cpython,
+    engines_here,
+    library,
+)
 from harness import Table, machine, race
 
 LOOP_FREE = ("z_score", "order_total", "haversine", "black_scholes_call", "zeller")
@@ -43,7 +52,7 @@ LOOPS = (
 )
 LANES = ("crc32_of_word", "sum_of_steps", "collatz_steps", "mandelbrot")
 SEED_LOOP = "sum_of_steps"
-ROW_BY_ROW = ("CPython", "Polars", "DuckDB", "pandas")
+ROW_BY_ROW = ("CPython", "Polars", "DuckDB", "Daft", "pandas")
 SLOW_TO_COMPILE = ("Numba", "Numba vectorize")
 QUICK_COLD = "z_score"  # what --quick starts processes for
 QUICK_COMPILED = ("z_score", "collatz_steps")  # what --quick has Numba compile
@@ -288,11 +297,12 @@ def main() -> None:
     sizes = QUICK if options.quick else FULL
     names = [options.only] if options.only else [*LOOP_FREE, *LOOPS]
     out = Table("Functions")
+    here = engines_here()
     with tempfile.TemporaryDirectory() as folder:
         code = library(Path(folder))
         for name in names:
             case = CASES[name]
-            engines: dict[str, Any] = {**ENGINES, "C by rows": by_hand(code, "row")}
+            engines: dict[str, Any] = {**here, "C by rows": by_hand(code, "row")}
             if name in LANES:
                 engines["C by lanes"] = by_hand(code, "lanes")
             if options.quick and name not in QUICK_COMPILED:
@@ -301,8 +311,8 @@ def main() -> None:
             small(out, case, {k: v for k, v in engines.items() if k[:2] != "C "}, sizes)
             if options.quick and name != QUICK_COLD:
                 continue
-            cold(out, case, list(ENGINES), sizes.small, sizes.cold_rounds)
-            native = [engine for engine in ENGINES if engine not in ROW_BY_ROW]
+            cold(out, case, list(here), sizes.small, sizes.cold_rounds)
+            native = [engine for engine in here if engine not in ROW_BY_ROW]
             cold(out, case, native, sizes.native[name in LOOPS], sizes.cold_rounds)
     if not options.only:
         leaving(out, "mod97_check", 10**17, sizes)

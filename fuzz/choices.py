@@ -39,8 +39,6 @@ class Choices(Writer):
             self.applied,
             self.mapped,
         ]
-        if self.chained:
-            return self.item_of(kind * 2, depth)
         if kind == "i":
             makers.append(self.of_bits)
         return self.rng.choice(makers)(kind, depth)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fuzz.choices import Choices
+from fuzz.functions import Functions
 from fuzz.terms import COMPARISONS, TURNS_MAX, WEIGHT_MAX, Expr, Var, join, literal
 
 # Of any float; of those that have a domain the argument is brought into it, mostly.
@@ -79,7 +80,7 @@ def joined(tags: str, parts: list[Expr], text: str) -> Expr:
     )
 
 
-class Forms(Choices):
+class Forms(Choices, Functions):
     """Mixed into grammar.Writer."""
 
     rng: random.Random
@@ -87,7 +88,6 @@ class Forms(Choices):
     more: float
     tame: bool
     inside: int
-    chained: int
     loops: int
     turns: int
     prefix: str
@@ -271,6 +271,11 @@ class Forms(Choices):
         if rng.random() < 0.4:
             return Expr(f"math.isqrt({self.wildly(e.text)})", "i", True, e.loopy, e.weight)
         other = self.expr(rng.choice("iib"), depth)
+        if rng.random() < 0.6:
+            modulus = rng.choice((7, 10, -9, -2, 1, 1_000_000_007, 2**40))
+            times = other.text if rng.random() < self.wild else f"abs({other.text})"
+            text = f"pow({e.text}, {times}, {modulus})"
+            return Expr(text, "i", True, e.loopy or other.loopy, 2)
         return joined("i", [e, other], f"math.gcd({e.text}, {other.text})")
 
     def wildly(self, text: str) -> str:
@@ -286,9 +291,7 @@ class Forms(Choices):
         rng.shuffle(parts)
         texts = ", ".join(p.text for p in parts)
         form = rng.choice(("{0}({1})", "{0}(({1}))", "{0}([{1}])"))
-        if self.chained:
-            form = "{0}({1})"
-        elif rng.random() < 0.15:
+        if rng.random() < 0.15:
             item = self.fresh_name("v")
             form = f"{{0}}({item} for {item} in ({{1}}))"
         return joined(
@@ -315,7 +318,10 @@ class Forms(Choices):
         texts = ", ".join(p.text for p in parts)
         tags = join(*(p.tags for p in parts))
         if pick < 0.35:
-            e = joined(tags, parts, f"sorted(({texts}))[{rng.randrange(-count, count)}]")
+            name = self.fresh_name("v")
+            keys = ("", "", ", key=abs", f", key=lambda {name}: ({name} > 1, -{name})")
+            order = rng.choice(keys) + rng.choice(("", "", ", reverse=True"))
+            e = joined(tags, parts, f"sorted(({texts}){order})[{rng.randrange(-count, count)}]")
             return replace(e, dynamic=True)
         if pick < 0.5:
             item = self.fresh_name("v")
@@ -337,8 +343,6 @@ class Forms(Choices):
 
     def sum_of(self, kind: str, depth: int) -> Expr:
         rng = self.rng
-        if self.chained:
-            return self.item_of(kind * 2, depth)
         if rng.random() < 0.45 and self.turns * 6 <= TURNS_MAX and not self.tame:
             return self.generated(kind, depth)
         kinds = "i" if kind == "i" else rng.choice(("f", "f", "fi", "fb"))
@@ -386,7 +390,7 @@ class Forms(Choices):
 
     def named(self, kind: str, depth: int) -> Expr:
         """A value that is kept by := and used again behind; not in another form, which may be a comprehension."""
-        if self.inside > 1 or self.chained:
+        if self.inside > 1:
             return self.dynamic(kind, depth)
         e = self.dynamic(kind, depth)
         name = self.fresh_name("w")
@@ -476,8 +480,6 @@ class Forms(Choices):
 
     def quantified(self, depth: int) -> Expr:
         rng = self.rng
-        if self.chained:
-            return self.membership(depth)
         name = rng.choice(("any", "all"))
         parts = [self.dynamic(rng.choice("if"), depth - 1) for _ in range(rng.randint(2, 3))]
         texts = ", ".join(p.text for p in parts)

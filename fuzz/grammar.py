@@ -70,7 +70,6 @@ class Writer(Forms, Lists):
         self.helpers: list[Helper] = []
         self.helper_text = ""
         self.inside = 0  # forms of fuzz/forms.py around what is written now
-        self.chained = 0  # chains of comparisons around
         self.tame = False  # no products: what this writes is called in loops
         self.trace = ""  # a variable that turns of loops change and that results show
 
@@ -325,14 +324,12 @@ class Writer(Forms, Lists):
                 left, right = right, left
             return Expr(f"({left.text} {rng.choice(COMPARISONS)} {right.text})", "b", True)
         if pick < 0.7:
-            self.chained += 1  # no loops and no := in a chain
             parts = [self.comparable(depth).text]
             wanted = True  # of two neighbours one depends on a parameter
             for _ in range(rng.choice((2, 2, 3))):
                 e = self.dynamic("i", depth) if wanted else self.comparable(depth - 1)
                 wanted = not wanted
                 parts += [rng.choice(COMPARISONS), e.text]
-            self.chained -= 1
             return Expr(f"({' '.join(parts)})", "b", True)
         if pick < 0.8:
             e = self.expr("t", depth)
@@ -821,6 +818,8 @@ class Writer(Forms, Lists):
         lines += self.prelude(pad)
         if self.more > 0.1 and rng.random() < 0.3:
             lines += self.nested_function(pad)
+        if self.more > 0.1 and rng.random() < 0.3:
+            lines += self.function_value(pad)
         if rng.random() < 0.08:
             lines += self.best_so_far(pad)
         made, _ = self.block(pad, rng.randint(1, 5), rng.choice((0, 1, 1, 2, 2, 3)))

@@ -21,7 +21,6 @@ class Lists:
     wild: float
     loops: int
     tame: bool
-    chained: int
     inside: int
     scope: dict[str, Var]
 
@@ -65,7 +64,7 @@ class Lists:
         pick = rng.random()
         other = self.constant(kind).text
         start = ", 0.5" if kind == "f" else ""  # the sum of no items is an int
-        if pick < 0.5 or self.chained:  # no loops in a chain
+        if pick < 0.5:
             return self.item(kind, f"({name}[{self.place(name)}] if {name} else {other})")
         if pick < 0.6 and rng.random() < self.wild:
             return self.item(kind, f"{name}[{self.place(name)}]")
@@ -100,7 +99,7 @@ class Lists:
         if pick < 0.5:
             other = rng.choice(self.lists_of(kind))
             return Expr(f"({name} {rng.choice(('==', '!='))} {other})", "b", True)
-        if pick < 0.7 and not self.chained:
+        if pick < 0.7:
             return Expr(f"{rng.choice(('any', 'all'))}({name})", "b", True)
         return Expr(rng.choice((f"bool({name})", f"(not {name})", f"(len({name}) > 2)")), "b", True)
 
@@ -126,6 +125,7 @@ class Lists:
             text = rng.choice((
                 source, f"{source}[{cut}]", f"{source} + {second}", f"sorted({source})",
                 f"sorted({source}, reverse=True)", f"list({source})", f"{source}.copy()",
+                f"sorted({source}, key=lambda v: (v > 1, -v))",
                 f"({source} if {self.condition(1)[0]} else {second})",
             ))  # fmt: skip
         else:

@@ -42,6 +42,8 @@ VIEW = "src/column/view.c"
 SITE = "src/exec/call.c"
 ENCODE = "python/sabot/_encode.py"
 CALLS = "python/sabot/_encode_calls.py"
+FUNCTIONS = "python/sabot/_encode_functions.py"
+FORMS_OF_MATH = "python/sabot/_math.py"
 
 MUTATIONS = [
     Mutation(
@@ -504,15 +506,29 @@ MUTATIONS = [
     Mutation(
         "a chain of comparisons holds behind a link that does not",
         EXPR,
-        "result = sb_merge_bool(l, holds[open], result, l->zero_b);",
-        "result = sb_merge_bool(l, holds[open], result, l->true_b);",
+        "return choice_close_bool(l, e, &c, rest, l->zero_b);",
+        "return choice_close_bool(l, e, &c, rest, l->true_b);",
         "interpreter",
     ),
     Mutation(
         "every link of a chain compares the first operand",
         EXPR,
-        "        x = y;\n    }\n    while (open > 0)",
-        "    }\n    while (open > 0)",
+        "choice_open(l, e, &c, holds, copies), n, k + 1, &y, refused)",
+        "choice_open(l, e, &c, holds, copies), n, k + 1, x, refused)",
+        "interpreter",
+    ),
+    Mutation(
+        "what a link of a chain assigns is kept where it is not reached",
+        EXPR,
+        "choice_open(l, e, &c, holds, copies), n, k + 1, &y, refused)",
+        "choice_open(l, e, &c, holds, false), n, k + 1, &y, refused)",
+        "interpreter",
+    ),
+    Mutation(
+        "a power with a negative modulus has no zero",
+        FORMS_OF_MATH,
+        "return result + mod if mod < 0 and result else result",
+        "return result + mod if mod < 0 else result",
         "interpreter",
     ),
     Mutation(
@@ -976,5 +992,40 @@ MUTATIONS = [
         'sb_emit_check(e, sb_eb_cmp(e, "icmp ugt", offset, sb_ev_int(span)), SB_REASON_OVERFLOW);',
         "(void)offset;\n        (void)span;",
         "native",
+    ),
+    Mutation(
+        "a choice of functions takes the other one",
+        FUNCTIONS,
+        "parts += encoder.value(node, k)\n",
+        "parts += encoder.value(node, k + 1)\n",
+        "interpreter",
+    ),
+    Mutation(
+        "the other function of a conditional expression has the number of the first",
+        FUNCTIONS,
+        "after = first + len(yes.targets)",
+        "after = first",
+        "interpreter",
+    ),
+    Mutation(
+        "a function that is given is not told from others",
+        USER_CALLS,
+        "return tuple((name, *(one.key for one in targets)) for name, targets in functions.items())",
+        "return tuple((name, len(targets)) for name, targets in functions.items())",
+        "interpreter",
+    ),
+    Mutation(
+        "a sort by keys is not stable where it merges",
+        LIST_RT,
+        "(y < last && less(from[y], from[x]))",
+        "(y < last && !less(from[x], from[y]))",
+        "interpreter",
+    ),
+    Mutation(
+        "a descending sort by keys turns equal items round",
+        CALL,
+        "    sort_items(l, list.items, keys.items, list.count);\n    if (descending) {\n        turn_round(&list);",
+        "    sort_items(l, list.items, keys.items, list.count);\n    if (!descending && list.count == 0) {\n        turn_round(&list);",
+        "interpreter",
     ),
 ]

@@ -284,6 +284,9 @@ typedef struct sabot_run_options {
     /* The source may be silent for ever: it is asked for more only when every result of what it gave was handed out. Without it, the
      * source is read ahead while workers compute. */
     bool prompt;
+    /* sabot_run_interpret may be called. Rows are then shown to the host, in a call or as a result, only when all before them were
+     * given out, and what is computed ahead of that is thrown away when functions change. */
+    bool revocable;
 } sabot_run_options;
 
 typedef enum sabot_event_kind {
@@ -379,6 +382,12 @@ SABOT_API sabot_status sabot_run_reply_object(sabot_run *run, sabot_batch *batch
 SABOT_API sabot_status sabot_run_reply_batch(sabot_run *run, struct ArrowArray *array,
                                              struct ArrowSchema *schema, const char *message,
                                              sabot_error *err);
+/* For hosts whose code may change what functions were compiled from: from here on the run has these functions, too, computed row by row
+ * by the host (as sabot_run_options.interpret; false: as before), for all rows behind those that the host has seen. Of an operator
+ * that waits for an answer, the functions that follow count. To be called after such code and before the answer, reply or
+ * sabot_run_next that comes next. Work that is done twice is counted twice. SABOT_STATE: the run is not revocable. */
+SABOT_API sabot_status sabot_run_interpret(sabot_run *run, const bool *interpret,
+                                           int32_t interpret_count, sabot_error *err);
 /* Where a SABOT_USER error came from: operator, function index (-1 for batch functions), source row (-1 unknown), seq. */
 SABOT_API void sabot_run_failure(const sabot_run *run, int32_t *op, int32_t *function_index,
                                  int64_t *source_row, int64_t *seq);

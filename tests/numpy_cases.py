@@ -34,7 +34,7 @@ class Kernel:
         columns = tuple(column for _, column in self.core.params)
         place = Place("f", "f", columns)
         left = Binding(lambda *args: (None,), len(columns), None, place, False, keys=("out",))
-        run = _core.Run(plan, table, (left,), {}, 1, 0, TIER[tier], [False], 2)
+        run = _core.Run(plan, table, (left,), {}, 1, 0, TIER[tier], [False], 1)
         try:
             parts = []
             while (made := run.next()) is not None:

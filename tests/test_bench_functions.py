@@ -58,6 +58,8 @@ def test_the_program_checks_its_answers_and_prints_every_line():
         assert re.search(r"\d", measured), line
         assert peers, line
         assert goal, line
+    for peer in ("Numba", "Polars", "DuckDB", "Daft", "pandas"):
+        assert (f"{peer} " in done.stdout) != (f"{peer}: left out" in done.stderr), peer
     passed, missed = re.fullmatch(r"PASS (\d+), MISS (\d+)", printed[len(LINES)]).groups()
     assert len(printed) == len(LINES) + 1 + int(missed)
     assert int(passed) + int(missed) == sum("->" in line for line in table)

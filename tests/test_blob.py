@@ -55,6 +55,7 @@ def test_numbers_are_those_of_the_header():
         "IS_NOT": _blob.COMPARE["IsNot"],
         "IN": _blob.COMPARE["In"],
         "NOT_IN": _blob.COMPARE["NotIn"],
+        **{f"TIME_{name}": number for name, number in _blob.TIMES.items()},
         **{f"KIND_{name}": number for name, number in _blob.KINDS.items()},
         **{f"ANN_{name.upper()}": number for name, number in _blob.ANNOTATIONS.items()},
     }
@@ -197,7 +198,7 @@ def test_constants():
         (lambda x: f"{x}", "syntax", "an f-string", 'f"{x}"'),
         (lambda x: {x for x in x}, "syntax", "a set comprehension", "{x for x in x}"),
         (lambda x: x.remove(x), "unknown_call", "x.remove", "x.remove(x)"),
-        (lambda x: x.sort(key=x), "syntax", "a call of x.sort with these arguments", "x.sort(key=x)"),
+        (lambda x: x.sort(key=x), "syntax", "a key of sort that reads locals", "x"),
         (lambda x: LIST.append(x), "impure", "LIST.append changes a captured list", "LIST.append(x)"),
         (lambda x: (x for x in x), "syntax", "a generator expression", "(x for x in x)"),
         (lambda x: x[1:2:3], "syntax", "a slice with a step", "x[1:2:3]"),

@@ -117,6 +117,27 @@ def test_equal_scalars_are_no_change(guards):
     assert guards.changed() is None
 
 
+def test_tables_are_told_apart_by_their_items():
+    names = {"one": 1000.5, "two": 2}
+    numbers = {1, 2, 3}
+    items = [10**6, 0.5, "x"]
+    guards = capture(lambda a: items[a] if a in numbers else names[a]).guards
+    items = [int("1000000"), float("0.5"), "".join("x")]
+    names = dict(reversed([("two", 2), ("one", float("1000.5"))]))
+    numbers = {int("3"), 2, 1}
+    assert guards.changed() is None
+    items[0] = 10.0**6
+    assert guards.changed() == "items"
+    items[0] = 10**6
+    assert guards.changed() is None
+    for changed in ({"one": 1000.5, "two": 2, "three": 3}, {"one": 1000.5, "two": True}, {}, items):
+        names = changed
+        assert guards.changed() == "names"
+    names = {"one": 1000.5, "two": 2}
+    numbers = frozenset(numbers)
+    assert guards.changed() == "numbers"
+
+
 def test_signed_zeros_and_nans():
     space = {"k": 0.0, "n": math.nan}
     fn = types.FunctionType((lambda x: x + k + n).__code__, space)  # noqa: F821

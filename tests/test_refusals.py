@@ -224,17 +224,17 @@ f(a: int64, b: double) -> bool                             interpreted   scalar
     'a library': Case(
         'unknown_call',
         """
-import bisect
+import calendar
 T = (1, 5)
 def f(a) -> int:
     x = a + 1
-    return bisect.bisect(T, x) + 1  # two
+    return calendar.weekday(*T, x) + 1  # two
 """,
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:5    return bisect.bisect(T, x) + 1  # two
-                     ^^^^^^^^^^^^^^^^^^^
-  Sabot does not know what this call reads or writes: bisect.bisect
+  <cell>:5    return calendar.weekday(*T, x) + 1  # two
+                     ^^^^^^^^^^^^^^^^^^^^^^^
+  Sabot does not know what this call reads or writes: calendar.weekday
   write it with operators, math or functions of your own, or give it a column of its own
 """,
     ),
@@ -315,7 +315,7 @@ f(a: int64) -> int64                                       interpreted   scalar
 """,
     ),
     'a function': Case(
-        'captured',
+        'type',
         """
 def g(x):
     return x
@@ -325,9 +325,92 @@ def f(a) -> int:
 """,
         """
 f(a: int64) -> int64                                       interpreted   scalar
-  <cell>:4    h = g
-                  ^
-  a captured object of this type is not compiled: function
+  <cell>:5    return a if h else 0
+                          ^
+  a value of this type is not compiled yet: a function as a value
+  numbers, booleans and None are, and inside the function tuples and lists of these
+""",
+    ),
+    'functions in a list': Case(
+        'type',
+        """
+import math
+def f(a) -> float:
+    forms = [math.sin, math.cos]
+    forms.reverse()
+    return forms[0](a)
+""",
+        """
+f(a: int64) -> double                                      interpreted   scalar
+  <cell>:4    forms.reverse()
+              ^^^^^
+  a value of this type is not compiled yet: functions as values
+  numbers, booleans and None are, and inside the function tuples and lists of these
+""",
+    ),
+    'a partial object under two names': Case(
+        'captured',
+        """
+import functools, operator
+def f(a) -> int:
+    last = abs
+    for k in range(3):
+        add = functools.partial(operator.add, k)
+        last = add
+    return last(a)
+""",
+        """
+f(a: int64) -> int64                                       interpreted   scalar
+  <cell>:3    last = abs
+                     ^^^
+  a captured object of this type is not compiled: builtin_function_or_method
+  captured numbers, booleans, None and strings are, and what holds only such and is only read
+""",
+    ),
+    'recursion with a lambda': Case(
+        'syntax',
+        """
+def down(g, x, n):
+    return x if n <= 0 else down(g, g(x), n - 1)
+def f(a) -> int:
+    return down(lambda x: x - a, a, 3)
+""",
+        """
+f(a: int64) -> int64                                       interpreted   scalar
+  <cell>:4    return down(lambda x: x - a, a, 3)
+                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  this form is not compiled yet: recursion with a function of its own, in down
+  write it with forms that are, or give this part a function and a column of its own
+""",
+    ),
+    'a key that may see the list': Case(
+        'syntax',
+        """
+def f(a) -> int:
+    found = [a, 2]
+    found.sort(key=lambda x: len(found))
+    return found[0]
+""",
+        """
+f(a: int64) -> int64                                       interpreted   scalar
+  <cell>:3    found.sort(key=lambda x: len(found))
+                             ^^^^^^^^^^^^^^^^^^^^
+  this form is not compiled yet: a key of sort that reads locals
+  write it with forms that are, or give this part a function and a column of its own
+""",
+    ),
+    'a captured list of lists': Case(
+        'captured',
+        """
+ROWS = [[1, 2], [3, 4]]
+def f(a) -> int:
+    return ROWS[0][1] + a
+""",
+        """
+f(a: int64) -> int64                                       interpreted   scalar
+  <cell>:3    return ROWS[0][1] + a
+                     ^^^^
+  a captured object of this type is not compiled: list
   captured numbers, booleans, None and strings are, and what holds only such and is only read
 """,
     ),

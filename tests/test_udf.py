@@ -117,7 +117,7 @@ def test_options_that_are_none(options, message):
 
 
 def test_what_is_no_option_or_no_function():
-    for name in ("on_eror", "args", "pure", "gpus", "batch_size"):
+    for name in ("on_eror", "arg", "impure", "gpu", "batchsize"):
         with pytest.raises(TypeError, match=name):
             udf(add, **{name: 1})
     with pytest.raises(sb.PlanError, match="udf takes a function, not int"):

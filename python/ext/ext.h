@@ -88,9 +88,21 @@ PyObject *ext_import_batch(ext_state *state, struct ArrowArray *array, PyObject 
 /* Rows of a CALL_ROWS event as Python calls (rows.c). callable: the function; defaults are its own. param_index[i]: place of argument i
  * among all parameters; keyword: names for those that are keyword-only, else NULL. Answers the event. 0, or -1 with an exception that must
  * end the run at once (not the function's own). A failure of the function or of its result is kept in *failures.
- * cancelled: borrow, looked at before each row. */
+ * cancelled: borrow, looked at before each row. guard: as for ext_guard. */
 int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
-                    PyObject *failures, const bool *cancelled);
+                    PyObject *failures, const bool *cancelled, PyObject *guard);
+
+/* What ran between two steps of the engine. */
+typedef enum ext_ran {
+    EXT_RAN_CONSUMER, /* whoever takes the results */
+    EXT_RAN_SOURCE,
+    EXT_RAN_ROWS, /* a function, by its index */
+    EXT_RAN_BATCH /* a batch function, by its operator */
+} ext_ran;
+
+/* Asks guard(ran, index) whether user code that ran has changed what functions were compiled from: None, or which functions of the plan
+ * are interpreted from here on. guard NULL: nobody looks. 0, or -1 with an exception. */
+int ext_guard(ext_state *state, sabot_run *run, PyObject *guard, ext_ran ran, int32_t index);
 
 /* Borrowed: the list of a plan's schemas as pyarrow has them, of the result, then of what goes into each operator; None: its first batch
  * tells. They cross once. NULL: exception. */

@@ -529,7 +529,7 @@ static int raise_cancelled(ext_state *state)
 }
 
 int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, PyObject *binding,
-                    PyObject *failures, const bool *cancelled)
+                    PyObject *failures, const bool *cancelled, PyObject *guard)
 {
     arg_column columns_here[ARGS_MAX] = {0};
     PyObject *args_here[ARGS_MAX + 1] = {0};
@@ -556,6 +556,9 @@ int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, 
     while (result == 0 && done < event->row_count) {
         result = *cancelled ? raise_cancelled(state) : call_row(&call, done);
         done += result == 0;
+    }
+    if (result >= 0 && ext_guard(state, run, guard, EXT_RAN_ROWS, event->function_index) < 0) {
+        result = -1;
     }
     if (result >= 0) {
         result = reply(&call, run, done, result == 1 ? "a row failed" : NULL);

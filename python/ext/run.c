@@ -33,6 +33,7 @@ struct ext_run {
     PyObject *batch_functions; /* dict: operator index -> binding */
     PyObject *failures;        /* list of (operator, function index, source row, seq, exception) */
     PyObject *given; /* list of schemas that the engine gave: of results, then of each operator */
+    PyObject *guard; /* told of user code that ran; NULL: nobody is */
     PyObject *known; /* list of schemas of each operator's batch function; None: not known yet */
     ext_held *dropped;
     int first_operator; /* operators of the stream before this run's */
@@ -56,6 +57,34 @@ static bool *flags_of(PyObject *sequence, Py_ssize_t *count)
         PyErr_NoMemory();
     }
     return flags;
+}
+
+int ext_guard(ext_state *state, sabot_run *run, PyObject *guard, ext_ran ran, int32_t index)
+{
+    if (guard == NULL) {
+        return 0;
+    }
+    PyObject *args[3] = {NULL, PyLong_FromLong(ran), PyLong_FromLong(index)};
+    PyObject *changed = NULL;
+    if (args[1] != NULL && args[2] != NULL) {
+        changed = PyObject_Vectorcall(guard, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    Py_XDECREF(args[1]);
+    Py_XDECREF(args[2]);
+    int result = changed != NULL ? 0 : -1;
+    if (changed != NULL && changed != Py_None) {
+        sabot_error err;
+        Py_ssize_t count = 0;
+        bool *flags = flags_of(changed, &count);
+        result = flags != NULL ? 0 : -1;
+        if (flags != NULL && sabot_run_interpret(run, flags, (int32_t)count, &err) != SABOT_OK) {
+            (void)ext_raise(state, &err);
+            result = -1;
+        }
+        PyMem_Free(flags);
+    }
+    Py_XDECREF(changed);
+    return result;
 }
 
 /* A list of `count` times None. */
@@ -110,16 +139,17 @@ static int start(ext_run *self, ext_state *state, PyObject *source, Py_ssize_t o
 
 static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {
-        "plan",   "source",    "functions", "batch_functions", "threads",     "morsel_rows",
-        "tier",   "interpret", "operators", "first_operator",  "number_rows", "validate",
-        "prompt", NULL};
+    static char *names[] = {"plan",      "source",         "functions",   "batch_functions",
+                            "threads",   "morsel_rows",    "tier",        "interpret",
+                            "operators", "first_operator", "number_rows", "validate",
+                            "prompt",    "guard",          NULL};
     ext_state *state = ext_state_of_type(type);
     PyObject *plan = NULL;
     PyObject *source = NULL;
     PyObject *functions = NULL;
     PyObject *batch_functions = NULL;
     PyObject *interpret = NULL;
+    PyObject *guard = Py_None;
     int threads = 0;
     long long morsel_rows = 0;
     int tier = 0;
@@ -128,10 +158,11 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int number_rows = 0;
     int validate = 0;
     int prompt = 0;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O!OO!O!iLiOi|ippp:Run", names, state->plan_type, &plan, &source,
-            &PyTuple_Type, &functions, &PyDict_Type, &batch_functions, &threads, &morsel_rows,
-            &tier, &interpret, &operators, &first_operator, &number_rows, &validate, &prompt)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!iLiOi|ipppO:Run", names,
+                                     state->plan_type, &plan, &source, &PyTuple_Type, &functions,
+                                     &PyDict_Type, &batch_functions, &threads, &morsel_rows, &tier,
+                                     &interpret, &operators, &first_operator, &number_rows,
+                                     &validate, &prompt, &guard)) {
         return NULL;
     }
     Py_ssize_t flag_count = 0;
@@ -145,6 +176,7 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->functions = Py_NewRef(functions);
         self->batch_functions = Py_NewRef(batch_functions);
         self->first_operator = first_operator;
+        self->guard = guard != Py_None ? Py_NewRef(guard) : NULL;
         sabot_run_options options = {.threads = threads,
                                      .morsel_rows = morsel_rows,
                                      .tier = (sabot_tier)tier,
@@ -153,6 +185,7 @@ static PyObject *run_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                      .validate = validate != 0,
                                      .number_rows = number_rows != 0,
                                      .prompt = prompt != 0,
+                                     .revocable = guard != Py_None,
                                      .schema_once = true,
                                      .schemas_known = true};
         if (start(self, state, source, operators, &options) < 0) {
@@ -175,6 +208,7 @@ static int run_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->source_error);
     Py_VISIT(self->given);
     Py_VISIT(self->known);
+    Py_VISIT(self->guard);
     return 0;
 }
 
@@ -188,6 +222,7 @@ static int run_clear(PyObject *object)
     Py_CLEAR(self->source_error);
     Py_CLEAR(self->given);
     Py_CLEAR(self->known);
+    Py_CLEAR(self->guard);
     return 0;
 }
 
@@ -472,6 +507,9 @@ static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
                  : is_filter ? ext_export(state, made, &batch.array, NULL)
                              : reply_fill(self, state, event, given, made, &batch);
         if (result == 0) {
+            result = ext_guard(state, self->run, self->guard, EXT_RAN_BATCH, event->op);
+        }
+        if (result == 0) {
             result = reply_batch(self, state, none ? NULL : &batch, made == Py_None);
         } else {
             batch_release(&batch);
@@ -542,6 +580,9 @@ static int answer_pull(ext_run *self, ext_state *state, const sabot_event *event
         message = "the source failed";
     }
     if (result == 0) {
+        result = ext_guard(state, self->run, self->guard, EXT_RAN_SOURCE, 0);
+    }
+    if (result == 0) {
         sabot_status status =
             sabot_run_reply_pull(self->run, piece != NULL ? &batch : NULL, message, &err);
         result = status == SABOT_OK ? 0 : -1;
@@ -578,7 +619,8 @@ static int answer_rows(ext_run *self, ext_state *state, const sabot_event *event
     if (binding == NULL) {
         return -1;
     }
-    return ext_answer_rows(state, self->run, event, binding, self->failures, &self->cancelled);
+    return ext_answer_rows(state, self->run, event, binding, self->failures, &self->cancelled,
+                           self->guard);
 }
 
 /* One turn of the lane. 1: *result is set (new reference, None at the end); 0: go on; -1: exception. */
@@ -630,6 +672,7 @@ static PyObject *run_next(PyObject *object, PyObject *unused)
         return ext_raise(state, &err);
     }
     self->busy = true;
+    stepped = ext_guard(state, self->run, self->guard, EXT_RAN_CONSUMER, 0);
     while (stepped == 0) {
         stepped = step(self, state, &result);
     }
@@ -686,7 +729,8 @@ static PyMethodDef run_methods[] = {
 static PyType_Slot run_slots[] = {
     {Py_tp_doc,
      "Run(plan, source, functions, batch_functions, threads, morsel_rows, tier, "
-     "interpret, operators, first_operator=0, number_rows=False, validate=False, prompt=False)"},
+     "interpret, operators, first_operator=0, number_rows=False, validate=False, prompt=False, "
+     "guard=None)"},
     {Py_tp_new, (void *)run_new},
     {Py_tp_dealloc, (void *)run_dealloc},
     {Py_tp_traverse, (void *)run_traverse},

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sabot._capture import Param, capture, renamed
 from sabot._checks import check_names, known
-from sabot._errors import PlanError, suggest
+from sabot._errors import PlanError, TypeMismatchError, suggest
 from sabot._expr import Applied, Column
 from sabot._function import Scalar, bind_scalar
 from sabot._kinds import kind_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sabot._capture import Captured
+    from sabot._udf import Options
 
 
 class _Values(NamedTuple):
@@ -169,9 +170,26 @@ def bind_applied(applied: Applied, schema: pa.Schema | None, operator: str) -> S
         schema,
         operator,
         "given columns",
-        applied.options,
+        _options(applied, captured, values),
     )
     return _called(bound, captured, values)
+
+
+def _options(applied: Applied, captured: Captured, values: _Values) -> Options:
+    """Its options, with the types of parameters as those of their columns."""
+    options: Options = applied.options
+    if options.args is None:
+        return options
+    args: dict[str, pa.DataType] = {}
+    for param, column in zip(captured.params or (), values.columns, strict=True):
+        wanted = options.args.get(param.name)
+        if column is None or wanted is None:
+            continue
+        if args.setdefault(column, wanted) != wanted:
+            raise TypeMismatchError(
+                f"{applied!r}: args= says that {param.name} is {wanted}, and {column} is given for a {args[column]}, too"
+            )
+    return options._replace(args=args)
 
 
 def _params(captured: Captured, values: _Values, schema: pa.Schema) -> tuple[Param, ...]:

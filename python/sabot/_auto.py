@@ -492,7 +492,7 @@ def _gains(fn: Any, options: Options) -> bool:
         raise PlanError(
             f'auto_compile: on_error="{options.on_error}" is for streams, where the failing rows are recorded'
         )
-    if options.max_concurrency or options.use_process:
+    if options.max_concurrency or options.use_process or options.pure is False:
         return False
     captured = capture(fn)
     if captured.base is None or any(refusal.code == "signature" for refusal in captured.refusals):

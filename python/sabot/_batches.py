@@ -122,6 +122,7 @@ class Source:
         unbounded, though it can simply be run to its end.
     replayable: whether it can be opened again; another open() of one that cannot raises StateError.
     rows: how many there are in all, where that is known without reading them.
+    in_python: reading it may run user code.
     text: what explain() shows.
     """
 
@@ -129,6 +130,7 @@ class Source:
     bounded: bool | None = True
     replayable: bool = True
     rows: int | None = None
+    in_python: bool = False
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAGIC = 0x31464253
-VERSION = 3
+VERSION = 4
 DEPTH_MAX = 200
 
 NODES = {
@@ -38,6 +38,7 @@ NODES = {
     "BLOCK": 20,
     "COMPREHENSION": 21,
     "SLICE": 22,
+    "CONST_TIME": 23,
     "INVOKE": 24,
     "ASSIGN": 32,
     "AUGASSIGN": 33,
@@ -125,6 +126,7 @@ BUILTINS = {
     "REVERSE": 40,
     "SORT": 41,
     "LIST_INDEX": 42,
+    "SORT_BY": 43,
     "LDEXP": 58,
     "EXPONENT": 59,
     "BIT_COUNT": 60,
@@ -165,6 +167,7 @@ MATH = {
     "remainder": (91, 2),
 }
 KINDS = {"NONE": 1, "BOOL": 2, "INT": 4, "FLOAT": 8, "TUPLE": 16, "LIST": 32}
+TIMES = {"DATE": 0, "STAMP": 1, "AWARE": 2}
 ANNOTATIONS = {"missing": 0, "unknown": 1, "int": 2, "float": 3, "bool": 4, "str": 5, "None": 6}
 
 
@@ -300,6 +303,8 @@ class _Reader:
                 return [self._take("<q")], []
             case "CONST_FLOAT":
                 return [repr(self._take("<d"))], []
+            case "CONST_TIME":
+                return [_key(TIMES, self._u8()).lower(), self._take("<q")], []
             case "CONST_BIGINT":
                 return [self._str()], []
             case "CONST_STR":

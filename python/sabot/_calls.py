@@ -31,6 +31,7 @@ class Work(NamedTuple):
     columns: what its arguments come from: `positional` of them by position, the others by the names `keywords`.
     result: the type of a new column. schema: what a map or flat_map function gives, where that was declared.
     skip_nulls: a null argument gives null without a call. may_be_dropped: by a function before it, so that a failing row ends nothing yet.
+    batch_size: rows that a worker takes at once; None: as they take time.
     """
 
     target: Any
@@ -46,6 +47,7 @@ class Work(NamedTuple):
     skip_nulls: bool = False
     dead_letter: str | None = None
     may_be_dropped: bool = False
+    batch_size: int | None = None
 
 
 class Outcome(NamedTuple):

@@ -24,6 +24,7 @@ from sabot._guards import (
     builtins_of,
     find_dotted,
     find_names,
+    is_callable,
     is_scalar,
     scalar_key,
 )
@@ -46,6 +47,7 @@ _VARARGS, _VARKEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x4, 0x8, 0x2
 _BLOBS_MAX = 8  # of one code object, by captured values
 _CALLS_MAX = 8  # functions that are looked up inside each other
 _CALLEES_MAX = 64
+_FUNCTIONS_MAX = 16  # in one captured tuple
 _TUPLE_MAX = 256  # values of a captured tuple
 
 
@@ -261,16 +263,45 @@ def _see(
     outer = (*outer, _bound.Called(fn, (), bound, ()).key)
     for name, value in found.items():
         key: Hashable = _value_key(value.value)
-        if name in entry.called or value.origin == "property":
-            target = _bound.resolve(value.value)
-            if target is not None:
-                key = _call(target, fn, outer, callees, others)
-                every += target.checks
-                recursive = recursive or (type(key) is tuple and key[0] == "outer")
+        named = name in entry.called or value.origin == "property"
+        functions = _functions_in(value.value, named)
+        if functions:
+            parts: list[Hashable] = [type(value.value), len(functions)]
+            for function in functions:
+                target = _bound.resolve(function)
+                part = _value_key(function)
+                if target is not None:
+                    part = _call(target, fn, outer, callees, others)
+                    every += target.checks
+                    recursive = recursive or (type(part) is tuple and part[0] == "outer")
+                parts.append(part)
+            key = (*parts, _keys_of(value.value))
         keys.append((value.origin, key))
     guards = Guards(fn, {**names, **fixed}, tuple(every), tuple(others), recursive)
     callees[called.key] = _described(fn, entry, bound, found)
     return _Seen(found, guards, callees, tuple(keys))
+
+
+def _functions_in(value: object, called: bool) -> tuple[object, ...]:
+    """The functions that a captured value is or holds. called: it is called by its name, so it may be an object that can be."""
+    if called or is_callable(value):
+        return (value,)
+    if type(value) is Frozen and not value.is_plain:
+        pairs = cast("tuple[tuple[object, object], ...]", value.items)
+        return value.items if value.kind == "list" else tuple(pair[1] for pair in pairs)
+    if type(value) is tuple:
+        items = cast("tuple[object, ...]", value)
+        if 0 < len(items) <= _FUNCTIONS_MAX and all(map(is_callable, items)):
+            return items
+    return ()
+
+
+def _keys_of(value: object) -> Hashable:
+    """Of a dict of functions, its keys; it lives no longer than the functions."""
+    if type(value) is not Frozen or value.kind != "dict":
+        return None
+    pairs = cast("tuple[tuple[object, object], ...]", value.items)
+    return value.kind, tuple(scalar_key(pair[0]) for pair in pairs)
 
 
 def _described(

@@ -21,6 +21,7 @@ from sabot._errors import PlanError, SabotError, StateError, suggest
 from sabot._guards import tracing_active
 from sabot._lane import recording
 from sabot._piece import Piece, arrow
+from sabot._rebound import watch
 from sabot._stage import RunReport, metered
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sabot._errorlog import StageLog
     from sabot._function import Scalar
     from sabot._lane import BatchBinding, Binding
+    from sabot._rebound import Watch
     from sabot._run import RunContext, Stops
     from sabot._stage import Stage
 
@@ -226,7 +228,7 @@ def run_chain(
         if settings.dump:
             _dump(chain, settings.dump)
         if chain.ops or settings.full:
-            place = _Place(operators_before(source), source.bounded is not True, settings)
+            place = _Place(operators_before(source), source.bounded is not True, settings, source)
             yield from _run(context, stage, chain, feed.input, log, place)
             return
         for piece in feed.pieces:  # batches stay as the source cut them
@@ -243,11 +245,12 @@ def _same_row(row: int) -> int:
 
 
 class _Place(NamedTuple):
-    """Where an engine run stands: behind how many operators, whether its input may be silent for ever, and the settings."""
+    """Where an engine run stands: behind how many operators, whether its input may be silent for ever, the settings, and the input."""
 
     first_operator: int
     prompt: bool
     settings: RunSettings
+    source: TableSource | Source | Derived
 
 
 def _run(
@@ -263,7 +266,8 @@ def _run(
     functions: Sequence[Binding] = [step.binding for step in chain.steps]
     if context.watch is not None:
         functions = _counted(chain, changed, stage)
-    run = _start(chain, feed, functions, changed, log, place, number_rows)
+    watched = watch(chain, place.source, changed, context.consumer_runs)
+    run = _start(chain, feed, functions, changed, log, place, number_rows, watched)
     stage.run = run
     context.stops.add(run.cancel)
     try:
@@ -326,6 +330,7 @@ def _start(
     log: StageLog,
     place: _Place,
     number_rows: bool,
+    watched: Watch,
 ) -> _core.Run:
     return _core.Run(
         chain.plan,
@@ -340,7 +345,8 @@ def _start(
         place.first_operator,
         number_rows,
         place.settings.full,
-        place.prompt,
+        place.prompt or watched.in_step,
+        watched.guard,
     )
 
 

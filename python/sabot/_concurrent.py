@@ -18,10 +18,11 @@ from sabot._calls import Work
 from sabot._capture import capture, capture_opaque
 from sabot._checks import known
 from sabot._crew import Crew, DirectLane, Here, LoopLane, ThreadLane
-from sabot._derive import Derived, flat_map
+from sabot._derive import Derived, flat_map, rebatch
 from sabot._errors import PlanError
 from sabot._expr import Applied
-from sabot._function import Scalar, bind
+from sabot._function import Scalar, bind, check_rows_options
+from sabot._gpus import Need, Reservation, workers_max
 from sabot._instances import Holder
 from sabot._lane import Place
 from sabot._ordered import Bound, Settler, run_ordered
@@ -59,13 +60,20 @@ class Call(NamedTuple):
     @property
     def how(self) -> str:
         """How it runs, as explain() shows it."""
+        rows = self.options.batch_size
+        return self._lane if rows is None else f"{self._lane}, {rows} rows at once"
+
+    @property
+    def _lane(self) -> str:
         if self.lane == "loop":
             return f"interpreted, async, {self.width} at a time"
         if self.lane == "direct":
             return "interpreted"
         noun = "thread" if self.lane == "threads" else "process"
         plural = "" if self.width == 1 else "s" if noun == "thread" else "es"
-        return f"interpreted, {self.width} {noun}{plural}"
+        gpus = self.options.gpus
+        each = "" if gpus is None else f", {gpus:g} GPU{'s' if gpus > 1 else ''} each"
+        return f"interpreted, {self.width} {noun}{plural}{each}"
 
 
 def call_of(fn: object) -> Call:
@@ -90,9 +98,10 @@ def call_of(fn: object) -> Call:
             raise PlanError(
                 f"{captured.name} is async, so its calls are awaited on one event loop; use_process=True is for plain functions"
             )
-        return Call(target, bound, captured, options, "loop", given or ASYNC_MAX)
+        most = 1 if options.pure is False else ASYNC_MAX
+        return Call(target, bound, captured, options, "loop", given or most)
     if options.use_process:
-        return Call(target, bound, captured, options, "processes", given or _cpu_count())
+        return Call(target, bound, captured, options, "processes", given or _workers(options))
     lane = "direct" if given is None else "threads"
     return Call(target, bound, captured, options, lane, given or 1)
 
@@ -113,7 +122,12 @@ def call_here(fn: Any) -> Call:
     return Call(target, fn, captured, options, "direct", 1, here=True)
 
 
-def _cpu_count() -> int:
+def _workers(options: Options) -> int:
+    """How many worker processes there are where nothing is said."""
+    if options.pure is False:
+        return 1
+    if options.gpus is not None:
+        return max(1, workers_max(options.gpus))
     return len(os.sched_getaffinity(0))
 
 
@@ -183,6 +197,27 @@ class CallStage:
         return "; ".join(f"{place}   {how}" for place, how in zip(places, hows, strict=True))
 
     @property
+    def opaque(self) -> bool:
+        """Whether its functions run in order and may do anything; of those that run at the same time nobody expects one."""
+        return any(
+            call.lane == "direct" and call.options.pure is not True for call in self._calls.values()
+        )
+
+    @property
+    def names(self) -> str:
+        """Of its functions."""
+        return ", ".join(call.captured.name for call in self._calls.values())
+
+    @property
+    def gpus(self) -> tuple[Need, ...]:
+        """What its workers need."""
+        return tuple(
+            Need(call.width, call.options.gpus)
+            for call in self._calls.values()
+            if call.options.gpus is not None
+        )
+
+    @property
     def schema(self) -> pa.Schema | None:
         """The schema of the result; None while the first batch must tell it."""
         return self._declared if self._bound is None else self._bound.schema
@@ -193,7 +228,8 @@ class CallStage:
         if self._operator == "flat_map":
             (call,) = self._calls.values()
             if call.lane == "direct":
-                yield from self._flat_mapped(call, inputs, context)
+                rows = call.options.batch_size
+                yield from self._flat_mapped(call, [_cut(inputs[0], rows, context)], context)
                 return
         if bound is None:
             first = next(pieces, None)
@@ -202,17 +238,22 @@ class CallStage:
             schema = first.batch.schema
             bound = self._layout(self._works(schema), schema, schema, self._calls, {})
             pieces = chain([first], pieces)
+        if bound.works[0].kind == "batch":
+            pieces = _cut(pieces, bound.works[0].batch_size, context)
         crew = Crew()
+        reserved: list[Reservation] = []
         context.stops.add(crew.cut)
         uses_loop = any(call.lane == "loop" for call in self._calls.values())
         loop = context.loop.enter() if uses_loop else None
         try:
             for call, work in zip(self._calls.values(), bound.works, strict=True):
-                crew.lanes.append(_lane(crew, call, work, loop))
+                crew.lanes.append(_lane(crew, call, work, loop, reserved))
             waits = not self.stream.is_bounded()
             source = Derived(self.text, self.schema, None, (self.stream,), self.run)
             yield from run_ordered(crew, pieces, Settler(bound, source, context), waits)
         finally:
+            for one in reserved:
+                one.release()
             context.stops.remove(crew.cut)
             if uses_loop:
                 context.loop.leave()
@@ -246,10 +287,13 @@ class CallStage:
         ]
 
     def _work(self, name: str, call: Call, schema: pa.Schema) -> Work:
-        given = call.bound if call.here else Udf(call.bound, call.options)
-        bound = bind(given, schema, self._operator, self._declared)
         options = call.options
+        plain = options._replace(batch_size=None)  # that concerns the workers
+        given = call.bound if call.here else Udf(call.bound, plain)
+        bound = bind(given, schema, self._operator, self._declared)
         scalar = bound if isinstance(bound, Scalar) else None
+        if scalar is not None and call.lane in ("direct", "loop"):
+            check_rows_options(call.captured.name, self._operator, options)
         _check_no_record(bound, call, self._operator)
         target, place = call.target, _place(self._operator, name, call, scalar)
         if call.here and scalar is not None:
@@ -269,6 +313,7 @@ class CallStage:
             options.on_error,
             options.nulls == "skip",
             options.dead_letter,
+            batch_size=options.batch_size,
         )
 
     def _layout(
@@ -345,11 +390,24 @@ def _free(name: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _lane(crew: Crew, call: Call, work: Work, loop: Any) -> DirectLane | ThreadLane | LoopLane:
+def _cut(pieces: Iterator[Piece], rows: int | None, context: RunContext) -> Iterator[Piece]:
+    return pieces if rows is None else rebatch(rows)([pieces], context)
+
+
+def _lane(
+    crew: Crew, call: Call, work: Work, loop: Any, reserved: list[Reservation]
+) -> DirectLane | ThreadLane | LoopLane:
+    """reserved: gets the GPUs of its workers, which are given back when the crew is closed."""
     if call.lane == "processes":
         from sabot._processes import Remote, ship
 
         shipped = ship(work)
+        if call.options.gpus is not None:
+            gpus = Reservation(work.place.text, Need(call.width, call.options.gpus))
+            reserved.append(gpus)
+            return ThreadLane(
+                crew, work, call.width, lambda: Remote(work, shipped, gpus.take()), None
+            )
         return ThreadLane(crew, work, call.width, lambda: Remote(work, shipped), None)
     holder = Holder(work.target, work.place.name)
     if call.lane == "loop":

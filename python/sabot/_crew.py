@@ -338,7 +338,9 @@ class ThreadLane:
             return unit
 
     def _count(self, task: Task) -> int:
-        """How many rows to take: about `PART_S` of work, and never so many that others stay without."""
+        """How many rows to take: what was asked for, or about `PART_S` of work, and never so many that others stay without."""
+        if self.work.batch_size is not None:
+            return min(self.work.batch_size, task.rows - task.taken)
         if self._row_s is None:
             return 1
         share = -(-(task.rows - task.taken) // (2 * self.width))

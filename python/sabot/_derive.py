@@ -19,6 +19,7 @@ from sabot._piece import Piece, joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
+    from sabot._gpus import Need
     from sabot._lane import BatchBinding
     from sabot._run import RunContext
     from sabot._stage import Stage
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 class Derived(NamedTuple):
     """A source that makes its batches from those of other streams.
 
-    parents: which, as explain() shows them. rows_max: it gives no more rows.
+    parents: which, as explain() shows them. rows_max: it gives no more rows. opaque: it runs user code, in the order of the batches.
+    gpus: what its workers need, while it runs.
     """
 
     text: str
@@ -39,6 +41,8 @@ class Derived(NamedTuple):
     parents: tuple[Stream, ...]
     transform: Transform
     rows_max: int | None = None
+    opaque: bool = False
+    gpus: tuple[Need, ...] = ()
 
     @property
     def origin(self) -> str:

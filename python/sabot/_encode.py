@@ -16,9 +16,21 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from sabot._blob import BINARY, BOOLOP, BUILTINS, COMPARE, DEPTH_MAX, MAGIC, NODES, UNARY, VERSION
+from sabot._blob import (
+    BINARY,
+    BOOLOP,
+    BUILTINS,
+    COMPARE,
+    DEPTH_MAX,
+    MAGIC,
+    NODES,
+    TIMES,
+    UNARY,
+    VERSION,
+)
 from sabot._encode_program import (
     Callee,
+    Given,
     Header,
     Inner,
     Own,
@@ -31,6 +43,9 @@ from sabot._encode_program import (
 from sabot._encode_words import CHANGING, FORMS, IMPURE, KEYWORDS, PLAIN
 from sabot._guards import Frozen, is_scalar
 from sabot._objects import int_of_enum, is_module, is_users, member
+from sabot._scope import bindings
+from sabot._times import attribute as of_time
+from sabot._times import is_time, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -71,6 +86,9 @@ def encode(
     encoder = Encoder(program, found, mangle)
     names = header.locals if header.names is None else header.names
     scope = Scope({name: slot for slot, name in enumerate(names)})
+    counts = bindings(node, mangle)
+    given = names[: len(header.defaults)]
+    program.columns = frozenset(k for k, name in enumerate(given) if counts[name] <= 1)
     body = encoder.function(node, scope, header.bound)
     out = [u32(MAGIC), u32(VERSION), text_of(header.name), text_of(header.file)]
     out += [u32(header.first_line), u8(header.annotation), text_of(header.record)]
@@ -146,11 +164,13 @@ class Encoder:
         self, node: FunctionNode, scope: Scope, bound: Mapping[str, object] | None = None
     ) -> list[bytes]:
         """A function's body as a list of statements. bound: locals that begin with a value."""
+        from sabot._encode_functions import assigned_names
         from sabot._encode_tables import local_tables
 
         before, self.scope = self.scope, scope
         scope.nested.update(_nested_functions(node, self.mangle))
         scope.tables.update(local_tables(node, self.mangle))
+        scope.assigned.update(assigned_names(node, self.mangle, scope.nested))
         first: list[Part] = []
         place = node.body if isinstance(node, ast.Lambda) else node.body[0]
         for name, value in (bound or {}).items():
@@ -231,6 +251,9 @@ class Encoder:
             if any("\ud800" <= letter <= "\udfff" for letter in value):
                 return self.unsupported(node, "type", "str with lone surrogates")
             return [self.at("CONST_STR", node), text_of(value)]
+        if is_time(value):
+            kind, number = number_of(value)
+            return [self.at("CONST_TIME", node), u8(TIMES[kind]), _i64(number)]
         items = _plain_tuple(value)
         if items is not None:
             out = [self.at("TUPLE", node), u32(len(items))]
@@ -258,8 +281,12 @@ class Encoder:
         name = self.mangle(node.id)
         slot = self.scope.slot(name)
         if slot is not None:
-            if self.scope.function(name) is not None:
+            from sabot._encode_functions import table_of_local, targets_of
+
+            if self.scope.function(name) is not None or targets_of(self, name) is not None:
                 return self.unsupported(node, "type", "a function as a value")
+            if table_of_local(self, name) is not None:
+                return self.unsupported(node, "type", "functions as values")
             if self.scope.table(name) is not None:
                 return self.unsupported(node, "type", "a dict as a value")
             return [self.local(node, slot)]
@@ -278,6 +305,10 @@ class Encoder:
             return self.value(node, found.value)
         if found is not None and found.origin == "attribute" and self._is_of_object(node):
             return self.value(node, found.value)
+        inner = self.known(node.value)
+        part = of_time(inner.value, node.attr) if inner is not None else None
+        if part is not None:
+            return self.value(node, part)
         return self.refuse(node)
 
     def _is_of_object(self, node: ast.AST) -> bool:
@@ -406,6 +437,9 @@ class Encoder:
     def assign(self, node: ast.Assign) -> Sequence[Part]:
         if isinstance(node.value, ast.Lambda) and self._defines(node.targets[0]):
             return self._definition(node, node.targets[0])
+        function = self._given_function(node.targets, node.value)
+        if function is not None:
+            return self.assignment(node, self.scope.names[function[0]], *function[1])
         from sabot._encode_calls import unpacked
 
         targets: list[Part] = []
@@ -422,6 +456,23 @@ class Encoder:
             value = unpacked(self, node.value)
         return [self.at("ASSIGN", node), u32(len(node.targets)), *targets, *value]
 
+    def _given_function(
+        self, targets: Sequence[ast.expr], value: ast.AST
+    ) -> tuple[str, list[Part]] | None:
+        """The name that is given a function, or functions, and what stands for them; None for other assignments."""
+        from sabot._encode_functions import number_of, table_of_local
+
+        match targets:
+            case [ast.Name(name)]:
+                number = number_of(self, targets[0], value)
+                name = self.mangle(name)
+                if number is None and isinstance(value, (ast.Tuple, ast.List, ast.Dict)):
+                    several = table_of_local(self, name)
+                    number = several.numbers(0) if several is not None else None
+                return None if number is None else (name, number)
+            case _:
+                return None
+
     def annassign(self, node: ast.AnnAssign) -> Sequence[Part]:
         if node.value is None and isinstance(node.target, ast.Name):
             return [self.at("PASS", node)]
@@ -431,6 +482,9 @@ class Encoder:
         if not isinstance(slot, int):
             return slot
         assert node.value is not None
+        function = self._given_function([node.target], node.value)
+        if function is not None:
+            return self.assignment(node, slot, *function[1])
         return self.assignment(node, slot, node.value)
 
     def augassign(self, node: ast.AugAssign) -> Sequence[Part]:
@@ -456,13 +510,14 @@ class Encoder:
         return [self.at("WHILE", node), node.test, *block(node.body), *block(node.orelse)]
 
     def for_(self, node: ast.For) -> Sequence[Part]:
+        from sabot._encode_functions import iterable
         from sabot._encode_iter import loop
 
         target = self.target(node.target)
         if isinstance(target, list):
             return target
         body, orelse = block(node.body), block(node.orelse)
-        return loop(self, node, target, node.iter, None, body, orelse)
+        return loop(self, node, target, iterable(self, node), None, body, orelse)
 
     def match(self, node: ast.Match) -> Sequence[Part]:
         from sabot._encode_match import match
@@ -497,6 +552,9 @@ class Encoder:
 
     def definition(self, node: ast.FunctionDef) -> Sequence[Part]:
         name = ast.Name(node.name, ast.Store())
+        function = self._given_function([name], node)
+        if function is not None:
+            return self.assignment(node, self.scope.names[function[0]], *function[1])
         return self._definition(node, name) if self._defines(name) else self.refuse(node)
 
     def bare(self, node: ast.AST) -> Sequence[Part]:
@@ -671,8 +729,6 @@ def is_constant(value: object) -> bool:
 
 def _nested_functions(node: FunctionNode, mangle: Callable[[str], str]) -> dict[str, FunctionNode]:
     """Functions and lambdas that a function defines under names that it binds nowhere else."""
-    from sabot._scope import bindings
-
     counts = bindings(node, mangle)
     found: dict[str, FunctionNode] = {}
     stack: list[ast.AST] = [] if isinstance(node, ast.Lambda) else [*node.body]
@@ -719,6 +775,7 @@ _WRITERS: dict[type[ast.AST], Callable[[Encoder, Any], Sequence[Part]]] = {
     ast.Match: Encoder.match,
     ast.Name: Encoder.name,
     ast.NamedExpr: Encoder.named,
+    Given: lambda encoder, node: node.write(encoder),
     Own: lambda encoder, node: node.write(encoder),
     ast.Nonlocal: Encoder.outer,
     ast.Pass: Encoder.bare,

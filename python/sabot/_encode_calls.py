@@ -8,17 +8,20 @@ deeper than CALLS_MAX, are refused.
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import functools
 import math
 import operator
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sabot._blob import BINARY, BUILTINS, COMPARE, KINDS, MATH, UNARY
 from sabot._bound import resolve
 from sabot._encode import Encoder, Inner, Own, Scope, dotted, u8, u32
+from sabot._encode_functions import call_chosen, chosen, iterable
 from sabot._encode_iter import call_of_lambda, generator_of, loop, next_
 from sabot._encode_lists import method, reverse_of
+from sabot._encode_sorted import key_of, sorted_by, without_key
 from sabot._encode_tables import call_of_get, frozen_of, readable
 from sabot._guards import is_scalar
 
@@ -30,12 +33,13 @@ if TYPE_CHECKING:
 
 def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     """A call, by what its function is."""
-    from sabot._encode_user import call_function, call_nested, call_partial
+    from sabot._encode_user import call_nested
 
+    node = _unpacked_stars(encoder, node)
     if isinstance(node.func, ast.Name):
         nested = encoder.scope.function(encoder.mangle(node.func.id))
         if nested is not None:
-            return call_nested(encoder, node, *nested)
+            return call_nested(encoder, node, *nested, encoder)
     if isinstance(node.func, ast.Lambda):
         return call_of_lambda(encoder, node) or encoder.refuse(node)
     of_list = method(encoder, node)
@@ -43,19 +47,81 @@ def call(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         return of_list
     found = encoder.known(node.func)
     if found is None:
+        one_of = chosen(encoder, node.func)
+        if one_of is not None:
+            return call_chosen(encoder, node, one_of)
         return call_of_get(encoder, node) or _method(encoder, node) or encoder.refuse(node)
-    write = compiled().get(id(found.value)) or _numpy_writer(found.value)
+    return call_object(encoder, node, found.value) or encoder.refuse(node)
+
+
+def _unpacked_stars(encoder: Encoder, node: ast.Call) -> ast.Call:
+    """The call with each `*items` written out, where it is known how many there are."""
+    args: list[ast.expr] = []
+    for arg in node.args:
+        inner = arg.value if isinstance(arg, ast.Starred) else None
+        if isinstance(inner, (ast.Tuple, ast.List)):
+            args += inner.elts
+            continue
+        count = _length_of(encoder, inner) if inner is not None else None
+        if inner is None or count is None:
+            args.append(arg)
+            continue
+        for place in range(count):
+            index = ast.copy_location(ast.Constant(place), inner)
+            args.append(ast.copy_location(ast.Subscript(inner, index, ast.Load()), inner))
+    if len(args) == len(node.args) and not has_stars(node):
+        return node
+    return ast.copy_location(ast.Call(node.func, args, node.keywords), node)
+
+
+def _length_of(encoder: Encoder, node: ast.expr) -> int | None:
+    """How many items a captured tuple or list has, or each tuple in one, by an index or as the variable of a loop."""
+    held: ast.expr | None = None
+    match node:
+        case ast.Subscript(value, index) if not isinstance(index, ast.Slice):
+            held = value
+        case ast.Name(name) if (scope := encoder.scope.holder(encoder.mangle(name))) is not None:
+            match scope.assigned.get(encoder.mangle(name)):
+                case [ast.For() | ast.comprehension() as loop]:
+                    held = loop.iter
+                case _:
+                    return None
+        case _:
+            items = _captured_items(encoder, node)
+            return None if items is None else len(items)
+    lengths = {_items_in(one) for one in _captured_items(encoder, held) or ()}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _items_in(value: object) -> int | None:
+    return len(cast("tuple[object, ...]", value)) if type(value) is tuple else None
+
+
+def _captured_items(encoder: Encoder, node: ast.expr) -> tuple[object, ...] | None:
+    found = encoder.known(node)
+    value = found.value if found is not None else None
+    frozen = frozen_of(encoder, node)
+    if frozen is not None and frozen.kind == "list":
+        value = frozen.items
+    return cast("tuple[object, ...]", value) if type(value) is tuple else None
+
+
+def call_object(encoder: Encoder, node: ast.Call, value: object) -> Sequence[Part] | None:
+    """A call of a captured object; None where it has no form."""
+    from sabot._encode_user import call_function, call_partial
+
+    write = compiled().get(id(value)) or _numpy_writer(value)
     if write is not None:
         return write(encoder, node)
-    called = resolve(found.value)
+    called = resolve(value)
     if called is None:
-        return encoder.refuse(node)
+        return None
     callee = encoder.program.callees.get(called.key)
     if callee is not None:
         return call_function(encoder, node, callee, called)
     if called.checks and id(called.fn) in compiled():
         return call_partial(encoder, node, called)
-    return encoder.refuse(node)
+    return None
 
 
 def _numpy_writer(value: object) -> Callable[[Encoder, ast.Call], Sequence[Part]] | None:
@@ -155,6 +221,40 @@ def _raising(encoder: Encoder, node: ast.AST) -> list[Part]:
     ]
 
 
+def _time(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    """A date or datetime that the text gives."""
+    found = encoder.known(node.func)
+    values = [*node.args, *(keyword.value for keyword in node.keywords)]
+    constants = [constant_of(encoder, value) for value in values]
+    known = [constant[0] for constant in constants if constant is not None]
+    made = found.value if found is not None else None
+    if (
+        has_stars(node)
+        or len(known) < len(constants)
+        or not (made is dt.date or made is dt.datetime)
+    ):
+        return refuse_call(encoder, node)
+    names = [keyword.arg or "" for keyword in node.keywords]
+    given = dict(zip(names, known[len(node.args) :], strict=True))
+    try:
+        value: object = cast("Any", made)(*known[: len(node.args)], **given)
+    except (TypeError, ValueError):
+        return [*_raising(encoder, node)]
+    return encoder.value(node, value)
+
+
+def constant_of(encoder: Encoder, node: ast.expr) -> tuple[object] | None:
+    """The value of a number that is written down, or of a captured number or zone of fixed offset; in a tuple of one."""
+    match node:
+        case ast.Constant(int() | None as value):
+            return (value,)
+        case _:
+            found = encoder.known(node)
+    if found is None or not (type(found.value) is int or type(found.value) is dt.timezone):
+        return None
+    return (found.value,)
+
+
 _KINDS: dict[int, int] = {
     id(bool): KINDS["BOOL"],
     id(int): KINDS["INT"] | KINDS["BOOL"],
@@ -193,6 +293,9 @@ def _items(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     """tuple, list and sorted: of an iterable, or of a comprehension. What list and sorted get is a list already."""
 
     def write(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+        key = key_of(node) if name == "SORTED" else None
+        if name == "SORTED":
+            node = without_key(node)
         reverse = reverse_of(node) if name == "SORTED" else ([] if not node.keywords else None)
         if reverse is None or has_stars(node) or len(node.args) > 1:
             return refuse_call(encoder, node)
@@ -202,6 +305,9 @@ def _items(name: str) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
             args = unpacked(encoder, node.args[0])
         elif args:
             args = _comprehension_parts(encoder, node.args[0])
+        if key is not None and args:
+            first = [encoder.at("CALL", node), u8(BUILTINS["LIST_OF"]), u32(1), *args]
+            return sorted_by(encoder, node, first, key, any(reverse), False)
         count = u32(len(node.args) + len(constants))
         return [encoder.at("CALL", node), u8(BUILTINS[name]), count, *args, *constants]
 
@@ -285,6 +391,11 @@ def turns_of(encoder: Encoder, node: ast.AST, argument: ast.expr, own: Sequence[
     first = encoder.program.new_slots(names)
     slots = {name: first + k for k, name in enumerate(names) if k >= len(own)}
     scope = Scope(slots, encoder.scope)
+    match generators[0].target:
+        case ast.Name(name) if targets.count(encoder.mangle(name)) == 1:
+            scope.assigned[encoder.mangle(name)] = [generators[0]]
+        case _:
+            pass
     return _Turns(generators, scope, Inner(element, scope, 8), first, names)
 
 
@@ -306,7 +417,10 @@ def loops_of(
             return [*target]
         # The first iterable belongs to the scope around.
         scope = None if number == 0 else turns.scope
-        whole = loop(encoder, node, target, generator.iter, scope, statement, [u32(0)])
+        before, encoder.scope = encoder.scope, turns.scope
+        held = iterable(encoder, generator)
+        encoder.scope = before
+        whole = loop(encoder, node, target, held, scope, statement, [u32(0)])
         if number == 0:
             return whole
         statement = [u32(2), *whole, *after] if after else [u32(1), *whole]
@@ -394,6 +508,36 @@ def _extreme_of(
     return block_of(encoder, node, turns, statements, result)
 
 
+def _reduce(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    """functools.reduce: the loop that it is."""
+    binds = any(isinstance(place, ast.NamedExpr) for place in ast.walk(node))
+    if node.keywords or has_stars(node) or binds or not 2 <= len(node.args) <= 3:
+        return refuse_call(encoder, node)
+    function, iterable_, *initial = node.args
+    turns = turns_of(encoder, node, iterable_, ["total", "started", "item"])
+    total, started, item = (own_slot(turns, k) for k in range(3))
+    held = [Own(node, _local_of(node, slot)) for slot in (total, item)]
+    call = ast.copy_location(ast.Call(function, [*held], []), function)
+    more = encoder.assignment(node, total, Inner(call, None, 8))
+    body: list[Part] = [u32(2), *encoder.assignment(node, item, turns.item)]
+    yes, no = joined(encoder.value(node, True)), joined(encoder.value(node, False))
+    begin = [encoder.assignment(node, total, Inner(one, None, 2)) for one in initial]
+    if initial:
+        body += more
+    else:
+        begin.append(encoder.assignment(node, started, no))
+        body += [encoder.at("IF", node), encoder.local(node, started), u32(1), *more, u32(2)]
+        body += [*encoder.assignment(node, total, encoder.local(node, item))]
+        body += encoder.assignment(node, started, yes)
+    loop = loops_of(encoder, node, turns, body, [])
+    # Unbound where there was no item: then it raises here.
+    return block_of(encoder, node, turns, [*begin, loop], [encoder.local(node, total)])
+
+
+def _local_of(node: ast.AST, slot: int) -> Callable[[Encoder], Sequence[Part]]:
+    return lambda encoder: [encoder.local(node, slot)]
+
+
 def _quantifier(stops_at: bool) -> Callable[[Encoder, ast.Call], Sequence[Part]]:
     """any and all: they stop at the first true, or false, item."""
 
@@ -441,12 +585,12 @@ def _comprehension_parts(encoder: Encoder, node: ast.expr) -> list[Part]:
         return _grown(encoder, node, turns)
     before, encoder.scope = encoder.scope, turns.scope
     target = encoder.target(generator.target)
+    held = iterable(encoder, generator)
     encoder.scope = before
     if isinstance(target, list):
         return [*target]
     head: list[Part] = [encoder.at("COMPREHENSION", node), u32(turns.first), u32(len(turns.names))]
-    iterable = readable(encoder, generator.iter)
-    return [*head, *target, iterable, Inner(turns.item.node, turns.scope)]
+    return [*head, *target, readable(encoder, held), Inner(turns.item.node, turns.scope)]
 
 
 def _grown(encoder: Encoder, node: ast.expr, turns: _Turns) -> list[Part]:
@@ -467,12 +611,6 @@ def _round(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
     if has_stars(node) or not 1 <= len(args) <= 2:
         return refuse_call(encoder, node)
     return builtin(encoder, node, "ROUND", *args)
-
-
-def _power(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
-    if node.keywords or has_stars(node) or len(node.args) != 2:
-        return refuse_call(encoder, node)
-    return [encoder.at("BINARY", node), u8(BINARY["Pow"]), *node.args]
 
 
 @functools.cache
@@ -594,7 +732,6 @@ _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(operator.abs): plain("ABS", 1, 1),
     id(int): plain("INT", 0, 1),
     id(round): _round,
-    id(pow): _power,
     id(operator.index): plain("INT_INDEX", 1, 1),
     id(math.floor): plain("FLOOR", 1, 1),
     id(math.ceil): plain("CEIL", 1, 1),
@@ -614,6 +751,7 @@ _BUILTINS: dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]] = {
     id(operator.invert): _unary("Invert"),
     id(operator.truth): plain("BOOL", 1, 1),
     id(next): next_,
+    id(functools.reduce): _reduce,
 }
 _BUILTINS.update(
     (id(getattr(math, name)), libm(name)) for name in MATH if name != "log" and hasattr(math, name)
@@ -629,5 +767,7 @@ def is_compiled(value: object) -> bool:
 def compiled() -> dict[int, Callable[[Encoder, ast.Call], Sequence[Part]]]:
     """All builtins that have a form."""
     from sabot._encode_math import writers
+    from sabot._encode_sorted import writers as of_bisect
 
-    return {**_BUILTINS, **writers()}
+    times = {id(dt.date): _time, id(dt.datetime): _time}
+    return {**_BUILTINS, **times, **writers(), **of_bisect()}

@@ -87,9 +87,16 @@ def _plain(name: str, least: int, most: int) -> Method:
 
 
 def _sort(encoder: Encoder, node: ast.Call, owner: ast.expr) -> Sequence[Part]:
+    from sabot._encode_sorted import key_of, sees_list, sorted_by, without_key
+
+    key, node = key_of(node), without_key(node)
     reverse = reverse_of(node)
     if reverse is None or node.args:
         return _refuse(encoder, node)
+    if key is not None:
+        if sees_list(encoder, key):
+            return encoder.unsupported(key, "syntax", "a key of sort that reads locals")
+        return sorted_by(encoder, node, [owner], key, any(reverse), True)
     constant = encoder.value(node, any(reverse))
     return [encoder.at("CALL", node), u8(BUILTINS["SORT"]), u32(2), owner, *constant]
 

@@ -4,6 +4,7 @@ process's own at some places. fsum and prod become the loop that they are.
 
 from __future__ import annotations
 
+import ast
 import functools
 import math
 import sys
@@ -28,7 +29,6 @@ from sabot._encode_calls import (
 from sabot._encode_user import call_function, inline, write_callee
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Callable, Hashable, Iterator, Sequence
     from types import FunctionType
     from typing import TypeAlias
@@ -65,6 +65,7 @@ def writers() -> dict[int, Writer]:
         id(math.ldexp): plain("LDEXP", 2, 2),
         id(math.prod): _prod,
         id(_math.exponent): plain("EXPONENT", 1, 1),
+        id(pow): _power,
     }
     for name in FORMS:
         if hasattr(math, name):
@@ -134,12 +135,17 @@ def _form(name: str) -> Writer:
             return encoder.unsupported(node, "unknown_call", f"math.{name} of another Python")
         if has_stars(node):
             return refuse_call(encoder, node)
-        return call_function(encoder, node, *_callee(encoder, getattr(_math, name)))
+        return call_form(encoder, node, getattr(_math, name))
 
     return write
 
 
-def call_form(
+def call_form(encoder: Encoder, node: ast.Call, form: Callable[..., object]) -> Sequence[Part]:
+    """The call of a form, with the arguments of the call of what it stands for."""
+    return call_function(encoder, node, *_callee(encoder, form))
+
+
+def call_of_form(
     encoder: Encoder, node: ast.Call, form: Callable[..., object], *args: Part
 ) -> list[Part]:
     """A call of a form with these parts as arguments."""
@@ -151,6 +157,20 @@ def call_form(
     names = callee.fn.__code__.co_varnames[: len(args)]
     pairs = [(slots[name], arg) for name, arg in zip(names, args, strict=True)]
     return inline(encoder, node, u32(encoder.program.numbers[called.key]), pairs)
+
+
+def _power(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
+    """pow of two numbers, or of three."""
+    named = [keyword.arg for keyword in node.keywords]
+    if has_stars(node) or len(node.args) + len(named) > 3:
+        return refuse_call(encoder, node)
+    match [*node.args, *(keyword.value for keyword in node.keywords)]:
+        case [left, right] | [left, right, ast.Constant(None)] if (
+            named == ["base", "exp", "mod"][len(node.args) :][: len(named)]
+        ):
+            return [encoder.at("BINARY", node), u8(BINARY["Pow"]), left, right]
+        case _:
+            return call_form(encoder, node, _math.mod_power)
 
 
 def _nextafter(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
@@ -166,10 +186,10 @@ def _fsum(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         return refuse_call(encoder, node)
     turns = turns_of(encoder, node, node.args[0], ["state"])
     state = own_slot(turns, 0)
-    added = call_form(encoder, node, _math.fsum_next, encoder.local(node, state), turns.item)
+    added = call_of_form(encoder, node, _math.fsum_next, encoder.local(node, state), turns.item)
     loop = loops_of(encoder, node, turns, [u32(1), *encoder.assignment(node, state, *added)], [])
     begin = encoder.assignment(node, state, *encoder.value(node, (0.0, 0.0, 0.0)))
-    end = call_form(encoder, node, _math.fsum_end, encoder.local(node, state))
+    end = call_of_form(encoder, node, _math.fsum_end, encoder.local(node, state))
     return block_of(encoder, node, turns, [begin, loop], end)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from sabot._encode import Encoder
+    from sabot._encode_functions import Several, Target
     from sabot._guards import Found
 
     FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -62,13 +63,35 @@ class Callee(NamedTuple):
 class Scope:
     """The names of a function or of a comprehension, with their slots; others are looked for in the scope around it."""
 
-    __slots__ = ("names", "nested", "outer", "tables")
+    __slots__ = (
+        "assigned",
+        "callables",
+        "displays",
+        "firsts",
+        "names",
+        "nested",
+        "outer",
+        "tables",
+    )
 
     def __init__(self, names: dict[str, int], outer: Scope | None = None) -> None:
         self.names = names
         self.outer = outer
         self.nested: dict[str, FunctionNode] = {}  # functions defined in it, by name
         self.tables: dict[str, tuple[object, ...]] = {}  # dicts defined in it: their keys
+        # Locals that may be functions, see _encode_functions: all that they are given; what that is, once it was asked; the number of the
+        # first function of each place; those that are tuples or dicts of functions.
+        self.assigned: dict[str, list[ast.AST]] = {}
+        self.callables: dict[str, tuple[Target, ...] | None] = {}
+        self.firsts: dict[int, int] = {}
+        self.displays: dict[str, Several | None] = {}
+
+    def holder(self, name: str) -> Scope | None:
+        """The scope that has a local."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.names:
+            scope = scope.outer
+        return scope
 
     def slot(self, name: str) -> int | None:
         """The slot of a name; None where it is no local here."""
@@ -115,6 +138,14 @@ class Own(ast.expr):
         ast.copy_location(self, place)
 
 
+class Given(Own):
+    """A captured object in the place of an expression."""
+
+    def __init__(self, place: ast.AST, value: object) -> None:
+        super().__init__(place, lambda encoder: encoder.value(place, value))
+        self.value = value
+
+
 class Inner(NamedTuple):
     """A node to be written in another scope, or deeper in the tree than its part says."""
 
@@ -146,6 +177,8 @@ class Program:
         self.failed: dict[Hashable, tuple[str, str]] = {}
         self.open: list[Hashable] = []
         self.refused: list[tuple[str, str]] = []
+        self.columns: frozenset[int] = frozenset()  # slots of parameters that nothing binds anew
+        self.partials: dict[Hashable, int] = {}  # partial objects of a text: their first slot
 
     def add(self, key: Hashable, name: str, first: int, body: Sequence[bytes]) -> None:
         """Adds a function that was written, behind all that it calls. Its own are all slots from `first` on: what its body needed too."""

@@ -37,7 +37,8 @@ class Table(NamedTuple):
 def frozen_of(encoder: Encoder, node: ast.expr) -> Frozen | None:
     """The captured list, set or dict that an expression names."""
     found = encoder.known(node)
-    return found.value if found is not None and isinstance(found.value, Frozen) else None
+    value = found.value if found is not None else None
+    return value if isinstance(value, Frozen) and value.is_plain else None
 
 
 def readable(encoder: Encoder, node: ast.expr) -> ast.expr:
@@ -129,9 +130,13 @@ def _constant(node: ast.expr) -> tuple[object] | None:
 
 def table_of(encoder: Encoder, node: ast.expr) -> Table | None:
     """The table that an expression is: a captured dict or a display."""
+    from sabot._encode_functions import table_of_local
+
     match node:
         case ast.Dict():
             return _display(encoder, node)
+        case ast.Name(name) if table_of_local(encoder, encoder.mangle(name)) is not None:
+            return None
         case ast.Name(name) if (keys := encoder.scope.table(encoder.mangle(name))) is not None:
             return _local(encoder, node, keys)
         case _:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sabot._encode import CALLS_MAX, Encoder
 from sabot._encode_calls import compiled, has_stars, is_simple, joined, refuse_call
-from sabot._encode_program import Scope, u32
+from sabot._encode_functions import CHOICES_MAX, chosen
+from sabot._encode_program import Given, Own, Scope, u32
 from sabot._guards import is_scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Hashable, Sequence
+    from collections.abc import Callable, Container, Hashable, Sequence
 
     from sabot._bound import Called
+    from sabot._encode_functions import Chosen, Target
     from sabot._encode_program import Callee, FunctionNode, Part
 
 
@@ -104,11 +106,12 @@ def inline(
 
 
 def call_nested(
-    encoder: Encoder, node: ast.Call, function: FunctionNode, scope: Scope
+    encoder: Encoder, node: ast.Call, function: FunctionNode, scope: Scope, owner: Encoder
 ) -> Sequence[Part]:
+    """scope, owner: where the function is defined, and the encoder of the text around it."""
     program = encoder.program
-    name = encoder.mangle(cast("ast.Name", node.func).id)
-    if id(function) in program.open:
+    name = getattr(function, "name", "<lambda>")
+    if any(type(key) is tuple and key[0] == id(function) for key in program.open):
         return encoder.unsupported(node, "syntax", "recursion")
     if len(program.open) >= CALLS_MAX:
         return encoder.unsupported(node, "too_complex", "calls inside each other")
@@ -122,30 +125,78 @@ def call_nested(
     given = _arguments(node, function, defaults)
     if given is None:
         return refuse_call(encoder, node)
-    slots = _nested_slots(encoder, function, scope)
-    bound = encoder.local(node, scope.names[name])  # raises where it is not defined yet
+    functions = _functions_given(encoder, owner.mangle, given)
+    if _binds_anew(function, owner.mangle, functions):
+        return encoder.unsupported(node, "type", f"a function as a value, in {name}")
+    key = (id(function), scope, _key_of(functions))
+    slots = _nested_slots(owner, function, scope, key, functions)
+    bound = joined(encoder.value(node, True))
+    if isinstance(node.func, ast.Name) and encoder.scope.function(encoder.mangle(node.func.id)):
+        bound = encoder.local(node, scope.names[encoder.mangle(node.func.id)])  # is it defined yet
     pairs: list[tuple[int, Part]] = [(slots.names[""], bound)]
-    pairs += [(slots.names[encoder.mangle(parameter)], value) for parameter, value in given]
-    return inline(encoder, node, u32(program.numbers[id(function)]), pairs)
+    pairs += [(slots.names[owner.mangle(parameter)], value) for parameter, value in given]
+    return inline(encoder, node, u32(program.numbers[key]), pairs)
 
 
-def _nested_slots(encoder: Encoder, function: FunctionNode, scope: Scope) -> Scope:
-    """Writes a nested function at its first call; gives its scope."""
+def _functions_given(
+    encoder: Encoder, mangle: Callable[[str], str], given: list[tuple[str, Part]]
+) -> dict[str, tuple[Target, ...]]:
+    """The parameters that are given functions. Their values in `given` become numbers, see _encode_functions."""
+    functions: dict[str, tuple[Target, ...]] = {}
+    for place, (name, value) in enumerate(given):
+        if not isinstance(value, ast.expr):
+            continue
+        found = chosen(encoder, value)
+        if found is not None and len(found.targets) <= CHOICES_MAX:
+            functions[mangle(name)] = found.targets
+            given[place] = name, Own(value, _first_of(found))
+    return functions
+
+
+def _first_of(found: Chosen) -> Callable[[Encoder], Sequence[Part]]:
+    return lambda _: found.number(0)
+
+
+def _binds_anew(
+    function: FunctionNode, mangle: Callable[[str], str], functions: dict[str, tuple[Target, ...]]
+) -> bool:
+    """Whether a function binds one of these parameters itself."""
+    from sabot._scope import bindings
+
+    if not functions:
+        return False
+    counts = bindings(function, mangle)
+    return any(counts[name] > 1 for name in functions)
+
+
+def _key_of(functions: dict[str, tuple[Target, ...]]) -> Hashable:
+    return tuple((name, *(one.key for one in targets)) for name, targets in functions.items())
+
+
+def _nested_slots(
+    encoder: Encoder,
+    function: FunctionNode,
+    scope: Scope,
+    key: Hashable,
+    functions: dict[str, tuple[Target, ...]],
+) -> Scope:
+    """Writes a nested function at its first call with these functions as arguments; gives its scope."""
     from sabot._scope import own_names
 
     program = encoder.program
-    known = program.scopes.get(id(function))
+    known = program.scopes.get(key)
     if known is not None:
         return known
     bound, _ = own_names(function, encoder.mangle)
     names = ["", *dict.fromkeys([*map(encoder.mangle, _parameters(function)), *bound])]
     first = program.new_slots(names)
     inner = Scope({name: first + k for k, name in enumerate(names)}, scope)
-    program.open.append(id(function))
+    inner.callables.update(functions)
+    program.open.append(key)
     body = encoder.function(function, inner)
     program.open.pop()
-    program.add(id(function), getattr(function, "name", "<lambda>"), first, body)
-    program.scopes[id(function)] = inner
+    program.add(key, getattr(function, "name", "<lambda>"), first, body)
+    program.scopes[key] = inner
     return inner
 
 
@@ -173,15 +224,11 @@ def _is_special(function: FunctionNode) -> bool:
 def call_function(
     encoder: Encoder, node: ast.Call, callee: Callee, called: Called
 ) -> Sequence[Part]:
-    key = called.key
     program = encoder.program
     fn = callee.fn
     if callee.refusal is not None:
         code, detail = callee.refusal
         return encoder.unsupported(node, code, _within(fn.__name__, detail))
-    is_open = key in program.open
-    if not is_open and len(program.open) >= CALLS_MAX:
-        return encoder.unsupported(node, "too_complex", "calls inside each other")
     assert callee.node is not None
     defaults: dict[str, Part] = {}
     spec = callee.node.args
@@ -190,12 +237,21 @@ def call_function(
     late = zip(names[len(names) - len(values) :], values, strict=True)
     kwdefaults: dict[str, object] = getattr(fn, "__kwdefaults__", None) or {}
     for name, value in [*late, *kwdefaults.items()]:
-        defaults[name] = joined(encoder.value(node, value))
+        defaults[name] = Given(node, value)
     bound = {name for name in _parameters(callee.node) if callee.mangle(name) in callee.bound}
     given = _arguments(node, callee.node, defaults, bound, len(called.args))
     if given is None:
         return refuse_call(encoder, node)
-    refused = None if is_open else write_callee(encoder, node, callee, key)
+    functions = _functions_given(encoder, callee.mangle, given)
+    if _binds_anew(callee.node, callee.mangle, functions):
+        return encoder.unsupported(node, "type", f"a function as a value, in {fn.__name__}")
+    key: Hashable = (called.key, _key_of(functions)) if functions else called.key
+    is_open = key in program.open
+    if not is_open and len(program.open) >= CALLS_MAX:
+        return encoder.unsupported(node, "too_complex", "calls inside each other")
+    if is_open and not all(one.is_captured for every in functions.values() for one in every):
+        return encoder.unsupported(node, "syntax", "recursion with a function of its own")
+    refused = None if is_open else write_callee(encoder, node, callee, key, functions)
     if refused is not None:
         code, detail = refused
         return encoder.unsupported(node, code, _within(fn.__name__, detail))
@@ -216,9 +272,13 @@ def _within(name: str, detail: str) -> str:
 
 
 def write_callee(
-    encoder: Encoder, node: ast.Call, callee: Callee, key: Hashable
+    encoder: Encoder,
+    node: ast.Call,
+    callee: Callee,
+    key: Hashable,
+    functions: dict[str, tuple[Target, ...]] | None = None,
 ) -> tuple[str, str] | None:
-    """Writes a function at its first call; gives why it cannot be, if so."""
+    """Writes a function at its first call; gives why it cannot be, if so. functions: parameters that are functions."""
     program = encoder.program
     if key in program.numbers or key in program.failed:
         return program.failed.get(key)
@@ -227,6 +287,7 @@ def write_callee(
     names = list(callee.locals)
     first = program.new_slots(names)
     scope = Scope({name: first + k for k, name in enumerate(names)})
+    scope.callables.update(functions or {})
     program.scopes[key] = scope
     before = len(program.functions)
     program.open.append(key)

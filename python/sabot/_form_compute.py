@@ -308,10 +308,10 @@ def called(node: ast.expr, function: Callable[..., Any], *parts: ast.expr) -> as
     """A call of a function of the package, in the tree of a row function."""
 
     def write(encoder: Encoder) -> Sequence[Part]:
-        from sabot._encode_math import call_form
+        from sabot._encode_math import call_of_form
 
         place = ast.copy_location(ast.Call(ast.Constant(None), [], []), node)
-        return call_form(encoder, place, function, *parts)
+        return call_of_form(encoder, place, function, *parts)
 
     return Own(node, write, parts)
 

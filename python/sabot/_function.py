@@ -64,6 +64,7 @@ class Scalar(NamedTuple):
             options.nulls == "skip",
             options.dead_letter,
             keys=self.given.results if self.given is not None else (),
+            pure=options.pure is True,
         )
 
 
@@ -117,6 +118,7 @@ def bind(
         operator == "filter",
         ON_ERROR.index(options.on_error),
         options.dead_letter,
+        pure=options.pure is True,
         label=f"{name}(batch)",
     )
     if schema is not None and operator in ("map", "filter", "explain"):
@@ -141,6 +143,11 @@ def _bind_record(
 
     if schema is None and operator != "flat_map":
         raise PlanError(_too_early(captured, operator))
+    check_rows_options(captured.name, operator, options)
+    if options.args is not None:
+        raise PlanError(
+            f"{operator}({captured.name}): args= is for scalar functions; a record function reads columns by their names"
+        )
     if options.nulls == "skip":
         raise PlanError(
             f'{operator}({captured.name}): nulls="skip" is for scalar functions; a record function has one argument, the row'
@@ -163,6 +170,17 @@ def takes_rows(fn: object) -> bool:
     return callable(target) and kind_of(capture(target), (), "map", options.kind).kind == "record"
 
 
+def batch_rows(fn: object, schema: pa.Schema | None, operator: str) -> int | None:
+    """How many rows a batch function wants in each call, if it says so; None for functions of other kinds."""
+    target, options = unwrap(fn)
+    if options.batch_size is None:
+        return None
+    kind = kind_of(
+        capture(target), schema.names if schema is not None else (), operator, options.kind
+    )
+    return options.batch_size if kind.kind == "batch" else None
+
+
 def check_batch_options(name: str, operator: str, options: Options) -> None:
     """Refuses options of `udf` that a batch function cannot have.
 
@@ -181,6 +199,23 @@ def check_batch_options(name: str, operator: str, options: Options) -> None:
     if options.returns is not None:
         raise PlanError(
             f"{operator}({name}): returns= is for scalar functions; a batch function's result is told by schema="
+        )
+    if options.args is not None:
+        raise PlanError(
+            f"{operator}({name}): args= is for scalar functions; a batch has its schema"
+        )
+
+
+def check_rows_options(name: str, operator: str, options: Options) -> None:
+    """Refuses options of `udf` that a function called row by row in the engine cannot have.
+
+    Raises:
+        PlanError: one of them.
+    """
+    if options.batch_size is not None:
+        raise PlanError(
+            f"{operator}({name}): batch_size= is for batch functions, or the rows that a thread or worker process takes at once "
+            "(max_concurrency=, use_process=True)"
         )
 
 
@@ -216,6 +251,12 @@ def bind_scalar(
         )
     if schema is None:
         raise PlanError(_too_early(captured, operator))
+    check_rows_options(captured.name, operator, options)
+    if options.args is not None:
+        from sabot._ahead import check_types
+
+        check_types(captured, options.args, schema)
+        schema = pa.schema(list(options.args.items()))  # that of the code that was made ahead
     params = captured.params or ()
     for param in params:
         if schema.names.count(param.name) > 1:
@@ -255,7 +296,7 @@ def _typed(
 def _inferred(
     captured: Captured, schema: pa.Schema, operator: str, options: Options
 ) -> tuple[_core.Function, bool]:
-    off = options.compile == "off"
+    off = options.off
     blob = _blob_of(captured, schema, options)
     try:
         core = core_function(blob, schema, off)

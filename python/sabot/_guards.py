@@ -10,12 +10,16 @@ from __future__ import annotations
 import struct
 import sys
 from copy import copy
-from types import MethodType, ModuleType
+from functools import partial
+from operator import is_
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+from sabot._times import is_time, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import CellType, CodeType, FunctionType
+    from types import CellType, CodeType
 
     from sabot._objects import Member
 
@@ -36,18 +40,21 @@ class Found(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """A captured list, set or dict of scalars as it was at capture: `kind` is the name of its exact type."""
+    """A captured list, set or dict of scalars and tuples, or of functions, as it was at capture: `kind` is the name of its exact type."""
 
     kind: str
     items: tuple[object, ...]  # of a dict: pairs
-    key: tuple[object, ...]  # tells contents apart
+    key: tuple[object, ...]  # tells contents apart, as long as `items` lives
+    is_plain: bool = True  # scalars alone; else keys may be, and all else are functions
 
 
 _FROZEN_MAX = 256
+_TUPLES_DEPTH_MAX = 4
 
 
 def frozen(value: object) -> Frozen | None:
-    """A small list, set or dict of exact scalars; None for anything else. Keys and members that are NaN are left to CPython."""
+    """A small list, set or dict of exact scalars and tuples of them, or a list or dict of functions; None for anything else. Keys and
+    members that are NaN, or have one in them, are left to CPython."""
     kind = type(value)
     if not (kind is list or kind is dict or kind is set or kind is frozenset):
         return None
@@ -58,29 +65,78 @@ def frozen(value: object) -> Frozen | None:
     if isinstance(sized, dict):
         pairs = tuple(sized.items())  # one look: another thread may be changing it
         items, members = pairs, tuple(key for key, _ in pairs)
-        flat = [*members, *(held for _, held in pairs)]
+        held = [value for _, value in pairs]
     else:
         items = members = tuple(sized)
-        flat = [*items]
-    if not all(map(is_scalar, flat)):
-        return None
-    if kind is not list and any(one != one for one in members):
+        held = [*items]
+    flat = [*members, *held] if kind is dict else held
+    keys = [*map(plain_key, flat)]
+    if None in keys:
+        return _frozen_functions(kind.__name__, items, members, held)
+    if kind is not list and any(map(_has_nan, members)):
         return None
     name = kind.__name__
-    return Frozen(name, items, (name, len(items), *map(scalar_key, flat)))
+    return Frozen(name, items, (name, len(items), *keys))
+
+
+def plain_key(value: object, depth: int = 0) -> tuple[object, ...] | None:
+    """A hashable key of an exact scalar, or of an exact tuple of such; None for anything else."""
+    if is_scalar(value):
+        return scalar_key(value)
+    if type(value) is not tuple or depth >= _TUPLES_DEPTH_MAX:
+        return None
+    items = cast("tuple[object, ...]", value)
+    if len(items) > _FROZEN_MAX:
+        return None
+    keys = [plain_key(item, depth + 1) for item in items]
+    return None if None in keys else ("tuple", *keys)
+
+
+def _has_nan(value: object) -> bool:
+    if type(value) is tuple:
+        return any(map(_has_nan, cast("tuple[object, ...]", value)))
+    return value != value
+
+
+def _frozen_functions(
+    kind: str, items: tuple[object, ...], members: tuple[object, ...], held: list[object]
+) -> Frozen | None:
+    of_dict = kind == "dict"
+    if kind not in ("list", "dict") or not all(map(is_callable, held)):
+        return None
+    if of_dict and not all(map(is_scalar, members)):
+        return None
+    keys = tuple(map(scalar_key, members)) if of_dict else ()
+    return Frozen(kind, items, (kind, len(items), *keys, *map(id, held)), False)
+
+
+def is_callable(value: object) -> bool:
+    """Whether the value is a function, a builtin, a class, a bound method or a partial object, by its exact type."""
+    kind = type(value)
+    return (
+        kind is FunctionType
+        or kind is BuiltinFunctionType
+        or kind is type
+        or kind is MethodType
+        or kind is partial
+    )
 
 
 def is_scalar(value: object) -> bool:
-    """Whether the value is an exact None, bool, int, float or str: what may stand in compiled code as a constant."""
+    """Whether the value is an exact None, bool, int, float, str, date or datetime: what may stand in compiled code as a constant."""
     # By identity, one after the other: a metaclass may have a hash or an equality of its own.
     kind = type(value)
-    return kind is int or kind is float or kind is str or kind is bool or value is None
+    if kind is int or kind is float or kind is str or kind is bool or value is None:
+        return True
+    return is_time(value)
 
 
 def scalar_key(value: object) -> tuple[str, object]:
     """A hashable key of an exact scalar: equal only for the same type and the same value, floats by their bits."""
     if type(value) is float:
         return "float", _pack_float(value)
+    if is_time(value):  # of equal datetimes one may have a zone that the other has not
+        return type(value).__name__, number_of(value)
     return type(value).__name__, value
 
 
@@ -140,9 +196,10 @@ class Attribute(NamedTuple):
 
     def changed(self) -> str | None:
         """Its name where it is another now."""
-        now = look_up(vars(self.module), self.name, _MISSING)
-        same = now is self.value or _same(now, self.value)
-        return None if same else f"{self.module.__name__}.{self.name}"
+        now = self.module.__dict__.get(self.name, _MISSING)
+        if now is self.value or _same(now, self.value):
+            return None
+        return f"{self.module.__name__}.{self.name}"
 
 
 class ObjectAttribute(NamedTuple):
@@ -231,7 +288,6 @@ class Guards:
         "_from_globals",
         "_gone",
         "_kwdefaults",
-        "_others",
         "names",
     )
 
@@ -244,8 +300,7 @@ class Guards:
         recursive: bool = False,
     ) -> None:
         self.names = dict(names)
-        self._checks = checks
-        self._others = others
+        self._checks = (*checks, *others)
         self._calls = recursive or bool(others)
         self._fn = fn
         self._code = fn.__code__
@@ -266,7 +321,7 @@ class Guards:
     def with_others(self, others: tuple[Check, ...]) -> Guards:
         """The same with more to look at."""
         made = copy(self)
-        made._others = (*self._others, *others)
+        made._checks = (*self._checks, *others)
         return made
 
     @property
@@ -311,7 +366,7 @@ class Guards:
         for name in self._gone:
             if name in space or name in below:
                 return name
-        for one in (*self._checks, *self._others):
+        for one in self._checks:
             name = one.changed()
             if name is not None:
                 return name
@@ -348,11 +403,32 @@ def _cell_value(cell: CellType) -> object:
 
 def _same(now: object, was: object) -> bool:
     if type(was) is Frozen:
+        if _holds_these(now, was):
+            return True
         again = frozen(now)
         return again is not None and again.key == was.key
     if type(now) is not type(was) or not is_scalar(now):
         return now is was
     return scalar_key(now) == scalar_key(was)
+
+
+def _holds_these(now: object, was: Frozen) -> bool:
+    """Whether it has the very objects that were seen, in their order; looking at their values takes ten times as long."""
+    kind = type(now)
+    if not (kind is list or kind is dict or kind is set or kind is frozenset):
+        return False
+    if kind.__name__ != was.kind:
+        return False
+    held = cast("list[object] | dict[object, object]", now)
+    if len(held) != len(was.items):
+        return False
+    if isinstance(held, dict):
+        pairs = cast("tuple[tuple[object, object], ...]", was.items)
+        return all(
+            key is seen_key and value is seen
+            for (key, value), (seen_key, seen) in zip(tuple(held.items()), pairs, strict=True)
+        )
+    return all(map(is_, held, was.items))
 
 
 def _same_values(now: tuple[object, ...] | None, was: tuple[object, ...] | None) -> bool:

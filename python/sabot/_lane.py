@@ -73,7 +73,7 @@ class Binding(NamedTuple):
 
     `truth`: it is a filter's, so only whether a result is true is wanted. `on_error`: what a failed row does, by ON_ERROR. `skip_nulls`:
     a null argument gives null without a call. `path`, `log`, `dead_letter`: where failed rows are recorded; the last two of one run.
-    `keys`: the names of its results, where there are several.
+    `keys`: the names of its results, where there are several. `pure`: it was declared so.
     """
 
     function: Callable[..., object]
@@ -87,6 +87,7 @@ class Binding(NamedTuple):
     log: StageLog | None = None
     dead_letter: DeadLetter | None = None
     keys: tuple[str, ...] = ()
+    pure: bool = False
 
 
 class Failure(NamedTuple):
@@ -122,6 +123,7 @@ class BatchBinding(NamedTuple):
     conform: Callable[[pa.RecordBatch], pa.RecordBatch] = _as_it_is
     rows: RowMap | None = None  # of a record function
     label: str | None = None  # what explain() shows, where that is not the place's name
+    pure: bool = False  # declared so
     told: bool = False  # the schema is what the function's text tells
     refusal: Refusal | None = None  # why native code does not compute it
     form: Scalar | None = None  # its row function, if that can be told
@@ -219,7 +221,7 @@ def recording(binding: Any, log: StageLog) -> Any:
         binding = binding._replace(conform=conform, rows=rows)
     dead_letter = log.log.dead_letter(str(path)) if path else None
     if isinstance(binding, Binding):  # _replace takes two microseconds
-        return Binding._make((*binding[:_LOG], log, dead_letter, binding.keys))
+        return Binding._make((*binding[:_LOG], log, dead_letter, *binding[_LOG + 2 :]))
     return binding._replace(log=log, dead_letter=dead_letter)
 
 

@@ -193,6 +193,41 @@ def dist(p: Sequence[float], q: Sequence[float], /) -> float:
 _FACTORIALS = tuple(math.factorial(k) for k in range(21))
 
 
+def mod_power(base: int, exp: int, mod: int) -> int:
+    """pow(base, exp, mod); beyond a modulus of about 2**31.5 the products leave."""
+    base, exp, mod = index(base), index(exp), index(mod)
+    if mod == 0:
+        raise ValueError
+    size = -mod if mod < 0 else mod
+    if size == 1:
+        return 0
+    if exp < 0:
+        exp = -exp
+        base = _inverse(base, size)
+    base = base % size
+    result = 1
+    while exp:
+        if exp & 1:
+            result = result * base % size
+        exp = exp >> 1
+        if exp:
+            base = base * base % size
+    return result + mod if mod < 0 and result else result
+
+
+def _inverse(number: int, modulus: int) -> int:
+    """What number is to be multiplied with for 1: Euclid's algorithm, with one of the two factors."""
+    this, other = number % modulus, modulus
+    factor, before = 1, 0
+    while this:
+        quotient = other // this
+        other, this = this, other - quotient * this
+        before, factor = factor, before - quotient * factor
+    if other != 1:
+        raise ValueError
+    return before
+
+
 def factorial(n: int, /) -> int:
     n = index(n)
     if n < 0 or n > 20:

@@ -21,7 +21,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sabot import _frames, _pickling
+from sabot import _frames, _gpus, _pickling
 from sabot._calls import Outcome
 from sabot._errors import PlanError, WorkerError
 from sabot._frames import ClosedError, Message
@@ -60,10 +60,17 @@ def ship(work: Work) -> bytes:
         ) from error
 
 
-class _Process:
-    """One worker process."""
+def _environment(devices: tuple[str, ...] | None) -> dict[str, str] | None:
+    """Ours, but for the GPUs that the worker may see; None: ours."""
+    if devices is None:
+        return None
+    return {**os.environ, _gpus.VARIABLE: ",".join(devices)}
 
-    def __init__(self) -> None:
+
+class _Process:
+    """One worker process. devices: the GPUs that it sees; None: all that there are."""
+
+    def __init__(self, devices: tuple[str, ...] | None) -> None:
         if not sys.executable:
             raise WorkerError(
                 "use_process=True needs sys.executable, the Python to start workers with"
@@ -85,6 +92,7 @@ class _Process:
                         str(os.getpid()),
                         json.dumps(sys.path),
                     ],
+                    env=_environment(devices),
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                     process_group=0,
@@ -129,11 +137,12 @@ class _Process:
 
 
 class Remote:
-    """Calls of one thread in a worker process of its own."""
+    """Calls of one thread in a worker process of its own, and in those that replace it. devices: as of the process."""
 
-    def __init__(self, work: Work, shipped: bytes) -> None:
+    def __init__(self, work: Work, shipped: bytes, devices: tuple[str, ...] | None = None) -> None:
         self._work = work
         self._shipped = shipped
+        self._devices = devices
         self._process: _Process | None = None
         self._aborted = False
 
@@ -194,7 +203,7 @@ class Remote:
 
     def _ask(self, message: Message) -> Message:
         if self._process is None:
-            self._process = _Process()
+            self._process = _Process(self._devices)
             if self._aborted:
                 self._process.kill()
             loaded = self._process.ask(Message(_frames.LOAD, self._shipped))

@@ -66,7 +66,7 @@ def bind_map(
             f"map({name}): returns= is for one value; what a map gives is told by schema="
         )
     made, given = as_map(captured, schema)
-    off = options.compile == "off"
+    off = options.off
     blob = made.blob if made.blob is not None else refused_blob(made)
     core = core_function(blob, schema, off, given.results if given is not None else ("",))
     params = tuple(range(len(core.params)))
@@ -146,6 +146,7 @@ def _by_rows(
         False,
         ON_ERROR.index(options.on_error),
         options.dead_letter,
+        pure=options.pure is True,
         rows=RowMap(fn, name, given, schema),
         label=f"{name}({row})\t{_why(core)}",
     )
@@ -196,6 +197,7 @@ def bind_flat_map(
         False,
         ON_ERROR.index(options.on_error),
         options.dead_letter,
+        pure=options.pure is True,
         rows=RowMap(fn, name, None, declared),
         label=f"{place.text}   interpreted, record: row by row in CPython",
     )

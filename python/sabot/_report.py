@@ -12,7 +12,7 @@ from sabot._engine import cache_off
 from sabot._errors import PlanError
 from sabot._function import Scalar, bind
 from sabot._lane import BatchBinding
-from sabot._udf import unwrap
+from sabot._udf import Options, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ class Report:
         reads: columns whose values it uses; None for a batch function that CPython runs, which may use all.
         form: "row" for a batch function of which native code computes a loop over its rows, "array" where it is one of whole
             columns; else None.
-        pure: whether it is known to do nothing but compute its result.
+        pure: whether it is known, or was declared, to do nothing but compute its result.
         can_raise: whether some row may raise.
         reasons: why it is not compiled.
         compile_ms: time its native code took to compile; None before, 0.0 when it came from the cache.
@@ -69,9 +69,14 @@ class Report:
         if batch is not None and batch.lowered is not None:
             self.form = batch.lowered.kind
         self.reads: list[str] | None = None if whole else facts["reads"]
-        self.pure: bool = self.mode == "compiled"
+        options = bound.options if isinstance(bound, Scalar) else Options()
+        self._declared_pure = options.pure is True if isinstance(bound, Scalar) else bound.pure
+        self.pure: bool = self.mode == "compiled" or self._declared_pure
         self.can_raise: bool = facts.get("can_raise", True)
         self.reasons: list[Reason] = [self._reason(reason) for reason in facts.get("reasons", ())]
+        if options.pure is False and options.compile != "off":
+            impure = Reason(*_IMPURE, captured.file, captured.first_line, 0, 0, 0, "")
+            self.reasons = [impure if one.code == "off" else one for one in self.reasons]
         if batch is not None and whole and not self.reasons:
             self.reasons.append(self._whole(batch))
         types = dict(zip(schema.names, map(str, schema.types), strict=True))
@@ -211,7 +216,7 @@ class Report:
     def facts(self) -> list[str]:
         """What is said of a compiled function, line by line."""
         if self.mode != "compiled":
-            return []
+            return ["declared pure"] if self._declared_pure else []
         reads = ", ".join(self.reads or ()) or "no column"
         raising = "can raise" if self.can_raise else "cannot raise"
         lines = [f"reads {reads} · pure · {raising} · exact", self._native()]
@@ -259,6 +264,7 @@ def _result(bound: Scalar, facts: dict[str, Any], types: dict[str, str]) -> str:
 _ORIGINS = {"memory": "compiled before", "disk": "compiled by an earlier process"}
 _UNTOLD = ("result_type", "the result's type cannot be told")
 _UNTOLD_HINT = "Add a return annotation, such as -> int"
+_IMPURE = ("impure", "it was declared to have effects (pure=False)")
 _BATCH = ("batch", "a batch function runs in CPython, batch by batch")
 
 

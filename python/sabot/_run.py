@@ -71,6 +71,7 @@ class RunContext:
     errors: the rows that failed without ending the run.
     reports: what each engine run said at its end, in the order of the plan, source first.
     shared: the user's code takes the batches, and may leave the run as it is and come back later.
+    consumer_runs: user code may run between two batches of a stage, be it the consumer's or that of other stages.
     sized: bytes are counted, which costs something for each column.
     root: what the stages count; stage: what reads the rows that a source makes of those of other streams; watch: shows it while it
         lasts, if anybody sees it.
@@ -78,6 +79,7 @@ class RunContext:
 
     __slots__ = (
         "_start",
+        "consumer_runs",
         "drive",
         "errors",
         "loop",
@@ -92,7 +94,12 @@ class RunContext:
     )
 
     def __init__(
-        self, drive: Drive | None = None, *, shared: bool = True, sized: bool = False
+        self,
+        drive: Drive | None = None,
+        *,
+        shared: bool = True,
+        sized: bool = False,
+        consumer_runs: bool | None = None,
     ) -> None:
         self.drive = drive
         self.loop = RunLoop()
@@ -100,6 +107,7 @@ class RunContext:
         self.errors = ErrorLog()
         self.reports: list[RunReport] = []
         self.shared = shared
+        self.consumer_runs = shared if consumer_runs is None else consumer_runs
         self.sized = sized
         self.root: Stage | None = None
         self.stage: Stage | None = None

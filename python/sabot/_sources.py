@@ -59,6 +59,8 @@ DICTS_BATCH_ROWS = 65536
 class IterableSource(Source):
     """Batches, or rows, from an iterable or async iterable of the user's, or from a function that makes one."""
 
+    in_python = True
+
     def __init__(
         self,
         text: str,

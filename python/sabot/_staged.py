@@ -36,7 +36,7 @@ def staged(
 
     functions: by the names of the columns that they make, in with_columns; else one.
     """
-    wanted = [name for name, fn in functions.items() if _has_stage(fn)]
+    wanted = [name for name, fn in functions.items() if has_stage(fn)]
     if not wanted:
         return None
     from sabot._concurrent import CallStage, call_here, call_of
@@ -57,7 +57,8 @@ def _drops(fn: Any) -> bool:
     return getattr(getattr(fn, "options", None), "on_error", "") == "skip"
 
 
-def _has_stage(fn: object) -> bool:
+def has_stage(fn: object) -> bool:
+    """Whether a function has a stage of its own."""
     target, options = unwrap(fn)
     if options.max_concurrency is not None or options.use_process:
         return True

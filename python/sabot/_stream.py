@@ -13,8 +13,9 @@ from sabot._checks import check_names, check_rows, check_same, check_schema, kno
 from sabot._derive import Derived
 from sabot._errors import PlanError
 from sabot._expr import Applied, Column, as_filter, name_of, project, with_references
-from sabot._function import Scalar, bind, takes_rows
+from sabot._function import Scalar, batch_rows, bind, takes_rows
 from sabot._reading import Reading
+from sabot._rebound import calls_of
 from sabot._run import LastRun, RunContext
 from sabot._stage import Stage, metered
 from sabot._staged import staged
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
     from sabot._chain import Chain, Operator
+    from sabot._concurrent import CallStage
     from sabot._derive import Transform
+    from sabot._gpus import Need
     from sabot._lane import BatchBinding
     from sabot._piece import Piece
     from sabot._profile import Profile
+    from sabot._rebound import Calls
     from sabot.operators import BaseOperator
 
 
@@ -102,7 +106,7 @@ class Stream(Reading, Writing):
         if not columns:
             raise PlanError("with_columns needs name=function")
         if (stage := staged(self, "with_columns", columns)) is not None:
-            return stage.stream._derived(stage.text, stage.run, stage.schema)
+            return stage.stream._from_stage(stage)
         if any(isinstance(given, Column) for given in columns.values()):
             return self._then(with_references(columns, _with_functions))
         return self._then(lambda chain: _with_functions(chain, columns))
@@ -116,7 +120,8 @@ class Stream(Reading, Writing):
         """
 
         if (stage := staged(self, "filter", {"": fn})) is not None:
-            return stage.stream._derived(stage.text, stage.run, stage.schema)
+            return stage.stream._from_stage(stage)
+        stream = self._cut_for(fn, "filter")
 
         def add(chain: Chain) -> Chain:
             if isinstance(fn, Column):
@@ -128,7 +133,7 @@ class Stream(Reading, Writing):
                 return chain.then(chain.plan.filter(bound.core), steps=(step,))
             return _with_batch(chain, bound, "FILTER ")
 
-        return self._then(add)
+        return stream._then(add)
 
     def map(self, fn: Callable[..., object], schema: pa.Schema | None = None) -> Stream:
         """Replaces each batch by what a batch function makes of it, or each row by what a record function gives.
@@ -152,7 +157,7 @@ class Stream(Reading, Writing):
         """
         check_schema(schema)
         if (stage := staged(self, "map", {"": fn}, schema)) is not None:
-            return stage.stream._derived(stage.text, stage.run, stage.schema)
+            return stage.stream._from_stage(stage)
 
         def add(chain: Chain) -> Chain:
             bound = bind(fn, chain.schema, "map", schema)
@@ -162,7 +167,7 @@ class Stream(Reading, Writing):
                 return chain.then(plan, steps=(Step(bound, bound.binding("MAP ")),))
             return _with_batch(chain, bound, "MAP ")
 
-        return self._then(_Map(add, schema, by_batch=not takes_rows(fn)))
+        return self._cut_for(fn, "map")._then(_Map(add, schema, by_batch=not takes_rows(fn)))
 
     def select(self, *columns: str | Column) -> Stream:
         """Keeps the named columns, in this order.
@@ -289,15 +294,19 @@ class Stream(Reading, Writing):
         if not callable(given):
             raise PlanError(f"flat_map takes a function, not {type(given).__name__}")
         if (stage := staged(self, "flat_map", {"": fn}, schema)) is not None:
-            return stage.stream._derived(stage.text, stage.run, stage.schema)
+            return stage.stream._from_stage(stage)
         bound = bind(fn, self.schema, "flat_map", schema)
         assert not isinstance(bound, Scalar)
         if bound.rows is not None:
             from sabot import _by_rows
 
             text = bound.label or bound.place.text
-            return self._derived(text, _by_rows.flat_map(bound, self), schema)
-        return self._derived(bound.place.text, _derive.flat_map(bound, self), schema)
+            return self._derived(
+                text, _by_rows.flat_map(bound, self), schema, opaque=not bound.pure
+            )
+        stream = self._cut_for(fn, "flat_map")
+        transform = _derive.flat_map(bound, stream)
+        return stream._derived(bound.place.text, transform, schema, opaque=not bound.pure)
 
     def union(self, *streams: Stream) -> Stream:
         """The rows of this stream and those of the others.
@@ -327,7 +336,12 @@ class Stream(Reading, Writing):
         ends = [stream._source.bounded for stream in parents]
         bounded = False if False in ends else None if None in ends else True
         text = f"UNION {'in order' if bounded else 'as they arrive'}"
-        return Stream(_merge.Union(text, schema, bounded, parents, _merge.union(schema)))
+        made = Stream(_merge.Union(text, schema, bounded, parents, _merge.union(schema)))
+        if needs := made.gpus:
+            from sabot import _gpus
+
+            _gpus.check("union", needs)
+        return made
 
     def apply(self, op: BaseOperator) -> Stream:
         """Gives each batch to the `process_batch` of an operator object, in order; None emits nothing.
@@ -343,7 +357,20 @@ class Stream(Reading, Writing):
         from sabot.operators._base import stage
 
         text, schema, transform = stage(op, self.schema)
-        return self._derived(text, transform, schema)
+        return self._derived(text, transform, schema, opaque=True)
+
+    def _cut_for(self, fn: object, operator: str) -> Stream:
+        """This stream, in batches of as many rows as a batch function wants."""
+        rows = batch_rows(fn, self.schema, operator)
+        return self if rows is None else self.rebatch(rows)
+
+    def _from_stage(self, stage: CallStage) -> Stream:
+        needs = stage.gpus
+        if needs:
+            from sabot import _gpus
+
+            _gpus.check(stage.names, (*self.gpus, *needs))
+        return self._derived(stage.text, stage.run, stage.schema, opaque=stage.opaque, gpus=needs)
 
     def _after_first_batch(self) -> Stream:
         from sabot import _derive
@@ -356,11 +383,13 @@ class Stream(Reading, Writing):
         transform: Transform,
         schema: pa.Schema | None,
         bounded: bool | None = None,
+        opaque: bool = False,
+        gpus: tuple[Need, ...] = (),
     ) -> Stream:
 
         if bounded is None:
             bounded = self._source.bounded
-        return Stream(Derived(text, schema, bounded, (self,), transform))
+        return Stream(Derived(text, schema, bounded, (self,), transform, opaque=opaque, gpus=gpus))
 
     # --- looking
 
@@ -444,12 +473,13 @@ class Stream(Reading, Writing):
 
         return run_async(self._run)
 
-    def _batches(self) -> Generator[pa.RecordBatch]:
-        """The same for a sink, which takes them all."""
-        return self._run(RunContext(shared=False))
+    def _batches(self, *, calls_user: bool = False) -> Generator[pa.RecordBatch]:
+        """The same for a sink, which takes them all; calls_user: and calls user code with them."""
+        return self._run(RunContext(shared=False, consumer_runs=calls_user))
 
     def _run(self, context: RunContext) -> Generator[pa.RecordBatch]:
         root = self.stage()
+        context.consumer_runs = context.consumer_runs or self.calls.opaque
         context.begin(root)
         try:
             with context.errors:
@@ -485,6 +515,27 @@ class Stream(Reading, Writing):
             inputs = [parent.stage() for parent in source.parents]
             return Stage(source.text, self._chain, inputs, rows_max=source.rows_max)
         return Stage(source.text, self._chain, rows_total=source.rows)
+
+    @property
+    def source(self) -> TableSource | Source | Derived:
+        """What its first operator reads."""
+        return self._source
+
+    @property
+    def calls(self) -> Calls:
+        """What user code its operators have, those of the streams that it reads counted in."""
+        return calls_of(self._source, self._chain)
+
+    @property
+    def gpus(self) -> tuple[Need, ...]:
+        """What the workers of its functions need at the same time, those of the streams that it reads counted in."""
+        source = self._source
+        if not isinstance(source, Derived):
+            return ()
+        inputs = [parent.gpus for parent in source.parents]
+        if source.bounded and len(inputs) > 1:  # they follow each other
+            inputs = [max(inputs, key=lambda needs: sum(one.workers * one.gpus for one in needs))]
+        return (*(need for needs in inputs for need in needs), *source.gpus)
 
     @property
     def operator_count(self) -> int:

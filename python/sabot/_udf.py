@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, cast, overload
 
 import pyarrow as pa
@@ -45,6 +46,15 @@ class Options(NamedTuple):
     returns: pa.DataType | None = None
     nulls: str = "pass"
     compile: str = "auto"
+    args: dict[str, pa.DataType] | None = None
+    pure: bool | None = None
+    gpus: float | None = None
+    batch_size: int | None = None
+
+    @property
+    def off(self) -> bool:
+        """Whether it is never compiled."""
+        return self.compile == "off" or self.pure is False
 
 
 class Udf:
@@ -100,12 +110,16 @@ def udf(
     fn: None = None,
     *,
     kind: Literal["scalar", "record", "batch"] | None = None,
+    args: Mapping[str, pa.DataType] | None = None,
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
+    pure: bool | None = None,
     compile: Literal["auto", "off", "require"] = "auto",
     on_error: Literal["raise", "null", "skip"] = "raise",
     max_concurrency: int | None = None,
     use_process: bool | None = None,
+    gpus: float | None = None,
+    batch_size: int | None = None,
     dead_letter: str | os.PathLike[str] | None = None,
 ) -> Callable[[Callable[..., Any]], Udf]: ...
 @overload
@@ -113,32 +127,44 @@ def udf(
     fn: Callable[..., Any],
     *,
     kind: Literal["scalar", "record", "batch"] | None = None,
+    args: Mapping[str, pa.DataType] | None = None,
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
+    pure: bool | None = None,
     compile: Literal["auto", "off", "require"] = "auto",
     on_error: Literal["raise", "null", "skip"] = "raise",
     max_concurrency: int | None = None,
     use_process: bool | None = None,
+    gpus: float | None = None,
+    batch_size: int | None = None,
     dead_letter: str | os.PathLike[str] | None = None,
 ) -> Udf: ...
 def udf(
     fn: Callable[..., Any] | None = None,
     *,
     kind: Literal["scalar", "record", "batch"] | None = None,
+    args: Mapping[str, pa.DataType] | None = None,
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
+    pure: bool | None = None,
     compile: Literal["auto", "off", "require"] = "auto",
     on_error: Literal["raise", "null", "skip"] = "raise",
     max_concurrency: int | None = None,
     use_process: bool | None = None,
+    gpus: float | None = None,
+    batch_size: int | None = None,
     dead_letter: str | os.PathLike[str] | None = None,
 ) -> Udf | Callable[[Callable[..., Any]], Udf]:
     """Says how a function is run by streams. It stays an ordinary function, and plain functions work without it.
 
     Parameters:
         kind: "scalar" takes one row's values, "record" a row as a dict, "batch" whole batches; None: its text tells.
+        args: the types of the columns of a scalar function, by its parameters. It is typed and compiled where it is defined then, and
+            columns of other types are an error. What it calls must be there by then.
         returns: the type of a scalar function's result, where its text does not tell: int64, double, bool, string or null.
         nulls: "skip" makes the result null where an argument is, without a call.
+        pure: True says that a function which Sabot does not see through neither changes nor reads anything that changes: compiled
+            functions of the same run are computed without waiting for it. False keeps one in CPython, one call after the other.
         compile: "off" always interprets it, "require" raises CompileError when it cannot be compiled.
         on_error: what a failing row does: "raise" ends the run, "null" makes the result null, "skip" drops the row. The failing
             rows of a batch function are all rows of its batch. See `Stream.last_run` for them.
@@ -147,10 +173,15 @@ def udf(
             failing row, but calls for rows behind it, and behind the rows that are taken, may have happened.
         use_process: calls it in worker processes, which get only the columns that it reads. The function, what it uses and what it
             raises must be picklable; the main module is not run again. A worker that dies is replaced and its rows are tried once more.
+        gpus: of each worker process: a whole number, or a part of one that it shares. Workers see theirs by CUDA_VISIBLE_DEVICES; there
+            are as many workers as fit where `max_concurrency` says nothing. All of a stream must fit into what this process sees.
+        batch_size: rows that a batch function is given in each call; the last has what is left. Of a function of values: rows that
+            a thread or worker process takes at once.
         dead_letter: a Parquet file for all failing rows, made anew by each run; needs another `on_error` than "raise".
 
     Raises:
-        PlanError: an option that is none of these, or that does not go with another.
+        PlanError: an option that is none of these, or that does not go with another; GPUs that are not there (when a stream gets it).
+        TypeMismatchError: with args=, a result that is not what `returns=` says; other columns, when a stream gets it.
 
     >>> import pyarrow as pa, sabot as sb
     >>> @sb.udf(on_error="null")
@@ -162,11 +193,11 @@ def udf(
     >>> stream.collect()["n"].to_pylist(), stream.last_run.errors["row"].to_pylist()
     ([1, None], [1])
     """
-    limit = cast("object", max_concurrency)
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise PlanError(f"max_concurrency={limit!r}: it is a whole number from 1 on")
-    if use_process is not None and not isinstance(cast("object", use_process), bool):
-        raise PlanError(f"use_process={use_process!r}: it is True or False")
+    _check_count("max_concurrency", max_concurrency)
+    _check_count("batch_size", batch_size)
+    for name, flag in (("use_process", use_process), ("pure", pure)):
+        if flag is not None and not isinstance(cast("object", flag), bool):
+            raise PlanError(f"{name}={flag!r}: it is True or False")
     if dead_letter is not None:
         dead_letter = check_path("dead_letter", dead_letter)
     options = Options(
@@ -178,6 +209,10 @@ def udf(
         returns,
         nulls,
         compile,
+        None if args is None else _checked_args(args),
+        pure,
+        None if gpus is None else _checked_gpus(gpus),
+        batch_size,
     )
     _check(options)
     if fn is None:
@@ -205,6 +240,47 @@ def _check(options: Options) -> None:
         raise PlanError('dead_letter needs on_error="null" or "skip": with "raise" the run ends')
     if options.returns is not None:
         check_returns(options.returns, options.kind)
+    if options.args is not None and options.kind not in (None, "scalar"):
+        raise PlanError(f"args= is for scalar functions, not for those of kind {options.kind!r}")
+    if options.pure is False:
+        if options.compile == "require":
+            raise PlanError(
+                'pure=False keeps a function in CPython, and compile="require" out of it'
+            )
+        if (options.max_concurrency or 1) > 1:
+            raise PlanError(
+                f"pure=False has calls one after the other, and max_concurrency={options.max_concurrency} at the same time"
+            )
+    if options.gpus is not None and not options.use_process:
+        raise PlanError(
+            "gpus= needs use_process=True: a process sees all GPUs, or those that it was started with"
+        )
+
+
+def _check_count(name: str, given: object) -> None:
+    if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
+        raise PlanError(f"{name}={given!r}: it is a whole number from 1 on")
+
+
+def _checked_gpus(given: object) -> float:
+    """A whole number of GPUs, or a part of one."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < 2**16:
+        raise PlanError(f"gpus={given!r}: it is a number above 0, such as 1 or 0.5")
+    if given > 1 and given != int(given):
+        raise PlanError(f"gpus={given!r}: more than one are whole ones")
+    return float(given)
+
+
+def _checked_args(given: object) -> dict[str, pa.DataType]:
+    if not isinstance(given, Mapping) or not given:
+        raise PlanError(f"args={given!r}: it is {{parameter: type}}")
+    args = cast("Mapping[object, object]", given)
+    for name, type_ in args.items():
+        if not isinstance(name, str) or not isinstance(type_, pa.DataType):
+            raise PlanError(
+                f"args= has {name!r}: {type_!r}, not a parameter with a pyarrow type, such as pa.int64()"
+            )
+    return dict(cast("Mapping[str, pa.DataType]", args))
 
 
 def check_returns(returns: Any, kind: str | None) -> None:
@@ -229,4 +305,9 @@ def _udf(fn: Any, options: Options) -> Udf:
         raise PlanError(f"{fn!r} is a udf already; give all options at once")
     if not callable(fn):
         raise PlanError(f"udf takes a function, not {type(fn).__name__}")
-    return Udf(fn, options)
+    made = Udf(fn, options)
+    if options.args is not None:
+        from sabot._ahead import compile_ahead
+
+        compile_ahead(made)
+    return made

@@ -29,7 +29,7 @@ class Writing:
 
         @property
         def schema(self) -> pa.Schema | None: ...
-        def _batches(self) -> Generator[pa.RecordBatch]: ...
+        def _batches(self, *, calls_user: bool = False) -> Generator[pa.RecordBatch]: ...
 
     def collect(self) -> pa.Table:
         """Runs the stream and gives everything as one table.
@@ -57,7 +57,7 @@ class Writing:
         """Runs the stream and calls a function with each batch."""
         from sabot import _outputs
 
-        _outputs.foreach(self._batches(), fn)
+        _outputs.foreach(self._batches(calls_user=True), fn)
 
     def records(self) -> Records:
         """The rows as dicts, for `for` and for `async for`."""

@@ -43,6 +43,7 @@ sabot_status sabot_run_new(sabot_plan *plan, struct ArrowArrayStream *source,
             .schemas_known = options->schemas_known,
             .number_rows = options->number_rows,
             .prompt = options->prompt,
+            .revocable = options->revocable,
         };
     }
     sb_run *run = NULL;
@@ -291,6 +292,15 @@ sabot_status sabot_run_reply_pull(sabot_run *run, sabot_batch *batch, const char
         batch_release(batch, &host);
     }
     return api_status(status);
+}
+
+sabot_status sabot_run_interpret(sabot_run *run, const bool *interpret, int32_t interpret_count,
+                                 sabot_error *err)
+{
+    if (run == NULL || (interpret == NULL && interpret_count != 0)) {
+        return null_argument(err);
+    }
+    return api_status(sb_run_interpret(api_run(run), interpret, interpret_count, api_error(err)));
 }
 
 void sabot_run_failure(const sabot_run *run, int32_t *op, int32_t *function_index,

@@ -250,6 +250,7 @@ static void wrong_arguments_are_told(void **state)
     assert_int_equal(sabot_run_next(NULL, &event, &err), SABOT_INVALID);
     assert_int_equal(sabot_run_reply_rows(NULL, 0, NULL, NULL, &err), SABOT_INVALID);
     assert_int_equal(sabot_run_reply_batch(NULL, NULL, NULL, NULL, &err), SABOT_INVALID);
+    assert_int_equal(sabot_run_interpret(NULL, NULL, 0, &err), SABOT_INVALID);
     assert_int_equal(sabot_run_report(NULL, &text, &err), SABOT_INVALID);
     sabot_run_cancel(NULL);
     sabot_run_free(NULL);
@@ -269,6 +270,8 @@ static void replies_of_the_wrong_kind_are_told(void **state)
     sb_kit_stream(&from, &stream);
     assert_int_equal(sabot_run_new(f.with, &stream, NULL, &run, NULL), SABOT_OK);
     assert_int_equal(sabot_run_reply_rows(run, 0, NULL, NULL, NULL), SABOT_STATE);
+    assert_int_equal(sabot_run_interpret(run, NULL, 1, NULL), SABOT_INVALID);
+    assert_int_equal(sabot_run_interpret(run, NULL, 0, NULL), SABOT_STATE); /* not revocable */
     assert_int_equal(sabot_run_next(run, &event, NULL), SABOT_OK);
     assert_int_equal(event.kind, SABOT_EVENT_CALL_ROWS);
     assert_int_equal(sabot_run_reply_batch(run, NULL, NULL, NULL, NULL), SABOT_STATE);

@@ -90,17 +90,19 @@ static sb_status site_results(sb_call_site *site, const char *name, sb_error *er
 }
 
 sb_status sb_call_site_init(sb_call_site *site, const sb_plan_call *call, const sb_type *input,
-                            const char *name, int32_t function_index, bool interpret, sb_tier tier,
-                            sb_error *err)
+                            const char *name, int32_t function_index, const atomic_bool *interpret,
+                            sb_tier tier, sb_error *err)
 {
     sb_status status;
     *site = (sb_call_site){
         .func = call->func,
         .columns = call->columns,
         .function_index = function_index,
-        .by_host = interpret || !call->func->compiled,
+        .native = call->func->compiled,
+        .interpret = interpret,
         .tier = tier,
     };
+    site->native = !sb_call_site_by_host(site);
     SB_TRY(site_results(site, name, err));
     SB_TRY(site_inputs(site, err));
     SB_TRY(site_schemas(site, input, err));
@@ -108,6 +110,12 @@ sb_status sb_call_site_init(sb_call_site *site, const sb_plan_call *call, const 
 out:
     sb_call_site_release(site);
     return status;
+}
+
+bool sb_call_site_by_host(const sb_call_site *site)
+{
+    return !site->native ||
+           (site->interpret != NULL && atomic_load_explicit(site->interpret, memory_order_relaxed));
 }
 
 void sb_call_site_release(sb_call_site *site)
@@ -131,14 +139,14 @@ void sb_call_site_release(sb_call_site *site)
 sb_status sb_call_local_new(const sb_call_site *site, sb_call_local **out, sb_error *err)
 {
     sb_status status = SB_OK;
-    size_t count = site->by_host ? 0 : site->func->ir.inputs.count;
+    size_t count = site->native ? site->func->ir.inputs.count : 0;
     size_t results = (size_t)site->result_count;
     size_t size = (count + results + 1) * sizeof(sb_view_scratch);
     sb_call_local *local = sb_mem_alloc_zero(sizeof *local);
     if (local == NULL) {
         return sb_error_no_memory(err, sizeof *local);
     }
-    if (!site->by_host) {
+    if (site->native) {
         local->inputs = sb_mem_alloc_aligned((count + 1) * sizeof(sb_view_scratch));
         local->in = sb_mem_alloc_array(count, sizeof *local->in);
         local->out = sb_mem_alloc_aligned(results * sizeof(sb_view_scratch));
@@ -390,7 +398,7 @@ static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, 
 sb_status sb_call_try(sb_call *call, sb_call_local *local, const sb_chunk *chunk,
                       const uint32_t *stop, bool *done, sb_error *err)
 {
-    SB_ASSERT(!call->site->by_host && chunk->active == NULL && call->rows <= SB_VECTOR_ROWS);
+    SB_ASSERT(call->site->native && chunk->active == NULL && call->rows <= SB_VECTOR_ROWS);
     *done = false;
     sb_status status = results_new(call, err);
     if (status == SB_OK) {
@@ -433,8 +441,9 @@ sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *
     if (!call->computed) {
         sb_status status = results_new(call, err);
         if (status == SB_OK) {
-            status = call->site->by_host ? host_rows_all(call, work->chunk, err)
-                                         : native_run(call, local, work, err);
+            call->by_host = sb_call_site_by_host(call->site);
+            status = call->by_host ? host_rows_all(call, work->chunk, err)
+                                   : native_run(call, local, work, err);
         }
         if (status != SB_OK) {
             return status;
@@ -447,7 +456,7 @@ sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *
 sb_status sb_call_native(sb_call *call, sb_call_local *local, sb_work *work, int64_t *left,
                          sb_error *err)
 {
-    SB_ASSERT(!call->site->by_host);
+    SB_ASSERT(call->site->native);
     sb_status status = results_new(call, err);
     if (status == SB_OK) {
         status = native_run(call, local, work, err);

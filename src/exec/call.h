@@ -33,7 +33,8 @@ typedef struct sb_call_site {
     sb_type **types;        /* owned: of each result, owned references */
     char *formats;          /* owned: the letter of each; ended by 0 */
     int32_t function_index;
-    bool by_host; /* the host computes every row */
+    bool native;                  /* native code may compute it: locals have room for that */
+    const atomic_bool *interpret; /* borrow: the host computes every row; NULL: never */
     sb_tier tier;
     struct ArrowSchema *schemas;                /* owned: of the arguments */
     const struct ArrowSchema **schema_pointers; /* owned */
@@ -41,9 +42,11 @@ typedef struct sb_call_site {
 
 /* name: of the column of a single result; several have their own. */
 sb_status sb_call_site_init(sb_call_site *site, const sb_plan_call *call, const sb_type *input,
-                            const char *name, int32_t function_index, bool interpret, sb_tier tier,
-                            sb_error *err);
+                            const char *name, int32_t function_index, const atomic_bool *interpret,
+                            sb_tier tier, sb_error *err);
 void sb_call_site_release(sb_call_site *site); /* zeroed is fine */
+/* Whether the host computes every row of a call that begins now. */
+bool sb_call_site_by_host(const sb_call_site *site);
 
 /* A worker's memory for one site. */
 typedef struct sb_call_local {
@@ -72,6 +75,7 @@ typedef struct sb_call {
     int64_t capacity;          /* rows the blocks have room for */
     sb_call_result *results;   /* owned; NULL before the first run */
     bool computed;             /* the native part is done */
+    bool by_host;              /* there was none */
     bool dense;                /* the host computes all rows in order */
     SB_VEC(int32_t) host_rows; /* rows for the host, ascending (not dense) */
     int64_t host_at; /* of these (or of rows, when dense), how many were asked for and answered */

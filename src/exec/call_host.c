@@ -148,7 +148,7 @@ sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error
     }
     memset(call->host_valid, 0, (size_t)(count * site->result_count));
     work->ask = (sb_ask){
-        .in_order = site->by_host,
+        .in_order = call->by_host,
         .chunk = work->chunk,
         .func = site->func,
         .function_index = site->function_index,

@@ -5,7 +5,8 @@
 
 static bool by_host(const sb_op *op, int32_t i)
 {
-    return !op->node->calls[i].func->compiled || (op->interpret != NULL && op->interpret[i]);
+    return !op->node->calls[i].func->compiled ||
+           (op->interpret != NULL && atomic_load_explicit(&op->interpret[i], memory_order_relaxed));
 }
 
 /* Functions that are wholly the host's need order; if all are, push does nothing heavy. */
@@ -22,7 +23,7 @@ static uint32_t call_caps(const sb_op *op)
     return caps;
 }
 
-void sb_op_init(sb_op *op, const sb_plan *node, const bool *interpret, sb_tier tier)
+void sb_op_init(sb_op *op, const sb_plan *node, const atomic_bool *interpret, sb_tier tier)
 {
     *op = (sb_op){.node = node, .tier = tier};
     op->interpret = interpret != NULL ? interpret + node->function_first : NULL;

@@ -16,6 +16,8 @@
 #ifndef SB_EXEC_OP_H
 #define SB_EXEC_OP_H
 
+#include <stdatomic.h>
+
 #include "column/chunk.h"
 #include "plan/plan.h"
 
@@ -123,9 +125,9 @@ typedef struct sb_op_vtable {
 struct sb_op {
     const sb_op_vtable *vt;
     const sb_plan *node; /* borrow: the run holds the plan */
-    const bool
-        *interpret; /* borrow: per call of the node, true: row by row in the host; NULL: none */
-    uint32_t caps;  /* sb_op_caps */
+    /* borrow: per call of the node, true: row by row in the host, from the next chunk on; NULL: none. Set on the lane. */
+    const atomic_bool *interpret;
+    uint32_t caps; /* sb_op_caps */
     sb_tier tier;
 };
 
@@ -133,6 +135,6 @@ extern const sb_op_vtable sb_op_with, sb_op_map, sb_op_filter, sb_op_select, sb_
     sb_op_lowered;
 
 /* Makes the operator of a plan node (not of the source). interpret: of the whole plan, by function index, or NULL. */
-void sb_op_init(sb_op *op, const sb_plan *node, const bool *interpret, sb_tier tier);
+void sb_op_init(sb_op *op, const sb_plan *node, const atomic_bool *interpret, sb_tier tier);
 
 #endif

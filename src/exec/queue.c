@@ -4,6 +4,9 @@
  * the lowest READY task to cutting a new one. Asks in order are the baton's: the lowest task that is not yet behind the last operator that
  * asks in order; so user code sees the same sequence of calls for any number of workers. An error at one task drops all higher.
  *
+ * A revocable run computes ahead what may prove to be wrong: before a task shows the host anything, by an ask or as a result, all
+ * before it have been given out. So when the host's code has changed what functions read, those that have shown nothing begin anew.
+ *
  * Threads: every function here runs with the run's lock held, but for sb_run_free_tasks. Memory: dropped tasks are handed out as
  * garbage, to be freed without the lock. */
 #include "base/mem.h"
@@ -85,14 +88,30 @@ sb_task *sb_run_pick_locked(sb_run *run)
     if (task == NULL) {
         task = task_cut_next(run);
     }
-    if (task != NULL) {
-        task->state = SB_TASK_RUNNING;
+    if (task == NULL) {
+        return NULL;
+    }
+    task->state = SB_TASK_RUNNING;
+    if (task->redo) {
+        task->redo = false;
+        task->anew = true;
+        atomic_store_explicit(&task->stop, 0, memory_order_relaxed);
     }
     return task;
 }
 
+/* Of a revocable run only the first task may ask: those behind it must not have shown the host anything yet. */
+static sb_task *first_ask(const sb_run *run)
+{
+    sb_task *task = run->tasks;
+    return task != NULL && task->state == SB_TASK_ASK ? task : NULL;
+}
+
 sb_task *sb_run_find_ask_locked(sb_run *run)
 {
+    if (run->revocable) {
+        return first_ask(run);
+    }
     for (sb_task *task = run->tasks; task != NULL; task = task->next) {
         if (task->state == SB_TASK_ASK && (!task->work.ask.in_order || task->order == run->baton)) {
             return task;
@@ -149,8 +168,11 @@ void sb_run_settle_locked(sb_run *run, sb_context *context, sb_task *task, sb_ta
         sb_cond_signal(run->lane_cond);
         return;
     }
+    if (task->redo) {
+        state = SB_TASK_READY;
+    }
     task->state = state;
-    if (task->work.token.kind == SB_TOKEN_ERROR) {
+    if (task->work.token.kind == SB_TOKEN_ERROR && !task->redo) {
         cancel_above(run, task->order, garbage);
     }
     task->passed = task->op > run->last_in_order;
@@ -162,6 +184,25 @@ void sb_run_settle_locked(sb_run *run, sb_context *context, sb_task *task, sb_ta
         sb_run_find_ask_locked(run) != NULL) {
         sb_cond_signal(run->lane_cond);
     }
+}
+
+void sb_run_redo_locked(sb_run *run)
+{
+    for (sb_task *task = run->tasks; task != NULL; task = task->next) {
+        bool running = task->state == SB_TASK_RUNNING;
+        /* What stands behind a failed task was dropped, so that one stays as it is. One without columns has computed nothing. */
+        bool stays = !running && (task->work.token.kind == SB_TOKEN_ERROR || task->origin == NULL);
+        if (task->bound || task->dropped || stays) {
+            continue;
+        }
+        task->redo = true;
+        if (running) {
+            atomic_store_explicit(&task->stop, 1, memory_order_relaxed);
+        } else {
+            task->state = SB_TASK_READY;
+        }
+    }
+    sb_cond_broadcast(run->work_cond);
 }
 
 void sb_run_stop_locked(sb_run *run)

@@ -8,7 +8,9 @@ static const char *mode_of(const sb_run *run, const sb_func *func, int32_t index
     if (!func->compiled) {
         return "interpreted";
     }
-    return run->interpret[index] ? "interpreted in this run" : "compiled";
+    return atomic_load_explicit(&run->interpret[index], memory_order_relaxed)
+               ? "interpreted in this run"
+               : "compiled";
 }
 
 /* Which tier did the rows that did not go to the host from the start. */

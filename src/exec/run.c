@@ -21,9 +21,25 @@
 #define SLOW_PULL_NS ((int64_t)20 * 1000 * 1000)
 #define HANDING_NS ((int64_t)30 * 1000)   /* what a step costs more on a worker: there and back */
 #define LEAD_NS_MAX ((int64_t)250 * 1000) /* of one step: it may have been kept waiting by others */
+#define LONG_STEP_NS                                                                               \
+    ((int64_t)10 * 1000 * 1000) /* the lane should have looked at signals meanwhile */
 #define MORSEL_ROWS_MAX ((int64_t)1 << 24)
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
+
+/* Of a revocable run: whether an operator computes something before one that asks for all that it does. */
+static bool works_ahead(const sb_run *run)
+{
+    for (int32_t i = 0; i < run->op_count; i++) {
+        if ((run->ops[i].caps & SB_OP_LIGHT) == 0) {
+            return true;
+        }
+        if ((run->ops[i].caps & SB_OP_PYTHON) != 0) {
+            return false;
+        }
+    }
+    return false;
+}
 
 static sb_status ops_open(sb_run *run, sb_error *err)
 {
@@ -52,6 +68,7 @@ static sb_status ops_open(sb_run *run, sb_error *err)
         }
     }
     run->cut = run->cut && works;
+    run->ahead = !run->revocable || works_ahead(run);
     return SB_OK;
 }
 
@@ -60,7 +77,8 @@ static void functions_start(sb_run *run)
     for (const sb_plan *node = run->plan; node != NULL; node = node->input) {
         for (int32_t i = 0; i < node->count && node->kind != SB_PLAN_SELECT; i++) {
             sb_func *func = node->calls[i].func;
-            if (func->compiled && !run->interpret[node->function_first + i]) {
+            if (func->compiled && !atomic_load_explicit(&run->interpret[node->function_first + i],
+                                                        memory_order_relaxed)) {
                 sb_func_start(func, run->tier);
                 run->has_loop = run->has_loop || func->ir.has_loop;
             }
@@ -105,6 +123,7 @@ static sb_status options_set(sb_run *run, const sb_run_options *options, sb_erro
     run->validate = options->validate;
     run->number_rows = options->number_rows;
     run->prompt = options->prompt;
+    run->revocable = options->revocable;
     run->patient = options->threads == 0;
     run->op_count = run->plan->op_index + 1;
     return SB_OK;
@@ -144,7 +163,7 @@ static sb_status run_open(sb_run *run, const sb_run_options *options, sb_error *
         SB_TRY(schemas_new(run, options->schemas_known, err));
     }
     for (int32_t i = 0; options->interpret != NULL && i < run->function_count; i++) {
-        run->interpret[i] = options->interpret[i];
+        atomic_store_explicit(&run->interpret[i], options->interpret[i], memory_order_relaxed);
     }
     SB_TRY(sb_release_queue_new(&run->releases, err));
     SB_TRY(sb_mutex_new(&run->lock, err));
@@ -296,6 +315,10 @@ static bool pull_wanted(const sb_run *run, bool *hungry)
         (run->prompt && run->inputs != NULL)) {
         return false;
     }
+    /* What the source does must not come between two asks for the same rows. */
+    if (run->revocable && run->by_host && run->tasks != NULL && run->tasks->bound) {
+        return false;
+    }
     if (run->inline_run) {
         return run->inputs == NULL && run->in_flight == 0;
     }
@@ -325,6 +348,7 @@ static lane_move move_locked(sb_run *run, sb_task **task)
     *task = sb_run_find_ask_locked(run);
     if (*task != NULL) {
         (*task)->state = SB_TASK_HOST;
+        (*task)->bound = true;
         return MOVE_ASK;
     }
     if (run->inline_run) {
@@ -386,12 +410,15 @@ static sb_status give(sb_run *run, sb_task *task, sb_event *event, bool *given, 
 }
 
 /* Whether the lane by itself would be slower. Steps that are shorter than their way to a worker and back stay on the lane; that
- * they are not is told by two long ones, or more that are less so. */
+ * they are not is told by two long ones, or more that are less so. Where nothing can be
+ * computed ahead there is nothing to gain but that the lane looks at signals. */
 static bool workers_pay(const sb_run *run)
 {
     bool many = run->source_rows > run->morsel_rows;
-    return !run->all_light && (!run->inline_run || run->has_loop ||
-                               (many && (!run->patient || run->lead_ns >= 2 * LEAD_NS_MAX)));
+    return !run->all_light &&
+           (!run->inline_run || run->has_loop ||
+            (many && (run->ahead ? !run->patient || run->lead_ns >= 2 * LEAD_NS_MAX
+                                 : run->longest_ns > LONG_STEP_NS)));
 }
 
 /* After a batch came in, or a step on the lane: starts the workers that it calls for. */
@@ -422,8 +449,11 @@ static sb_status step(sb_run *run, sb_task *task, sb_error *err)
     sb_task_state state = SB_TASK_READY;
     if (status == SB_OK) {
         state = sb_task_step(&run->lane, task);
+        task->bound = true; /* nothing is behind it */
     }
-    int64_t lead_ns = sb_os_now_ns() - start - HANDING_NS;
+    int64_t step_ns = sb_os_now_ns() - start;
+    int64_t lead_ns = step_ns - HANDING_NS;
+    run->longest_ns = step_ns > run->longest_ns ? step_ns : run->longest_ns;
     run->lead_ns += lead_ns < LEAD_NS_MAX ? lead_ns : LEAD_NS_MAX;
     run->lead_ns = run->lead_ns > 0 ? run->lead_ns : 0;
     sb_mutex_lock(run->lock);
@@ -643,6 +673,34 @@ sb_status sb_run_supply(sb_run *run, const sb_supply *supply, sb_error *err)
     run->pulling = false;
     run->pulled = true;
     sb_run_put(run, supply);
+    return SB_OK;
+}
+
+sb_status sb_run_interpret(sb_run *run, const bool *interpret, int32_t count, sb_error *err)
+{
+    sb_status status = usable(run, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    if (!run->revocable) {
+        return sb_error_set(err, SB_STATE, "the run was not made for a change of its functions");
+    }
+    if (count != run->function_count) {
+        return sb_error_set(err, SB_INVALID, "the plan has %d functions, not %d",
+                            run->function_count, count);
+    }
+    bool any = false;
+    sb_mutex_lock(run->lock);
+    for (int32_t i = 0; i < count; i++) {
+        if (interpret[i] &&
+            !atomic_exchange_explicit(&run->interpret[i], true, memory_order_relaxed)) {
+            any = true;
+        }
+    }
+    if (any) {
+        sb_run_redo_locked(run);
+    }
+    sb_mutex_unlock(run->lock);
     return SB_OK;
 }
 

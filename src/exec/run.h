@@ -34,6 +34,8 @@ typedef struct sb_run_options {
         schemas_known; /* with it: the host has the plan's result and what goes into its operators, as far as the plan tells */
     bool number_rows;  /* batches are given out with their source_rows */
     bool prompt;       /* the source is not asked while results are under way: it may be silent */
+    bool
+        revocable; /* sb_run_interpret may be called: only the first task asks, others can begin anew */
 } sb_run_options;
 
 typedef enum sb_event_kind {
@@ -76,6 +78,10 @@ sb_status sb_run_answer(sb_run *run, const sb_answer *answer, sb_error *err);
 /* Answers PULL. What is wrong with the batch is the source's error, behind the rows before it; the status here is SB_STATE (no
  * batch was asked for), SB_INVALID (data is missing, impossible row_count): nothing happened then. */
 sb_status sb_run_supply(sb_run *run, const sb_supply *supply, sb_error *err);
+/* From here on the host computes every row of these functions, too (by function index, false: as before). What was computed for rows
+ * behind those that the host has seen, be it as results or in an ask, is thrown away and computed anew. Between two events, or before
+ * the answer to one; only the lane. SB_STATE: the run is not revocable; SB_INVALID: wrong count. */
+sb_status sb_run_interpret(sb_run *run, const bool *interpret, int32_t count, sb_error *err);
 /* With schema_once: whether `schema` is another than at the last call for `op` (-1: results). Else true. Lane. */
 bool sb_run_schema_is_new(sb_run *run, int32_t op, sb_type *schema);
 /* What the host was asked last and has not answered; NULL: nothing. */

@@ -25,17 +25,21 @@ typedef enum sb_task_state {
 
 /* A morsel on its way. In the list of the run from its making to its end; work belongs to whoever owns the task. */
 typedef struct sb_task {
-    struct sb_task *next;  /* lock: in ascending order */
-    int64_t order;         /* const */
-    sb_task_state state;   /* lock */
-    bool dropped;          /* lock: a lower one failed; whoever owns it frees it */
-    bool passed;           /* lock: it is behind the last operator that asks in order */
+    struct sb_task *next; /* lock: in ascending order */
+    int64_t order;        /* const */
+    sb_task_state state;  /* lock */
+    bool dropped;         /* lock: a lower one failed; whoever owns it frees it */
+    bool passed;          /* lock: it is behind the last operator that asks in order */
+    bool bound; /* lane: the host has seen of it, or nothing is behind it: it does not begin anew */
+    bool redo;  /* lock: what was computed is thrown away */
+    bool anew;  /* owner: it begins from `origin` */
     _Atomic uint32_t stop; /* set under lock, polled by kernels */
     sb_input *input;       /* owner: owned reference, until the chunk is cut */
     int64_t start, rows;   /* const: of input */
     int64_t part;          /* const */
     int32_t op;            /* owner: the operator it is at */
     int64_t asked_ns;      /* owner: when it had its ask ready */
+    sb_chunk *origin;      /* owner, owned: its rows as they were cut; NULL: it cannot begin anew */
     sb_work work;          /* owner */
 } sb_task;
 
@@ -55,20 +59,21 @@ struct sb_run {
     sb_plan *plan; /* owned reference */
     sb_op *ops;
     void **shared;
-    bool *interpret;
+    atomic_bool *interpret; /* set on the lane, under lock; read without */
     int32_t op_count;
     int32_t function_count;
     int32_t last_in_order; /* last operator that asks in order; -1: none */
     int32_t threads;
     int64_t morsel_rows;
-    int64_t flight_max;                 /* tasks between cut and handed out */
-    bool cut;                           /* batches may be cut */
-    bool validate, number_rows, prompt; /* see sb_run_options */
-    bool by_host;                       /* the host reads the source */
+    int64_t flight_max;                            /* tasks between cut and handed out */
+    bool cut;                                      /* batches may be cut */
+    bool validate, number_rows, prompt, revocable; /* see sb_run_options */
+    bool by_host;                                  /* the host reads the source */
     bool *reads; /* per operator, and false behind the last: it reads columns */
     sb_type **
         schemas; /* lane: owned, schemas given last for results and for each operator; NULL: not schema_once */
     bool all_light;
+    bool ahead;    /* something can be computed of a task before all in front of it are done */
     bool has_loop; /* some native function may run for long without end */
     bool patient;  /* the number of threads is the engine's choice: workers only where they pay */
     sb_tier tier;
@@ -81,7 +86,8 @@ struct sb_run {
     _Atomic int64_t source_ns;            /* of all pulls */
     int64_t pull_ns;                      /* how long the last pull took */
     int64_t asked_ns;                     /* when the host was asked last */
-    int64_t lead_ns; /* how much longer its own steps took than handing them to a worker would */
+    int64_t lead_ns;    /* how much longer its own steps took than handing them to a worker would */
+    int64_t longest_ns; /* of its own steps */
     sb_task *asked;
     bool pulling;  /* the host was asked for a batch */
     bool pulled;   /* it has come, and nobody looked whether it needs workers */
@@ -145,6 +151,8 @@ void sb_run_settle_locked(sb_run *run, sb_context *context, sb_task *task, sb_ta
 void sb_run_append_locked(sb_run *run, sb_task *task);
 void sb_run_unlink_locked(sb_run *run, sb_task *task);
 void sb_run_stop_locked(sb_run *run); /* sets every stop word, wakes everybody */
+/* Has every task that is not bound begin anew. */
+void sb_run_redo_locked(sb_run *run);
 void sb_run_free_tasks(sb_run *run, sb_task *garbage);
 
 /* source.c: the lane's. Pulls one batch into the queue of inputs, or appends the token that ends it. */

@@ -34,7 +34,7 @@ sb_status sb_spot_new(sb_plan *plan, sb_watch *watch, sb_spot **out, sb_error *e
     spot->watch = watch;
     spot->loops = plan->calls[0].func->ir.has_loop;
     const char *name = plan->schema->children[plan->columns[0]]->name;
-    SB_TRY(sb_call_site_init(&spot->site, &plan->calls[0], plan->input->schema, name, 0, false,
+    SB_TRY(sb_call_site_init(&spot->site, &plan->calls[0], plan->input->schema, name, 0, NULL,
                              SB_TIER_NATIVE, err));
     SB_TRY(sb_call_local_new(&spot->site, &spot->local, err));
     *out = spot;

@@ -100,6 +100,7 @@ void sb_task_free(sb_run *run, sb_task *task)
         run->ops[task->op].vt->release_state(task->work.state);
     }
     sb_chunk_free(task->work.chunk);
+    sb_chunk_free(task->origin);
     sb_input_drop(task->input);
     sb_mem_free(task);
 }
@@ -126,7 +127,26 @@ static void task_fail(sb_run *run, sb_task *task, const sb_error *error)
     task->op = run->op_count;
 }
 
-static sb_status task_cut(sb_task *task, sb_error *err)
+/* What was computed is thrown away. */
+static sb_status task_begin_anew(sb_run *run, sb_task *task, sb_error *err)
+{
+    task->anew = false;
+    if (task->origin == NULL) {
+        return SB_OK; /* it stands where it began */
+    }
+    if (task->work.state != NULL && run->ops[task->op].vt->release_state != NULL) {
+        run->ops[task->op].vt->release_state(task->work.state);
+    }
+    sb_chunk_free(task->work.chunk);
+    task->work.chunk = NULL;
+    task->work.state = NULL;
+    task->work.token = (sb_token){0};
+    task->op = 0;
+    return sb_chunk_slice(task->origin, 0, task->origin->rows, &task->work.chunk, err);
+}
+
+/* keep: it may have to begin anew. */
+static sb_status task_cut(sb_task *task, bool keep, sb_error *err)
 {
     sb_input *input = task->input;
     if (input == NULL) {
@@ -145,7 +165,10 @@ static sb_status task_cut(sb_task *task, sb_error *err)
     task->work.chunk->seq.part = task->part;
     sb_input_drop(task->input);
     task->input = NULL;
-    return SB_OK;
+    const sb_chunk *chunk = task->work.chunk;
+    return keep && chunk->columns != NULL
+               ? sb_chunk_slice(chunk, 0, chunk->rows, &task->origin, err)
+               : SB_OK;
 }
 
 static void work_bind(sb_context *context, sb_task *task)
@@ -208,7 +231,11 @@ sb_task_state sb_task_step(sb_context *context, sb_task *task)
     if (task->input != NULL) {
         context->tasks++;
     }
-    if (task_cut(task, &error) != SB_OK) {
+    /* Without workers nothing is computed ahead. */
+    bool keep = context->run->revocable && context != &context->run->lane;
+    sb_status status =
+        task->anew ? task_begin_anew(context->run, task, &error) : task_cut(task, keep, &error);
+    if (status != SB_OK) {
         task_fail(context->run, task, &error);
         return SB_TASK_DONE;
     }

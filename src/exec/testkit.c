@@ -281,6 +281,7 @@ void sb_kit_host_init(sb_kit_host *host)
 {
     *host = (sb_kit_host){.in_order = true,
                           .args_right = true,
+                          .ascending = true,
                           .fail_row = -1,
                           .fail_function = -1,
                           .fail_row_2 = -1,
@@ -539,6 +540,25 @@ static bool asks_for_filter(const sb_plan *plan, int32_t op)
     return plan->is_filter;
 }
 
+/* The host's code has changed what functions were compiled from. */
+static sb_status revoke(sb_kit_host *host, sb_run *run)
+{
+    if (host->revoke == NULL || host->events++ != host->revoke_at) {
+        return SB_OK;
+    }
+    host->rows_before = host->rows;
+    host->asked_before = host->ask_rows;
+    return sb_run_interpret(run, host->revoke, host->revoke_count, &host->error);
+}
+
+static void look_at_order(sb_kit_host *host, sb_seq seq)
+{
+    bool below = seq.batch < host->last.batch ||
+                 (seq.batch == host->last.batch && seq.part < host->last.part);
+    host->ascending = host->ascending && !below;
+    host->last = seq;
+}
+
 static void drive(sb_kit_host *host, sb_run *run, const sb_plan *plan, sb_kit_source *source)
 {
     for (;;) {
@@ -553,8 +573,15 @@ static void drive(sb_kit_host *host, sb_run *run, const sb_plan *plan, sb_kit_so
         host->wakes += event.kind == SB_EVENT_WAKE;
         source->lane = true; /* what the host does here happens on the lane too */
         if (event.kind == SB_EVENT_BATCH) {
+            look_at_order(host, event.seq);
+            host->rows += event.chunk->rows;
             host->status = take_batch(host, event.chunk, &host->error);
-        } else if (event.kind == SB_EVENT_ASK) {
+        }
+        if (host->status == SB_OK && event.kind != SB_EVENT_WAKE) {
+            host->status = revoke(host, run);
+        }
+        if (host->status == SB_OK && event.kind == SB_EVENT_ASK) {
+            look_at_order(host, event.seq);
             if (event.ask->in_order) {
                 host->in_order = host->in_order && event.seq.batch >= host->order_max;
                 host->order_max = event.seq.batch;

@@ -50,7 +50,15 @@ typedef struct sb_kit_host {
     int64_t drop_batch;    /* batch functions drop this batch; -1: none */
     int32_t drop_function; /* drops its rows of which sb_kit_dropped says so; -1: none does */
     bool nulls;            /* it makes them null as a whole instead */
-    sb_status status;      /* how the run ended: SB_OK at END */
+    const bool *revoke; /* functions that are interpreted from event `revoke_at` on; NULL: none */
+    int32_t revoke_count;
+    int64_t revoke_at, events;
+    int64_t rows_before, asked_before; /* given out and answered before that */
+    int64_t rows;                      /* given out */
+    bool
+        ascending; /* no ask was for rows before those of an earlier one, or before rows given out */
+    sb_seq last;   /* of these */
+    sb_status status; /* how the run ended: SB_OK at END */
     sb_error error;
     sb_token failure;
 } sb_kit_host;

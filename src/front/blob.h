@@ -25,6 +25,7 @@
  * Expressions
  *     CONST_NONE                                    CONST_BOOL u8         CONST_INT i64
  *     CONST_BIGINT str (decimal)                    CONST_FLOAT u64 (bits)     CONST_STR str
+ *     CONST_TIME u8 SB_BLOB_TIME_*, i64: of dates days since 1970; of datetimes microseconds, of those with a zone in UTC
  *     LOCAL u32 slot
  *     UNARY u8 op, node                             BINARY u8 op, left, right
  *     BOOLOP u8 op (0 and, 1 or), list              COMPARE left, u32 count, count x (u8 op, node)
@@ -48,13 +49,13 @@
  *     UNSUPPORTED (as above; stands for a whole statement)
  * A target: u8 0, u32 slot; or u8 1, u32 count, that many targets to unpack into; or u8 2, list, position, of ASSIGN only.
  *
- * A captured global, closure cell or default that holds an exact None, bool, int, float or str is written as that constant at the
- * place of its use. Memory: the reader borrows the bytes. Threads: none of its own. */
+ * A captured global, closure cell or default that holds an exact None, bool, int, float, str, date or datetime is written as that
+ * constant at the place of its use. Memory: the reader borrows the bytes. Threads: none of its own. */
 #ifndef SB_FRONT_BLOB_H
 #define SB_FRONT_BLOB_H
 
 #define SB_BLOB_MAGIC 0x31464253u /* "SBF1" */
-#define SB_BLOB_VERSION 3u
+#define SB_BLOB_VERSION 4u
 #define SB_BLOB_DEPTH_MAX 200
 
 /* X(NAME, number) - numbers are part of the format */
@@ -81,6 +82,7 @@
     X(BLOCK, 20)                                                                                   \
     X(COMPREHENSION, 21)                                                                           \
     X(SLICE, 22)                                                                                   \
+    X(CONST_TIME, 23)                                                                              \
     X(INVOKE, 24)                                                                                  \
     X(ASSIGN, 32)                                                                                  \
     X(AUGASSIGN, 33)                                                                               \
@@ -176,6 +178,7 @@ enum {
     X(REVERSE, 40, 1, 1)                                                                           \
     X(SORT, 41, 2, 2) /* reverse: a constant */                                                    \
     X(LIST_INDEX, 42, 2, 2)                                                                        \
+    X(SORT_BY, 43, 4, 4) /* a list, its keys; constants: reverse, in place. The sorted list */     \
     X(LDEXP, 58, 2, 2)                                                                             \
     X(EXPONENT, 59, 1, 1)  /* the second item of math.frexp */                                     \
     X(BIT_COUNT, 60, 1, 1) /* methods: their object */                                             \
@@ -229,6 +232,7 @@ enum {
     SB_BLOB_KIND_TUPLE = 16,
     SB_BLOB_KIND_LIST = 32
 };
+enum { SB_BLOB_TIME_DATE = 0, SB_BLOB_TIME_STAMP = 1, SB_BLOB_TIME_AWARE = 2 };
 enum {
     SB_BLOB_ANN_MISSING = 0, /* no annotation */
     SB_BLOB_ANN_UNKNOWN = 1, /* one that names no column type Sabot knows */

@@ -254,23 +254,42 @@ static void leave_nan(lowering *l, const pyval *v)
     }
 }
 
-/* A list in ascending order: neighbours change places while the later is less, so equal ones keep theirs. */
-static pyval sorted_items(lowering *l, const pyval *v)
+/* Items in ascending order of their keys: neighbours change places while the later is less, so equal ones keep theirs. The keys are
+ * sorted with them; they may be the items. */
+static void sort_items(lowering *l, pyval *items, pyval *keys, uint32_t count)
+{
+    for (uint32_t k = 0; k < count; k++) {
+        leave_nan(l, &keys[k]);
+    }
+    for (uint32_t end = count; end > 1; end--) {
+        for (uint32_t k = 0; k + 1 < end; k++) {
+            sb_value less = sb_pyval_compare(l, SB_BLOB_LT, keys[k + 1], keys[k]);
+            pyval first = sb_pyval_select(l, less, &items[k + 1], &items[k]);
+            items[k + 1] = sb_pyval_select(l, less, &items[k], &items[k + 1]);
+            items[k] = first;
+            if (keys != items) {
+                pyval first_key = sb_pyval_select(l, less, &keys[k + 1], &keys[k]);
+                keys[k + 1] = sb_pyval_select(l, less, &keys[k], &keys[k + 1]);
+                keys[k] = first_key;
+            }
+        }
+    }
+}
+
+static pyval copied(lowering *l, const pyval *v)
 {
     pyval *items = sb_items_new(l, v->count);
     for (uint32_t k = 0; items != NULL && k < v->count; k++) {
         items[k] = v->items[k];
-        leave_nan(l, &items[k]);
-    }
-    for (uint32_t end = v->count; items != NULL && end > 1; end--) {
-        for (uint32_t k = 0; k + 1 < end; k++) {
-            sb_value less = sb_pyval_compare(l, SB_BLOB_LT, items[k + 1], items[k]);
-            pyval first = sb_pyval_select(l, less, &items[k + 1], &items[k]);
-            items[k + 1] = sb_pyval_select(l, less, &items[k], &items[k + 1]);
-            items[k] = first;
-        }
     }
     return items == NULL ? sb_pyval_never() : sb_pyval_items(items, v->count, true);
+}
+
+static pyval sorted_items(lowering *l, const pyval *v)
+{
+    pyval r = copied(l, v);
+    sort_items(l, r.items, r.items, r.count);
+    return r;
 }
 
 #define SORTED_MAX 12u
@@ -297,6 +316,58 @@ static pyval sorted(lowering *l, pyval v, bool reverse)
     v = sorted_items(l, &v);
     turn_round(&v);
     return v;
+}
+
+/* The keys of a list by place, which are in memory where lists are. */
+static pyval keys_by_place(lowering *l, const pyval *keys, uint32_t count)
+{
+    if (keys->tags != LIST_BIT) {
+        return copied(l, keys);
+    }
+    pyval *items = sb_items_new(l, count);
+    for (uint32_t k = 0; items != NULL && k < count; k++) {
+        items[k] = sb_list_get(l, keys, sb_irb_const_i(&l->b, k));
+    }
+    return items == NULL ? sb_pyval_never() : sb_pyval_items(items, count, true);
+}
+
+static pyval sorted_by(lowering *l, const pyval *args)
+{
+    pyval list = args[0];
+    pyval keys = args[1];
+    bool descending = false;
+    bool in_place = false;
+    bool known = args[2].tags == BOOL_BIT && args[3].tags == BOOL_BIT &&
+                 sb_irb_is_const_b(&l->b, args[2].b, &descending) &&
+                 sb_irb_is_const_b(&l->b, args[3].b, &in_place);
+    if (!known) {
+        return never_raises(l); /* no tree that the capture side writes */
+    }
+    if (list.tags != ITEMS_BIT || in_place ||
+        (list.count > SORTED_MAX && sb_are_numbers(list.items, list.count))) {
+        list = list.tags == ITEMS_BIT && !in_place
+                   ? sb_list_of_items(l, list.items, list.count, l->at)
+                   : list;
+        return list.tags == 0 ? list : sb_list_sort_by(l, list, keys, descending);
+    }
+    if (list.count > SORTED_MAX || (keys.tags != LIST_BIT && keys.tags != ITEMS_BIT)) {
+        sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", l->at);
+        return sb_pyval_never();
+    }
+    list = copied(l, &list);
+    keys = keys_by_place(l, &keys, list.count);
+    if (list.tags == 0 || keys.count != list.count) {
+        return sb_pyval_never();
+    }
+    if (descending) { /* a descending sort keeps equal items in their order, too */
+        turn_round(&list);
+        turn_round(&keys);
+    }
+    sort_items(l, list.items, keys.items, list.count);
+    if (descending) {
+        turn_round(&list);
+    }
+    return list;
 }
 
 static pyval tuple_of(lowering *l, env *e, const sb_node *n)
@@ -451,6 +522,9 @@ static pyval value_call(lowering *l, const sb_node *n, pyval *args, uint32_t cou
     }
     if (n->op == SB_BLOB_LIST_NEW) {
         return sb_list_new(l, n);
+    }
+    if (n->op == SB_BLOB_SORT_BY) {
+        return sb_list_held(l, sorted_by(l, args), n);
     }
     if (n->op >= SB_BLOB_APPEND && n->op <= SB_BLOB_LIST_INDEX) {
         return sb_list_method(l, n, args, count);

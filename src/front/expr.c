@@ -64,17 +64,30 @@ static env *choice_else(lowering *l, env *e, choice *c)
     return c->copies ? &c->y : e;
 }
 
-/* The value behind it. */
-static pyval choice_close(lowering *l, env *e, choice *c, const pyval *x, const pyval *y)
+static void choice_join(lowering *l, env *e, choice *c)
 {
     bool dead = e->dead;
-    sb_irb_end_if(&l->b, c->region);
-    pyval r = sb_merge_value(l, c->cond, x, y);
     if (c->copies) {
         sb_env_merge(l, e, c->cond, &c->x, &c->y);
         e->dead = dead;
     }
+}
+
+/* The value behind it. */
+static pyval choice_close(lowering *l, env *e, choice *c, const pyval *x, const pyval *y)
+{
+    sb_irb_end_if(&l->b, c->region);
+    pyval r = sb_merge_value(l, c->cond, x, y);
+    choice_join(l, e, c);
     sb_pyval_complete(l, &r);
+    return r;
+}
+
+static sb_value choice_close_bool(lowering *l, env *e, choice *c, sb_value x, sb_value y)
+{
+    sb_irb_end_if(&l->b, c->region);
+    sb_value r = sb_merge_bool(l, c->cond, x, y);
+    choice_join(l, e, c);
     return r;
 }
 
@@ -182,76 +195,73 @@ static sb_value lower_comparison(lowering *l, const sb_node *n, uint8_t op, cons
 
 #define CHAIN_MAX 60 /* links of one chained comparison; more are refused */
 
-/* The value of a comparison whose links gave truths of these kinds. */
-static pyval truth_of_kinds(lowering *l, const sb_node *n, sb_value truth, uint32_t kinds)
+/* What the links of a comparison have been seen to give. */
+typedef struct links {
+    bool refused;   /* or never */
+    uint32_t kinds; /* of their truths: tags */
+    pyval last;
+} links;
+
+/* Whether link k holds; found->last: its value, of both kinds where it has both. */
+static sb_value lower_link(lowering *l, const sb_node *n, uint32_t k, const pyval *x,
+                           const pyval *y, links *found)
 {
-    if (kinds != 0 && kinds != BOOL_BIT && kinds != NP_BOOL_BIT) {
-        sb_refuse(l, SB_REFUSAL_OPERATOR, "a chained comparison of NumPy and Python values", n);
+    if (n->ops[k] <= SB_BLOB_GE && ((x->tags | y->tags) & NP_BITS) && x->tags != 0 &&
+        y->tags != 0) {
+        found->last = sb_np_compare(l, n->ops[k], *x, *y);
+        found->refused = found->last.tags == 0;
+    } else {
+        const sb_value holds =
+            lower_comparison(l, n, n->ops[k], x, n->list.items[k], y, &found->refused);
+        found->last = sb_pyval_bool(holds);
     }
-    return (pyval){.tags = kinds == NP_BOOL_BIT ? NP_BOOL_BIT : BOOL_BIT, .b = truth};
+    found->kinds |= found->last.tags;
+    return found->refused ? l->zero_b : found->last.b;
+}
+
+/* The links of a comparison from k on, for rows in which all before hold; x: their last operand. Sets found->refused, which the value of a
+ * single comparison is never with; a later link that is never is so only where it is reached. */
+static sb_value lower_links(lowering *l, env *e, const sb_node *n, uint32_t k, const pyval *x,
+                            links *found)
+{
+    const sb_node *right = n->list.items[k];
+    const bool contains = n->ops[k] == SB_BLOB_IN || n->ops[k] == SB_BLOB_NOT_IN;
+    pyval y = contains && right->kind == SB_BLOB_LIST ? sb_lower_display(l, e, right)
+                                                      : sb_lower_expr(l, e, right);
+    sb_value holds = lower_link(l, n, k, x, &y, found);
+    bool known = false;
+    if (found->refused || k + 1 == n->list.count) {
+        return holds;
+    }
+    if (sb_irb_is_const_b(&l->b, holds, &known)) {
+        return known ? lower_links(l, e, n, k + 1, &y, found) : holds;
+    }
+    bool copies = false;
+    for (uint32_t later = k + 1; later < n->list.count; later++) {
+        copies = copies || assigns(n->list.items[later]);
+    }
+    choice c;
+    sb_value rest = lower_links(l, choice_open(l, e, &c, holds, copies), n, k + 1, &y, found);
+    (void)choice_else(l, e, &c);
+    return choice_close_bool(l, e, &c, rest, l->zero_b);
 }
 
 static pyval lower_compare(lowering *l, env *e, const sb_node *n)
 {
-    sb_value regions[CHAIN_MAX];
-    sb_value holds[CHAIN_MAX];
-    uint32_t open = 0;
-    uint32_t kinds = 0;
-    bool never = false;
+    links found = {0};
     if (n->list.count > CHAIN_MAX) {
         sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
         return sb_pyval_never();
     }
-    for (uint32_t k = 1; k < n->list.count; k++) {
-        if (assigns(n->list.items[k])) {
-            sb_refuse(l, SB_REFUSAL_SYNTAX, "an assignment inside of a chained comparison", n);
-            return sb_pyval_never();
-        }
-    }
     pyval x = sb_lower_expr(l, e, n->a);
-    sb_value result = l->true_b;
-    for (uint32_t k = 0; k < n->list.count; k++) {
-        bool contains = n->ops[k] == SB_BLOB_IN || n->ops[k] == SB_BLOB_NOT_IN;
-        const sb_node *right = n->list.items[k];
-        pyval y = contains && right->kind == SB_BLOB_LIST ? sb_lower_display(l, e, right)
-                                                          : sb_lower_expr(l, e, right);
-        if (n->ops[k] <= SB_BLOB_GE && ((x.tags | y.tags) & NP_BITS) && x.tags != 0 &&
-            y.tags != 0) {
-            const pyval v = sb_np_compare(l, n->ops[k], x, y);
-            if (n->list.count == 1) {
-                return v;
-            }
-            never = v.tags == 0;
-            kinds |= v.tags;
-            result = v.b;
-        } else {
-            result = lower_comparison(l, n, n->ops[k], &x, n->list.items[k], &y, &never);
-            kinds |= BOOL_BIT;
-        }
-        if (never) {
-            result = l->zero_b;
-            break;
-        }
-        bool known = false;
-        bool last = k + 1 == n->list.count;
-        bool is_const = sb_irb_is_const_b(&l->b, result, &known);
-        if (last || (is_const && !known)) {
-            break;
-        }
-        if (!is_const) {
-            holds[open] = result;
-            regions[open++] = sb_irb_if(&l->b, result);
-        }
-        x = y;
+    const sb_value truth = lower_links(l, e, n, 0, &x, &found);
+    if (n->list.count == 1) {
+        return found.refused ? sb_pyval_never() : found.last;
     }
-    while (open > 0) {
-        open--;
-        sb_irb_else(&l->b, regions[open]);
-        sb_irb_end_if(&l->b, regions[open]);
-        result = sb_merge_bool(l, holds[open], result, l->zero_b);
+    if (found.kinds != 0 && found.kinds != BOOL_BIT && found.kinds != NP_BOOL_BIT) {
+        sb_refuse(l, SB_REFUSAL_OPERATOR, "a chained comparison of NumPy and Python values", n);
     }
-    /* A first link that always leaves or was refused makes the whole chain never; a later one only where it is reached. */
-    return never && n->list.count == 1 ? sb_pyval_never() : truth_of_kinds(l, n, result, kinds);
+    return (pyval){.tags = found.kinds == NP_BOOL_BIT ? NP_BOOL_BIT : BOOL_BIT, .b = truth};
 }
 
 pyval sb_pyval_binary(lowering *l, uint8_t op, pyval x, pyval y, const sb_node *n)
@@ -324,6 +334,13 @@ static pyval lower_named(lowering *l, env *e, const sb_node *n)
     return v;
 }
 
+/* All timestamps of a function that has such constants are in microseconds. */
+static pyval constant_time(lowering *l, const sb_node *n)
+{
+    static const uint32_t bits[] = {DATE_BIT, STAMP_BIT, AWARE_BIT};
+    return (pyval){.tags = bits[n->op], .i = sb_irb_const_i(&l->b, n->value.i)};
+}
+
 static pyval lower_kind(lowering *l, env *e, const sb_node *n)
 {
     switch (n->kind) {
@@ -335,6 +352,8 @@ static pyval lower_kind(lowering *l, env *e, const sb_node *n)
         return sb_pyval_int(sb_irb_const_i(&l->b, n->value.i));
     case SB_BLOB_CONST_FLOAT:
         return sb_pyval_float(sb_irb_const_f(&l->b, n->value.f));
+    case SB_BLOB_CONST_TIME:
+        return constant_time(l, n);
     case SB_BLOB_CONST_BIGINT:
         sb_refuse(l, SB_REFUSAL_BIG_CONSTANT, n->text, n);
         return sb_pyval_never();

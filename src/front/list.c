@@ -205,8 +205,7 @@ pyval sb_list_of_items(lowering *l, const pyval *items, uint32_t count, const sb
     return list_value(handle, site);
 }
 
-/* Whether all are what memory holds. */
-static bool are_numbers(const pyval *items, uint32_t count)
+bool sb_are_numbers(const pyval *items, uint32_t count)
 {
     for (uint32_t k = 0; k < count; k++) {
         if (items[k].tags & (ITEMS_BIT | LIST_BIT | TIME_BITS | NP_BITS | OPAQUE_BIT)) {
@@ -218,7 +217,7 @@ static bool are_numbers(const pyval *items, uint32_t count)
 
 pyval sb_list_held(lowering *l, pyval list, const sb_node *place)
 {
-    if (!l->in_memory || list.tags != ITEMS_BIT || !are_numbers(list.items, list.count)) {
+    if (!l->in_memory || list.tags != ITEMS_BIT || !sb_are_numbers(list.items, list.count)) {
         return list;
     }
     return sb_list_of_items(l, list.items, list.count, place);
@@ -287,6 +286,29 @@ pyval sb_list_sorted(lowering *l, pyval list, bool descending)
     }
     if (list.tags != 0) {
         sort(l, &list, descending);
+    }
+    return list;
+}
+
+pyval sb_list_sort_by(lowering *l, pyval list, pyval keys, bool descending)
+{
+    keys = keys.tags & ITEMS_BIT ? sb_list_of_items(l, keys.items, keys.count, l->at) : keys;
+    list = sb_list_only(l, list, "sort");
+    keys = list.tags == 0 ? list : sb_list_only(l, keys, "sort");
+    if (keys.tags == 0) {
+        return sb_pyval_never();
+    }
+    if (is_mixed(l, list.site) || is_mixed(l, keys.site)) {
+        refuse_kinds(l);
+    }
+    const bool floats = kinds_of(l, keys.site) == FLOAT_BIT;
+    if (descending) {
+        reverse(l, &list);
+        reverse(l, &keys);
+    }
+    (void)sb_op2(l, floats ? SB_IR_LIST_SORT_BY_F64 : SB_IR_LIST_SORT_BY_I64, list.i, keys.i);
+    if (descending) {
+        reverse(l, &list);
     }
     return list;
 }

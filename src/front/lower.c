@@ -97,10 +97,10 @@ static const sb_front_column *find_column(const sb_front_column *columns, uint32
     return NULL;
 }
 
-/* The finest unit of the timestamps that parameters are bound to. */
+/* The finest unit of the timestamps that parameters are bound to; constants have microseconds. */
 static void find_stamp_unit(lowering *l, const sb_front_column *columns, uint32_t column_count)
 {
-    l->stamp_us = INT64_MAX;
+    l->stamp_us = l->tree.has_stamps ? 1 : INT64_MAX;
     for (uint32_t k = 0; k < l->tree.param_count; k++) {
         const sb_front_column *column = find_column(columns, column_count, l->tree.locals[k]);
         int64_t unit_us = column != NULL ? sb_column_kind_of(column->format).unit_us : 0;

@@ -279,6 +279,9 @@ pyval sb_list_concat(lowering *l, const pyval *x, const pyval *y);
 pyval sb_list_repeat(lowering *l, pyval list, pyval count);
 pyval sb_list_sorted(lowering *l, pyval list,
                      bool reverse); /* sorts the list itself; or a list by place into a new one */
+/* Sorts a list in memory by the items of another. */
+pyval sb_list_sort_by(lowering *l, pyval list, pyval keys, bool reverse);
+bool sb_are_numbers(const pyval *items, uint32_t count); /* what lists in memory hold */
 /* Its lists alone: other values raise. what: named by the refusal of values that are never lists. */
 pyval sb_list_only(lowering *l, pyval v, const char *what);
 pyval sb_list_get(lowering *l, const pyval *list, sb_value index);

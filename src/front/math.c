@@ -95,6 +95,16 @@ static pyval power_of_floats(lowering *l, const pyval *x, const pyval *y)
         sb_op2(l, SB_IR_PY_POW_F64, sb_pyval_as_float(l, x), sb_pyval_as_float(l, y)));
 }
 
+/* x ** 2 and x ** 3 are products: each of their parts fits where the whole does. */
+static pyval whole_power(lowering *l, sb_value x, sb_value y, int64_t known)
+{
+    if (known != 2 && known != 3) {
+        return sb_pyval_int(sb_op2(l, SB_IR_PY_POW_I64, x, y));
+    }
+    sb_value r = sb_op2(l, SB_IR_PY_MUL_I64, x, x);
+    return sb_pyval_int(known == 2 ? r : sb_op2(l, SB_IR_PY_MUL_I64, r, x));
+}
+
 /* Of ints: an int where the exponent is not negative. */
 static pyval power_of_ints(lowering *l, const pyval *x, const pyval *y)
 {
@@ -102,7 +112,7 @@ static pyval power_of_ints(lowering *l, const pyval *x, const pyval *y)
     pyval floats_x = sb_pyval_int(x->i);
     pyval floats_y = sb_pyval_int(y->i);
     if (sb_const_int(l, y->i, &known)) {
-        return known >= 0 ? sb_pyval_int(sb_op2(l, SB_IR_PY_POW_I64, x->i, y->i))
+        return known >= 0 ? whole_power(l, x->i, y->i, known)
                           : power_of_floats(l, &floats_x, &floats_y);
     }
     sb_value below = sb_op2(l, SB_IR_PY_LT_I64, y->i, l->zero_i);

@@ -16,6 +16,7 @@ typedef struct reader {
     uint32_t local_count;
     uint32_t function_count; /* that may be called here */
     uint32_t function_total;
+    bool has_stamps;
 } reader;
 
 static void fail(reader *r, const char *what)
@@ -314,6 +315,19 @@ static void read_larger_fields(reader *r, sb_node *n)
     }
 }
 
+/* Within the years 1 to 9999, a day more on both sides for what a zone may add. */
+static void read_time(reader *r, sb_node *n)
+{
+    n->op = read_op(r, SB_BLOB_TIME_DATE, SB_BLOB_TIME_AWARE);
+    const uint64_t bits = read_uint(r, 8);
+    memcpy(&n->value.i, &bits, sizeof(bits));
+    const int64_t unit = n->op == SB_BLOB_TIME_DATE ? 1 : INT64_C(86400000000);
+    if (n->value.i < INT64_C(-719163) * unit || n->value.i > INT64_C(2932898) * unit) {
+        fail(r, "a time that Python does not have");
+    }
+    r->has_stamps = r->has_stamps || n->op != SB_BLOB_TIME_DATE;
+}
+
 static void read_expression_fields(reader *r, sb_node *n)
 {
     switch (n->kind) {
@@ -321,6 +335,9 @@ static void read_expression_fields(reader *r, sb_node *n)
         break;
     case SB_BLOB_CONST_BOOL:
         n->value.i = read_op(r, 0, 1);
+        break;
+    case SB_BLOB_CONST_TIME:
+        read_time(r, n);
         break;
     case SB_BLOB_CONST_INT:
     case SB_BLOB_CONST_FLOAT: {
@@ -514,6 +531,7 @@ sb_status sb_tree_read(const void *blob, size_t size, sb_arena *arena, sb_tree *
     read_header(&r, out);
     read_functions(&r, out);
     read_list(&r, &out->body, read_statement);
+    out->has_stamps = r.has_stamps;
     if (r.status == SB_OK && r.at != r.end) {
         fail(&r, "bytes after its end");
     }

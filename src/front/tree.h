@@ -72,6 +72,7 @@ typedef struct sb_tree {
     uint32_t function_count;
     sb_tree_function *functions;
     sb_node_list body;
+    bool has_stamps; /* constants of microseconds */
 } sb_tree;
 
 /* SB_INVALID for anything malformed: every count, size, slot and depth is checked. */

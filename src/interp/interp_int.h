@@ -33,6 +33,9 @@ typedef struct sb_interp_kernel {
 extern const sb_interp_kernel
     sb_interp_kernels[SB_IR_OP_COUNT]; /* ops with one or two operands and a value */
 
+/* Better loops where the second operand of rows, `cell`, is a constant of the program: squares, division by powers of two. */
+void sb_interp_by_constant(const sb_inst *inst, const sb_inst *cell, sb_dense_fn *dense,
+                           sb_sparse_fn *sparse);
 /* out = cond ? x : y over rows [0, count) without overlap, or over the listed rows when rows is not NULL. form is of x and
  * y, one of all four. */
 void sb_interp_select(sb_prim prim, sb_form form, void *out, const uint8_t *cond, const void *x,

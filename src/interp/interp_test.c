@@ -158,6 +158,42 @@ static void every_op_in_every_form(void **state)
     sb_buf_release(&text);
 }
 
+/* Constants that have loops of their own; the branch is rare, so that both kinds of loop run. */
+static void by_constants(void **state)
+{
+    (void)state;
+    static const char *const ops[][3] = {
+        {"py_mod_i64", "i64", "const_i64 1"},
+        {"py_mod_i64", "i64", "const_i64 8"},
+        {"py_mod_i64", "i64", "const_i64 -8"},
+        {"py_mod_i64", "i64", "const_i64 10"},
+        {"py_floordiv_i64", "i64", "const_i64 1"},
+        {"py_floordiv_i64", "i64", "const_i64 8"},
+        {"py_floordiv_i64", "i64", "const_i64 -1"},
+        {"py_mod_i64", "i64", "const_i64 4611686018427387904"},
+        {"py_floordiv_i64", "i64", "const_i64 4611686018427387904"},
+        {"py_floordiv_i64", "i64", "const_i64 0"},
+        {"py_pow_f64", "f64", "const_f64 0x1p+1"},
+        {"math_pow", "f64", "const_f64 0x1p+1"},
+        {"py_pow_f64", "f64", "const_f64 0x1.8p+1"},
+    };
+    sb_buf text;
+    sb_buf_init(&text, 0);
+    for (size_t k = 0; k < SB_COUNT_OF(ops); k++) {
+        const char *prim = ops[k][1];
+        sb_buf_reset(&text);
+        sb_buf_printf(&text,
+                      "inputs %s i64\noutputs %s %s\nv1:%s = in 0\nv2:i64 = in 1\nv3:%s = %s\n"
+                      "v4:i64 = const_i64 -13\nv5:b = py_lt_i64 v2 v4\nv6:%s = %s v1 v3\n"
+                      "if v5\nv7:%s = %s v1 v3\nelse\nend_if\nv8:%s = merge v7 v1\n"
+                      "store 0 v6\nstore 1 v8\n",
+                      prim, prim, prim, prim, prim, ops[k][2], prim, ops[k][0], prim, ops[k][0],
+                      prim);
+        check_text(text.data);
+    }
+    sb_buf_release(&text);
+}
+
 /* --- regions ------------------------------------------------------------------------------------------------------------- */
 
 static void branches(void **state)
@@ -535,6 +571,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op_in_every_form),
+        cmocka_unit_test(by_constants),
         cmocka_unit_test(branches),
         cmocka_unit_test(branches_on_constants),
         cmocka_unit_test(euclid),

@@ -11,6 +11,7 @@
 
 #include "interp/interp_int.h"
 #include "rt/rt.h"
+#include "rt/square.h"
 
 #define V(p, i) p[i]
 #define C(p, i) p##_cell
@@ -205,6 +206,44 @@ const sb_interp_kernel sb_interp_kernels[SB_IR_OP_COUNT] = {
         BINARY_LIST(X)
 #undef X
 };
+
+/* --- where the second operand is a known constant ------------------------------------------------------------------- */
+
+/* By a power of two. */
+DENSE(mod_mask_dense, int64_t, int64_t, int64_t, V, C, z = x & (y - 1))
+SPARSE(mod_mask_sparse, int64_t, int64_t, int64_t, V, C, z = x & (y - 1))
+DENSE(div_shift_dense, int64_t, int64_t, int64_t, V, C, z = x >> sb_ctz_u64((uint64_t)y))
+SPARSE(div_shift_sparse, int64_t, int64_t, int64_t, V, C, z = x >> sb_ctz_u64((uint64_t)y))
+
+static int64_t square_dense(void *out, const void *a, const void *b, int32_t n)
+{
+    (void)b;
+    return sb_rt_square_block(out, a, n);
+}
+
+void sb_interp_by_constant(const sb_inst *inst, const sb_inst *cell, sb_dense_fn *dense,
+                           sb_sparse_fn *sparse)
+{
+    const bool real = cell->op == SB_IR_CONST_F;
+    const int64_t by = cell->op == SB_IR_CONST_I ? cell->imm.i : 0;
+    const bool power = by > 0 && (by & (by - 1)) == 0;
+    switch (inst->op) {
+    case SB_IR_PY_POW_F64:
+    case SB_IR_MATH_POW:
+        *dense = real && cell->imm.f == 2.0 ? square_dense : *dense;
+        break;
+    case SB_IR_PY_MOD_I64:
+        *dense = power ? mod_mask_dense : *dense;
+        *sparse = power ? mod_mask_sparse : *sparse;
+        break;
+    case SB_IR_PY_FLOORDIV_I64:
+        *dense = power ? div_shift_dense : *dense;
+        *sparse = power ? div_shift_sparse : *sparse;
+        break;
+    default:
+        break;
+    }
+}
 
 /* --- select, copy, count ------------------------------------------------------------------------------------------- */
 

@@ -550,6 +550,9 @@ static void step_op(const preparer *q, sb_step *step, uint32_t i)
     step->in_place = step->o == step->a || step->o == step->b;
     step->dense = kernel->dense[step->form];
     step->sparse = kernel->sparse[step->form];
+    if (step->form == SB_FORM_VC) {
+        sb_interp_by_constant(inst, &q->insts[b], &step->dense, &step->sparse);
+    }
 }
 
 static void step_end_loop(const preparer *q, sb_step *step, uint32_t i)

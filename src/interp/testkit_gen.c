@@ -215,12 +215,12 @@ static void gen_made_list(generator *g, uint32_t depth)
 
 static void gen_list_op(generator *g, uint32_t depth)
 {
-    static const sb_op_code ops[] = {SB_IR_LIST_LEN,      SB_IR_LIST_GET,      SB_IR_LIST_GET,
-                                     SB_IR_LIST_SET,      SB_IR_LIST_APPEND,   SB_IR_LIST_APPEND,
-                                     SB_IR_LIST_APPEND,   SB_IR_LIST_POP,      SB_IR_LIST_INSERT,
-                                     SB_IR_LIST_EXTEND,   SB_IR_LIST_REVERSE,  SB_IR_LIST_SORT_I64,
-                                     SB_IR_LIST_SORT_F64, SB_IR_LIST_FIND_I64, SB_IR_LIST_FIND_F64,
-                                     SB_IR_LIST_EQ_I64,   SB_IR_LIST_EQ_F64,   SB_IR_LIST_SLICE};
+    static const sb_op_code ops[] = {
+        SB_IR_LIST_LEN,      SB_IR_LIST_GET,      SB_IR_LIST_GET,         SB_IR_LIST_SET,
+        SB_IR_LIST_APPEND,   SB_IR_LIST_APPEND,   SB_IR_LIST_APPEND,      SB_IR_LIST_POP,
+        SB_IR_LIST_INSERT,   SB_IR_LIST_EXTEND,   SB_IR_LIST_REVERSE,     SB_IR_LIST_SORT_I64,
+        SB_IR_LIST_SORT_F64, SB_IR_LIST_FIND_I64, SB_IR_LIST_FIND_F64,    SB_IR_LIST_EQ_I64,
+        SB_IR_LIST_EQ_F64,   SB_IR_LIST_SLICE,    SB_IR_LIST_SORT_BY_I64, SB_IR_LIST_SORT_BY_F64};
     const sb_op_code op = ops[below(&g->random, SB_COUNT_OF(ops))];
     if (op == SB_IR_LIST_SLICE) {
         gen_made_list(g, depth);

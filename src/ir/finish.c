@@ -4,7 +4,8 @@
  * edges; the rest is dropped and values are renumbered. Integer + - * that nobody uses go although they could leave: in CPython
  * they cannot fail.
  * Uniformity: optimistic fixpoint. A value is uniform when all its operands are and no divergent choice made it: a merge
- * also needs a uniform condition, a loop argument also a uniform end_loop.
+ * also needs a uniform condition, a loop's result a uniform end_loop. A loop's arguments do not: rows that are still in the loop have made
+ * the same turns.
  * Memory: scratch arrays, freed before return. Threads: one. */
 #include "base/mem.h"
 #include "ir/ir.h"
@@ -163,8 +164,8 @@ static bool is_uniform(const finisher *f, sb_value v)
             return false;
         }
         break;
-    case SB_IR_ARG:
-        if (!insts[insts[insts[f->owner[v]].b].a].uniform) {
+    case SB_IR_RESULT:
+        if (!insts[insts[insts[f->owner[inst->a]].b].a].uniform) {
             return false;
         }
         break;
@@ -244,6 +245,8 @@ static uint32_t reasons_of(const sb_inst *inst)
     case SB_IR_LIST_SORT_I64:
         return BIT(MEMORY);
     case SB_IR_LIST_SORT_F64:
+    case SB_IR_LIST_SORT_BY_I64:
+    case SB_IR_LIST_SORT_BY_F64:
         return BIT(MEMORY) | BIT(TYPE_TAG);
     case SB_IR_LIST_FIND_F64:
     case SB_IR_LIST_EQ_F64:

@@ -77,7 +77,7 @@ typedef struct sb_inst {
     uint8_t op;      /* sb_op_code */
     uint8_t prim;    /* sb_prim of the value, VOID when there is none */
     uint8_t reason;  /* LEAVE_IF: sb_reason */
-    uint8_t uniform; /* set by sb_ir_finish: the value is the same in every row of a vector */
+    uint8_t uniform; /* set by sb_ir_finish: the same in all rows of a vector that compute it */
     sb_value a, b, c;
     union {
         int64_t i;

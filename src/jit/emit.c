@@ -44,7 +44,7 @@ static const level levels[] = {
     {"x86-64-v4", "x86-64-v4",
      "\"target-cpu\"=\"x86-64-v4\" \"prefer-vector-width\"=\"512\" "
      "\"min-legal-vector-width\"=\"512\"",
-     true, true, true, 18, 36, 32, 16, 8},
+     true, true, true, 18, 56, 32, 16, 8},
     {"aarch64", "generic", "", true, false, true, 10, 0, 16, 8, 8},
     {"generic", "generic", "", false, false, false, 10, 0, 16, 8, 8},
 };
@@ -81,7 +81,7 @@ int sb_emit_choose_lanes(const sb_ir *ir, const char *cpu_level)
             return 1;
         }
         const uint8_t flags = sb_op_infos[inst->op].flags;
-        body += (flags & SB_OP_STRUCT) == 0 ? sb_emit_weight(inst) : 0;
+        body += (flags & SB_OP_STRUCT) == 0 ? sb_emit_weight(ir, inst) : 0;
     }
     if (body <= found->short_body) {
         return found->lanes_short;

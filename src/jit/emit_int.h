@@ -165,7 +165,8 @@ void sb_eb_branch_rare(sb_emitter *e, sb_ev c, uint32_t yes, uint32_t no); /* ye
 void sb_emit_plan_watch(sb_emitter *e); /* sets watch[] of the program at hand */
 
 /* --- emit_region.c ------------------------------------------------------------------------------------------------ */
-uint32_t sb_emit_weight(const sb_inst *inst); /* about how many machine operations a lane */
+uint32_t sb_emit_weight(const sb_ir *ir,
+                        const sb_inst *inst); /* about how many machine operations a lane */
 void sb_emit_infos(sb_emitter *e);
 void sb_emit_check(sb_emitter *e, sb_ev cond, sb_reason reason); /* lanes where cond leave */
 void sb_emit_check_sign(sb_emitter *e, sb_ev word,
@@ -195,6 +196,7 @@ sb_ev sb_emit_div_f64(sb_emitter *e, const sb_inst *inst);
 sb_ev sb_emit_to_double(sb_emitter *e, sb_ev a); /* rounded once */
 sb_ev sb_emit_is_zero(sb_emitter *e, sb_ev v);   /* of an int64 or double */
 sb_ev sb_emit_udiv(sb_emitter *e, sb_ev a, sb_ev b);
+sb_ev sb_emit_bits_of_mask(sb_emitter *e, sb_ev mask); /* of lanes: one bit each, an int64 */
 uint32_t sb_emit_spill(sb_emitter *e, unsigned index,
                        sb_ev v); /* alloca of a call's operand, v (unless EV_NONE) stored */
 

@@ -181,12 +181,19 @@ static sb_ev call_libm(sb_emitter *e, int number, sb_ev a, sb_ev b, bool two)
     return r;
 }
 
+/* Ones in the lanes that do not count: some primitives are loops, which end at once there. */
+static sb_ev quiet(sb_emitter *e, sb_ev v)
+{
+    const sb_ev one = v.prim == SB_PRIM_F64 ? sb_ev_double(1.0) : sb_ev_int(1);
+    return e->mask.kind == EV_NONE ? v : sb_eb_select(e, e->mask, v, sb_eb_widen(e, one));
+}
+
 static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
 {
     const sb_slow_info *slow = &sb_slow_infos[inst->op];
     if (a.vec || b.vec) {
-        a = sb_eb_widen(e, a);
-        b = sb_eb_widen(e, b);
+        a = quiet(e, sb_eb_widen(e, a));
+        b = quiet(e, sb_eb_widen(e, b));
     }
     const uint32_t in_a = sb_emit_spill(e, 0, a);
     const uint32_t in_b = sb_emit_spill(e, 1, b);
@@ -200,6 +207,83 @@ static sb_ev call_slow(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b)
     const sb_ev words = sb_eb_load(e, bad, SB_PRIM_I64, a.vec);
     sb_emit_check_sign(e, words, (sb_reason)slow->reason);
     return sb_eb_load(e, result, inst->prim, a.vec);
+}
+
+/* --- squares ---------------------------------------------------------------------------------------------------------- */
+
+static sb_ev square_error(sb_emitter *e, sb_ev a, sb_ev p)
+{
+    if (e->fuses) {
+        return sb_eb_fma(e, a, a, sb_eb_unary(e, "fneg", p));
+    }
+    const sb_ev t = sb_eb_bin(e, "fmul", a, sb_ev_double(SB_RT_SQUARE_SPLIT));
+    const sb_ev high = sb_eb_bin(e, "fsub", t, sb_eb_bin(e, "fsub", t, a));
+    const sb_ev low = sb_eb_bin(e, "fsub", a, high);
+    const sb_ev first = sb_eb_bin(e, "fsub", sb_eb_bin(e, "fmul", high, high), p);
+    const sb_ev cross = sb_eb_bin(e, "fmul", sb_eb_bin(e, "fmul", sb_ev_double(2.0), high), low);
+    return sb_eb_bin(e, "fadd", sb_eb_bin(e, "fadd", first, cross), sb_eb_bin(e, "fmul", low, low));
+}
+
+/* Lanes whose product p of a and a may not be what libm gives, as sb_rt_square has it. */
+static sb_ev is_doubtful_square(sb_emitter *e, sb_ev a, sb_ev p)
+{
+    const sb_ev before =
+        sb_eb_bin(e, "add", sb_eb_cast(e, "bitcast", p, SB_PRIM_I64), sb_ev_int(-1));
+    const sb_ev unit = sb_eb_cast(
+        e, "bitcast", sb_eb_bin(e, "and", before, sb_ev_int(SB_RT_EXPONENT_BITS)), SB_PRIM_F64);
+    const uint32_t at = e->temps++;
+    sb_buf_printf(e->out, "  %%t%" PRIu32 " = getelementptr i8, ptr %%rt, i64 %zu\n", at,
+                  offsetof(sb_rt_table, square_margin));
+    const sb_ev margin = sb_eb_load(e, at, SB_PRIM_F64, false);
+    const sb_ev error = sb_eb_intrinsic(e, "fabs", square_error(e, a, p));
+    const sb_ev size = sb_eb_intrinsic(e, "fabs", a);
+    const sb_ev near = sb_eb_cmp(e, "fcmp olt", error, sb_eb_bin(e, "fmul", unit, margin));
+    const sb_ev low = sb_eb_cmp(e, "fcmp oge", size, sb_ev_double(SB_RT_SQUARE_LEAST));
+    const sb_ev high = sb_eb_cmp(e, "fcmp ole", size, sb_ev_double(SB_RT_SQUARE_MOST));
+    const sb_ev sure = sb_eb_and(e, near, sb_eb_and(e, low, high));
+    return sb_eb_not(e, sb_eb_or(e, sure, sb_eb_cmp(e, "fcmp oeq", a, sb_ev_double(0.0))));
+}
+
+static void call_square(sb_emitter *e, uint32_t out, uint32_t in, sb_ev lanes)
+{
+    const uint32_t function = load_function(e, offsetof(sb_rt_table, square));
+    sb_buf_printf(e->out, "  call void %%t%" PRIu32 "(ptr %%t%" PRIu32 ", ptr %%t%" PRIu32 ", i64 ",
+                  function, out, in);
+    sb_eb_put(e, lanes);
+    sb_buf_text(e->out, ")\n");
+}
+
+/* a ** 2: the product, and libm for the lanes that it may round the other way. What is too large is among those. */
+static sb_ev square(sb_emitter *e, sb_ev a)
+{
+    const sb_ev p = sb_eb_bin(e, "fmul", a, a);
+    sb_ev doubtful = is_doubtful_square(e, a, p);
+    if (a.vec) {
+        doubtful = sb_emit_relevant(e, doubtful);
+    }
+    const uint32_t slow = sb_eb_label_new(e);
+    const uint32_t join = sb_eb_label_new(e);
+    const sb_ev some = sb_eb_any(e, doubtful);
+    const uint32_t fast_from = e->label;
+    sb_eb_branch(e, some, slow, join);
+    sb_eb_label(e, slow);
+    const uint32_t in = sb_emit_spill(e, 0, a);
+    const uint32_t out = sb_emit_spill(e, 2, p);
+    call_square(e, out, in, a.vec ? sb_emit_bits_of_mask(e, doubtful) : sb_ev_int(1));
+    const sb_ev exact = sb_eb_load(e, out, SB_PRIM_F64, a.vec);
+    const sb_ev over = sb_eb_and(e, is_finite(e, a), sb_eb_not(e, is_finite(e, exact)));
+    const uint32_t slow_from = e->label;
+    sb_eb_jump(e, join);
+    sb_eb_label(e, join);
+    const sb_ev r = sb_eb_phi(e, p, fast_from, exact, slow_from);
+    sb_emit_check(e, sb_eb_phi(e, sb_ev_bool(false), fast_from, over, slow_from), SB_REASON_RAISE);
+    return r;
+}
+
+static bool is_square(const sb_inst *inst, sb_ev a, sb_ev b)
+{
+    const bool power = inst->op == SB_IR_PY_POW_F64 || inst->op == SB_IR_MATH_POW;
+    return power && a.kind == EV_TEMP && b.kind == EV_CONST && b.bits == sb_ev_double(2.0).bits;
 }
 
 static bool is_libm(uint8_t op)
@@ -266,6 +350,10 @@ bool sb_emit_math(sb_emitter *e, const sb_inst *inst, sb_ev a, sb_ev b, sb_ev *o
     default:
         if (sb_slow_infos[inst->op].call == 0) {
             return false;
+        }
+        if (is_square(inst, a, b)) {
+            *out = square(e, a);
+            return true;
         }
         *out = is_libm(inst->op) ? call_libm(e, sb_slow_infos[inst->op].call - 1, a,
                                              two_operands(inst->op) ? b : a, two_operands(inst->op))

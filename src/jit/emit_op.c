@@ -85,7 +85,7 @@ static sb_ev doubtful_products(sb_emitter *e, sb_ev a, sb_ev b)
     return sb_eb_bin(e, "sub", sb_ev_int(PRODUCT_MAX_BITS), size);
 }
 
-static sb_ev bits_of_mask(sb_emitter *e, sb_ev mask)
+sb_ev sb_emit_bits_of_mask(sb_emitter *e, sb_ev mask)
 {
     const uint32_t narrow = e->temps++;
     sb_buf_printf(e->out, "  %%t%" PRIu32 " = bitcast %s ", narrow, sb_eb_type(e, SB_PRIM_B, true));
@@ -124,7 +124,7 @@ static sb_ev overflows_exactly(sb_emitter *e, sb_ev a, sb_ev b, sb_ev doubtful)
     const uint32_t found_slot = sb_eb_slot(e, SB_PRIM_I64, false);
     const uint32_t turn = sb_eb_label_new(e);
     const uint32_t done = sb_eb_label_new(e);
-    sb_eb_store(e, todo_slot, bits_of_mask(e, doubtful));
+    sb_eb_store(e, todo_slot, sb_emit_bits_of_mask(e, doubtful));
     sb_eb_store(e, found_slot, sb_ev_int(0));
     sb_eb_jump(e, turn);
     sb_eb_label(e, turn);

@@ -11,7 +11,8 @@
  *
  * LOOP. Arguments live in allocas. With a uniform condition all lanes make the same turns and the arguments are stored plainly: lanes
  * outside of the mask do not count. Else the loop has a mask of its own, a turn stores under it, and the loop runs until it
- * is empty; a lane that stopped keeps its last values, which are the results.
+ * is empty; a lane that stopped keeps its last values, which are the results. An argument that all lanes still in the loop share is a
+ * scalar; where it is a result, each lane has a copy.
  * Infinite garbage: a lane that left or went bad must not keep a loop alive, so a loop tests for that before it starts (fast),
  * at each turn when turns may be many (fast), or whether a lane is left at all (careful). */
 #include "jit/emit_int.h"
@@ -25,7 +26,17 @@
 
 /* --- facts about regions ------------------------------------------------------------------------------------------- */
 
-uint32_t sb_emit_weight(const sb_inst *inst)
+/* By a constant: a shift or a mask, or some products. */
+static uint32_t division_weight(const sb_inst *inst, const sb_inst *divisor)
+{
+    if (inst->uniform || divisor->op != SB_IR_CONST_I) {
+        return inst->uniform ? 2 : 16;
+    }
+    const int64_t by = divisor->imm.i;
+    return by > 0 && (by & (by - 1)) == 0 ? 1 : 9;
+}
+
+uint32_t sb_emit_weight(const sb_ir *ir, const sb_inst *inst)
 {
     switch (inst->op) {
     case SB_IR_PY_FLOORDIV_F64:
@@ -33,6 +44,7 @@ uint32_t sb_emit_weight(const sb_inst *inst)
         return 40;
     case SB_IR_PY_FLOORDIV_I64:
     case SB_IR_PY_MOD_I64:
+        return division_weight(inst, &ir->insts.items[inst->b]);
     case SB_IR_IX_UDIV:
         return inst->uniform ? 2 : 16;
     case SB_IR_PY_MUL_I64:
@@ -78,7 +90,7 @@ void sb_emit_infos(sb_emitter *e)
             }
         } else if (depth > 0) {
             sb_emit_region_info *info = &e->infos[e->frames[depth - 1].inst];
-            info->weight += sb_emit_weight(inst);
+            info->weight += sb_emit_weight(e->ir, inst);
             info->leaves |= may_leave(e, i);
         }
     }
@@ -444,6 +456,25 @@ static bool may_have_left(const sb_emitter *e)
     return leaves;
 }
 
+/* Results of arguments that are one for all lanes of a turn: each lane keeps the last that it saw. */
+static bool is_kept_by_lane(const sb_emitter *e, const sb_inst *result)
+{
+    return is_vec(e, result) && !e->others[result->a].vec;
+}
+
+static void begin_results(sb_emitter *e, const sb_emit_frame *frame)
+{
+    const sb_inst *insts = e->ir->insts.items;
+    for (size_t k = e->infos[frame->inst].end + 1; is_op(e, k, SB_IR_RESULT); k++) {
+        e->others[k] = e->others[insts[k].a];
+        if (is_kept_by_lane(e, &insts[k])) {
+            e->others[k].vec = true;
+            e->others[k].id = sb_eb_slot(e, insts[k].prim, true);
+            sb_eb_store(e, e->others[k].id, sb_eb_widen(e, e->values[insts[insts[k].a].a]));
+        }
+    }
+}
+
 void sb_emit_loop(sb_emitter *e, sb_value i)
 {
     const sb_inst *insts = e->ir->insts.items;
@@ -469,6 +500,7 @@ void sb_emit_loop(sb_emitter *e, sb_value i)
         e->others[k].id = sb_eb_slot(e, insts[k].prim, vec);
         sb_eb_store(e, e->others[k].id, vec ? sb_eb_widen(e, init) : init);
     }
+    begin_results(e, frame);
     if (!frame->uniform) {
         frame->mask_slot = mask_slot(e);
         store_first_mask(e, frame->mask_slot, sb_eb_widen(e, sb_emit_mask(e)));
@@ -499,6 +531,13 @@ static void store_args(sb_emitter *e, const sb_emit_frame *frame)
             }
         }
         sb_eb_store(e, e->others[k].id, next);
+    }
+    for (size_t k = e->infos[frame->inst].end + 1; is_op(e, k, SB_IR_RESULT); k++) {
+        if (is_kept_by_lane(e, &insts[k])) {
+            const sb_ev next = sb_eb_widen(e, e->values[insts[insts[k].a].b]);
+            const sb_ev last = sb_eb_load(e, e->others[k].id, insts[k].prim, true);
+            sb_eb_store(e, e->others[k].id, sb_eb_select(e, e->mask, next, last));
+        }
     }
 }
 
@@ -548,7 +587,7 @@ void sb_emit_end_loop(sb_emitter *e, sb_value i)
     sb_eb_jump(e, frame->first);
     sb_eb_label(e, frame->last);
     for (size_t k = i + 1; is_op(e, k, SB_IR_RESULT); k++) {
-        const sb_ev slot = e->others[insts[k].a];
+        const sb_ev slot = e->others[k];
         e->values[k] = sb_eb_load(e, slot.id, slot.prim, slot.vec);
     }
     e->mask = mask_after(e, frame);

@@ -427,7 +427,7 @@ sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32
     SB_ASSERT(func == local->func && row_count >= 0 && row_count <= SB_VECTOR_ROWS);
     bool native = false;
     int64_t started = local->vectors++ % TIMED_EVERY == 0 ? sb_os_now_ns() : 0;
-    call->rt = &sb_rt_table_default;
+    call->rt = sb_rt_table_here();
     call->leave = local->leave;
     call->leave_capacity = local->leave_capacity;
     call->leave_count = 0;
@@ -453,7 +453,7 @@ bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)
     if (fast == NULL) {
         return false;
     }
-    call->rt = &sb_rt_table_default;
+    call->rt = sb_rt_table_here();
     call->leave = NULL;
     call->leave_capacity = 0;
     call->leave_count = 0;

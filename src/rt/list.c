@@ -15,7 +15,7 @@
 #include "base/mem.h"
 
 #define CHUNK_MIN ((size_t)64 << 10)
-#define ROOM_MIN 4
+#define SMALL 64 /* items up to which a list grows fourfold */
 #define RUN 16
 
 struct sb_rt_chunk {
@@ -23,7 +23,8 @@ struct sb_rt_chunk {
     size_t size; /* of all of it */
 };
 
-_Static_assert(sizeof(sb_rt_chunk) % 16 == 0, "what follows it is aligned");
+_Static_assert(sizeof(sb_rt_chunk) == SB_RT_CHUNK_HEADER && SB_RT_CHUNK_HEADER % 16 == 0,
+               "what follows it is aligned");
 
 /* --- the heap ----------------------------------------------------------------------------------------------------- */
 
@@ -133,7 +134,7 @@ static sb_reason make_room(sb_rt_heap *heap, sb_rt_list *list, int64_t count)
     if (count > SB_RT_LIST_MAX) {
         return SB_REASON_MEMORY;
     }
-    int64_t room = list->room * 2 < ROOM_MIN ? ROOM_MIN : list->room * 2;
+    int64_t room = list->room * (list->room < SMALL ? 4 : 2);
     room = room < count ? count : room;
     room = room > SB_RT_LIST_MAX ? SB_RT_LIST_MAX : room;
     const size_t more = (size_t)(room - list->room) * sizeof(int64_t);
@@ -159,7 +160,7 @@ static sb_reason list_new(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int
     sb_rt_list *list = NULL;
     (void)b;
     (void)c;
-    const sb_reason reason = new_list(heap, a, &list);
+    const sb_reason reason = new_list(heap, a <= 0 ? SB_RT_LIST_ROOM : a, &list);
     *out = (int64_t)(uintptr_t)list;
     return reason;
 }
@@ -287,14 +288,12 @@ static sb_reason list_repeat(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, 
     if (reason != SB_REASON_NONE) {
         return reason;
     }
-    if (list->count == 1) {
-        const int64_t word = list->items[0];
-        for (int64_t k = 0; k < count; k++) {
-            made->items[k] = word;
-        }
-    }
-    for (int64_t k = 0; list->count > 1 && k < count; k += list->count) {
-        memcpy(&made->items[k], list->items, (size_t)list->count * sizeof(int64_t));
+    int64_t done = count > 0 ? list->count : 0;
+    memcpy(made->items, list->items, (size_t)done * sizeof(int64_t));
+    while (done < count) { /* what is there already once more */
+        const int64_t more = done < count - done ? done : count - done;
+        memcpy(&made->items[done], made->items, (size_t)more * sizeof(int64_t));
+        done += more;
     }
     made->count = count;
     *out = (int64_t)(uintptr_t)made;
@@ -352,11 +351,11 @@ static inline bool less_f64(int64_t x, int64_t y)
 }
 
 /* to[first, last) from the ascending from[first, middle) and from[middle, last); of equal items the earlier comes first. */
-#define DEFINE_SORT(name, less)                                                                    \
-    static void insert_##name(int64_t *items, int64_t first, int64_t last)                         \
+#define DEFINE_SORT(name, type, less)                                                              \
+    static void insert_##name(type *items, int64_t first, int64_t last)                            \
     {                                                                                              \
         for (int64_t k = first + 1; k < last; k++) {                                               \
-            const int64_t word = items[k];                                                         \
+            const type word = items[k];                                                            \
             int64_t at = k;                                                                        \
             for (; at > first && less(word, items[at - 1]); at--) {                                \
                 items[at] = items[at - 1];                                                         \
@@ -364,7 +363,7 @@ static inline bool less_f64(int64_t x, int64_t y)
             items[at] = word;                                                                      \
         }                                                                                          \
     }                                                                                              \
-    static void merge_##name(int64_t *to, const int64_t *from, int64_t first, int64_t middle,      \
+    static void merge_##name(type *to, const type *from, int64_t first, int64_t middle,            \
                              int64_t last)                                                         \
     {                                                                                              \
         int64_t x = first;                                                                         \
@@ -374,10 +373,10 @@ static inline bool less_f64(int64_t x, int64_t y)
             to[k] = second ? from[y++] : from[x++];                                                \
         }                                                                                          \
     }                                                                                              \
-    static void sort_##name(int64_t *items, int64_t *spare, int64_t count)                         \
+    static void sort_##name(type *items, type *spare, int64_t count)                               \
     {                                                                                              \
-        int64_t *from = items;                                                                     \
-        int64_t *to = spare;                                                                       \
+        type *from = items;                                                                        \
+        type *to = spare;                                                                          \
         for (int64_t first = 0; first < count; first += RUN) {                                     \
             insert_##name(items, first, first + RUN < count ? first + RUN : count);                \
         }                                                                                          \
@@ -387,7 +386,7 @@ static inline bool less_f64(int64_t x, int64_t y)
                 const int64_t last = middle + width < count ? middle + width : count;              \
                 merge_##name(to, from, first, middle, last);                                       \
             }                                                                                      \
-            int64_t *other = from;                                                                 \
+            type *other = from;                                                                    \
             from = to;                                                                             \
             to = other;                                                                            \
         }                                                                                          \
@@ -396,8 +395,35 @@ static inline bool less_f64(int64_t x, int64_t y)
         }                                                                                          \
     }
 
-DEFINE_SORT(i64, less_i64)
-DEFINE_SORT(f64, less_f64)
+typedef struct ranked {
+    int64_t rank, word;
+} ranked;
+
+static inline bool less_ranked_i64(ranked x, ranked y)
+{
+    return x.rank < y.rank;
+}
+
+static inline bool less_ranked_f64(ranked x, ranked y)
+{
+    return double_of(x.rank) < double_of(y.rank);
+}
+
+DEFINE_SORT(i64, int64_t, less_i64)
+DEFINE_SORT(f64, int64_t, less_f64)
+DEFINE_SORT(by_i64, ranked, less_ranked_i64)
+DEFINE_SORT(by_f64, ranked, less_ranked_f64)
+
+static bool has_nan(const sb_rt_list *list)
+{
+    for (int64_t k = 0; k < list->count; k++) {
+        const double value = double_of(list->items[k]);
+        if (value != value) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* Room to merge in; a list of one run needs none. */
 static sb_reason spare_for(sb_rt_heap *heap, const sb_rt_list *list, int64_t **out)
@@ -431,17 +457,51 @@ static sb_reason list_sort_f64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c
     (void)b;
     (void)c;
     (void)out;
-    for (int64_t k = 0; k < list->count; k++) {
-        const double value = double_of(list->items[k]);
-        if (value != value) {
-            return SB_REASON_TYPE_TAG;
-        }
+    if (has_nan(list)) {
+        return SB_REASON_TYPE_TAG;
     }
     const sb_reason reason = spare_for(heap, list, &spare);
     if (reason == SB_REASON_NONE) {
         sort_f64(list->items, spare, list->count);
     }
     return reason;
+}
+
+/* Sorts copies, each beside its rank; both lists may be one. */
+static sb_reason sort_by(sb_rt_heap *heap, int64_t a, int64_t b,
+                         void (*sort)(ranked *items, ranked *spare, int64_t count))
+{
+    const sb_rt_list *list = list_of(a);
+    const sb_rt_list *ranks = list_of(b);
+    if (list->count != ranks->count) {
+        return SB_REASON_TYPE_TAG;
+    }
+    ranked *items = take(heap, (size_t)list->count * 2 * sizeof(*items));
+    if (items == NULL) {
+        return SB_REASON_MEMORY;
+    }
+    for (int64_t k = 0; k < list->count; k++) {
+        items[k] = (ranked){.rank = ranks->items[k], .word = list->items[k]};
+    }
+    sort(items, items + list->count, list->count);
+    for (int64_t k = 0; k < list->count; k++) {
+        list->items[k] = items[k].word;
+    }
+    return SB_REASON_NONE;
+}
+
+static sb_reason list_sort_by_i64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int64_t *out)
+{
+    (void)c;
+    (void)out;
+    return sort_by(heap, a, b, sort_by_i64);
+}
+
+static sb_reason list_sort_by_f64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int64_t *out)
+{
+    (void)c;
+    (void)out;
+    return has_nan(list_of(b)) ? SB_REASON_TYPE_TAG : sort_by(heap, a, b, sort_by_f64);
 }
 
 static sb_reason list_find_i64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int64_t *out)
@@ -517,15 +577,15 @@ static sb_reason list_eq_f64(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, 
     return SB_REASON_NONE;
 }
 
+const sb_rt_list_fn sb_rt_list_functions[SB_RT_LIST_OP_COUNT] = {
+#define SB_E(ARG, NAME, name, result, operands, leaves, stays) [SB_RT_LIST_##NAME] = list_##name,
+    SB_RT_LIST_LIST(SB_E, )
+#undef SB_E
+};
+
 sb_reason sb_rt_list_call(sb_rt_list_op op, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c,
                           int64_t *out)
 {
-    static sb_reason (*const table[SB_RT_LIST_OP_COUNT])(sb_rt_heap *, int64_t, int64_t, int64_t,
-                                                         int64_t *) = {
-#define SB_E(ARG, NAME, name, result, operands, leaves, stays) [SB_RT_LIST_##NAME] = list_##name,
-        SB_RT_LIST_LIST(SB_E, )
-#undef SB_E
-    };
     SB_ASSERT(op < SB_RT_LIST_OP_COUNT);
-    return table[op](heap, a, b, c, out);
+    return sb_rt_list_functions[op](heap, a, b, c, out);
 }

@@ -6,7 +6,7 @@
  * A primitive does its operation as CPython does, or gives the reason why the row leaves; then the list may be half changed, which no row
  * sees: CPython computes the row from its start. Negative positions count from the end.
  *
- *     NEW a            an empty list with room for a items
+ *     NEW a            an empty list with room for a items, or for SB_RT_LIST_ROOM where a is 0
  *     LEN a            its length
  *     GET a b          item b; RAISE where there is none
  *     SET a b c        item b becomes c; likewise
@@ -17,6 +17,7 @@
  *     REPEAT a b       a new list of b times the items of a
  *     EXTEND a b       the items of b behind those of a; b may be a
  *     REVERSE a, SORT_I64 a, SORT_F64 a        in place, stable; TYPE_TAG where an order with a NaN is asked for
+ *     SORT_BY_I64 a b, SORT_BY_F64 a b         in place, stable, by the items of b; likewise, also where b is not as long as a
  *     FIND_I64 a b, FIND_F64 a b   position of the first item equal to b, or -1; TYPE_TAG where identity of NaNs would decide
  *     EQ_I64 a b, EQ_F64 a b       1 or 0; likewise
  *
@@ -50,6 +51,8 @@
     X(ARG, REVERSE, reverse, 'v', "i", false, true)                                                \
     X(ARG, SORT_I64, sort_i64, 'v', "i", true, true)                                               \
     X(ARG, SORT_F64, sort_f64, 'v', "i", true, true)                                               \
+    X(ARG, SORT_BY_I64, sort_by_i64, 'v', "ii", true, true)                                        \
+    X(ARG, SORT_BY_F64, sort_by_f64, 'v', "ii", true, true)                                        \
     X(ARG, FIND_I64, find_i64, 'i', "ii", false, false)                                            \
     X(ARG, FIND_F64, find_f64, 'i', "ii", true, false)                                             \
     X(ARG, EQ_I64, eq_i64, 'i', "ii", false, false)                                                \
@@ -72,20 +75,27 @@ _Static_assert(offsetof(sb_rt_list, items) == 0 && offsetof(sb_rt_list, count) =
                    offsetof(sb_rt_list, room) == 16,
                "generated code knows these offsets");
 
+#define SB_RT_LIST_ROOM 8      /* items that a list made empty has room for */
+#define SB_RT_CHUNK_HEADER 16u /* bytes of a chunk before what it gives out */
+
 typedef struct sb_rt_chunk sb_rt_chunk;
 
-typedef struct sb_rt_heap {
-    char *at, *end;               /* the free part of `current` */
-    sb_rt_chunk *first, *current; /* owned */
-    size_t used;                  /* bytes given out since the reset */
+typedef struct sb_rt_heap {       /* generated code knows the offsets of what it makes lists with */
+    char *at, *end;               /*  0: the free part of `current` */
+    sb_rt_chunk *first, *current; /* 16: owned */
+    size_t used;                  /* 32: bytes given out since the reset */
     size_t held;                  /* bytes of all chunks */
-    bool full;                    /* since the reset: SB_RT_HEAP_MAX was reached */
+    bool full;                    /* 48: since the reset: SB_RT_HEAP_MAX was reached */
     bool no_memory;               /* an allocation failed; whoever looks clears it */
 } sb_rt_heap;
 
 /* A heap of zeros is empty and ready. */
 void sb_rt_heap_reset(sb_rt_heap *heap); /* all lists are gone */
 void sb_rt_heap_release(sb_rt_heap *heap);
+
+typedef sb_reason (*sb_rt_list_fn)(sb_rt_heap *heap, int64_t a, int64_t b, int64_t c, int64_t *out);
+
+extern const sb_rt_list_fn sb_rt_list_functions[SB_RT_LIST_OP_COUNT];
 
 /* The operation; *out is written with SB_REASON_NONE by those that have a value. Operands that an op lacks are not read. */
 sb_reason sb_rt_list_call(sb_rt_list_op op, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c,

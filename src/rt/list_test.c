@@ -214,6 +214,48 @@ static void sorting_is_stable(void **state)
     sb_rt_heap_release(&heap);
 }
 
+/* Words are positions: of equal ranks the earlier position comes first. */
+static void sorting_by_ranks(void **state)
+{
+    (void)state;
+    sb_rt_heap heap = {0};
+    random_state = 13;
+    for (int64_t count = 0; count < 150; count++) {
+        sb_rt_heap_reset(&heap);
+        const bool floats = count % 2 == 1;
+        const int64_t list = call(&heap, SB_RT_LIST_NEW, 0, 0, 0);
+        const int64_t ranks = call(&heap, SB_RT_LIST_NEW, 0, 0, 0);
+        for (int64_t k = 0; k < count; k++) {
+            const int64_t rank = (int64_t)any(12) - 6;
+            (void)call(&heap, SB_RT_LIST_APPEND, list, k, 0);
+            (void)call(&heap, SB_RT_LIST_APPEND, ranks, floats ? word_of((double)rank / 2) : rank,
+                       0);
+        }
+        (void)call(&heap, floats ? SB_RT_LIST_SORT_BY_F64 : SB_RT_LIST_SORT_BY_I64, list, ranks, 0);
+        int64_t sum = 0;
+        for (int64_t k = 0; k < count; k++) {
+            const int64_t at = call(&heap, SB_RT_LIST_GET, list, k, 0);
+            const int64_t before = call(&heap, SB_RT_LIST_GET, list, k == 0 ? 0 : k - 1, 0);
+            const int64_t rank = call(&heap, SB_RT_LIST_GET, ranks, at, 0);
+            const int64_t earlier = call(&heap, SB_RT_LIST_GET, ranks, before, 0);
+            double x = 0.0;
+            double y = 0.0;
+            memcpy(&x, &earlier, sizeof(x));
+            memcpy(&y, &rank, sizeof(y));
+            const bool less = floats ? x < y : earlier < rank;
+            assert_true(k == 0 || less || (earlier == rank && before < at));
+            sum += at;
+        }
+        assert_int_equal(sum, count * (count - 1) / 2);
+    }
+    const int64_t words[] = {word_of(1.0), word_of(__builtin_nan(""))};
+    const int64_t list = built(&heap, words, 2);
+    assert_int_equal(reason_of(&heap, SB_RT_LIST_SORT_BY_F64, list, list, 0), SB_REASON_TYPE_TAG);
+    const int64_t one = built(&heap, words, 1);
+    assert_int_equal(reason_of(&heap, SB_RT_LIST_SORT_BY_I64, list, one, 0), SB_REASON_TYPE_TAG);
+    sb_rt_heap_release(&heap);
+}
+
 static void nans_leave(void **state)
 {
     (void)state;
@@ -318,6 +360,7 @@ int main(void)
         cmocka_unit_test(new_lists_from_old),
         cmocka_unit_test(sorting),
         cmocka_unit_test(sorting_is_stable),
+        cmocka_unit_test(sorting_by_ranks),
         cmocka_unit_test(nans_leave),
         cmocka_unit_test(limits),
         cmocka_unit_test(chunks_do_not_pile_up),

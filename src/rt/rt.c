@@ -6,6 +6,8 @@
  * Memory: none. Threads: any. */
 #include "rt/rt.h"
 
+#include <stdatomic.h>
+
 #include "base/error.h"
 #include "rt/rt_table.h"
 
@@ -109,27 +111,39 @@ static void slow_lanes(int64_t number, void *out, int64_t *bad, const void *a, c
     table[number](out, bad, a, b, n);
 }
 
-static int64_t list_row(int64_t number, sb_rt_heap *heap, int64_t a, int64_t b, int64_t c,
-                        int64_t *out)
-{
-    return (int64_t)sb_rt_list_call((sb_rt_list_op)number, heap, a, b, c, out);
-}
-
 #define ONES_8 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
 #define ONES_64 ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8
 static const uint8_t all_ones[SB_RT_ALL_ONES_SIZE] = {ONES_64, ONES_64, ONES_64, ONES_64, ONES_64};
 
 _Static_assert(SB_RT_ALL_ONES_SIZE == 5 * 64, "every byte of all_ones is set above");
 
-const sb_rt_table sb_rt_table_default = {
-    .abi = SB_RT_ABI,
-    .all_ones = all_ones,
-    .py_mod_f64 = py_mod_f64_lanes,
-    .py_floordiv_f64 = py_floordiv_f64_lanes,
-    .py_mod_i64 = py_mod_i64_lanes,
-    .py_floordiv_i64 = py_floordiv_i64_lanes,
-    .slow = slow_lanes,
-    .list = list_row,
-    .heap_reset = sb_rt_heap_reset,
-    .libm = libm_lanes,
-};
+#define TABLE(margin)                                                                              \
+    {                                                                                              \
+        .abi = SB_RT_ABI,                                                                          \
+        .all_ones = all_ones,                                                                      \
+        .py_mod_f64 = py_mod_f64_lanes,                                                            \
+        .py_floordiv_f64 = py_floordiv_f64_lanes,                                                  \
+        .py_mod_i64 = py_mod_i64_lanes,                                                            \
+        .py_floordiv_i64 = py_floordiv_i64_lanes,                                                  \
+        .slow = slow_lanes,                                                                        \
+        .lists = sb_rt_list_functions,                                                             \
+        .heap_reset = sb_rt_heap_reset,                                                            \
+        .libm = libm_lanes,                                                                        \
+        .square = sb_rt_square_by_libm,                                                            \
+        .square_margin = (margin),                                                                 \
+    }
+
+const sb_rt_table sb_rt_table_default = TABLE(SB_RT_SQUARE_MARGIN);
+const sb_rt_table sb_rt_table_careful = TABLE(SB_RT_SQUARE_NO_MARGIN);
+
+/* Two threads may both find out, and find the same. */
+const sb_rt_table *sb_rt_table_here(void)
+{
+    static _Atomic(const sb_rt_table *) known;
+    const sb_rt_table *table = atomic_load_explicit(&known, memory_order_relaxed);
+    if (SB_UNLIKELY(table == NULL)) {
+        table = sb_rt_squares_agree(pow) ? &sb_rt_table_default : &sb_rt_table_careful;
+        atomic_store_explicit(&known, table, memory_order_relaxed);
+    }
+    return table;
+}

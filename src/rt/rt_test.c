@@ -30,6 +30,13 @@ static double double_of(uint64_t bits)
     return x;
 }
 
+static uint64_t double_bits(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
 static int64_t int_at(size_t index)
 {
     return int_of(vector_ints[index]);
@@ -184,6 +191,93 @@ static void rounding_is_cpythons(void **state)
         }
     }
     assert_true(answered * 2 > cells);
+}
+
+static volatile double two = 2.0; /* a compiler that sees it makes a product of the power */
+
+/* One of the libm's results, near boundaries where its rounding shows, also when the exponent is written down. */
+static void squares_are_libms(void **state)
+{
+    (void)state;
+    const double others[] = {0x1.5ee652457cd05p+1, 0x1.fb1939858c8dp-2, 0x1.f9dad1b6bcfcbp+59};
+    for (size_t k = 0; k < SB_COUNT_OF(others); k++) {
+        double z = 0;
+        assert_int_equal(sb_rt_py_pow_f64(others[k], 2.0, &z), SB_REASON_NONE);
+        assert_true(z == pow(others[k], two));
+        assert_int_equal(sb_rt_math_pow(-others[k], 2.0, &z), SB_REASON_NONE);
+        assert_true(z == pow(others[k], two));
+        assert_false(sb_rt_square(others[k], SB_RT_SQUARE_MARGIN, &z));
+    }
+}
+
+static double square_input(uint64_t random, int kind)
+{
+    switch (kind % 6) {
+    case 0: /* any double */
+        return double_of(random);
+    case 1: /* of a usual size */
+        return double_of((random >> 12) | ((UINT64_C(1023) - 60 + random % 120) << 52));
+    case 2: /* a float's */
+        return (double)(float)double_of((random >> 12) |
+                                        ((UINT64_C(1023) - 30 + random % 60) << 52));
+    case 3: /* whole, its square fits or not */
+        return (double)(int64_t)(random >> (1 + random % 60));
+    case 4: /* decimal */
+        return (double)(int64_t)(random % 2000001) / 1000.0 - 1000.0;
+    default: /* next to the root of a power of two, where doubles become denser */
+        return ldexp(double_of(double_bits(sqrt(2.0)) + random % 64 - 32),
+                     (int)(random >> 32) % 90);
+    }
+}
+
+/* What needs no libm is what libm gives, and it is most of what there is; the blocks say the same. */
+static void sure_squares_are_libms(void **state)
+{
+    (void)state;
+    uint64_t random = 99;
+    int64_t taken = 0;
+    double in[100];
+    double out[100];
+    for (int turn = 0; turn < 60 * RANDOM_ROUNDS / 100; turn++) {
+        int64_t leaves = 0;
+        for (int k = 0; k < 100; k++) {
+            double z = 0;
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            in[k] = square_input(random ^ random >> 31, turn + k);
+            const bool sure = sb_rt_square(in[k], SB_RT_SQUARE_MARGIN, &z);
+            assert_true(!sure || z == pow(in[k], two));
+            assert_true(!sb_rt_square(in[k], SB_RT_SQUARE_NO_MARGIN, &z) || in[k] == 0.0);
+            taken += sure;
+            leaves |= sb_rt_py_pow_f64(in[k], 2.0, &z) == SB_REASON_NONE ? 0 : -1;
+        }
+        const int64_t few = 1 + turn % 100;
+        assert_true(sb_rt_square_block(out, in, few) >= 0 || leaves < 0);
+        for (int64_t k = 0; k < few; k++) {
+            const double z = pow(in[k], two);
+            assert_true(memcmp(&z, &out[k], sizeof(z)) == 0 || (z != z && out[k] != out[k]));
+        }
+        assert_true((sb_rt_square_block(out, in, 100) < 0) == (leaves < 0));
+    }
+    assert_true(taken > 60 * (int64_t)RANDOM_ROUNDS / 4 * 3);
+}
+
+/* 0.53 units of error: a little more than any libm that we know. */
+static double sloppy_pow(double a, double b)
+{
+    const double p = a * a;
+    const double error = fma(a, a, -p);
+    const double unit = sb_rt_square_unit(p) * 0x1p-52;
+    return fabs(error) < unit * (0.5 - 0.06) ? pow(a, b) : nextafter(p, error > 0.0 ? 1e308 : 0.0);
+}
+
+static void only_a_good_libm_is_trusted(void **state)
+{
+    (void)state;
+    assert_true(sb_rt_squares_agree(pow));
+    assert_false(sb_rt_squares_agree(sloppy_pow));
+    assert_ptr_equal(sb_rt_table_here(), &sb_rt_table_default);
+    assert_ptr_equal(sb_rt_table_here(), &sb_rt_table_default);
+    assert_true(sb_rt_table_careful.square_margin < 0.0);
 }
 
 /* A zero remainder has the sign of the first operand, whatever libm says. */
@@ -438,6 +532,9 @@ int main(void)
         cmocka_unit_test(bits_and_powers_are_cpythons),
         cmocka_unit_test(conversions_are_cpythons),
         cmocka_unit_test(rounding_is_cpythons),
+        cmocka_unit_test(squares_are_libms),
+        cmocka_unit_test(sure_squares_are_libms),
+        cmocka_unit_test(only_a_good_libm_is_trusted),
         cmocka_unit_test(remainders_of_zero_have_signs),
         cmocka_unit_test(one_operand_is_cpythons),
         cmocka_unit_test(comparisons_are_cpythons),

@@ -15,6 +15,7 @@ from corpus import (
     mechanics,
     money,
     objects,
+    practice,
     records,
     recursive,
     scores,
@@ -38,6 +39,7 @@ __all__ = [
     "mechanics",
     "money",
     "objects",
+    "practice",
     "records",
     "recursive",
     "scores",
@@ -46,12 +48,9 @@ __all__ = [
 ]
 
 NOT_YET: dict[str, str] = {
-    "applied": "type",  # functions in a tuple
-    "bucket_by_bisect": "unknown_call",
     "click_rate": "syntax",  # try
     "digit_sum_of_text": "syntax",  # text
     "median_of_statistics": "unknown_call",
-    "mod_pow_builtin": "syntax",  # pow with three arguments
     "safe_ratio": "syntax",  # try
     "sum_or_none": "syntax",  # try
 }

@@ -48,14 +48,14 @@ static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
     if (own == NULL) {
         return sb_error_no_memory(err, sizeof *own);
     }
-    sb_status status = sb_call_site_init(&own->site, &op->node->calls[0], op->node->input->schema,
-                                         "filter", op->node->function_first,
-                                         op->interpret != NULL && op->interpret[0], op->tier, err);
+    sb_status status =
+        sb_call_site_init(&own->site, &op->node->calls[0], op->node->input->schema, "filter",
+                          op->node->function_first, op->interpret, op->tier, err);
     if (status != SB_OK) {
         sb_mem_free(own);
         return status;
     }
-    own->is_column = !own->site.by_host && gives_its_argument(&own->site.func->ir);
+    own->is_column = own->site.native && gives_its_argument(&own->site.func->ir);
     *shared = own;
     return SB_OK;
 }
@@ -121,7 +121,7 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
                       sb_error *err)
 {
     const filter_shared *own = shared;
-    if (own->is_column) {
+    if (own->is_column && !sb_call_site_by_host(&own->site)) {
         uint8_t *mask;
         int64_t kept;
         sb_status taken =

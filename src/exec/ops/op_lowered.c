@@ -34,7 +34,7 @@ static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
     }
     sb_status status = sb_call_site_init(&own->site, &node->calls[0], node->input->schema,
                                          node->is_filter ? "filter" : "", node->function_first,
-                                         op->interpret != NULL && op->interpret[0], op->tier, err);
+                                         op->interpret, op->tier, err);
     if (status != SB_OK) {
         sb_mem_free(own);
         return status;
@@ -123,8 +123,9 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
     if (sb_batch_is_cut(work, result)) {
         return SB_OK;
     }
-    if (own->site.by_host || work->chunk->active_count == 0) { /* it may fail without rows, too */
-        return sb_batch_ask(work, own->site.by_host, result, err);
+    const bool by_host = sb_call_site_by_host(&own->site);
+    if (by_host || work->chunk->active_count == 0) { /* it may fail without rows, too */
+        return sb_batch_ask(work, by_host, result, err);
     }
     sb_call_init(&call, &own->site, work->chunk->rows);
     sb_status status = sb_call_native(&call, local, work, &left, err);

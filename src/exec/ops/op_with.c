@@ -46,7 +46,7 @@ static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
         return sb_error_no_memory(err, size);
     }
     for (int32_t i = 0; i < node->count; i++) {
-        bool interpret = op->interpret != NULL && op->interpret[i];
+        const atomic_bool *interpret = op->interpret != NULL ? &op->interpret[i] : NULL;
         bool maps = node->kind == SB_PLAN_MAP;
         const char *name = maps ? "" : node->schema->children[node->columns[i]]->name;
         sb_status status =
