@@ -150,9 +150,9 @@ def test_a_stream():
     line = str(text.__code__.co_firstlineno + 1)
     assert s.explain().replace(f"line {line}", "line LINE") == golden("""
 SELECT n
-└─ MAP    <lambda>                     in CPython, batch by batch
-   └─ MAP    <lambda>                  in CPython, batch by batch; its schema is known with the first batch
-      └─ FILTER <lambda>               in CPython, batch by batch
+└─ MAP    <lambda>(batch)              in CPython, batch by batch
+   └─ MAP    <lambda>(batch)           in CPython, batch by batch; its schema is known with the first batch
+      └─ FILTER <lambda>(batch)        compiled, batch, array form  reads y
          └─ WITH   y    = <lambda>(b)  compiled, scalar  reads b
                    long = text(a)      interpreted, scalar  reads a  because: this form is not compiled yet: a call of str (line LINE)
             └─ FILTER <lambda>(a)      compiled, scalar  reads a

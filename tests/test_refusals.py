@@ -794,7 +794,8 @@ f = lambda x: x
         """
 <lambda>(batch) -> ?                                       interpreted   batch
   <cell>:1    f = lambda x: x
-  a batch function runs in CPython, batch by batch
+                  ^^^^^^^^^^^
+  a batch function runs in CPython, batch by batch: it computes nothing row by row
   For speed name its parameters after columns and give a value a row (with_columns)
 """,
     ),

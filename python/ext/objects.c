@@ -414,34 +414,31 @@ static const char **names_or_null(PyObject *fast)
     return names;
 }
 
-static PyObject *plan_map(PyObject *object, PyObject *args)
+/* map, or with a label lowered: which differ in one call. */
+static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObject *function,
+                        PyObject *columns_arg, PyObject *names_arg)
 {
-    ext_plan *self = (ext_plan *)object;
-    ext_state *state = ext_state_of_type(Py_TYPE(object));
-    PyObject *function = NULL;
-    PyObject *columns_arg = NULL;
-    PyObject *names_arg = NULL;
+    ext_state *state = ext_state_of_type(Py_TYPE(self));
     PyObject *result = NULL;
     sabot_plan *plan = NULL;
     sabot_error err;
-    if (!PyArg_ParseTuple(args, "O!OO:map", state->function_type, &function, &columns_arg,
-                          &names_arg)) {
-        return NULL;
-    }
     PyObject *columns_fast = PySequence_Fast(columns_arg, "columns is no sequence");
     PyObject *names_fast = PySequence_Fast(names_arg, "names is no sequence");
     bool both = columns_fast != NULL && names_fast != NULL;
     const char **columns = both ? names_or_null(columns_fast) : NULL;
     const char **names = columns != NULL ? names_of(names_fast) : NULL;
     if (names != NULL) {
-        Py_ssize_t count = PySequence_Fast_GET_SIZE(names_fast);
+        int32_t count = (int32_t)PySequence_Fast_GET_SIZE(names_fast);
+        sabot_function *handle = ((ext_function *)function)->function;
         if (PySequence_Fast_GET_SIZE(columns_fast) != count) {
             PyErr_SetString(PyExc_ValueError, "columns and names differ in length");
-        } else if (sabot_plan_map(self->plan, ((ext_function *)function)->function, (int32_t)count,
-                                  columns, names, &plan, &err) != SABOT_OK) {
+        } else if ((label == NULL
+                        ? sabot_plan_map(self->plan, handle, count, columns, names, &plan, &err)
+                        : sabot_plan_lowered(self->plan, label, handle, is_filter != 0, count,
+                                             columns, names, &plan, &err)) != SABOT_OK) {
             ext_raise(state, &err);
         } else {
-            result = plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
+            result = plan_wrap(Py_TYPE(self), (PyObject *)self->owner, plan);
         }
     }
     PyMem_Free((void *)columns);
@@ -449,6 +446,33 @@ static PyObject *plan_map(PyObject *object, PyObject *args)
     Py_XDECREF(columns_fast);
     Py_XDECREF(names_fast);
     return result;
+}
+
+static PyObject *plan_map(PyObject *object, PyObject *args)
+{
+    PyObject *function = NULL;
+    PyObject *columns = NULL;
+    PyObject *names = NULL;
+    if (!PyArg_ParseTuple(args, "O!OO:map", ext_state_of_type(Py_TYPE(object))->function_type,
+                          &function, &columns, &names)) {
+        return NULL;
+    }
+    return map_by((ext_plan *)object, NULL, 0, function, columns, names);
+}
+
+static PyObject *plan_lowered(PyObject *object, PyObject *args)
+{
+    const char *label = NULL;
+    int is_filter = 0;
+    PyObject *function = NULL;
+    PyObject *columns = NULL;
+    PyObject *names = NULL;
+    if (!PyArg_ParseTuple(args, "sO!pOO:lowered", &label,
+                          ext_state_of_type(Py_TYPE(object))->function_type, &function, &is_filter,
+                          &columns, &names)) {
+        return NULL;
+    }
+    return map_by((ext_plan *)object, label, is_filter, function, columns, names);
 }
 
 /* select(columns) or, with new names, project(columns, names). */
@@ -623,6 +647,8 @@ static PyObject *plan_compute(PyObject *object, PyObject *const *args, Py_ssize_
 static PyMethodDef plan_methods[] = {
     {"with_columns", plan_with_columns, METH_VARARGS, "with_columns(names, functions) -> Plan"},
     {"filter", plan_filter, METH_O, "filter(function) -> Plan"},
+    {"lowered", plan_lowered, METH_VARARGS,
+     "lowered(label, function, is_filter, columns or None, names) -> Plan"},
     {"map", plan_map, METH_VARARGS, "map(function, columns or None, names) -> Plan"},
     {"select", plan_select, METH_O, "select(names) -> Plan"},
     {"project", plan_project, METH_VARARGS, "project(columns, names) -> Plan"},

@@ -592,6 +592,11 @@ def _seen_again(captured: Captured) -> tuple[_Code, _Seen]:
     return entry, _see(captured.base, entry, captured.bound, called)
 
 
+def seen_names(captured: Captured) -> Mapping[str, Found]:
+    """What the names outside a captured plain function lead to, dotted ones too."""
+    return _seen_again(captured)[1].found
+
+
 def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | None:
     """The blob of the function with a first line that returns None where one of these parameters is; None: it has no blob."""
     if captured.blob is None or not params:
@@ -609,10 +614,12 @@ def record_blob(
     param: str,
     columns: Sequence[str],
     slots: Sequence[str] = (),
+    *,
+    is_record: bool = True,
 ) -> bytes:
-    """The blob of a record function whose tree reads columns instead of its parameter, see `_record`.
+    """The blob of a function whose tree reads columns instead of its parameter, see `_record` and `_form`.
 
-    slots: locals that the tree has and the function has not.
+    slots: locals that the tree has and the function has not. is_record: it is a record function, and not of whole batches.
     """
     from sabot._encode import Header, encode
     from sabot._record import MISSING, local_of
@@ -626,7 +633,7 @@ def record_blob(
         blob_annotation(captured.annotations.get("return")),
         [*columns, *own, "missing", *(["value"] * len(slots))],
         [None] * len(columns),
-        param,
+        param if is_record else "",
         [*map(local_of, columns), *own, MISSING, *slots],
         _late(captured, entry),
     )

@@ -9,6 +9,7 @@ type null becomes any type, and a column whose every value the fixed type can ho
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -229,6 +230,20 @@ def _conformed_column(
         raise SchemaError(message([f"{problem} ({error})"])) from error
 
 
+def _ints_as_floats(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """A batch with its int64 columns as the doubles of a schema, where these are the same numbers."""
+    if batch.schema.names != schema.names:
+        return batch
+    columns: list[Any] = []
+    for column, kind in zip(batch.columns, schema.types, strict=True):
+        made: Any = column
+        if pt.is_int64(column.type) and pt.is_float64(kind):
+            with contextlib.suppress(pa.ArrowInvalid):  # beyond 2**53: conformed() says so
+                made = made.cast(kind)
+        columns.append(made)
+    return pa.RecordBatch.from_arrays(columns, schema.names)
+
+
 class Conformer:
     """Brings every batch of one pass to one schema, which is given or is that of the first batch.
 
@@ -237,10 +252,15 @@ class Conformer:
     DataType(int64)
     """
 
-    __slots__ = ("_declared", "_seen", "_what", "schema")
+    __slots__ = ("_declared", "_seen", "_told", "_what", "schema")
 
-    def __init__(self, what: str, schema: pa.Schema | None, declared: bool = True) -> None:
+    def __init__(
+        self, what: str, schema: pa.Schema | None, declared: bool = True, told: bool = False
+    ) -> None:
         self.schema = schema
+        self._told = (
+            told  # by what a function computes: floats may come as ints, where a batch has no other
+        )
         self._what = what
         self._declared = declared and schema is not None
         self._seen = 0
@@ -254,6 +274,8 @@ class Conformer:
             return batch
         if batch.schema.equals(self.schema, check_metadata=True):
             return batch
+        if self._told:
+            batch = _ints_as_floats(batch, self.schema)
         return conformed(batch, self.schema, lambda found: self._message(number, found))
 
     def _message(self, number: int, found: list[str]) -> str:

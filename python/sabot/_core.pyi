@@ -61,6 +61,15 @@ class Plan:
     def map(
         self, function: Function, columns: Sequence[str | None], names: Sequence[str], /
     ) -> Plan: ...
+    def lowered(
+        self,
+        label: str,
+        function: Function,
+        is_filter: bool,
+        columns: Sequence[str | None],
+        names: Sequence[str],
+        /,
+    ) -> Plan: ...
     def select(self, names: Sequence[str], /) -> Plan: ...
     def project(self, columns: Sequence[str], names: Sequence[str], /) -> Plan: ...
     def batch(

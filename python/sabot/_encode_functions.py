@@ -552,7 +552,7 @@ def _call_target(encoder: Encoder, node: ast.Call, target: Target) -> Sequence[P
     from sabot._encode_user import call_nested
 
     while target.inner is not None:
-        given = {name: slot for name, slot in target.keywords}
+        given = dict(target.keywords)
         later = {keyword.arg for keyword in node.keywords}
         keywords = [
             ast.keyword(name, _held(node, slot))

@@ -145,7 +145,9 @@ def call_form(encoder: Encoder, node: ast.Call, form: Callable[..., object]) -> 
     return call_function(encoder, node, *_callee(encoder, form))
 
 
-def _call(encoder: Encoder, node: ast.Call, form: Callable[..., object], *args: Part) -> list[Part]:
+def call_of_form(
+    encoder: Encoder, node: ast.Call, form: Callable[..., object], *args: Part
+) -> list[Part]:
     """A call of a form with these parts as arguments."""
     callee, called = _callee(encoder, form)
     refused = write_callee(encoder, node, callee, called.key)
@@ -184,10 +186,10 @@ def _fsum(encoder: Encoder, node: ast.Call) -> Sequence[Part]:
         return refuse_call(encoder, node)
     turns = turns_of(encoder, node, node.args[0], ["state"])
     state = own_slot(turns, 0)
-    added = _call(encoder, node, _math.fsum_next, encoder.local(node, state), turns.item)
+    added = call_of_form(encoder, node, _math.fsum_next, encoder.local(node, state), turns.item)
     loop = loops_of(encoder, node, turns, [u32(1), *encoder.assignment(node, state, *added)], [])
     begin = encoder.assignment(node, state, *encoder.value(node, (0.0, 0.0, 0.0)))
-    end = _call(encoder, node, _math.fsum_end, encoder.local(node, state))
+    end = call_of_form(encoder, node, _math.fsum_end, encoder.local(node, state))
     return block_of(encoder, node, turns, [begin, loop], end)
 
 

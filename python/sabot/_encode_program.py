@@ -122,11 +122,19 @@ class Scope:
 
 
 class Own(ast.expr):
-    """An expression that a writer put into the tree, and that writes itself."""
+    """An expression that a writer put into the tree, and that writes itself. parts: expressions that it writes, too."""
 
-    def __init__(self, place: ast.AST, write: Callable[[Encoder], Sequence[Part]]) -> None:
+    _fields = ("parts",)
+
+    def __init__(
+        self,
+        place: ast.AST,
+        write: Callable[[Encoder], Sequence[Part]],
+        parts: Sequence[ast.expr] = (),
+    ) -> None:
         super().__init__()
         self.write = write
+        self.parts = [*parts]
         ast.copy_location(self, place)
 
 

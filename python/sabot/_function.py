@@ -119,8 +119,14 @@ def bind(
         ON_ERROR.index(options.on_error),
         options.dead_letter,
         pure=options.pure is True,
+        label=f"{name}(batch)",
     )
-    if options.compile == "require" and operator != "explain":
+    if schema is not None and operator in ("map", "filter", "explain"):
+        from sabot._form_bind import lower
+
+        explains = operator == "explain"
+        bound = lower(captured, schema, kind.rule, options, bound, explains=explains)
+    if options.compile == "require" and operator != "explain" and bound.lowered is None:
         raise not_compiled(captured, bound, schema)
     return bound
 

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sabot._by_rows import RowMap
+    from sabot._capture import Refusal
     from sabot._deadletter import DeadLetter
     from sabot._errorlog import StageLog
+    from sabot._form_bind import Lowered
+    from sabot._function import Scalar
 
-_TYPES: dict[str, pa.DataType] = {
+TYPES: dict[str, pa.DataType] = {
     "c": pa.int8(),
     "C": pa.uint8(),
     "s": pa.int16(),
@@ -121,6 +124,10 @@ class BatchBinding(NamedTuple):
     rows: RowMap | None = None  # of a record function
     label: str | None = None  # what explain() shows, where that is not the place's name
     pure: bool = False  # declared so
+    told: bool = False  # the schema is what the function's text tells
+    refusal: Refusal | None = None  # why native code does not compute it
+    form: Scalar | None = None  # its row function, if that can be told
+    lowered: Lowered | None = None  # how native code computes it
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:
@@ -145,12 +152,12 @@ def _value_of(column: Any, row: int) -> object:
 
 def column_of(values: list[object], format: str) -> pa.Array[Any]:
     """The column that a function's results make."""
-    return pa.array(values, _TYPES[format])
+    return pa.array(values, TYPES[format])
 
 
 def result_error(value: object, binding: Binding, format: str, result: int = -1) -> CastError:
     """Why a function's result does not go into its column. result: which of several it is, or -1."""
-    name, wanted = binding.place.name, _TYPES[format]
+    name, wanted = binding.place.name, TYPES[format]
     if result >= 0:
         name = f"{name}[{binding.keys[result]!r}]"
     kind = type(value).__name__
@@ -210,7 +217,7 @@ def recording(binding: Any, log: StageLog) -> Any:
     path = (binding.path or _config.get("dead_letter")) if binding.on_error else None
     if isinstance(binding, BatchBinding) and not binding.is_filter:
         rows = binding.rows.fresh() if binding.rows is not None else None
-        conform = Conformer(binding.place.text, binding.schema)
+        conform = Conformer(binding.place.text, binding.schema, told=binding.told)
         binding = binding._replace(conform=conform, rows=rows)
     dead_letter = log.log.dead_letter(str(path)) if path else None
     if isinstance(binding, Binding):  # _replace takes two microseconds
@@ -334,6 +341,8 @@ def mask_of(result: Any, batch: pa.RecordBatch) -> Any:
                 f"the filter function returned {type(result).__name__}, not a Boolean array"
             )
         mask = cast("Any", pa.array(result))
+    if pa.types.is_null(mask.type):
+        mask = pa.nulls(len(mask), pa.bool_())
     if not pa.types.is_boolean(mask.type):
         raise DataError(f"the filter function returned an array of {mask.type}, not of bool")
     if len(mask) != batch.num_rows:

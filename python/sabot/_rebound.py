@@ -123,7 +123,12 @@ def opaque_calls(chain: Chain, changed: Collection[int]) -> tuple[list[int], lis
         for index, step in enumerate(chain.steps)
         if (index in changed or not step.scalar.core.compiled) and not step.binding.pure
     ]
-    return functions, [op for op, binding in chain.batches.items() if not binding.pure]
+    batches = [
+        op
+        for op, binding in chain.batches.items()
+        if not binding.pure and (binding.lowered is None or changed)
+    ]
+    return functions, batches
 
 
 def _guards(chain: Chain, changed: Collection[int]) -> list[tuple[int, Guards]]:

@@ -11,6 +11,7 @@ from sabot._capture import capture
 from sabot._engine import cache_off
 from sabot._errors import PlanError
 from sabot._function import Scalar, bind
+from sabot._lane import BatchBinding
 from sabot._udf import Options, unwrap
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from sabot import _core
     from sabot._capture import Captured
-    from sabot._lane import BatchBinding
 
 
 class Reason(NamedTuple):
@@ -40,9 +40,11 @@ class Report:
     Attributes:
         name: the function's name.
         mode: "compiled" or "interpreted".
-        kind: "scalar" or "batch".
+        kind: "scalar", "record" or "batch".
         signature: the function with its column types and result type.
-        reads: columns whose values it uses; None for a batch function, which may use all.
+        reads: columns whose values it uses; None for a batch function that CPython runs, which may use all.
+        form: "row" for a batch function of which native code computes a loop over its rows, "array" where it is one of whole
+            columns; else None.
         pure: whether it is known, or was declared, to do nothing but compute its result.
         can_raise: whether some row may raise.
         reasons: why it is not compiled.
@@ -55,12 +57,18 @@ class Report:
     def __init__(self, captured: Captured, bound: Scalar | BatchBinding, schema: pa.Schema) -> None:
         self.name: str = captured.name
         self._captured = captured
-        self._core: _core.Function | None = bound.core if isinstance(bound, Scalar) else None
+        batch = bound if isinstance(bound, BatchBinding) else None
+        scalar = bound if isinstance(bound, Scalar) else bound.form
+        self._core: _core.Function | None = scalar.core if scalar is not None else None
         facts: dict[str, Any] = json.loads(self._core.report()) if self._core is not None else {}
         self._facts = facts
-        self.mode: str = facts.get("mode", "interpreted")
-        self.kind: str = facts.get("kind", "batch")
-        self.reads: list[str] | None = facts.get("reads")
+        whole = batch is not None and batch.lowered is None  # CPython gets all of it
+        self.mode: str = "interpreted" if whole else facts["mode"]
+        self.kind: str = "batch" if batch is not None else facts["kind"]
+        self.form: str | None = None
+        if batch is not None and batch.lowered is not None:
+            self.form = batch.lowered.kind
+        self.reads: list[str] | None = None if whole else facts["reads"]
         options = bound.options if isinstance(bound, Scalar) else Options()
         self._declared_pure = options.pure is True if isinstance(bound, Scalar) else bound.pure
         self.pure: bool = self.mode == "compiled" or self._declared_pure
@@ -69,28 +77,39 @@ class Report:
         if options.pure is False and options.compile != "off":
             impure = Reason(*_IMPURE, captured.file, captured.first_line, 0, 0, 0, "")
             self.reasons = [impure if one.code == "off" else one for one in self.reasons]
-        if self._core is None:
-            hint = (
-                "For speed name its parameters after columns and give a value a row (with_columns)"
-            )
-            self.reasons.append(Reason(*_BATCH, captured.file, captured.first_line, 0, 0, 0, hint))
+        if batch is not None and whole and not self.reasons:
+            self.reasons.append(self._whole(batch))
+        types = dict(zip(schema.names, map(str, schema.types), strict=True))
         if isinstance(bound, Scalar):
-            types = dict(zip(schema.names, map(str, schema.types), strict=True))
             args = facts["record"] or ", ".join(
                 f"{name}: {types[name]}" for name in facts["params"]
             )
             result = _result(bound, facts, types) if bound.told else "?"
-            self.signature: str = f"{self.name}({args}) -> {result}"
             if not bound.told and bound.given is None:
                 self.reasons.append(Reason(*_UNTOLD, captured.file, 0, 0, 0, 0, _UNTOLD_HINT))
         else:
-            self.signature = f"{self.name}(batch) -> ?"
+            args, result = "batch", _columns_text(bound)
+        self.signature: str = f"{self.name}({args}) -> {result}"
         native = facts.get("native") == "ready"
         self.compile_ms: float | None = facts["compile_ms"] if native else None
         self.rows: int = facts.get("rows", 0)
         self.rows_left: dict[str, int] = facts.get("rows_left", {})
         self.ns_per_row: float | None = facts.get("ns_per_row")
         self._cache_off: str = cache_off()
+
+    def _whole(self, bound: BatchBinding) -> Reason:
+        """Why a batch function is not computed row by row."""
+        code, message = _BATCH
+        hint = "For speed name its parameters after columns and give a value a row (with_columns)"
+        refusal = bound.refusal
+        if refusal is None:
+            return Reason(
+                code, message, self._captured.file, self._captured.first_line, 0, 0, 0, hint
+            )
+        place = {"line": refusal.line, "col": refusal.col}
+        place |= {"end_line": refusal.end_line, "end_col": refusal.end_col}
+        raw = {"code": code, "message": message, "detail": refusal.detail, "hint": hint}
+        return self._reason({**raw, **place})
 
     def _reason(self, raw: dict[str, Any]) -> Reason:
         captured = self._captured
@@ -120,12 +139,12 @@ class Report:
 
     def _text(self, what: str) -> str:
         if self._core is None:
-            raise PlanError(f"{self.name} is not compiled: it is a batch function")
+            raise PlanError(f"{self.name} is not compiled: it has no form of rows")
         return self._core.text(what)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        names = "name mode kind signature reads pure can_raise compile_ms rows rows_left ns_per_row"
+        names = "name mode kind form signature reads pure can_raise compile_ms rows rows_left ns_per_row"
         plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
         plain["reasons"] = [reason._asdict() for reason in self.reasons]
         plain["cache_off"] = self._cache_off
@@ -143,18 +162,9 @@ class Report:
         return plain
 
     def __str__(self) -> str:
-        lines = [f"{self.signature:<58} {self.mode}   {self.kind}"]
-        if self.mode == "compiled":
-            reads = ", ".join(self.reads or ()) or "no column"
-            raising = "can raise" if self.can_raise else "cannot raise"
-            lines += [f"  reads {reads} · pure · {raising} · exact", f"  {self._native()}"]
-            if self._cache_off:
-                lines.append(f"  compiled code is not kept on disk: {self._cache_off}")
-            if self.rows_left:
-                left = ", ".join(f"{count} {reason}" for reason, count in self.rows_left.items())
-                lines.append(f"  {self.rows} rows so far; left for CPython: {left}")
-        elif self._declared_pure:
-            lines.append("  declared pure")
+        kind = f"{self.kind}, {self.form} form" if self.form else self.kind
+        lines = [f"{self.signature:<58} {self.mode}   {kind}"]
+        lines += [f"  {fact}" for fact in self.facts()]
         for reason in self.reasons:
             lines += self._reason_lines(reason)
         return "\n".join(lines)
@@ -177,24 +187,68 @@ class Report:
             parts.append(f"about {self.ns_per_row:.2g} ns a row")
         return " · ".join(parts)
 
+    def marked(self, reason: Reason) -> Marked | None:
+        """The line that a reason points at; None where it points at none."""
+        text = self._captured.source_line(reason.line) if reason.line else None
+        if text is None:
+            return None
+        shown = text.strip()
+        start = reason.col - (len(text) - len(text.lstrip()))
+        end = reason.end_col - (len(text) - len(text.lstrip()))
+        if reason.end_line > reason.line:
+            end = len(shown)
+        place = f"{reason.file.rsplit('/', 1)[-1]}:{reason.line}"
+        return Marked(place, *_window(shown, start, end))
+
     def _reason_lines(self, reason: Reason) -> list[str]:
         lines: list[str] = []
-        text = self._captured.source_line(reason.line) if reason.line else None
-        if text is not None:
-            place = f"  {reason.file.rsplit('/', 1)[-1]}:{reason.line}    "
-            shown = text.strip()
-            start = reason.col - (len(text) - len(text.lstrip()))
-            end = reason.end_col - (len(text) - len(text.lstrip()))
-            if reason.end_line > reason.line:
-                end = len(shown)
-            shown, start, end = _window(shown, start, end)
-            lines.append(place + shown)
-            if end > start >= 0:
-                lines.append(" " * (len(place) + start) + "^" * (end - start))
+        line = self.marked(reason)
+        if line is not None:
+            place = f"  {line.place}    "
+            lines.append(place + line.text)
+            if line.end > line.start >= 0:
+                lines.append(" " * (len(place) + line.start) + "^" * (line.end - line.start))
         lines.append(f"  {reason.message}")
         if reason.hint:
             lines.append(f"  {reason.hint}")
         return lines
+
+    def facts(self) -> list[str]:
+        """What is said of a compiled function, line by line."""
+        if self.mode != "compiled":
+            return ["declared pure"] if self._declared_pure else []
+        reads = ", ".join(self.reads or ()) or "no column"
+        raising = "can raise" if self.can_raise else "cannot raise"
+        lines = [f"reads {reads} · pure · {raising} · exact", self._native()]
+        if self._cache_off:
+            lines.append(f"compiled code is not kept on disk: {self._cache_off}")
+        if self.rows_left:
+            left = ", ".join(f"{count} {reason}" for reason, count in self.rows_left.items())
+            lines.append(f"{self.rows} rows so far; left for CPython: {left}")
+        return lines
+
+    def _repr_html_(self) -> str:
+        from sabot._report_html import html_of
+
+        return html_of(self)
+
+
+class Marked(NamedTuple):
+    """A line of a function's text with the part that a reason is about: the characters from `start` to `end`."""
+
+    place: str
+    text: str
+    start: int
+    end: int
+
+
+def _columns_text(batch: BatchBinding) -> str:
+    if batch.is_filter:
+        return "bool" if batch.form is not None and batch.form.told else "?"
+    if batch.schema is None:
+        return "?"
+    schema: Any = batch.schema
+    return "{" + ", ".join(f"{field.name}: {field.type}" for field in schema) + "}"
 
 
 def _result(bound: Scalar, facts: dict[str, Any], types: dict[str, str]) -> str:

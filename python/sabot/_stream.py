@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sabot._concurrent import CallStage
     from sabot._derive import Transform
     from sabot._gpus import Need
+    from sabot._lane import BatchBinding
     from sabot._piece import Piece
     from sabot._profile import Profile
     from sabot._rebound import Calls
@@ -130,7 +131,7 @@ class Stream(Reading, Writing):
             if isinstance(bound, Scalar):
                 step = Step(bound, bound.binding("FILTER ", truth=True))
                 return chain.then(chain.plan.filter(bound.core), steps=(step,))
-            return chain.then(chain.plan.batch(bound.place.name, None, True), batch=bound)
+            return _with_batch(chain, bound, "FILTER ")
 
         return stream._then(add)
 
@@ -164,8 +165,7 @@ class Stream(Reading, Writing):
                 assert bound.given is not None
                 plan = chain.plan.map(bound.core, *bound.given.columns())
                 return chain.then(plan, steps=(Step(bound, bound.binding("MAP ")),))
-            label = bound.label or bound.place.name
-            return chain.then(chain.plan.batch(label, bound.schema, False), batch=bound)
+            return _with_batch(chain, bound, "MAP ")
 
         return self._cut_for(fn, "map")._then(_Map(add, schema, by_batch=not takes_rows(fn)))
 
@@ -559,6 +559,19 @@ class Stream(Reading, Writing):
 
     def __repr__(self) -> str:
         return f"<sabot.Stream\n{self.explain()}\n>"
+
+
+def _with_batch(chain: Chain, bound: BatchBinding, operator: str) -> Chain:
+    """A batch function behind a chain, by its row function where it is compiled."""
+    lowered = bound.lowered
+    if lowered is None:
+        schema = None if bound.is_filter else bound.schema
+        label = bound.label or bound.place.name
+        return chain.then(chain.plan.batch(label, schema, bound.is_filter), batch=bound)
+    core = lowered.scalar.core
+    plan = chain.plan.lowered(lowered.label, core, bound.is_filter, *lowered.columns)
+    step = Step(lowered.scalar, lowered.scalar.binding(operator))
+    return chain.then(plan, steps=(step,), batch=bound)
 
 
 def _with_functions(chain: Chain, columns: dict[str, Any]) -> Chain:

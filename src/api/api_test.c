@@ -353,7 +353,21 @@ static void test_maps(void **state)
                      SABOT_INVALID);
     assert_int_equal(sabot_plan_map(w.start, w.function, 1, map_columns, map_names, &refused, NULL),
                      SABOT_INVALID);
+    assert_int_equal(sabot_plan_lowered(w.start, NULL, function, false, 1, map_columns, map_names,
+                                        &refused, &w.err),
+                     SABOT_INVALID);
+    assert_int_equal(
+        sabot_plan_lowered(w.start, "f", function, false, 1, NULL, map_names, &refused, &w.err),
+        SABOT_INVALID);
     assert_null(refused);
+    sabot_plan_free(plan);
+    assert_int_equal(sabot_plan_lowered(w.start, "f\tby rows", function, false, 1, map_columns,
+                                        map_names, &plan, &w.err),
+                     SABOT_OK);
+    assert_int_equal(sabot_plan_explain(plan, &text, &w.err), SABOT_OK);
+    assert_non_null(strstr(text, "MAP    f"));
+    assert_non_null(strstr(text, "by rows"));
+    sabot_text_free(text);
     sabot_plan_free(plan);
     sabot_function_free(function);
     world_release(&w);
@@ -491,6 +505,12 @@ static sabot_status all_calls(world *w)
         made = NULL;
         sabot_function *function = NULL;
         status = make_map(w, &function, &made);
+        sabot_plan_free(made);
+        made = NULL;
+        if (status == SABOT_OK) {
+            status = sabot_plan_lowered(w->start, "f", function, false, 1, map_columns, map_names,
+                                        &made, &w->err);
+        }
         sabot_plan_free(made);
         sabot_function_free(function);
     }

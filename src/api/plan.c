@@ -144,6 +144,21 @@ sabot_status sabot_plan_batch(sabot_plan *plan, const char *label, const struct 
     return give(status, made, out);
 }
 
+sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label, sabot_function *function,
+                                bool is_filter, int32_t count, const char *const *columns,
+                                const char *const *names, sabot_plan **out, sabot_error *err)
+{
+    if (plan == NULL || label == NULL || function == NULL || out == NULL ||
+        (count > 0 && (columns == NULL || names == NULL)) ||
+        any_null(count, (const void *const *)names)) {
+        return null_argument(err);
+    }
+    sb_plan *made = NULL;
+    sb_status status = sb_plan_new_lowered(api_plan(plan), label, api_func(function), is_filter,
+                                           count, columns, names, &made, api_error(err));
+    return give(status, made, out);
+}
+
 static sabot_status schema_give(sb_type *schema, struct ArrowSchema *out, bool *deferred,
                                 sabot_error *err)
 {

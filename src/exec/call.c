@@ -453,6 +453,18 @@ sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *
     return sb_call_host_ask(call, work, blocked, err);
 }
 
+sb_status sb_call_native(sb_call *call, sb_call_local *local, sb_work *work, int64_t *left,
+                         sb_error *err)
+{
+    SB_ASSERT(call->site->native);
+    sb_status status = results_new(call, err);
+    if (status == SB_OK) {
+        status = native_run(call, local, work, err);
+    }
+    *left = call->host_count;
+    return status;
+}
+
 void sb_call_fail(const sb_call *call, const sb_op *op, sb_work *work)
 {
     SB_ASSERT(call->fail_row >= 0);

@@ -98,6 +98,9 @@ void sb_call_release(sb_call *call); /* zeroed is fine */
 /* Computes; *blocked: work->ask is filled and sb_call_answer must follow. SB_CANCELLED when the stop word was set. */
 sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *blocked,
                       sb_error *err);
+/* Native code alone; *left: rows that it could not do. */
+sb_status sb_call_native(sb_call *call, sb_call_local *local, sb_work *work, int64_t *left,
+                         sb_error *err);
 /* Takes what the host computed; *blocked: there is another ask. */
 sb_status sb_call_answer(sb_call *call, sb_work *work, const sb_answer *answer, bool *blocked,
                          sb_error *err);

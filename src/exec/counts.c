@@ -79,7 +79,7 @@ void sb_op_count_output(const sb_op *op, sb_op_counts *counts, const sb_chunk *c
     bool some = op->node->kind == SB_PLAN_WITH;
     int64_t count = some ? op->node->count : chunk->schema->child_count;
     for (int64_t i = 0; i < count; i++) {
-        if (op->node->kind == SB_PLAN_MAP && op->node->sources[i] >= 0) {
+        if (op->node->sources != NULL && op->node->sources[i] >= 0) {
             continue;
         }
         counts->bytes_out += array_size(chunk->columns[some ? op->node->columns[i] : i]);

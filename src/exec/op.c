@@ -49,6 +49,10 @@ void sb_op_init(sb_op *op, const sb_plan *node, const atomic_bool *interpret, sb
         op->caps = SB_OP_ORDER_KEEPING | SB_OP_PARALLEL | SB_OP_BATCH_SENSITIVE | SB_OP_PYTHON |
                    SB_OP_CAN_FAIL | SB_OP_LIGHT;
         break;
+    case SB_PLAN_LOWERED:
+        op->vt = &sb_op_lowered;
+        op->caps = call_caps(op) | SB_OP_BATCH_SENSITIVE;
+        break;
     case SB_PLAN_SOURCE:
         SB_ASSERT(false);
         break;

@@ -131,7 +131,8 @@ struct sb_op {
     sb_tier tier;
 };
 
-extern const sb_op_vtable sb_op_with, sb_op_map, sb_op_filter, sb_op_select, sb_op_batch;
+extern const sb_op_vtable sb_op_with, sb_op_map, sb_op_filter, sb_op_select, sb_op_batch,
+    sb_op_lowered;
 
 /* Makes the operator of a plan node (not of the source). interpret: of the whole plan, by function index, or NULL. */
 void sb_op_init(sb_op *op, const sb_plan *node, const atomic_bool *interpret, sb_tier tier);

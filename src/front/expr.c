@@ -195,82 +195,73 @@ static sb_value lower_comparison(lowering *l, const sb_node *n, uint8_t op, cons
 
 #define CHAIN_MAX 60 /* links of one chained comparison; more are refused */
 
-static bool compares_numpy(uint8_t op, const pyval *x, const pyval *y)
-{
-    return op <= SB_BLOB_GE && ((x->tags | y->tags) & NP_BITS) && x->tags != 0 && y->tags != 0;
-}
+/* What the links of a comparison have been seen to give. */
+typedef struct links {
+    bool refused;   /* or never */
+    uint32_t kinds; /* of their truths: tags */
+    pyval last;
+} links;
 
-/* The value of a comparison whose links gave truths of these kinds. */
-static pyval truth_of_kinds(lowering *l, const sb_node *n, sb_value truth, uint32_t kinds)
-{
-    if (kinds != 0 && kinds != BOOL_BIT && kinds != NP_BOOL_BIT) {
-        sb_refuse(l, SB_REFUSAL_OPERATOR, "a chained comparison of NumPy and Python values", n);
-    }
-    return (pyval){.tags = kinds == NP_BOOL_BIT ? NP_BOOL_BIT : BOOL_BIT, .b = truth};
-}
-
-/* One comparison of a chain; *kinds: of the truths that its comparisons give. */
+/* Whether link k holds; found->last: its value, of both kinds where it has both. */
 static sb_value lower_link(lowering *l, const sb_node *n, uint32_t k, const pyval *x,
-                           const pyval *y, uint32_t *kinds, bool *refused)
+                           const pyval *y, links *found)
 {
-    if (!compares_numpy(n->ops[k], x, y)) {
-        *kinds |= BOOL_BIT;
-        return lower_comparison(l, n, n->ops[k], x, n->list.items[k], y, refused);
+    if (n->ops[k] <= SB_BLOB_GE && ((x->tags | y->tags) & NP_BITS) && x->tags != 0 &&
+        y->tags != 0) {
+        found->last = sb_np_compare(l, n->ops[k], *x, *y);
+        found->refused = found->last.tags == 0;
+    } else {
+        const sb_value holds =
+            lower_comparison(l, n, n->ops[k], x, n->list.items[k], y, &found->refused);
+        found->last = sb_pyval_bool(holds);
     }
-    const pyval v = sb_np_compare(l, n->ops[k], *x, *y);
-    *kinds |= v.tags;
-    *refused = v.tags == 0;
-    return v.tags == 0 ? l->zero_b : v.b;
+    found->kinds |= found->last.tags;
+    return found->refused ? l->zero_b : found->last.b;
 }
 
-/* The links of a comparison from k on, for rows in which all before hold; x: their last operand. Sets *refused, which the value of a
+/* The links of a comparison from k on, for rows in which all before hold; x: their last operand. Sets found->refused, which the value of a
  * single comparison is never with; a later link that is never is so only where it is reached. */
 static sb_value lower_links(lowering *l, env *e, const sb_node *n, uint32_t k, const pyval *x,
-                            uint32_t *kinds, bool *refused)
+                            links *found)
 {
     const sb_node *right = n->list.items[k];
     const bool contains = n->ops[k] == SB_BLOB_IN || n->ops[k] == SB_BLOB_NOT_IN;
     pyval y = contains && right->kind == SB_BLOB_LIST ? sb_lower_display(l, e, right)
                                                       : sb_lower_expr(l, e, right);
-    sb_value holds = lower_link(l, n, k, x, &y, kinds, refused);
+    sb_value holds = lower_link(l, n, k, x, &y, found);
     bool known = false;
-    if (*refused || k + 1 == n->list.count) {
-        return *refused ? l->zero_b : holds;
+    if (found->refused || k + 1 == n->list.count) {
+        return holds;
     }
     if (sb_irb_is_const_b(&l->b, holds, &known)) {
-        return known ? lower_links(l, e, n, k + 1, &y, kinds, refused) : holds;
+        return known ? lower_links(l, e, n, k + 1, &y, found) : holds;
     }
     bool copies = false;
     for (uint32_t later = k + 1; later < n->list.count; later++) {
         copies = copies || assigns(n->list.items[later]);
     }
     choice c;
-    sb_value rest =
-        lower_links(l, choice_open(l, e, &c, holds, copies), n, k + 1, &y, kinds, refused);
+    sb_value rest = lower_links(l, choice_open(l, e, &c, holds, copies), n, k + 1, &y, found);
     (void)choice_else(l, e, &c);
     return choice_close_bool(l, e, &c, rest, l->zero_b);
 }
 
 static pyval lower_compare(lowering *l, env *e, const sb_node *n)
 {
-    uint32_t kinds = 0;
-    bool refused = false;
+    links found = {0};
     if (n->list.count > CHAIN_MAX) {
         sb_refuse(l, SB_REFUSAL_TOO_COMPLEX, "", n);
         return sb_pyval_never();
     }
     pyval x = sb_lower_expr(l, e, n->a);
-    if (n->list.count == 1 && n->ops[0] <= SB_BLOB_GE) {
-        const pyval y = sb_lower_expr(l, e, n->list.items[0]);
-        if (compares_numpy(n->ops[0], &x, &y)) {
-            return sb_np_compare(l, n->ops[0], x, y);
-        }
-        const sb_value holds =
-            lower_comparison(l, n, n->ops[0], &x, n->list.items[0], &y, &refused);
-        return refused ? sb_pyval_never() : sb_pyval_bool(holds);
+    const sb_value truth = lower_links(l, e, n, 0, &x, &found);
+    if (n->list.count == 1) {
+        return found.refused ? sb_pyval_never() : found.last;
     }
-    sb_value result = lower_links(l, e, n, 0, &x, &kinds, &refused);
-    return refused && n->list.count == 1 ? sb_pyval_never() : truth_of_kinds(l, n, result, kinds);
+    if (found.kinds != 0 && found.kinds != BOOL_BIT && found.kinds != NP_BOOL_BIT) {
+        sb_refuse(l, SB_REFUSAL_OPERATOR, "a chained comparison of NumPy and Python values", n);
+    }
+    return (pyval){.tags = found.kinds == NP_BOOL_BIT ? NP_BOOL_BIT : BOOL_BIT, .b = truth};
 }
 
 pyval sb_pyval_binary(lowering *l, uint8_t op, pyval x, pyval y, const sb_node *n)

@@ -217,6 +217,7 @@ static void node_lines(printer *p, const sb_plan *node, size_t indent)
         select_line(p, node);
         break;
     case SB_PLAN_BATCH:
+    case SB_PLAN_LOWERED:
         batch_line(p, node);
         break;
     case SB_PLAN_SOURCE:

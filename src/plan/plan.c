@@ -334,10 +334,9 @@ static sb_status project_types(sb_plan *plan, const char *const *columns, const 
     return SB_OK;
 }
 
-/* Ends a builder whose node gets columns of these types: gives the node out, or drops it and the types where `status` says that something
- * failed. */
-static sb_status types_give(sb_status status, sb_plan *plan, sb_type **types, int32_t count,
-                            sb_plan **out, sb_error *err)
+/* Gives a node the schema of these types, or drops them where `status` says that something failed. Takes the types. */
+static sb_status types_take(sb_status status, sb_plan *plan, sb_type **types, int32_t count,
+                            sb_error *err)
 {
     if (status == SB_OK) {
         status = sb_type_new_struct(types, count, plan->input->schema, &plan->schema, err);
@@ -346,6 +345,12 @@ static sb_status types_give(sb_status status, sb_plan *plan, sb_type **types, in
         sb_type_drop(types[i]);
     }
     sb_mem_free(types);
+    return status;
+}
+
+/* Ends a builder: gives the node out, or drops it. */
+static sb_status node_give(sb_status status, sb_plan *plan, sb_plan **out)
+{
     if (status != SB_OK) {
         sb_plan_drop(plan);
         return status;
@@ -372,7 +377,7 @@ sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *
     sb_type **types = sb_mem_alloc_zero((size_t)count * sizeof *types);
     status = types != NULL ? project_types(plan, columns, names, types, err)
                            : sb_error_no_memory(err, (size_t)count * sizeof *types);
-    return types_give(status, plan, types, count, out, err);
+    return node_give(types_take(status, plan, types, count, err), plan, out);
 }
 
 static sb_status result_find(const sb_func *func, const char *name, int64_t *out, sb_error *err)
@@ -412,30 +417,68 @@ static sb_status map_types(sb_plan *plan, int32_t count, const char *const *colu
     return SB_OK;
 }
 
+/* Gives a node that has `count` columns of its input or of its function their schema. */
+static sb_status map_schema(sb_plan *plan, int32_t count, const char *const *columns,
+                            const char *const *names, sb_error *err)
+{
+    sb_status status = SB_OK;
+    sb_type **types = sb_mem_alloc_zero((size_t)count * sizeof *types);
+    plan->sources = sb_mem_alloc_array((size_t)count, sizeof *plan->sources);
+    if (types == NULL || plan->sources == NULL) {
+        status = sb_error_no_memory(err, (size_t)count * sizeof *types);
+    } else {
+        status = map_types(plan, count, columns, names, types, err);
+    }
+    return types_take(status, plan, types, count, err);
+}
+
+static sb_status map_check(const sb_func *func, int32_t count, sb_error *err)
+{
+    if (count < 0 || count > SB_COLUMNS_MAX || func->key_count == 0) {
+        return sb_error_set(err, SB_INVALID, "map by %.60s to %d columns", func->name, count);
+    }
+    return SB_OK;
+}
+
 sb_status sb_plan_new_map(sb_plan *input, sb_func *func, int32_t count, const char *const *columns,
                           const char *const *names, sb_plan **out, sb_error *err)
 {
     sb_plan *plan = NULL;
-    sb_type **types = NULL;
-    sb_status status = need_schema(input, "a map of rows", err);
-    if (status != SB_OK) {
-        return status;
-    }
-    if (count < 0 || count > SB_COLUMNS_MAX || func->key_count == 0) {
-        return sb_error_set(err, SB_INVALID, "map by %.60s to %d columns", func->name, count);
-    }
+    sb_status status;
+    SB_TRY(need_schema(input, "a map of rows", err));
+    SB_TRY(map_check(func, count, err));
     SB_TRY(node_new(SB_PLAN_MAP, input, 1, &plan, err));
     plan->function_end += 1;
-    types = sb_mem_alloc_zero((size_t)count * sizeof *types);
-    plan->sources = sb_mem_alloc_array((size_t)count, sizeof *plan->sources);
-    if (types == NULL || plan->sources == NULL) {
-        status = sb_error_no_memory(err, (size_t)count * sizeof *types);
-        goto out;
-    }
     SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
-    SB_TRY(map_types(plan, count, columns, names, types, err));
+    SB_TRY(map_schema(plan, count, columns, names, err));
 out:
-    return types_give(status, plan, types, count, out, err);
+    return node_give(status, plan, out);
+}
+
+sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
+                              int32_t count, const char *const *columns, const char *const *names,
+                              sb_plan **out, sb_error *err)
+{
+    sb_plan *plan = NULL;
+    sb_status status;
+    SB_TRY(need_schema(input, "a function by rows", err));
+    if (is_filter) {
+        SB_TRY(sb_plan_check_take(input->schema, err));
+    } else {
+        SB_TRY(map_check(func, count, err));
+    }
+    SB_TRY(node_new(SB_PLAN_LOWERED, input, 1, &plan, err));
+    plan->function_end += 1;
+    plan->is_filter = is_filter;
+    SB_TRY(label_set(plan, label, err));
+    SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
+    if (is_filter) {
+        plan->schema = sb_type_retain(input->schema);
+    } else {
+        SB_TRY(map_schema(plan, count, columns, names, err));
+    }
+out:
+    return node_give(status, plan, out);
 }
 
 sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,

@@ -19,7 +19,8 @@ typedef enum sb_plan_kind {
     SB_PLAN_FILTER, /* rows kept where a function is true */
     SB_PLAN_MAP,    /* columns of the input, and the results of one function */
     SB_PLAN_SELECT,
-    SB_PLAN_BATCH /* a function of the host over whole batches */
+    SB_PLAN_BATCH,  /* a function of the host over whole batches */
+    SB_PLAN_LOWERED /* such a function, and one of rows that gives the same: native code computes the batch, or the host does */
 } sb_plan_kind;
 
 typedef struct sb_plan_call {
@@ -36,12 +37,14 @@ struct sb_plan {
     int32_t op_index;       /* the source is -1 */
     int32_t function_first; /* index of calls[0] among the plan's functions */
     int32_t function_end;   /* functions up to and with this node */
-    int32_t count;          /* WITH, SELECT: columns. FILTER, MAP: 1 */
-    sb_plan_call *calls;    /* WITH, FILTER, MAP: count */
+    int32_t count;          /* WITH, SELECT: columns. FILTER, MAP, LOWERED: 1 */
+    sb_plan_call *calls;    /* WITH, FILTER, MAP, LOWERED: count */
     int64_t *columns;       /* WITH: place of each result in schema. SELECT: column of the input */
-    int64_t *sources; /* MAP: of each column in schema, that of the input, or -1 - the result */
-    char *label;      /* SOURCE, BATCH: for explain; how a batch function runs may follow a tab */
-    bool is_filter;   /* BATCH: gives a Boolean array, the schema stays */
+    int64_t *
+        sources; /* MAP, LOWERED but a filter: of each column in schema, that of the input, or -1 - the result */
+    char *
+        label; /* SOURCE, BATCH, LOWERED: for explain; how a batch function runs may follow a tab */
+    bool is_filter; /* BATCH, LOWERED: gives a Boolean array, the schema stays */
 };
 
 /* schema: borrow, a struct type. */
@@ -64,6 +67,11 @@ sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *
 /* schema: borrow, NULL: deferred (or the input's, for a filter). */
 sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, bool is_filter,
                             sb_plan **out, sb_error *err);
+/* func: of rows, as for a map, or for a filter one result whose truth keeps a row. A batch of which it leaves a row is the host's as a
+ * whole. */
+sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
+                              int32_t count, const char *const *columns, const char *const *names,
+                              sb_plan **out, sb_error *err);
 sb_plan *sb_plan_retain(sb_plan *plan);
 void sb_plan_drop(sb_plan *plan); /* NULL is fine */
 

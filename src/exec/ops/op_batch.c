@@ -6,30 +6,40 @@
  * they are known shall not depend on what a function does inside.
  *
  * Threads: asks are answered in order of seq on the lane, so the shared schema has one owner. Memory: the result is a new chunk. */
+#include "exec/ops/op_batch.h"
+
 #include <string.h>
 
 #include "base/mem.h"
-#include "exec/op.h"
 
-typedef struct batch_shared {
-    sb_type
-        *schema; /* owned reference: of the results; of a filter, Boolean; NULL: not known yet */
-} batch_shared;
+sb_status sb_batch_open(const sb_op *op, sb_batch_shared *own, sb_error *err)
+{
+    *own = (sb_batch_shared){0};
+    if (op->node->is_filter) {
+        return sb_type_new("b", "", 0, &own->schema, err);
+    }
+    if (op->node->schema != NULL) {
+        own->schema = sb_type_retain(op->node->schema);
+    }
+    return SB_OK;
+}
+
+void sb_batch_release(sb_batch_shared *own)
+{
+    sb_type_drop(own->schema);
+    *own = (sb_batch_shared){0};
+}
 
 static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
 {
-    batch_shared *own = sb_mem_alloc_zero(sizeof *own);
+    sb_batch_shared *own = sb_mem_alloc(sizeof *own);
     if (own == NULL) {
         return sb_error_no_memory(err, sizeof *own);
     }
-    if (op->node->is_filter) {
-        sb_status status = sb_type_new("b", "", 0, &own->schema, err);
-        if (status != SB_OK) {
-            sb_mem_free(own);
-            return status;
-        }
-    } else if (op->node->schema != NULL) {
-        own->schema = sb_type_retain(op->node->schema);
+    sb_status status = sb_batch_open(op, own, err);
+    if (status != SB_OK) {
+        sb_mem_free(own);
+        return status;
     }
     *shared = own;
     return SB_OK;
@@ -37,25 +47,14 @@ static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
 
 static void release_shared(void *shared)
 {
-    batch_shared *own = shared;
-    if (own != NULL) {
-        sb_type_drop(own->schema);
+    if (shared != NULL) {
+        sb_batch_release(shared);
     }
-    sb_mem_free(own);
+    sb_mem_free(shared);
 }
 
-static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work, sb_push *result,
-                      sb_error *err)
+sb_status sb_batch_ask(sb_work *work, bool in_order, sb_push *result, sb_error *err)
 {
-    (void)op;
-    (void)shared;
-    (void)local;
-    if (work->token.kind == SB_TOKEN_ERROR) {
-        sb_chunk_free(work->chunk);
-        work->chunk = NULL;
-        *result = SB_PUSH_NEED_INPUT;
-        return SB_OK;
-    }
     sb_status status = sb_chunk_compact(work->chunk, err);
     if (status == SB_OK) {
         status = sb_chunk_number_rows(work->chunk, err);
@@ -64,7 +63,7 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
         return status;
     }
     work->ask = (sb_ask){
-        .in_order = true,
+        .in_order = in_order,
         .whole_batch = true,
         .chunk = work->chunk,
         .function_index = -1,
@@ -74,6 +73,26 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
     };
     *result = SB_PUSH_BLOCKED;
     return SB_OK;
+}
+
+bool sb_batch_is_cut(sb_work *work, sb_push *result)
+{
+    if (work->token.kind != SB_TOKEN_ERROR) {
+        return false;
+    }
+    sb_chunk_free(work->chunk);
+    work->chunk = NULL;
+    *result = SB_PUSH_NEED_INPUT;
+    return true;
+}
+
+static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work, sb_push *result,
+                      sb_error *err)
+{
+    (void)op;
+    (void)shared;
+    (void)local;
+    return sb_batch_is_cut(work, result) ? SB_OK : sb_batch_ask(work, true, result, err);
 }
 
 /* SB_TYPE unless the result has the schema that was declared or that the first batch had. */
@@ -109,7 +128,8 @@ static sb_status schema_check(const sb_op *op, const sb_type *known, const sb_ty
 }
 
 /* Holds a result's schema to the known one, which the first result sets where none is declared. */
-static sb_status schema_take(const sb_op *op, batch_shared *shared, sb_type *schema, sb_error *err)
+static sb_status schema_take(const sb_op *op, sb_batch_shared *shared, sb_type *schema,
+                             sb_error *err)
 {
     sb_status status = schema_check(op, shared->schema, schema, err);
     if (status == SB_OK && shared->schema == NULL) {
@@ -118,7 +138,7 @@ static sb_status schema_take(const sb_op *op, batch_shared *shared, sb_type *sch
     return status;
 }
 
-static sb_status schema_import(const sb_op *op, batch_shared *shared, const sb_answer *given,
+static sb_status schema_import(const sb_op *op, sb_batch_shared *shared, const sb_answer *given,
                                sb_error *err)
 {
     sb_type *schema = NULL;
@@ -140,7 +160,7 @@ static sb_status schema_import(const sb_op *op, batch_shared *shared, const sb_a
     return status;
 }
 
-static sb_status answer_map(const sb_op *op, batch_shared *shared, sb_work *work,
+static sb_status answer_map(const sb_op *op, sb_batch_shared *shared, sb_work *work,
                             const sb_answer *given, sb_error *err)
 {
     sb_chunk *chunk = NULL;
@@ -175,7 +195,7 @@ out:
 }
 
 /* The chunk stays; it may get what it lacks: the host's object of it, or its data. */
-static sb_status answer_unchanged(const sb_op *op, batch_shared *shared, sb_work *work,
+static sb_status answer_unchanged(const sb_op *op, sb_batch_shared *shared, sb_work *work,
                                   const sb_answer *given, sb_error *err)
 {
     sb_chunk *chunk = work->chunk;
@@ -200,7 +220,7 @@ static sb_status answer_unchanged(const sb_op *op, batch_shared *shared, sb_work
     return status;
 }
 
-static sb_status answer_filter(const sb_op *op, const batch_shared *shared, sb_work *work,
+static sb_status answer_filter(const sb_op *op, const sb_batch_shared *shared, sb_work *work,
                                const sb_answer *given, sb_error *err)
 {
     sb_type *type = given->schema == NULL ? sb_type_retain(shared->schema) : NULL;
@@ -233,8 +253,8 @@ out:
     return status;
 }
 
-static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_answer *given,
-                        sb_push *result, sb_error *err)
+sb_status sb_batch_answer(const sb_op *op, sb_batch_shared *shared, sb_work *work,
+                          const sb_answer *given, sb_push *result, sb_error *err)
 {
     bool none = given->array == NULL && given->host == NULL && !given->unchanged;
     if (none && given->message == NULL) {
@@ -263,6 +283,12 @@ static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_a
     }
     return op->node->is_filter ? answer_filter(op, shared, work, given, err)
                                : answer_map(op, shared, work, given, err);
+}
+
+static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_answer *given,
+                        sb_push *result, sb_error *err)
+{
+    return sb_batch_answer(op, shared, work, given, result, err);
 }
 
 const sb_op_vtable sb_op_batch = {

@@ -1,0 +1,469 @@
+"""Batch functions against CPython: loops over rows, NumPy arrays, chains of pyarrow.compute, one batch after the other.
+
+    python -m fuzz.batches --functions 300 --columns 6 --seed 7 [--only INDEX]
+
+A case is one function over a few batches. What CPython gives for each batch, a result with its types, or an exception, and NumPy's
+warnings, is what the stream must give, up to the first failure. A run also fails when too few functions are compiled, or when nearly all
+batches leave compiled code. Everything is determined by the seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import linecache
+import math
+import random
+import sys
+import time
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import sabot as sb
+from sabot import Stream
+
+COMPILED_MIN = 0.85
+STAYED_MIN = 0.35  # of the batches
+TYPES: dict[str, Any] = {
+    "i": pa.int64(),
+    "j": pa.int32(),
+    "s": pa.int16(),
+    "u": pa.uint8(),
+    "f": pa.float64(),
+    "h": pa.float32(),
+    "b": pa.bool_(),
+}
+NUMBERS = "ijsufh"
+INTS = "ijsu"
+
+
+# --- functions
+
+
+class Writer:
+    """Writes one function; `columns` has the letter of each column's type."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.columns = {f"c{k}": rng.choice("iiiffffjsuhb") for k in range(rng.randint(2, 4))}
+        self.columns["c0"] = rng.choice("iffij")
+        self.lines: list[str] = []
+        self.names = 0
+
+    def name(self) -> str:
+        self.names += 1
+        return f"v{self.names}"
+
+    def function(self) -> str:
+        make = self.rng.choice(
+            (self.lists, self.numpy_rows, self.numpy_rows, self.arrays, self.compute)
+        )
+        make()
+        return "def f(batch):\n" + "".join(f"    {line}\n" for line in self.lines)
+
+    def of(self, kinds: str) -> list[str]:
+        return [name for name, kind in self.columns.items() if kind in kinds]
+
+    # Expressions of numbers, from some names; texts only
+
+    def constant(self, ints: bool = False) -> str:
+        rng = self.rng
+        if ints or rng.random() < 0.6:
+            return str(rng.choice((0, 1, 2, 3, 5, 7, 10, 100, -1, -3)))
+        return str(rng.choice((0.5, 1.5, 2.0, 0.1, -0.25, 1e3)))
+
+    def number(self, names: list[str], depth: int, ints: bool = False) -> str:
+        rng = self.rng
+        if depth <= 0 or rng.random() < 0.2:
+            return rng.choice(names) if rng.random() < 0.75 else self.constant(ints)
+        left = self.number(names, depth - 1, ints)
+        right = self.number(names, depth - 1, ints)
+        operator = rng.choice("++--**%/" if not ints else "++--*&|^%")
+        if rng.random() < 0.08:
+            return f"(-{left})"
+        if operator in "%/" or rng.random() < 0.08:
+            divisor = rng.choice((2, 3, 7, 10, -4, 0.5 if not ints else 5))
+            operator = "//" if ints and operator == "/" else operator
+            return f"({left} {operator if operator in '%/' else '//'} {divisor})"
+        return f"({left} {operator} {right})"
+
+    def truth(self, names: list[str], depth: int) -> str:
+        rng = self.rng
+        if depth > 0 and rng.random() < 0.3:
+            word = rng.choice(("and", "or"))
+            return f"({self.truth(names, depth - 1)} {word} {self.truth(names, depth - 1)})"
+        operator = rng.choice(("<", "<=", ">", ">=", "==", "!="))
+        return f"({self.number(names, 1)} {operator} {self.number(names, 1)})"
+
+    # Statements of one turn, which end with a value for each list
+
+    def turn(self, names: list[str], outs: list[str], pad: str, depth: int = 2) -> list[str]:
+        rng = self.rng
+        lines: list[str] = []
+        names = [*names]
+        for _ in range(rng.randint(0, 2)):
+            made = self.name()
+            lines.append(f"{pad}{made} = {self.number(names, 2)}")
+            names.append(made)
+        if depth and rng.random() < 0.35:
+            total, step = self.name(), self.name()
+            lines.append(f"{pad}{total} = {rng.choice(('0', '0.0', '1', rng.choice(names)))}")
+            lines.append(f"{pad}for {step} in range({rng.randint(1, 12)}):")
+            lines.append(f"{pad}    {total} += {rng.choice(names)} * {step}")
+            if rng.random() < 0.3:
+                lines.append(f"{pad}    if {self.truth([total, *names], 0)}:")
+                lines.append(f"{pad}        {rng.choice(('break', 'continue'))}")
+            names.append(total)
+        if depth and rng.random() < 0.4:
+            lines.append(f"{pad}if {self.truth(names, 1)}:")
+            lines += self.turn(names, outs, pad + "    ", depth - 1)
+            if rng.random() < 0.4:
+                lines.append(f"{pad}    continue")
+                return lines + self.turn(names, outs, pad, depth - 1)
+            lines.append(f"{pad}else:")
+            return lines + self.turn(names, outs, pad + "    ", depth - 1)
+        return lines + [self.given(names, out, pad) for out in outs]
+
+    def given(self, names: list[str], out: str, pad: str) -> str:
+        if out.endswith("[k]"):
+            word = self.rng.choice(("=", "=", "+="))
+            return f"{pad}{out} {word} {self.number(names, 2)}"
+        value = self.truth(names, 1) if out.startswith("t") else self.number(names, 2)
+        if out.startswith("n") and self.rng.random() < 0.3:
+            value = "None"
+        return f"{pad}{out}.append({value})"
+
+    # Forms
+
+    def lists(self) -> None:
+        """A loop over lists of Python values."""
+        rng = self.rng
+        used = rng.sample(self.of(NUMBERS), rng.randint(1, len(self.of(NUMBERS))))
+        outs = [f"{rng.choice('ntr')}{k}" for k in range(rng.randint(1, 2))]
+        for column in used:
+            self.lines.append(f'l{column} = batch["{column}"].to_pylist()')
+        self.lines += [f"{out} = []" for out in outs]
+        items = [f"x{column}" for column in used]
+        over = ", ".join(f"l{column}" for column in used)
+        if len(used) == 1:
+            self.lines.append(f"for {items[0]} in {over}:")
+        else:
+            self.lines.append(f"for {', '.join(items)} in zip({over}):")
+        checked = " or ".join(f"{item} is None" for item in items)
+        if rng.random() < 0.8:
+            self.lines.append(f"    if {checked}:")
+            self.lines += [f"        {out}.append(None)" for out in outs]
+            self.lines.append("        continue")
+        self.lines += self.turn(items, outs, "    ")
+        self.result([f"pa.array({out})" for out in outs])
+
+    def numpy_rows(self) -> None:
+        """A loop over the items of NumPy arrays."""
+        rng = self.rng
+        used = rng.sample(self.of(NUMBERS), rng.randint(1, len(self.of(NUMBERS))))
+        for column in used:
+            self.lines.append(f'a{column} = batch.column("{column}").to_numpy()')
+        outs = [f"{rng.choice('trr')}{k}" for k in range(rng.randint(1, 2))]
+        own = rng.random() < 0.3
+        self.lines.append(f"n = len(a{used[0]})")
+        if own:
+            outs = ["o0[k]"]
+            dtype = rng.choice(("", ", dtype=np.int64", ", dtype='float32'"))
+            self.lines.append(f"o0 = np.{rng.choice(('zeros', 'ones'))}(n{dtype})")
+        else:
+            self.lines += [f"{out} = []" for out in outs]
+        self.lines.append("for k in range(n):")
+        self.lines += self.turn([f"a{column}[k]" for column in used], outs, "    ")
+        self.result(["pa.array(o0)"] if own else [f"pa.array({out})" for out in outs])
+
+    def arrays(self) -> None:
+        """Operators over whole NumPy arrays."""
+        rng = self.rng
+        used = rng.sample(self.of(NUMBERS), rng.randint(1, len(self.of(NUMBERS))))
+        names: list[str] = []
+        for column in used:
+            self.lines.append(f'a{column} = batch["{column}"].to_numpy()')
+            names.append(f"a{column}")
+        for _ in range(rng.randint(1, 3)):
+            made = self.name()
+            pick = rng.random()
+            ints = all(self.columns[name[1:]] in INTS for name in names if name[1:] in self.columns)
+            if pick < 0.65:
+                text = self.number(names, 2, ints and rng.random() < 0.7 and not self.names > 1)
+            elif pick < 0.8:
+                text = f"{rng.choice(names)} ** 2"
+            else:
+                condition = f"{rng.choice(names)} {rng.choice(('<', '>=', '=='))} {self.constant()}"
+                text = f"np.where({condition}, {rng.choice(names)}, {self.number(names, 1)})"
+            self.lines.append(
+                f"{made} = {text} + {names[0]} * 0"
+                if text[0] in "-0123456789"
+                else f"{made} = {text}"
+            )
+            names.append(made)
+        self.result([f"pa.array({name})" for name in names if name.startswith("v")])
+
+    def compute(self) -> None:
+        """A chain of functions of pyarrow.compute."""
+        rng = self.rng
+        names = {
+            kind: [f'batch["{c}"]' for c in self.of(kinds)]
+            for kind, kinds in (("n", "if"), ("b", "b"))
+        }
+        if not names["n"]:
+            names["n"] = ['pc.cast(batch["c0"], pa.int64())']
+        for _ in range(rng.randint(2, 5)):
+            made = self.name()
+            x = rng.choice(names["n"])
+            y = rng.choice([*names["n"], self.constant()])
+            text = rng.choice(
+                (
+                    f"pc.{rng.choice(('add', 'subtract', 'multiply', 'max_element_wise', 'min_element_wise'))}({x}, {y})",
+                    f"pc.{rng.choice(('negate', 'abs', 'sqrt', 'exp', 'sin', 'fill_null'))}({x})",
+                    f"pc.divide({x}, {rng.choice((2, 3, 0.5))})",
+                    f"pc.if_else({rng.choice([*names['b'], f'pc.is_null({x})'])}, {x}, {x})",
+                )
+            )
+            if text.startswith("pc.fill_null"):
+                text = f"pc.fill_null({x}, 1)"
+            kind = "n"
+            if rng.random() < 0.35:
+                kind = "b"
+                text = f"pc.{rng.choice(('greater', 'less_equal', 'equal', 'not_equal'))}({x}, {y})"
+                if names["b"] and rng.random() < 0.5:
+                    text = f"pc.{rng.choice(('and_', 'or_kleene', 'and_kleene', 'xor'))}({text}, {rng.choice(names['b'])})"
+            self.lines.append(f"{made} = {text}")
+            names[kind].append(made)
+        self.result([f"v{number}" for number in range(1, self.names + 1)])
+
+    def result(self, columns: list[str]) -> None:
+        rng = self.rng
+        named = {f"r{k}": text for k, text in enumerate(columns)}
+        if rng.random() < 0.5:
+            added = "".join(f'.append_column("{name}", {text})' for name, text in named.items())
+            self.lines.append(f"return batch{added}")
+        else:
+            pairs = ", ".join(f'"{name}": {text}' for name, text in named.items())
+            self.lines.append(
+                f"return {rng.choice(('', 'pa.record_batch', 'pa.table'))}({{{pairs}}})"
+            )
+
+
+# --- columns
+
+
+EDGES: dict[str, list[Any]] = {
+    "i": [0, 1, -1, 2**31, 2**53, 2**53 + 1, 2**62, 2**63 - 1, -(2**63)],
+    "f": [0.0, -0.0, 1e308, -1e308, 5e-324, math.inf, -math.inf, math.nan, 2.0**53, 0.1],
+}
+
+
+def value(rng: random.Random, kind: str, edges: float) -> Any:
+    if kind == "b":
+        return rng.random() < 0.5
+    if kind in "fh":
+        drawn = rng.choice(EDGES["f"]) if rng.random() < edges else rng.randint(-40, 60) / 4
+        return (
+            float(np.float32(drawn))
+            if kind == "h" and abs(drawn) < 3e38
+            else 0.5
+            if kind == "h"
+            else drawn
+        )
+    drawn = rng.choice(EDGES["i"]) if rng.random() < edges else rng.randint(-12, 30)
+    limits = np.iinfo(TYPES[kind].to_pandas_dtype())
+    return min(max(drawn, int(limits.min)), int(limits.max))
+
+
+def batches(rng: random.Random, columns: dict[str, str]) -> list[pa.RecordBatch]:
+    edges = rng.choice((0.0, 0.0, 0.02, 0.1))
+    nulls = rng.choice((0.0, 0.0, 0.0, 0.1))
+    made: list[pa.RecordBatch] = []
+    for _ in range(rng.randint(1, 4)):
+        rows = rng.choice((1, 2, 5, 8, 17, 33))
+        arrays: list[Any] = []
+        for kind in columns.values():
+            values = [
+                None if rng.random() < nulls else value(rng, kind, edges) for _ in range(rows + 2)
+            ]
+            arrays.append(pa.array(values, TYPES[kind]).slice(1, rows))
+        made.append(pa.record_batch(arrays, names=list(columns)))
+    return made
+
+
+# --- comparing
+
+
+@dataclass
+class Given:
+    """What came of a list of batches: the results before the first failure, the failure, the warnings."""
+
+    results: list[Any] = field(default_factory=list)
+    error: BaseException | None = None
+    warned: list[str] = field(default_factory=list)
+
+
+def as_batch(result: Any) -> pa.RecordBatch:
+    if isinstance(result, dict):
+        return pa.RecordBatch.from_pydict(result)
+    if isinstance(result, pa.Table):
+        return result.combine_chunks().to_batches()[0]
+    return result
+
+
+def by_cpython(fn: Any, given: list[pa.RecordBatch]) -> Given:
+    out = Given()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for batch in given:
+            try:
+                out.results.append(as_batch(fn(batch)))
+            except Exception as error:
+                out.error = error
+                break
+    out.warned = [str(one.message) for one in seen]
+    return out
+
+
+def by_sabot(stream: Stream) -> Given:
+    out = Given()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        try:
+            out.results.extend(stream)
+        except Exception as error:
+            out.error = error
+    out.warned = [str(one.message) for one in seen]
+    return out
+
+
+def bits(array: Any) -> tuple[str, list[Any]]:
+    values = array.to_pylist()
+    return str(array.type), ["nan" if v != v else repr(v) for v in values]
+
+
+def difference(wanted: Given, got: Given, schema: pa.Schema) -> str | None:
+    """What differs; None where nothing does. An int column of CPython's may be double where a stream has one type."""
+    fits = wanted.results
+    cast: list[pa.RecordBatch] = []
+    failed = wanted.error
+    for result in fits:
+        try:
+            cast.append(result.cast(schema))
+        except pa.ArrowInvalid as error:  # no such value in the stream's type
+            failed = sb.SchemaError(str(error))
+            break
+    if len(got.results) != len(cast):
+        return f"{len(got.results)} batches, not {len(cast)}; {got.error!r}, not {failed!r}"
+    for number, (one, other) in enumerate(zip(got.results, cast, strict=True)):
+        for name in schema.names:
+            if bits(one[name]) != bits(other[name]):
+                return f"batch {number}, column {name}: {one[name]}, not {other[name]}"
+    if isinstance(failed, sb.SchemaError):
+        return None if isinstance(got.error, sb.SchemaError) else f"{got.error!r}, not {failed!r}"
+    if type(got.error) is not type(failed):
+        return f"{got.error!r}, not {failed!r}"
+    if failed is not None and got.error is not None and got.error.args != failed.args:
+        return f"{got.error!r}, not {failed!r}"
+    if failed is None and sorted(got.warned) != sorted(wanted.warned):
+        return f"warnings {got.warned}, not {wanted.warned}"
+    return None
+
+
+@dataclass
+class Totals:
+    """What a run counted."""
+
+    functions: int = 0
+    compiled: int = 0
+    batches: int = 0
+    rows: int = 0
+    left: int = 0
+    failed: int = 0
+    found: list[str] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def check(index: int, seed: str, columns: int, totals: Totals) -> None:
+    """One function on some column sets."""
+    rng = random.Random(f"{seed}:{index}")
+    writer = Writer(rng)
+    text = writer.function()
+    name = f"<batches {seed} {index}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    space: dict[str, Any] = {"pa": pa, "pc": pc, "np": np, "math": math}
+    exec(compile(text, name, "exec"), space)
+    fn = space["f"]
+    schema = pa.schema({column: TYPES[kind] for column, kind in writer.columns.items()})
+    totals.functions += 1
+    report = sb.explain(fn, schema)
+    if report.mode != "compiled":
+        totals.refused[report.reasons[0].message.rpartition(": ")[2]] += 1
+        if rng.random() < 0.8:
+            return
+    else:
+        totals.compiled += 1
+    for case in range(columns):
+        given = batches(rng, writer.columns)
+        tier = rng.choice(("interpreter", "native"))
+        with sb.config(tier=tier, threads=rng.choice((1, 2))):
+            stream = Stream.from_batches(given, schema=schema).map(fn)
+            told = stream.schema
+            got = by_sabot(stream)
+        wanted = by_cpython(fn, given)
+        if told is None:
+            continue
+        why = difference(wanted, got, told)
+        if why is not None:
+            totals.found.append(f"function {index}, case {case}, {tier}: {why}\n{text}")
+            return
+        count(stream, totals, wanted)
+
+
+def count(stream: Stream, totals: Totals, wanted: Given) -> None:
+    run = stream.last_run
+    if run is None or not run.report["functions"]:
+        return
+    counts = run.report["functions"][0]
+    totals.batches += len(wanted.results)
+    totals.rows += counts["rows"]
+    totals.left += counts["rows_cpython"]
+    totals.failed += wanted.error is not None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--functions", type=int, default=300)
+    parser.add_argument("--columns", type=int, default=6, help="column sets for each function")
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--only", type=int, help="the number of one function")
+    arguments = parser.parse_args()
+    totals = Totals()
+    start = time.monotonic()
+    numbers = range(arguments.functions) if arguments.only is None else [arguments.only]
+    for index in numbers:
+        check(index, arguments.seed, arguments.columns, totals)
+    for found in totals.found:
+        print(found)
+    stayed = 1 - totals.left / max(1, totals.rows)
+    print(
+        f"{totals.functions} functions, {totals.compiled} compiled, {totals.rows} rows, {stayed:.0%} stayed in compiled code, "
+        f"{totals.failed} runs failed as they should, {len(totals.found)} findings, {time.monotonic() - start:.0f} s"
+    )
+    for reason, times in totals.refused.most_common(8):
+        print(f"  not compiled, {times}: {reason}")
+    worth = arguments.only is not None or (
+        totals.compiled >= COMPILED_MIN * totals.functions and stayed >= STAYED_MIN
+    )
+    if not worth:
+        print("too little ran as compiled code")
+    return 0 if worth and not totals.found else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,479 @@
+"""The row form of a batch function: its text, read as what it does with each row.
+
+The body is walked once, statement by statement, keeping what each local stands for: the batch, an array of it, a list that is being
+filled, the number of rows, or any value that does not depend on the batch. What depends on rows becomes statements of a row function, and
+the result a tuple of the columns that were made; columns that are only passed on are told by name. Whatever is not understood ends the
+reading with a reason, and the function runs in CPython as it is.
+
+What a row function computes for a row is what the batch function computes for it, or the row leaves and with it the batch. So the order in
+which a batch function goes through its rows, and which of two failures comes first, need no care here.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import pyarrow as pa
+
+from sabot._form_rows import RowLoop, stored, turn_of
+from sabot._form_values import (
+    ARROW,
+    LIST,
+    NOTHING,
+    Array,
+    Batch,
+    Builder,
+    Count,
+    Gone,
+    NoFormError,
+    Value,
+    input_batch,
+)
+from sabot._guards import is_scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sabot._capture import Captured
+    from sabot._guards import Found
+
+_SLOT = "\2"  # begins the names of what the row function makes
+
+
+class RowForm(NamedTuple):
+    """A batch function as a function of rows.
+
+    tree: gives a tuple of `results`; of a filter there is one. slots: its locals that the batch function has not.
+    read: the columns it reads. columns: of the result: each with the input's column that is passed on, or None. wanted: types that
+    the results were given by `type=`. kind: "row" where it has loops over rows, else "array".
+    """
+
+    tree: ast.FunctionDef
+    slots: tuple[str, ...]
+    read: tuple[str, ...]
+    columns: tuple[tuple[str, str | None], ...]
+    results: tuple[str, ...]
+    wanted: tuple[Any, ...]
+    is_filter: bool
+    kind: str
+
+
+def row_form(
+    captured: Captured, found: Mapping[str, Found], schema: pa.Schema, is_filter: bool | None
+) -> RowForm:
+    """Reads a captured batch function.
+
+    Parameters:
+        is_filter: whether it gives one array of Booleans; None: where that is what it gives.
+
+    Raises:
+        NoFormError: it has no row form, or none that is known here.
+    """
+    node = captured.node
+    assert node is not None
+    if isinstance(node, ast.AsyncFunctionDef):
+        raise NoFormError(node, "an async function")
+    if not batch_parameter(captured):
+        raise NoFormError(node, "no parameter that is the batch")
+    if len(set(schema.names)) < len(schema.names):
+        raise NoFormError(node, "two columns of one name")
+    try:
+        return Reader(captured, found, schema).form(node, is_filter)
+    except RecursionError:
+        raise NoFormError(node, "nested too deeply") from None
+
+
+class Reader:
+    def __init__(self, captured: Captured, found: Mapping[str, Found], schema: pa.Schema) -> None:
+        self._captured = captured
+        self._found = found
+        self._schema = schema
+        self.param = batch_parameter(captured)
+        types = dict(zip(schema.names, schema.types, strict=True))
+        self.env: dict[str, Value] = {self.param: input_batch(types)}
+        self._plain: set[str] = set()  # locals with a value that does not depend on the batch
+        self.body: list[ast.stmt] = []
+        self.slots: dict[str, None] = {}
+        self._loops = 0
+        self._told: dict[int, Value | None] = {}  # what nodes of the tree stand for
+
+    def _defaults(self, node: ast.FunctionDef | ast.Lambda) -> None:
+        """Parameters that nobody gives have their defaults in every row."""
+        for one in self._captured.params or ():
+            if one.name == self.param:
+                continue
+            if not is_scalar(one.default):
+                raise NoFormError(node, f"a default of {one.name} that is no number")
+            place = node.body if isinstance(node, ast.Lambda) else node.body[0]
+            target = ast.Name(one.name, ast.Store())
+            value = ast.Constant(cast("Any", one.default))
+            made = ast.copy_location(ast.Assign([target], value), place)
+            self.body.append(cast("ast.stmt", made))
+            self._plain.add(one.name)
+
+    def form(self, node: ast.FunctionDef | ast.Lambda, is_filter: bool | None) -> RowForm:
+        self._defaults(node)
+        result = self._result(node)
+        if is_filter is None:
+            is_filter = isinstance(result, Array)
+        columns: tuple[tuple[str, str | None], ...] = ()
+        made: dict[str, Array] = {}
+        if is_filter:
+            if not isinstance(result, Array):
+                raise NoFormError(node, "a result that is no array of rows")
+            made = {"": result}
+        else:
+            batch = self._batch(result, node)
+            twice = {name for name in batch.names if batch.names.count(name) > 1}
+            if twice:
+                raise NoFormError(node, f"two columns named {min(twice)!r}")
+            columns = tuple((name, array.passed) for name, array in batch.columns)
+            made = {n: array for n, array in batch.columns if array.passed is None}
+            if not made:
+                raise NoFormError(node, "it computes nothing row by row", NOTHING)
+        items = [self._row(array, node) for array in made.values()]
+        value = ast.Tuple(items, ast.Load())
+        tree = self._tree(node, value)
+        read = tuple(name for name in self._schema.names if name in _columns_of(tree))
+        wanted = tuple(array.wanted for array in made.values())
+        kind = "row" if self._loops else "array"
+        return RowForm(tree, tuple(self.slots), read, columns, tuple(made), wanted, is_filter, kind)
+
+    def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
+        if isinstance(node, ast.Lambda):
+            return self._given(node.body)
+        for place, statement in enumerate(node.body):
+            if isinstance(statement, ast.Return):
+                if statement.value is None:
+                    break
+                return self._given(statement.value)
+            self._statement(statement, first=place == 0)
+        raise NoFormError(node.body[-1], "an end without a result")
+
+    def _given(self, node: ast.expr) -> Value | dict[str, Value]:
+        """What is returned: a dict display counts as columns."""
+        if isinstance(node, ast.Dict):
+            return self._columns(node)
+        value = self.value(node)
+        if value is None:
+            raise NoFormError(node, "a result that does not depend on the batch")
+        return value
+
+    def _columns(self, node: ast.Dict) -> dict[str, Value]:
+        columns: dict[str, Value] = {}
+        for key, item in zip(node.keys, node.values, strict=True):
+            name = self.constant(key) if key is not None else None
+            value = self.value(item)
+            if not isinstance(name, str) or value is None or name in columns:
+                raise NoFormError(item, "a column that the text does not tell")
+            columns[name] = value
+        return columns
+
+    def _batch(self, value: Value | dict[str, Value], node: ast.AST) -> Batch:
+        if isinstance(value, Batch):
+            return value
+        if isinstance(value, dict):
+            return Batch(tuple((name, self.as_arrow(one, node)) for name, one in value.items()))
+        raise NoFormError(node, "a result that is no batch")
+
+    def as_arrow(self, value: Value | None, node: ast.AST) -> Array:
+        """What pa.array makes of a value, or of one that is an Arrow array already: itself."""
+        if isinstance(value, Array):
+            return value if value.family == ARROW else Array(ARROW, value.name)
+        raise NoFormError(node, "a column that is no array of rows")
+
+    def _row(self, array: Array, node: ast.AST) -> ast.expr:
+        place = node.body if isinstance(node, ast.Lambda) else node
+        return array.value(place)
+
+    def _tree(self, node: ast.FunctionDef | ast.Lambda, value: ast.expr) -> ast.FunctionDef:
+        end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
+        last = ast.copy_location(ast.Return(value), end)
+        tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else _definition(node)
+        tree.body = [*self.body, last]
+        for statement in tree.body:
+            for inner in ast.walk(statement):
+                if isinstance(inner, (ast.expr, ast.stmt)) and not hasattr(inner, "lineno"):
+                    ast.copy_location(inner, statement)
+        return tree
+
+    # Statements
+
+    def _statement(self, node: ast.stmt, first: bool) -> None:
+        match node:
+            case ast.Expr(ast.Constant(str())) if first:
+                pass
+            case ast.Assign([ast.Name(name)], value):
+                self._assign(node, name, value)
+            case ast.AnnAssign(ast.Name(name), value=ast.expr() as value):
+                self._assign(node, name, value)
+            case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
+                self._loops += 1
+                loop = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
+                body, filled = loop.statements(node)
+                self._add_loop(loop, body)
+                for name in filled:
+                    builder = self.env[name]
+                    assert isinstance(builder, Builder)
+                    self.env[name] = Array(LIST, builder.name)
+                for name in (*loop.names, *turn.numbers):
+                    self.env[name] = Gone()
+                    self._plain.discard(name)
+            case _:
+                self._aside(node)
+
+    def _add_loop(self, loop: RowLoop, body: list[ast.stmt]) -> None:
+        self.slots.update((name, None) for name in loop.names.values())
+        self.slots["\1once"] = None
+        self.body += body
+
+    def _assign(self, node: ast.stmt, name: str, value: ast.expr) -> None:
+        given = self.value(value)
+        if given is None:
+            self._aside(node)
+            return
+        self.env[name] = given
+        self._plain.discard(name)
+
+    def _aside(self, node: ast.stmt) -> None:
+        """A statement that has nothing to do with the batch: every row does it."""
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+                self._check_own(inner)
+        stack: list[ast.AST] = [node]
+        while stack:
+            inner = stack.pop()
+            if isinstance(inner, (ast.Return, ast.For, ast.While, ast.ListComp, ast.GeneratorExp)):
+                raise NoFormError(inner, "a return or a loop beside those over the rows")
+            if not isinstance(inner, (ast.FunctionDef, ast.Lambda)):
+                stack.extend(ast.iter_child_nodes(inner))
+        bound = stored([node])
+        for name in bound:
+            self.env.pop(name, None)
+        self._plain |= bound
+        self.body.append(copy.deepcopy(node))
+
+    def _check_own(self, node: ast.Name) -> None:
+        """Refuses what stands for something of the batch."""
+        if node.id in self.env:
+            raise NoFormError(node, self._what(node.id))
+
+    def _what(self, name: str) -> str:
+        value = self.env[name]
+        if isinstance(value, Gone):
+            return f"{name} as the last row left it"
+        return f"{name} used in another way than row by row"
+
+    # Values
+
+    def value(self, node: ast.expr) -> Value | None:
+        """What an expression stands for; None: a value that does not depend on the batch.
+
+        Raises:
+            NoFormError: it depends on the batch, and not as it is known here.
+        """
+        if id(node) not in self._told:
+            self._told[id(node)] = self._read(node)
+        return self._told[id(node)]
+
+    def _read(self, node: ast.expr) -> Value | None:
+        match node:
+            case ast.Name(name) if name in self.env:
+                if isinstance(self.env[name], Gone):
+                    raise NoFormError(node, self._what(name))
+                return self.env[name]
+            case ast.List([]):
+                return Builder(self.slot())
+            case ast.ListComp():
+                made = self._comprehension(node)
+                if made is not None:
+                    return made
+            case ast.Subscript(of, key):
+                if isinstance(batch := self.maybe(of), Batch):
+                    return self.column(batch, key, node)
+            case ast.Attribute(of, "num_rows"):
+                if isinstance(self.maybe(of), Batch):
+                    return Count()
+            case ast.Call() | ast.BinOp() | ast.Compare() | ast.UnaryOp():
+                made = self._made(node)
+                if made is not None:
+                    return made
+            case _:
+                pass
+        self._check_aside(node)
+        return None
+
+    def _made(self, node: ast.Call | ast.BinOp | ast.Compare | ast.UnaryOp) -> Value | None:
+        from sabot import _form_numpy as of_numpy
+        from sabot._form_calls import call
+
+        match node:
+            case ast.Call():
+                return call(self, node)
+            case ast.BinOp():
+                return of_numpy.binary(self, node)
+            case ast.Compare():
+                return of_numpy.compare(self, node)
+            case ast.UnaryOp():
+                return of_numpy.unary(self, node)
+
+    def maybe(self, node: ast.expr) -> Value | None:
+        """What an expression stands for, where it can be told by its beginning."""
+        if isinstance(node, ast.Name):
+            return self.env.get(node.id)
+        key = id(node)
+        if key not in self._told:
+            self._told[key] = self.value(node) if _may_be_rows(node) else None
+        return self._told[key]
+
+    def _check_aside(self, node: ast.expr) -> None:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name):
+                self._check_own(inner)
+
+    def _comprehension(self, node: ast.ListComp) -> Array | None:
+        first = node.generators[0]
+        turn = self._turn(first.target, first.iter)
+        if turn is None:
+            return None
+        if len(node.generators) > 1 or first.ifs or first.is_async:
+            raise NoFormError(node, "a comprehension over rows with conditions or loops inside")
+        self._loops += 1
+        loop = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
+        given, item = loop.element(node.elt)
+        self._add_loop(loop, given)
+        return Array(LIST, self.make(item, node))
+
+    def _turn(self, target: ast.expr, items: ast.expr) -> Any:
+        """What each turn of a loop is given, when it is one over the rows."""
+        given = self._items(items)
+        return None if given is None else turn_of(target, given, items)
+
+    def _items(self, node: ast.expr) -> Sequence[Array | Count] | None:
+        if isinstance(node, ast.Call) and not node.keywords:
+            name = self.called(node)
+            args = node.args
+            if name is range:
+                return self._range(node)
+            if name is enumerate and len(args) == 1:
+                inner = self._items(args[0])
+                if inner is not None and len(inner) == 1:
+                    return [Count(), *inner]
+                return self._none(inner, node)
+            if name is zip and args:
+                found = [self._items(one) for one in args]
+                known = [one for one in found if one is not None and len(one) == 1]
+                if len(known) == len(args):
+                    return [one[0] for one in known]
+                return self._none(next((one for one in found if one is not None), None), node)
+        value = self.maybe(node)
+        if value is None:
+            return None
+        if isinstance(value, Array) and value.family != ARROW:
+            return [value]
+        raise NoFormError(node, "a loop over something else than arrays and lists of the batch")
+
+    def _none(self, inner: object, node: ast.AST) -> None:
+        if inner is not None:
+            raise NoFormError(node, "rows beside something else")
+
+    def _range(self, node: ast.Call) -> Sequence[Array | Count] | None:
+        args = node.args
+        if len(args) == 2 and self.constant(args[0]) == 0:
+            args = args[1:]
+        if len(args) == 1 and isinstance(self.maybe(args[0]), Count):
+            return [Count()]
+        if any(isinstance(self.maybe(one), Count) for one in args):
+            raise NoFormError(node, "a range of some of the rows")
+        return None
+
+    def column(self, batch: Batch, key: ast.expr, node: ast.expr) -> Array:
+        """A column of a batch, by name or number."""
+        wanted = self.constant(key)
+        names = batch.names
+        if type(wanted) is int and -len(names) <= wanted < len(names):
+            return batch.columns[wanted][1]
+        if isinstance(wanted, str) and names.count(wanted) == 1:
+            return batch.columns[names.index(wanted)][1]
+        raise NoFormError(node, "a column that the text does not tell")
+
+    # Helpers
+
+    def constant(self, node: ast.AST) -> object:
+        """The value of a constant or of a captured scalar; None for anything else."""
+        match node:
+            case ast.Constant(value):
+                return value
+            case ast.UnaryOp(ast.USub(), ast.Constant(int(value))):
+                return -value
+            case ast.Name() | ast.Attribute():
+                found = self.resolved(node)
+                return found if type(found) in (int, str, bool) else None
+            case _:
+                return None
+
+    def number(self, node: ast.AST) -> object:
+        """Likewise, of numbers."""
+        match node:
+            case ast.UnaryOp(ast.USub(), inner):
+                value = self.number(inner)
+                return -value if isinstance(value, (int, float)) else None
+            case ast.Constant(value):
+                return value
+            case ast.Name() | ast.Attribute():
+                return self.resolved(node)
+            case _:
+                return None
+
+    def resolved(self, node: ast.AST) -> object:
+        """The object that a name outside the function leads to."""
+        from sabot._encode import dotted
+
+        root, text = dotted(node)
+        if root is None or root.id in self.env or root.id in self._plain:
+            return None
+        found = self._found.get(text if text != root.id else self._captured.mangle(root.id))
+        return found.value if found is not None else None
+
+    def called(self, node: ast.Call) -> object:
+        return self.resolved(node.func)
+
+    def slot(self) -> str:
+        name = f"{_SLOT}{len(self.slots)}"
+        self.slots[name] = None
+        return name
+
+    def make(self, value: ast.expr, node: ast.AST) -> str:
+        """A local of the row function with this value."""
+        name = self.slot()
+        target = ast.copy_location(ast.Name(name, ast.Store()), node)
+        self.body.append(cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node)))
+        return name
+
+
+def batch_parameter(captured: Captured) -> str:
+    """The parameter that is the batch; "" where there is none."""
+    params = captured.params or ()
+    needed = [one.name for one in params if not one.has_default]
+    return next(iter([*needed, *(one.name for one in params)]), "")
+
+
+def _definition(node: ast.Lambda) -> ast.FunctionDef:
+    made = ast.FunctionDef("lambda", node.args, [], [])
+    return ast.copy_location(made, node)
+
+
+def _may_be_rows(node: ast.expr) -> bool:
+    kinds = (ast.Call, ast.Subscript, ast.Attribute, ast.BinOp, ast.Compare, ast.UnaryOp)
+    return isinstance(node, kinds)
+
+
+def _columns_of(tree: ast.AST) -> set[str]:
+    """The columns that a row function reads."""
+    return {
+        node.id[1:]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id.startswith("\0")
+    }

@@ -1,0 +1,146 @@
+"""Batch functions that native code computes row by row: bound to the columns of a stream.
+
+The row function gives the columns; the batch function itself stays beside it and is called for each batch of which a row cannot be
+computed exactly. What a column's type is follows from the row function, in every compile mode.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from sabot._capture import Param, Refusal, record_blob, seen_names
+from sabot._errors import PlanError
+from sabot._form import RowForm, batch_parameter, row_form
+from sabot._form_values import NOTHING, NoFormError
+from sabot._function import Scalar, core_function
+from sabot._lane import TYPES
+
+if TYPE_CHECKING:
+    from sabot import _core
+    from sabot._capture import Captured
+    from sabot._lane import BatchBinding
+    from sabot._udf import Options
+
+
+class Lowered(NamedTuple):
+    """How the engine runs a batch function by its row function.
+
+    scalar: the row function. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column the input's that is
+    passed on, or None, and its name; of a filter none.
+    """
+
+    scalar: Scalar
+    kind: str
+    label: str
+    columns: tuple[list[str | None], list[str]]
+
+
+def lower(
+    captured: Captured,
+    schema: pa.Schema,
+    rule: str,
+    options: Options,
+    bound: BatchBinding,
+    *,
+    explains: bool = False,
+) -> BatchBinding:
+    """A batch function with its row form; where it has none, with the reason, and with its schema where that can be told.
+
+    Parameters:
+        bound: how it runs in CPython; its schema is the declared one.
+        explains: it may be a filter's, or a map's.
+    """
+    if captured.blob is None or captured.node is None:
+        return _refused(bound, captured.refusals[0] if captured.refusals else None)
+    try:
+        wanted = None if explains else bound.is_filter
+        form = row_form(captured, seen_names(captured), schema, wanted)
+        bound = bound._replace(is_filter=form.is_filter)
+        made = _made(captured, form)
+        assert made.blob is not None
+        core = core_function(made.blob, schema, options.compile == "off", form.results)
+        told = _told(core, form, schema, bound, captured)
+    except NoFormError as error:
+        return _refused(bound, error.refusal)
+    except PlanError as error:
+        return _refused(bound, Refusal("type", str(error), 0, 0, 0, 0))
+    declared = bound.schema
+    if told is not None and not bound.is_filter and declared is None:
+        bound = bound._replace(schema=told, told=True)
+    params = tuple(range(len(core.params)))
+    scalar = Scalar(made, core, len(params), None, rule, told is not None, options)
+    bound = bound._replace(form=scalar)
+    if told is None or not core.compiled or (declared is not None and not told.equals(declared)):
+        return bound
+    columns: tuple[list[str | None], list[str]] = ([], [])
+    if not bound.is_filter:
+        columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
+    return bound._replace(lowered=Lowered(scalar, form.kind, _label(captured, form), columns))
+
+
+def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
+    """Runs in CPython, and tells why."""
+    if refusal is None or refusal.code == NOTHING:
+        return bound._replace(refusal=refusal)
+    line = f" (line {refusal.line})" if refusal.line else ""
+    label = f"{bound.label}\tin CPython, batch by batch  because: {refusal.detail or refusal.code}{line}"
+    return bound._replace(refusal=refusal, label=label)
+
+
+def _made(captured: Captured, form: RowForm) -> Captured:
+    """The row function: its parameters are columns."""
+    made = copy.copy(captured)
+    param = batch_parameter(captured)
+    made.record = param
+    made.blob = record_blob(captured, form.tree, param, form.read, form.slots, is_record=False)
+    made.params = tuple(
+        Param(name, "positional", has_default=False, default=None) for name in form.read
+    )
+    return made
+
+
+def _told(
+    core: _core.Function,
+    form: RowForm,
+    schema: pa.Schema,
+    bound: BatchBinding,
+    captured: Captured,
+) -> pa.Schema | None:
+    """The schema of what it gives; None where the row function is not compiled and does not tell.
+
+    Raises:
+        NoFormError: it is no schema that this function could have.
+    """
+    if bound.is_filter:
+        if core.key_formats[0] in ("b", ""):
+            return schema if core.key_formats[0] else None
+        raise NoFormError(form.tree, "a filter that gives no array of bool")
+    formats = dict(zip(form.results, core.key_formats, strict=True))
+    wanted = dict(zip(form.results, form.wanted, strict=False))
+    columns: Any = schema
+    fields: list[pa.Field[Any]] = []
+    for name, passed in form.columns:
+        if passed is not None:
+            fields.append(columns.field(passed).with_name(name))
+            continue
+        if formats[name] == "":
+            return None
+        type = TYPES[formats[name]]
+        if wanted[name] is not None and wanted[name] != type:
+            raise NoFormError(form.tree, f"an array of {wanted[name]} from values of {type}")
+        fields.append(pa.field(name, type))
+    return pa.schema(fields, columns.metadata)
+
+
+def _label(captured: Captured, form: RowForm) -> str:
+    """What explain() shows."""
+    made = ", ".join(name for name, passed in form.columns if passed is None)
+    passed = ", ".join(name for name, passed in form.columns if passed is not None)
+    parts = [f"{captured.name}(batch)\tcompiled, batch, {form.kind} form"]
+    parts += [f"reads {', '.join(form.read)}"] if form.read else []
+    parts += [f"writes {made}"] if made else []
+    parts += [f"passes {passed}"] if passed else []
+    return "  ".join(parts)

@@ -1,0 +1,340 @@
+"""NumPy arrays in a batch function: their items as values of a row.
+
+The row's value of an array is a NumPy scalar. What NumPy does with arrays item by item it does with these scalars, type by type, as far
+as the forms here go; where it would warn, or an array wraps around and a scalar warns, the row leaves, and with it the batch.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from typing import TYPE_CHECKING, Any
+
+from sabot._encode_numpy import TYPES
+from sabot._encode_program import Own
+from sabot._form_values import ARROW, NUMPY, Array, Count, NoFormError
+from sabot._piece import arrow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sabot._encode import Encoder
+    from sabot._encode_program import Part
+    from sabot._form import Reader
+
+_ARROW_TYPES = {
+    "bool": "b",
+    "int8": "c",
+    "uint8": "C",
+    "int16": "s",
+    "uint16": "S",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "l",
+    "uint64": "L",
+    "float": "f",
+    "double": "g",
+}
+
+
+def numpy() -> Any:
+    """NumPy, where the process has it."""
+    return sys.modules.get("numpy")
+
+
+def _builtin(node: ast.AST, name: str, value: ast.expr, letter: str) -> ast.expr:
+    """A call of a builtin of the blob's format that makes a NumPy scalar."""
+
+    def write(encoder: Encoder) -> Sequence[Part]:
+        from sabot._encode_calls import builtin, joined
+
+        place = ast.copy_location(ast.Call(ast.Constant(None), [], []), node)
+        return builtin(encoder, place, name, value, joined(encoder.value(node, ord(letter))))
+
+    return Own(node, write, [value])
+
+
+def array_of(reader: Reader, array: Array, node: ast.Call) -> Array:
+    """What to_numpy gives for an Arrow array of numbers without nulls."""
+    if array.family != ARROW or array.type is None:
+        raise NoFormError(node, "to_numpy of no column")
+    letter = _ARROW_TYPES.get(str(array.type))
+    if letter is None or letter == "b":
+        raise NoFormError(node, f"to_numpy of {array.type}")
+    made = _builtin(node, "NP_ITEM", array.value(node), letter)
+    dtype = numpy().dtype(array.type.to_pandas_dtype())
+    return Array(NUMPY, reader.make(made, node), type=dtype)
+
+
+def cast(node: ast.AST, value: ast.expr, dtype: Any) -> ast.expr:
+    """A value as an item of an array of that type."""
+    return _builtin(node, "NP_CAST", value, TYPES[dtype.name])
+
+
+def _checked(node: ast.AST, dtype: Any) -> Any:
+    if dtype.name not in TYPES:
+        raise NoFormError(node, f"an array of {dtype}")
+    return dtype
+
+
+# Operators
+
+
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "true_divide",
+    ast.FloorDiv: "floor_divide",
+    ast.Mod: "remainder",
+    ast.BitAnd: "bitwise_and",
+    ast.BitOr: "bitwise_or",
+    ast.BitXor: "bitwise_xor",
+    ast.LShift: "left_shift",
+    ast.RShift: "right_shift",
+}
+_COMPARE: dict[type[ast.cmpop], str] = {
+    ast.Eq: "equal",
+    ast.NotEq: "not_equal",
+    ast.Lt: "less",
+    ast.LtE: "less_equal",
+    ast.Gt: "greater",
+    ast.GtE: "greater_equal",
+}
+_OPERATORS = {name: operator for operator, name in _BINARY.items()}
+_COMPARISONS = {name: operator for operator, name in _COMPARE.items()}
+_SAME = {"divide": "true_divide", "mod": "remainder"}
+
+
+def binary(reader: Reader, node: ast.BinOp) -> Array | None:
+    """An operator on arrays; None where neither side is one."""
+    left, right = reader.maybe(node.left), reader.maybe(node.right)
+    if not (isinstance(left, Array) or isinstance(right, Array)):
+        return None
+    if isinstance(node.op, ast.Pow):
+        return _power(reader, node, left)
+    name = _BINARY.get(type(node.op))
+    if name is None:
+        raise NoFormError(node, "this operator of arrays")
+    return operation(reader, node, name, [node.left, node.right])
+
+
+def compare(reader: Reader, node: ast.Compare) -> Array | None:
+    left, right = reader.maybe(node.left), reader.maybe(node.comparators[0])
+    if not (isinstance(left, Array) or isinstance(right, Array)):
+        return None
+    name = _COMPARE.get(type(node.ops[0]))
+    if name is None or len(node.ops) > 1:
+        raise NoFormError(node, "this comparison of arrays")
+    return operation(reader, node, name, [node.left, node.comparators[0]])
+
+
+def unary(reader: Reader, node: ast.UnaryOp) -> Array | None:
+    if not isinstance(reader.maybe(node.operand), Array):
+        return None
+    names: dict[type[ast.unaryop], str] = {ast.USub: "negative", ast.Invert: "invert"}
+    name = names.get(type(node.op))
+    if name is None:
+        raise NoFormError(node, "this operator of an array")
+    return operation(reader, node, name, [node.operand])
+
+
+def _power(reader: Reader, node: ast.BinOp, base: object) -> Array:
+    """NumPy squares by a product; of other powers its loops are its own."""
+    if not isinstance(base, Array) or base.family != NUMPY:
+        raise NoFormError(node, "a power of no array")
+    if reader.number(node.right) != 2 or type(reader.number(node.right)) not in (int, float):
+        raise NoFormError(node, "a power of an array other than ** 2")
+    if base.type.kind == "f" or type(reader.number(node.right)) is int:
+        return operation(reader, node, "multiply", [node.left, node.left])
+    raise NoFormError(node, "a power of an array of integers by a float")
+
+
+def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr, Any]:
+    """An argument as the row's value, and what NumPy may look at for its type."""
+    value = reader.value(given)
+    if isinstance(value, Array) and value.family == NUMPY:
+        return value.value(node), numpy().empty(0, value.type)
+    if value is None:
+        constant = reader.number(given)
+        if type(constant) in (int, float, bool):
+            return ast.copy_location(ast.Constant(constant), node), constant
+    raise NoFormError(given, "beside an array something that is no array of NumPy and no number")
+
+
+def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]) -> Array:
+    """What one of NumPy's functions that go item by item gives for arrays and numbers."""
+    arguments = [_argument(reader, node, one) for one in given]
+    name = _SAME.get(name, name)
+    try:
+        dtype = getattr(numpy(), name)(*(like for _, like in arguments)).dtype
+    except Exception as error:
+        raise NoFormError(node, f"np.{name}: {error}") from None
+    values = [value for value, _ in arguments]
+    made = _expression(node, name, values)
+    if made is None or len(values) != _arity(name):
+        raise NoFormError(node, f"np.{name}")
+    return Array(NUMPY, reader.make(made, node), type=_checked(node, dtype))
+
+
+def _arity(name: str) -> int:
+    return 1 if name in ("negative", "invert") else 2
+
+
+def _expression(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:
+    if name in _OPERATORS and len(values) == 2:
+        made: ast.expr = ast.BinOp(values[0], _OPERATORS[name](), values[1])
+    elif name in _COMPARISONS and len(values) == 2:
+        made = ast.Compare(values[0], [_COMPARISONS[name]()], [values[1]])
+    elif name == "negative":
+        made = ast.UnaryOp(ast.USub(), values[0])
+    elif name == "invert":
+        made = ast.UnaryOp(ast.Invert(), values[0])
+    else:
+        return None
+    return ast.copy_location(made, node)
+
+
+# Functions
+
+
+def function_of(target: object) -> Callable[[Reader, ast.Call], Array | None] | None:
+    """What reads a call of one of NumPy's functions that make arrays; None: it is none."""
+    module = numpy()
+    if module is None or not str(module.__version__).startswith("2."):
+        return None
+    for name, read in _FUNCTIONS.items():
+        if target is getattr(module, name):
+            return read
+    name = getattr(target, "__name__", None)
+    if isinstance(target, module.ufunc) and target is getattr(module, str(name), None):
+        return lambda reader, node: _ufunc(reader, node, str(name))
+    return None
+
+
+def _ufunc(reader: Reader, node: ast.Call, name: str) -> Array | None:
+    if not any(isinstance(reader.maybe(one), Array) for one in node.args):
+        return None
+    if node.keywords or any(isinstance(one, ast.Starred) for one in node.args):
+        raise NoFormError(node, f"np.{name} with other arguments")
+    return operation(reader, node, name, node.args)
+
+
+def _where(reader: Reader, node: ast.Call) -> Array | None:
+    if len(node.args) != 3 or node.keywords:
+        raise NoFormError(node, "np.where without two values")
+    arguments = [_argument(reader, node, one) for one in node.args]
+    (condition, shape), (x, like_x), (y, like_y) = arguments
+    if getattr(getattr(shape, "dtype", None), "kind", "") != "b":
+        raise NoFormError(node, "np.where of a condition that is no array of booleans")
+    dtype = _checked(node, numpy().where(shape, like_x, like_y).dtype)
+    x, y = cast(node, x, dtype), cast(node, y, dtype)
+    made = ast.copy_location(ast.IfExp(condition, x, y), node)
+    return Array(NUMPY, reader.make(made, node), type=dtype)
+
+
+def dtype_of(reader: Reader, node: ast.Call, given: ast.expr | None) -> Any:
+    """The type that `dtype=` says, of NumPy's own when it is left out."""
+    if given is None:
+        return numpy().dtype(float)
+    found = reader.resolved(given)
+    if isinstance(given, ast.Constant) and isinstance(given.value, str):
+        found = given.value
+    if found is not None:
+        try:
+            return _checked(node, numpy().dtype(found))
+        except TypeError:
+            pass
+    raise NoFormError(node, "a dtype that the text does not tell")
+
+
+def _new(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
+    """np.zeros, np.ones, np.empty of as many items as there are rows."""
+
+    def read(reader: Reader, node: ast.Call) -> Array | None:
+        from sabot._form_calls import arguments
+
+        count, type_node = arguments(node, "shape", "dtype")
+        if count is None or not isinstance(reader.maybe(count), Count):
+            return None
+        dtype = dtype_of(reader, node, type_node)
+        return fresh(reader, node, dtype, fill)
+
+    return read
+
+
+def _new_like(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
+    def read(reader: Reader, node: ast.Call) -> Array | None:
+        from sabot._form_calls import arguments
+
+        like, type_node = arguments(node, "a", "dtype")
+        array = None if like is None else reader.maybe(like)
+        if not isinstance(array, Array) or array.family != NUMPY:
+            return None
+        dtype = array.type if type_node is None else dtype_of(reader, node, type_node)
+        return fresh(reader, node, dtype, fill)
+
+    return read
+
+
+def _full(reader: Reader, node: ast.Call) -> Array | None:
+    from sabot._form_calls import arguments
+
+    count, value, type_node = arguments(node, "shape", "fill_value", "dtype")
+    if count is None or value is None or not isinstance(reader.maybe(count), Count):
+        return None
+    number = reader.number(value)
+    if type(number) not in (int, float, bool):
+        raise NoFormError(node, "np.full of a value that the text does not tell")
+    module = numpy()
+    dtype = dtype_of(reader, node, type_node) if type_node else module.full(0, number).dtype
+    return fresh(reader, node, _checked(node, dtype), number)
+
+
+def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any) -> Array:
+    """An array of the function's own, with one value in all rows; None: with none yet."""
+    if fill is None:
+        return Array(NUMPY, reader.slot(), type=dtype, own=True)
+    value = ast.copy_location(ast.Constant(fill), node)
+    return Array(NUMPY, reader.make(cast(node, value, dtype), node), type=dtype, own=True)
+
+
+_FUNCTIONS: dict[str, Callable[[Reader, ast.Call], Array | None]] = {
+    "empty": _new(None),
+    "empty_like": _new_like(None),
+    "full": _full,
+    "ones": _new(1),
+    "ones_like": _new_like(1),
+    "where": _where,
+    "zeros": _new(0),
+    "zeros_like": _new_like(0),
+}
+
+
+# Methods
+
+
+def copied(reader: Reader, node: ast.Call, array: Array) -> Array:
+    """A copy, which may be changed."""
+    if node.args or node.keywords:
+        raise NoFormError(node, "its arguments")
+    name = reader.make(array.value(node), node)
+    return array._replace(name=name, own=True)
+
+
+def astype(reader: Reader, node: ast.Call, array: Array) -> Array:
+    if len(node.args) != 1 or node.keywords:
+        raise NoFormError(node, "its arguments")
+    dtype = dtype_of(reader, node, node.args[0])
+    if array.type.kind == "f" and dtype.kind != "f":
+        raise NoFormError(node, "floats as another type")
+    name = reader.make(cast(node, array.value(node), dtype), node)
+    return Array(NUMPY, name, type=dtype, own=True)
+
+
+def as_arrow_type(array: Array, node: ast.AST) -> Any:
+    """The Arrow type of a NumPy array."""
+    try:
+        return arrow.from_numpy_dtype(array.type)
+    except NotImplementedError:
+        raise NoFormError(node, f"an array of {array.type}") from None

@@ -1,0 +1,87 @@
+"""What the locals of a batch function stand for while its text is read: batches, arrays, lists, as values of one row.
+
+Every array of such a function has one value a row, and that value is an expression of the row function: a column of the input, or a
+local that an earlier statement of the row function made.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sabot._capture import Refusal
+from sabot._record import local_of, refusal_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ARROW, NUMPY, LIST = "arrow", "numpy", "list"
+NOTHING = "nothing"  # the code of functions that only pass columns on
+
+
+class NoFormError(Exception):
+    """A batch function is no function of rows; `refusal` says why and where."""
+
+    def __init__(self, node: ast.AST, detail: str, code: str = "row_form") -> None:
+        super().__init__(detail)
+        self.refusal: Refusal = refusal_at(node, code, detail)
+
+
+class Array(NamedTuple):
+    """Values of which each row has one.
+
+    family: what its items are: "arrow" values, "numpy" scalars or Python objects of a "list".
+    name: the local that holds the row's value. column: it is the input's column of that name, untouched.
+    type: of an Arrow array, where it is known, or the dtype of a NumPy array. wanted: the `type=` that pa.array was given.
+    own: a NumPy array that the function may change.
+    """
+
+    family: str
+    name: str
+    column: str | None = None
+    type: Any = None
+    wanted: Any = None
+    own: bool = False
+
+    @property
+    def passed(self) -> str | None:
+        """The input's column that it is, as an Arrow array."""
+        return self.column if self.family == ARROW and self.wanted is None else None
+
+    def value(self, node: ast.AST) -> ast.expr:
+        """The row's value, as an expression at the place of `node`."""
+        return ast.copy_location(ast.Name(self.name, ast.Load()), node)
+
+
+class Batch(NamedTuple):
+    """A record batch, as its columns; metadata: whether it keeps that of the input's schema."""
+
+    columns: tuple[tuple[str, Array], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.columns)
+
+
+class Builder(NamedTuple):
+    """A list that a loop over the rows is to fill; `name`: the local that holds what the row appends."""
+
+    name: str
+
+
+class Count(NamedTuple):
+    """The number of rows."""
+
+
+class Gone(NamedTuple):
+    """A local that a loop over the rows has bound: what it holds after the loop is no row's."""
+
+
+Value = Array | Batch | Builder | Count | Gone
+
+
+def input_batch(types: Mapping[str, Any]) -> Batch:
+    """The batch that the function is given."""
+    return Batch(
+        tuple((name, Array(ARROW, local_of(name), name, type)) for name, type in types.items())
+    )

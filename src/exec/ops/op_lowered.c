@@ -1,0 +1,160 @@
+/* A batch function that native code computes row by row: map, or a filter.
+ *
+ * Algorithm: a function of rows that gives the same runs over the whole batch. When it leaves no row, its results and the columns that are
+ * passed on are the batch; else all of it is given up and the host calls the batch function itself, which is pure, so in no order.
+ * A function that the run interprets is the host's in the order of its batches.
+ *
+ * Threads: shared state is const after open, but for the schema, see op_batch.h; one local per worker. Memory: results belong to the
+ * chunk. */
+#include "base/mem.h"
+#include "exec/call.h"
+#include "exec/ops/op_batch.h"
+
+typedef struct lowered_shared {
+    sb_call_site site;
+    sb_batch_shared batch;
+} lowered_shared;
+
+static void release_shared(void *shared)
+{
+    lowered_shared *own = shared;
+    if (own != NULL) {
+        sb_call_site_release(&own->site);
+        sb_batch_release(&own->batch);
+    }
+    sb_mem_free(own);
+}
+
+static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
+{
+    const sb_plan *node = op->node;
+    lowered_shared *own = sb_mem_alloc_zero(sizeof *own);
+    if (own == NULL) {
+        return sb_error_no_memory(err, sizeof *own);
+    }
+    sb_status status = sb_call_site_init(&own->site, &node->calls[0], node->input->schema,
+                                         node->is_filter ? "filter" : "", node->function_first,
+                                         op->interpret, op->tier, err);
+    if (status != SB_OK) {
+        sb_mem_free(own);
+        return status;
+    }
+    status = sb_batch_open(op, &own->batch, err);
+    if (status != SB_OK) {
+        release_shared(own);
+        return status;
+    }
+    *shared = own;
+    return SB_OK;
+}
+
+static void release_local(void *local)
+{
+    sb_call_local_free(local);
+}
+
+static sb_status open_local(const sb_op *op, void *shared, void **local, sb_error *err)
+{
+    (void)op;
+    const lowered_shared *own = shared;
+    sb_call_local *made = NULL;
+    sb_status status = sb_call_local_new(&own->site, &made, err);
+    *local = made;
+    return status;
+}
+
+static sb_status columns_take(const sb_op *op, sb_call *call, const sb_chunk *chunk,
+                              sb_array **columns, sb_error *err)
+{
+    const sb_plan *node = op->node;
+    for (int64_t k = 0; k < node->schema->child_count; k++) {
+        int64_t source = node->sources[k];
+        if (source >= 0) {
+            columns[k] = sb_array_retain(chunk->columns[source]);
+            continue;
+        }
+        sb_status status =
+            sb_call_take_column(call, (int32_t)(-1 - source), call->rows, &columns[k], err);
+        if (status != SB_OK) {
+            return status;
+        }
+    }
+    return SB_OK;
+}
+
+/* Puts the results into the chunk; its columns are replaced only when all are there. */
+static sb_status columns_set(const sb_op *op, sb_call *call, sb_chunk *chunk, sb_error *err)
+{
+    int64_t count = op->node->schema->child_count;
+    sb_array **columns = sb_mem_alloc_zero((size_t)count * sizeof *columns);
+    if (columns == NULL) {
+        return sb_error_no_memory(err, (size_t)count * sizeof *columns);
+    }
+    sb_status status = columns_take(op, call, chunk, columns, err);
+    if (status != SB_OK) {
+        for (int64_t k = 0; k < count; k++) {
+            sb_array_drop(columns[k]);
+        }
+        sb_mem_free(columns);
+        return status;
+    }
+    sb_chunk_set_columns(chunk, sb_type_retain(op->node->schema), columns);
+    /* As behind any batch function: what is known shall not depend on how it runs. */
+    return sb_chunk_set_source(chunk, -1, NULL, err);
+}
+
+static sb_status mask_set(sb_call *call, sb_chunk *chunk, sb_error *err)
+{
+    uint8_t *mask = NULL;
+    sb_status status = sb_call_mask(call, chunk->rows, &mask, err);
+    if (status == SB_OK) {
+        sb_chunk_restrict(chunk, mask);
+        status = sb_chunk_compact(chunk, err);
+    }
+    return status;
+}
+
+static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work, sb_push *result,
+                      sb_error *err)
+{
+    const lowered_shared *own = shared;
+    sb_call call;
+    int64_t left = 0;
+    if (sb_batch_is_cut(work, result)) {
+        return SB_OK;
+    }
+    const bool by_host = sb_call_site_by_host(&own->site);
+    if (by_host || work->chunk->active_count == 0) { /* it may fail without rows, too */
+        return sb_batch_ask(work, by_host, result, err);
+    }
+    sb_call_init(&call, &own->site, work->chunk->rows);
+    sb_status status = sb_call_native(&call, local, work, &left, err);
+    if (status == SB_OK && left == 0) {
+        status = op->node->is_filter ? mask_set(&call, work->chunk, err)
+                                     : columns_set(op, &call, work->chunk, err);
+    }
+    sb_call_release(&call);
+    if (status == SB_OK && left > 0) {
+        return sb_batch_ask(work, false, result, err);
+    }
+    *result = SB_PUSH_HAVE_OUTPUT;
+    return status;
+}
+
+static sb_status answer(const sb_op *op, void *shared, sb_work *work, const sb_answer *given,
+                        sb_push *result, sb_error *err)
+{
+    lowered_shared *own = shared;
+    work->counts[own->site.function_index].rows_host += work->ask.row_count;
+    return sb_batch_answer(op, &own->batch, work, given, result, err);
+}
+
+const sb_op_vtable sb_op_lowered = {
+    .name = "batch",
+    .open_shared = open_shared,
+    .release_shared = release_shared,
+    .open_local = open_local,
+    .release_local = release_local,
+    .push = push,
+    .answer = answer,
+};
