@@ -2,10 +2,10 @@
 
     python tools/gen_front_vectors.py > src/front/front_vectors.inc       from the root of the repository
 
-The functions are those of tools/front_cases.py, front_language.py, front_lists.py, front_functions.py and front_numpy.py. A row is one
-line of text: its arguments, `>` and the outcome. Words: n is None, t and f are booleans, i<decimal> an int, d<hex> the bits of a float, `!` an
-exception. A line that starts with `.` must stay in the compiled code: its numbers are small. An int result is given as the column's
-type has it, and as `!` where that cannot hold it.
+The functions are those of tools/front_cases.py, front_language.py, front_lists.py, front_functions.py and front_numpy.py. A row is
+one line of text: its arguments, `>` and the outcome. Words: n is None, t and f are booleans, i<decimal> an int, d<hex> the bits of a
+float, `!` an exception. A line that starts with `.` must stay in the compiled code: its numbers are small. An int result is given as
+the column's type has it, and as `!` where that cannot hold it.
 """
 
 import random

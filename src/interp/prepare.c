@@ -540,7 +540,6 @@ static void step_op(const preparer *q, sb_step *step, uint32_t i)
         step_operands(q, step, inst);
         return;
     }
-    const sb_interp_kernel *kernel = &sb_interp_kernels[inst->op];
     const sb_value b = sb_op_infos[inst->op].operand_count > 1 ? inst->b : inst->a;
     const bool leaves = (sb_op_infos[inst->op].flags & SB_OP_LEAVES) != 0;
     step->a = slot_of(q, inst->a);
@@ -548,8 +547,8 @@ static void step_op(const preparer *q, sb_step *step, uint32_t i)
     step->kind = q->cell[i] ? SB_STEP_CELL : (leaves ? SB_STEP_LEAVING : SB_STEP_PLAIN);
     step->form = (uint8_t)(q->cell[i] ? SB_FORM_VV : form_of(q, inst->a, b));
     step->in_place = step->o == step->a || step->o == step->b;
-    step->dense = kernel->dense[step->form];
-    step->sparse = kernel->sparse[step->form];
+    step->dense = sb_interp_kernels[inst->op].dense[step->form];
+    step->sparse = sb_interp_kernels[inst->op].sparse[step->form];
     if (step->form == SB_FORM_VC) {
         sb_interp_by_constant(inst, &q->insts[b], &step->dense, &step->sparse);
     }
@@ -599,12 +598,13 @@ static void step_call(preparer *q, sb_step *step, uint32_t i)
     }
 }
 
-static void step_copy(const preparer *q, sb_step *step, const sb_inst *inst, bool to_cell)
+static void step_copy(const preparer *q, sb_step *step, uint32_t i)
 {
     step->kind = SB_STEP_COPY;
-    step->a = slot_of(q, inst->a);
-    step->form = (uint8_t)(q->cell[inst->a] ? SB_FORM_CV : SB_FORM_VV);
-    step->uniform = to_cell;
+    step->a = slot_of(q, q->insts[i].a);
+    step->form = (uint8_t)(q->cell[q->insts[i].a] ? SB_FORM_CV : SB_FORM_VV);
+    step->uniform = q->cell[i] != 0;
+    step->keep = false;
 }
 
 /* False: the instruction needs no step. */
@@ -637,12 +637,9 @@ static bool make_step(preparer *q, sb_step *step, uint32_t i)
         step_select(q, step, i, q->insts[q->owner[i]].a, inst->a, inst->b);
         return true;
     case SB_IR_ARG:
-        step_copy(q, step, inst, q->cell[i] != 0);
-        step->keep = false;
-        return step->o != step->a;
     case SB_IR_PASS:
-        step_copy(q, step, inst, false);
-        return true;
+        step_copy(q, step, i);
+        return step->o != step->a;
     case SB_IR_CALL:
         step_call(q, step, i);
         return true;
