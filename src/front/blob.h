@@ -134,7 +134,8 @@ enum {
 };
 /* Builtins: X(NAME, number, least arguments, most arguments). The SUM_ ones are the steps of sum(): a state of (total, correction);
  * SUM_NEXT_PLAIN is that of CPython before 3.12. ISINSTANCE has the kinds as bits of a constant (SB_BLOB_KIND_*). NP_ITEM is a column's
- * value as an element of the NumPy array that the column is: a NumPy scalar of the type that the letter says. NP_CAST is that type called with a number. */
+ * value as an element of the NumPy array that the column is: a NumPy scalar of the type that the letter says. NP_CAST is that type called
+ * with a number. */
 #define SB_BLOB_BUILTIN_LIST(X)                                                                    \
     X(RANGE, 1, 1, 3)                                                                              \
     X(ENUMERATE, 2, 1, 2)                                                                          \

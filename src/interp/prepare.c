@@ -616,6 +616,8 @@ static bool make_step(preparer *q, sb_step *step, uint32_t i)
     case SB_IR_CONST_I:
     case SB_IR_CONST_F:
     case SB_IR_RESULT:
+    case SB_IR_GOT:
+    case SB_IR_KEEP:
         return false;
     case SB_IR_IN_VALID:
         step->kind = SB_STEP_VALID;
@@ -627,20 +629,13 @@ static bool make_step(preparer *q, sb_step *step, uint32_t i)
         step_select(q, step, i, q->insts[q->owner[i]].a, inst->a, inst->b);
         return true;
     case SB_IR_ARG:
-        step->kind = SB_STEP_COPY;
-        step->a = slot_of(q, inst->a);
-        step->form = (uint8_t)(q->cell[inst->a] ? SB_FORM_CV : SB_FORM_VV);
-        step->uniform = q->cell[i] != 0;
-        step->keep = false;
-        return step->o != step->a;
     case SB_IR_PASS:
         step->kind = SB_STEP_COPY;
         step->a = slot_of(q, inst->a);
         step->form = (uint8_t)(q->cell[inst->a] ? SB_FORM_CV : SB_FORM_VV);
-        step->uniform = false;
-        return true;
-    case SB_IR_GOT:
-        return false;
+        step->uniform = inst->op == SB_IR_ARG && q->cell[i] != 0;
+        step->keep = inst->op == SB_IR_PASS && step->keep;
+        return inst->op == SB_IR_PASS || step->o != step->a;
     case SB_IR_CALL:
         step_call(q, step, i);
         return true;
@@ -651,8 +646,6 @@ static bool make_step(preparer *q, sb_step *step, uint32_t i)
         step->kind = SB_STEP_WARN;
         step_operands(q, step, inst);
         return true;
-    case SB_IR_KEEP:
-        return false;
     case SB_IR_IF:
         step->kind = SB_STEP_IF;
         return true;

@@ -10,7 +10,8 @@
  *             LIST_FLAG: reads or changes lists: in program order, for the row alone
  *
  * Families: py_ is a Python scalar operation, defined by the function of the same name in rt/rt.h; np_ is one of NumPy's scalars,
- * likewise; ix_ is internal index arithmetic (wraps, never leaves); list_ is on lists of the row's own, defined by rt/list.h; the rest are plain. */
+ * likewise; ix_ is internal index arithmetic (wraps, never leaves); list_ is on lists of the row's own, defined by rt/list.h; the rest
+ * are plain. */
 #ifndef SB_IR_OPS_H
 #define SB_IR_OPS_H
 
