@@ -3,7 +3,7 @@ SETUP = @python3 tools/setup.py
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate arm bench bench-operators bench-functions fmt tidy cover docs wheel
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate arm bench bench-operators bench-functions bench-batches fmt tidy cover docs wheel
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
@@ -60,6 +60,10 @@ bench-operators: ## the same for operators: throughput, what a batch costs, filt
 bench-functions: ## functions beside CPython, C, Numba, Polars, DuckDB, Daft, pandas
 	$(SETUP) bench
 	@PYTHONPATH=build-release/lib $(PY) bench/functions.py
+
+bench-batches: ## functions of batches beside CPython, NumPy, Numba, C
+	$(SETUP) bench
+	@PYTHONPATH=build-release/lib $(PY) bench/batches.py
 
 fmt:          ## format C and Python
 	$(SETUP) fmt
