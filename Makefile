@@ -3,7 +3,7 @@ SETUP = @python3 tools/setup.py
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate arm bench bench-operators bench-functions fmt tidy cover docs wheel
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate arm bench bench-operators bench-functions bench-batches fmt tidy cover docs wheel
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
@@ -38,10 +38,12 @@ arm:          ## AArch64 under emulation (qemu-user): C tests, generated code, t
 fuzz:         ## compiled against CPython on generated functions, for a few minutes
 	$(SETUP) fuzz
 	@$(PY) -m fuzz.differential --jobs "$$(nproc)"
+	@$(PY) -m fuzz.batches
 
 fuzz-nightly: ## ten times as many, new ones every day; what it finds is kept in fuzz/corpus
 	$(SETUP) fuzz
 	@$(PY) -m fuzz.differential --functions 20000 --seed "$$(date +%F)" --jobs "$$(nproc)" --keep fuzz/corpus
+	@$(PY) -m fuzz.batches --functions 5000 --seed "$$(date +%F)"
 
 mutate:       ## one seeded error after another: the fuzzer must find each
 	$(SETUP) fuzz
@@ -58,6 +60,10 @@ bench-operators: ## the same for operators: throughput, what a batch costs, filt
 bench-functions: ## functions beside CPython, C, Numba, Polars, DuckDB, Daft, pandas
 	$(SETUP) bench
 	@PYTHONPATH=build-release/lib $(PY) bench/functions.py
+
+bench-batches: ## functions of batches beside CPython, NumPy, Numba, C
+	$(SETUP) bench
+	@PYTHONPATH=build-release/lib $(PY) bench/batches.py
 
 fmt:          ## format C and Python
 	$(SETUP) fmt

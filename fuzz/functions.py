@@ -61,20 +61,33 @@ class Functions:
         forms = [
             [f"{name} = {one} if {test} else {two}"],
             [f"if {test}:", f"    {name} = {one}", "else:", f"    {name} = {two}"],
-            [f"if {test}:", f"    def {name}({head}):", f"        return {bodies[0]}", "else:"]
-            + [f"    {name} = {two}"],
+            [
+                f"if {test}:",
+                f"    def {name}({head}):",
+                f"        return {bodies[0]}",
+                "else:",
+                f"    {name} = {two}",
+            ],
             [f"{name} = ({one}, {two})[{self.dynamic('i', 1).text} % 2]"],
             [f"{name}_t = ({one}, {two})", f"{name} = {name}_t[{self.dynamic('i', 1).text} % 2]"],
-            [f"{name}_t = {{0: {one}, 3: {two}}}"]
-            + [f"{name} = lambda {head}: {name}_t[0 if p0 > 2 else 3]({head})"],
-            [f"{name} = functools.partial(lambda q, {head}: {bodies[0]} - q, {self.small_int(9)})"],
-            [f"def {name}_a(h, {head}):", f"    return h({head})"]
-            + [f"{name} = lambda {head}: {name}_a({one} if p0 > 1 else {two}, {head})"],
-            [f"def {name}_b(h, {head}):", f"    return h({head})"]
-            + [
-                f"{name} = lambda {head}: {name}_b({one}, {head}) if p0 > 1 else {name}_b({two}, {head})"
+            [
+                f"{name}_t = {{0: {one}, 3: {two}}}",
+                f"{name} = lambda {head}: {name}_t[0 if p0 > 2 else 3]({head})",
             ],
-            [f"{name}_s = ({one}, {two})"]
-            + [f"{name} = lambda {head}: max([h({head}) for h in {name}_s])"],
+            [f"{name} = functools.partial(lambda q, {head}: {bodies[0]} - q, {self.small_int(9)})"],
+            [
+                f"def {name}_a(h, {head}):",
+                f"    return h({head})",
+                f"{name} = lambda {head}: {name}_a({one} if p0 > 1 else {two}, {head})",
+            ],
+            [
+                f"def {name}_b(h, {head}):",
+                f"    return h({head})",
+                f"{name} = lambda {head}: {name}_b({one}, {head}) if p0 > 1 else {name}_b({two}, {head})",
+            ],
+            [
+                f"{name}_s = ({one}, {two})",
+                f"{name} = lambda {head}: max([h({head}) for h in {name}_s])",
+            ],
         ]
         return rng.choice(forms)

@@ -164,7 +164,7 @@ def functions_of_loops(x, y):
     total = 0
     for f in STEPS:
         total += f(x)
-    return total + sum(f(y) for f in STEPS) + [g(1) for g in (doubled, abs)][0]
+    return total + sum(f(y) for f in STEPS) + [g(1) for g in (doubled, abs)][0]  # noqa: RUF015
 
 
 @case("ii", may_leave=True)

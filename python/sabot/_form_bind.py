@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Lowered(NamedTuple):
     """How the engine runs a batch function by its row function.
 
-    scalar: the row function. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column the input's that is
-    passed on, or None, and its name; of a filter none.
+    scalar: the row function. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column
+    the input's that is passed on, or None, and its name; of a filter none.
     """
 
     scalar: Scalar

@@ -156,7 +156,7 @@ def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr
     if isinstance(value, Array) and value.family == NUMPY:
         return value.value(node), numpy().empty(0, value.type)
     if value is None:
-        constant = reader.number(given)
+        constant: Any = reader.number(given)
         if type(constant) in (int, float, bool):
             return ast.copy_location(ast.Constant(constant), node), constant
     raise NoFormError(given, "beside an array something that is no array of NumPy and no number")

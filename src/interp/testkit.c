@@ -61,6 +61,23 @@ void sb_testkit_oracle_release(sb_testkit_oracle *oracle)
         out->to = sb_rt_##text(a.fa, b.fb);                                                        \
         return SB_REASON_NONE;
 
+/* Of operands of two kinds. */
+static sb_reason eval_mixed(uint8_t op, sb_testkit_scalar a, sb_testkit_scalar b,
+                            sb_testkit_scalar *out)
+{
+    switch (op) {
+    case SB_IR_MATH_LDEXP:
+        return sb_rt_math_ldexp(a.f, b.i, &out->f);
+    case SB_IR_MATH_EXPONENT:
+        return sb_rt_math_exponent(a.f, b.f, &out->i);
+    case SB_IR_PY_ROUND_N_F64:
+        return sb_rt_py_round_n_f64(a.f, b.i, &out->f);
+    default:
+        SB_ASSERT(false && "an op that the oracle does not know");
+        return SB_REASON_NONE;
+    }
+}
+
 static sb_reason eval_number(uint8_t op, sb_testkit_scalar a, sb_testkit_scalar b,
                              sb_testkit_scalar *out)
 {
@@ -118,12 +135,6 @@ static sb_reason eval_number(uint8_t op, sb_testkit_scalar a, sb_testkit_scalar 
         LEAVING_2(MATH_ISQRT_I64, math_isqrt_i64, i, i)
         LEAVING_2(PY_POW_F64, py_pow_f64, f, f)
         LEAVING_1(MATH_SQRT, math_sqrt, f, f)
-    case SB_IR_MATH_LDEXP:
-        return sb_rt_math_ldexp(a.f, b.i, &out->f);
-    case SB_IR_MATH_EXPONENT:
-        return sb_rt_math_exponent(a.f, b.f, &out->i);
-    case SB_IR_PY_ROUND_N_F64:
-        return sb_rt_py_round_n_f64(a.f, b.i, &out->f);
 #define E_(X, NAME, name) LEAVING_1(MATH_##NAME, math_##name, f, f)
         SB_RT_MATH1_LIST(E_, )
 #undef E_
@@ -131,8 +142,7 @@ static sb_reason eval_number(uint8_t op, sb_testkit_scalar a, sb_testkit_scalar 
         SB_RT_MATH2_LIST(E_, )
 #undef E_
     default:
-        SB_ASSERT(false && "an op that the oracle does not know");
-        return SB_REASON_NONE;
+        return eval_mixed(op, a, b, out);
     }
 }
 
