@@ -195,8 +195,17 @@ class Writer:
             ints = all(self.columns[name[1:]] in INTS for name in names if name[1:] in self.columns)
             if pick < 0.65:
                 text = self.number(names, 2, ints and rng.random() < 0.7 and not self.names > 1)
-            elif pick < 0.8:
+            elif pick < 0.72:
                 text = f"{rng.choice(names)} ** 2"
+            elif pick < 0.8:
+                one, other = rng.choice(names), rng.choice(names)
+                text = rng.choice(
+                    (
+                        f"np.{rng.choice(('sqrt', 'abs', 'floor', 'ceil', 'rint', 'sign', 'square'))}({one})",
+                        f"np.{rng.choice(('minimum', 'maximum', 'add', 'less'))}({one}, {other})",
+                        f"np.clip({one}, {rng.choice((-2, 0))}, {rng.choice((3, 10))})",
+                    )
+                )
             else:
                 condition = f"{rng.choice(names)} {rng.choice(('<', '>=', '=='))} {self.constant()}"
                 text = f"np.where({condition}, {rng.choice(names)}, {self.number(names, 1)})"

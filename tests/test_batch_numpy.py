@@ -93,6 +93,16 @@ FORMS = {
             k = batch["k"].to_numpy()
             return {"x": x**2, "k": k**2, "s": batch["s"].to_numpy().astype("float64") * 0.1}
     """,
+    "functions": """
+        def f(batch):
+            x = batch["x"].to_numpy()
+            k = batch["k"].to_numpy()
+            root = np.sqrt(np.abs(x))
+            return {
+                "root": root, "low": np.minimum(x, 1.5), "high": np.maximum(k, 3), "clip": np.clip(x, -1, 2),
+                "floor": np.floor(x), "sign": np.sign(x), "square": np.square(k), "nan": np.isnan(x), "add": np.add(x, k),
+            }
+    """,
     "comparisons": """
         def f(batch):
             x = batch["x"].to_numpy()

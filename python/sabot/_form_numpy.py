@@ -10,7 +10,7 @@ import ast
 import sys
 from typing import TYPE_CHECKING, Any
 
-from sabot._encode_numpy import TYPES
+from sabot._encode_numpy import TYPES, writer_of
 from sabot._encode_program import Own
 from sabot._form_values import ARROW, NUMPY, Array, Count, NoFormError
 from sabot._piece import arrow
@@ -170,29 +170,39 @@ def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.exp
         dtype = getattr(numpy(), name)(*(like for _, like in arguments)).dtype
     except Exception as error:
         raise NoFormError(node, f"np.{name}: {error}") from None
-    values = [value for value, _ in arguments]
-    made = _expression(node, name, values)
-    if made is None or len(values) != _arity(name):
+    made = _expression(node, name, [value for value, _ in arguments])
+    if made is None:
         raise NoFormError(node, f"np.{name}")
     return Array(NUMPY, reader.make(made, node), type=_checked(node, dtype))
 
 
-def _arity(name: str) -> int:
-    return 1 if name in ("negative", "invert") else 2
-
-
 def _expression(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:
-    if name in _OPERATORS and len(values) == 2:
-        made: ast.expr = ast.BinOp(values[0], _OPERATORS[name](), values[1])
-    elif name in _COMPARISONS and len(values) == 2:
-        made = ast.Compare(values[0], [_COMPARISONS[name]()], [values[1]])
-    elif name == "negative":
-        made = ast.UnaryOp(ast.USub(), values[0])
-    elif name == "invert":
-        made = ast.UnaryOp(ast.Invert(), values[0])
-    else:
-        return None
+    """What does with NumPy's scalars what a function does with arrays; None where nothing does."""
+    match name, values:
+        case _, [x, y] if name in _OPERATORS:
+            made: ast.expr = ast.BinOp(x, _OPERATORS[name](), y)
+        case _, [x, y] if name in _COMPARISONS:
+            made = ast.Compare(x, [_COMPARISONS[name]()], [y])
+        case "negative", [x]:
+            made = ast.UnaryOp(ast.USub(), x)
+        case "invert", [x]:
+            made = ast.UnaryOp(ast.Invert(), x)
+        case _:
+            return _call(node, name, values)
     return ast.copy_location(made, node)
+
+
+def _call(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:
+    """A call of one of NumPy's functions that are compiled for its scalars."""
+    writer = writer_of(getattr(numpy(), name))
+    if writer is None:
+        return None
+
+    def write(encoder: Encoder) -> Sequence[Part]:
+        place = ast.copy_location(ast.Call(ast.Constant(None), values, []), node)
+        return writer(encoder, place)
+
+    return Own(node, write, values)
 
 
 # Functions
@@ -218,6 +228,10 @@ def _ufunc(reader: Reader, node: ast.Call, name: str) -> Array | None:
     if node.keywords or any(isinstance(one, ast.Starred) for one in node.args):
         raise NoFormError(node, f"np.{name} with other arguments")
     return operation(reader, node, name, node.args)
+
+
+def _clip(reader: Reader, node: ast.Call) -> Array | None:
+    return _ufunc(reader, node, "clip")
 
 
 def _where(reader: Reader, node: ast.Call) -> Array | None:
@@ -300,6 +314,7 @@ def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any) -> Array:
 
 
 _FUNCTIONS: dict[str, Callable[[Reader, ast.Call], Array | None]] = {
+    "clip": _clip,
     "empty": _new(None),
     "empty_like": _new_like(None),
     "full": _full,
