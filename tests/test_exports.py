@@ -18,9 +18,11 @@ pytestmark = pytest.mark.api
 MODULES = sorted(module.name for module in pkgutil.iter_modules(sabot.__path__))
 NAMES = [
     "CastError",
+    "CompilationStrategy",
     "CompileError",
     "Config",
     "DataError",
+    "FunctionPattern",
     "IntegerOverflowError",
     "LastRun",
     "MissingFileError",
@@ -36,6 +38,7 @@ NAMES = [
     "Stream",
     "TargetExistsError",
     "TypeMismatchError",
+    "UdfCompiler",
     "UnboundedError",
     "UnknownColumnError",
     "WorkerError",

@@ -28,14 +28,17 @@ from sabot._profile import Profile
 from sabot._report import Reason, Report, explain
 from sabot._results import WriteResult
 from sabot._run import LastRun
+from sabot._strategy import CompilationStrategy, FunctionPattern, UdfCompiler
 from sabot._stream import Stream
 from sabot._udf import udf
 
 __all__ = [
     "CastError",
+    "CompilationStrategy",
     "CompileError",
     "Config",
     "DataError",
+    "FunctionPattern",
     "IntegerOverflowError",
     "LastRun",
     "MissingFileError",
@@ -51,6 +54,7 @@ __all__ = [
     "Stream",
     "TargetExistsError",
     "TypeMismatchError",
+    "UdfCompiler",
     "UnboundedError",
     "UnknownColumnError",
     "WorkerError",

@@ -33,11 +33,13 @@ from sabot._function import Scalar, bind_scalar, can_compile
 from sabot._guards import watched
 from sabot._kinds import kind_of
 from sabot._piece import arrow
+from sabot._strategy import CompilationStrategy, pattern_of, strategy_of
 from sabot._udf import FORMATS, Udf, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from sabot._auto_batch import Whole
     from sabot._capture import Captured
     from sabot._udf import Options
 
@@ -62,6 +64,7 @@ _PLAIN = frozenset(
 )
 _PYTHON = {"l": int, "g": float, "b": bool, "u": str, "n": type(None)}
 _RESULTS: dict[str, Any] = {format: type_ for type_, format in FORMATS.items()}
+_COMPILED = (CompilationStrategy.NJIT, CompilationStrategy.VECTORIZE)
 _LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _UNKNOWN: object = object()
 _FEW_ROWS = 4
@@ -105,15 +108,20 @@ class _Latest(NamedTuple):
     places: list[int]
     bound: _Bound | None
     whole: bool  # the arguments are the columns, in their order
+    is_batch: bool  # it is told to take whole batches
 
 
 class AutoCompiled(Udf):
-    """A function that computes columns by native code; made by `auto_compile`."""
+    """A function that computes columns by native code; made by `auto_compile`.
 
-    def __init__(self, given: Any) -> None:
+    of_dicts: a batch function's dict of columns may also come as a batch.
+    """
+
+    def __init__(self, given: Any, of_dicts: bool = False) -> None:
         fn, options = unwrap(given)
         super().__init__(fn, options)
         self._given = given
+        self._of_dicts = of_dicts
         self._changes = 0
         self._skips = 0
         self._see()
@@ -131,6 +139,7 @@ class AutoCompiled(Udf):
         every = [param.name for param in params]
         kind = kind_of(captured, every, "filter", self.options.kind)
         self._scalar = kind.kind == "scalar" and kind.error is None
+        self._whole: Whole | None = None
         self._bound: dict[object, object] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -173,15 +182,15 @@ class AutoCompiled(Udf):
         known, schema = self._bound, batch.schema
         latest: Any = known.get("batch")
         if latest is None or not latest.schema.equals(schema):
-            captured, places = self._places_of(schema)
+            captured, places, is_batch = self._places_of(schema)
             columns = [batch.column(place) for place in places]
             names = tuple(schema.names[place] for place in places)
             given = _Given(names, columns, batch.num_rows, chunked=False)
             bound = self._bind(given, captured) if places else None
             whole = places == list(range(len(schema)))
-            known["batch"] = latest = _Latest(schema, names, places, bound, whole)
+            known["batch"] = latest = _Latest(schema, names, places, bound, whole, is_batch)
         if latest.bound is None:
-            return self.fn(batch)
+            return self.whole()(batch) if latest.is_batch else self.fn(batch)
         if latest.whole and type(batch) is pa.RecordBatch:
             made = self._at_once(latest.bound, batch, batch.num_rows)
             if made is not None:
@@ -191,8 +200,16 @@ class AutoCompiled(Udf):
         given = _Given(latest.names, columns, batch.num_rows, chunked=chunked)
         return self._run(latest.bound, given)
 
-    def _places_of(self, schema: pa.Schema) -> tuple[Captured, list[int]]:
-        """The function of columns, and these in the order of its parameters; none where it takes batches."""
+    def whole(self) -> Whole:
+        """The function as one of batches."""
+        if self._whole is None:
+            from sabot._auto_batch import Whole
+
+            self._whole = Whole(self.fn, self._captured, self.options, self._of_dicts)
+        return self._whole
+
+    def _places_of(self, schema: pa.Schema) -> tuple[Captured, list[int], bool]:
+        """The function of columns, and these in the order of its parameters; none, and True, where it takes batches."""
         columns, captured = schema.names, self._captured
         kind = kind_of(captured, columns, "with_columns", self.options.kind)
         if kind.kind == "record":
@@ -200,14 +217,14 @@ class AutoCompiled(Udf):
 
             captured = as_scalar(captured, columns)
         elif kind.kind != "scalar":
-            return captured, []
+            return captured, [], kind.kind == "batch" and kind.error is None
         elif kind.error is not None:
             raise UnknownColumnError(kind.error)
         names = [param.name for param in captured.params or () if param.name in columns]
         for name in names:
             if columns.count(name) > 1:
                 raise PlanError(f"{captured.name}: there is more than one column {name!r}; rename")
-        return captured, list(map(columns.index, names))
+        return captured, list(map(columns.index, names)), False
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Given | None:
         """What the parameters get; None where the function itself takes it."""
@@ -383,8 +400,11 @@ class AutoCompiled(Udf):
 
     def _ahead(self, schema: pa.Schema) -> None:
         """Binds to the columns of a schema."""
-        if self._places_of(schema)[1]:
+        _, places, is_batch = self._places_of(schema)
+        if places:
             self(_empty(schema))
+        elif is_batch:
+            self.whole().bind(_empty(schema))
 
 
 def _kind_key(value: Any) -> object:
@@ -498,6 +518,8 @@ def _gains(fn: Any, options: Options) -> bool:
     if captured.base is None or any(refusal.code == "signature" for refusal in captured.refusals):
         return False
     kind = kind_of(captured, (), "with_columns", options.kind)
+    if kind.kind == "batch" and kind.error is None:
+        return strategy_of(pattern_of(captured, "batch")) in _COMPILED
     if kind.kind not in ("scalar", "record", "unknown"):  # the last is told by columns
         return False
     if kind.kind == "record" and options.nulls == "skip":

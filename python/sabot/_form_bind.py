@@ -59,7 +59,7 @@ def lower(
         wanted = None if explains else bound.is_filter
         form = row_form(captured, seen_names(captured), schema, wanted)
         bound = bound._replace(is_filter=form.is_filter)
-        made = _made(captured, form)
+        made = row_function(captured, form)
         assert made.blob is not None
         core = core_function(made.blob, schema, options.compile == "off", form.results)
         told = _told(core, form, schema, bound, captured)
@@ -90,7 +90,7 @@ def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
     return bound._replace(refusal=refusal, label=label)
 
 
-def _made(captured: Captured, form: RowForm) -> Captured:
+def row_function(captured: Captured, form: RowForm) -> Captured:
     """The row function: its parameters are columns."""
     made = copy.copy(captured)
     param = batch_parameter(captured)

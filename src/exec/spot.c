@@ -17,11 +17,22 @@ struct sb_spot {
     atomic_flag busy;
 };
 
+/* A column beside those of the source, or a map to the one result of its function. */
+static bool is_one_function(const sb_plan *plan)
+{
+    bool with = plan->kind == SB_PLAN_WITH;
+    if ((!with && plan->kind != SB_PLAN_MAP) || plan->count != 1 ||
+        plan->input->kind != SB_PLAN_SOURCE || !plan->calls[0].func->compiled) {
+        return false;
+    }
+    uint32_t keys = plan->calls[0].func->key_count;
+    return with ? keys == 0 : keys == 1 && plan->schema->child_count == 1;
+}
+
 sb_status sb_spot_new(sb_plan *plan, sb_watch *watch, sb_spot **out, sb_error *err)
 {
     sb_status status = SB_OK;
-    if (plan->kind != SB_PLAN_WITH || plan->count != 1 || plan->input->kind != SB_PLAN_SOURCE ||
-        !plan->calls[0].func->compiled || plan->calls[0].func->key_count > 0) {
+    if (!is_one_function(plan)) {
         return sb_error_set(err, SB_UNSUPPORTED,
                             "a spot is made of one compiled function over a source");
     }
@@ -33,7 +44,8 @@ sb_status sb_spot_new(sb_plan *plan, sb_watch *watch, sb_spot **out, sb_error *e
     spot->plan = sb_plan_retain(plan);
     spot->watch = watch;
     spot->loops = plan->calls[0].func->ir.has_loop;
-    const char *name = plan->schema->children[plan->columns[0]]->name;
+    int64_t place = plan->kind == SB_PLAN_WITH ? plan->columns[0] : 0;
+    const char *name = plan->schema->children[place]->name;
     SB_TRY(sb_call_site_init(&spot->site, &plan->calls[0], plan->input->schema, name, 0, NULL,
                              SB_TIER_NATIVE, err));
     SB_TRY(sb_call_local_new(&spot->site, &spot->local, err));

@@ -13,7 +13,7 @@
 
 typedef struct sb_spot sb_spot;
 
-/* plan: with_columns of one function over a source. watch: borrow, must outlive the spot. */
+/* plan: with_columns of one function over a source, or a map to its one result. watch: borrow, must outlive the spot. */
 sb_status sb_spot_new(sb_plan *plan, sb_watch *watch, sb_spot **out, sb_error *err);
 void sb_spot_free(sb_spot *spot); /* NULL is fine */
 

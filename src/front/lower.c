@@ -345,6 +345,17 @@ static const pyval *key_values(lowering *l, pyval *result)
     return result->tags == ITEMS_BIT && result->count == l->key_count ? result->items : NULL;
 }
 
+static sb_mixing mixing_of(const pyval *v)
+{
+    const uint32_t tags = v->tags & ~NONE_BIT;
+    const bool narrow = (tags & NP_INT_BIT) && v->dtype != 'l';
+    if (((tags & NP_F32_BIT) && tags != NP_F32_BIT) || (narrow && tags != NP_INT_BIT)) {
+        return SB_MIXING_WIDTHS;
+    }
+    const bool ints = tags & (INT_BIT | NP_INT_BIT);
+    return ints && (tags & DOUBLE_BITS) ? SB_MIXING_INTS : SB_MIXING_NONE;
+}
+
 static sb_status decide_keys(lowering *l, const pyval *values, sb_lowered *out, sb_error *err)
 {
     (void)snprintf(out->result_format, sizeof(out->result_format), "+s");
@@ -368,6 +379,7 @@ static sb_status decide_keys(lowering *l, const pyval *values, sb_lowered *out, 
         }
         (void)snprintf(key->format, sizeof(key->format), "%s", format);
         key->prim = sb_column_kind_of(format).prim;
+        key->mixing = mixing_of(&values[k]);
     }
     return SB_OK;
 }

@@ -14,10 +14,17 @@ typedef struct sb_func_param {
     int32_t input;  /* index in ir.inputs (kernel in[]); -1: the kernel does not read it */
 } sb_func_param;
 
+typedef enum sb_mixing { /* what the values of a result may be, besides those of its type */
+                         SB_MIXING_NONE,
+                         SB_MIXING_INTS,  /* ints among doubles */
+                         SB_MIXING_WIDTHS /* NumPy's narrow numbers among wide ones */
+} sb_mixing;
+
 typedef struct sb_func_key { /* one of several results: an item of the function's tuple */
     char *name;              /* owned */
     char format[8];          /* Arrow format: "l" "g" "b" "n"; of NumPy's scalars "c" to "L", "f" */
     sb_prim prim;            /* what kernels write: int64, double or boolean; VOID for "n" */
+    sb_mixing mixing;
 } sb_func_key;
 
 typedef struct sb_refusal {                /* one reason why a function is not compiled */

@@ -603,7 +603,11 @@ static void report_keys(const sb_func *func, sb_buf *json)
         sb_buf_json_string(json, func->keys[k].name, SIZE_MAX);
         sb_buf_printf(json, ": \"%s\"", type_name(func->keys[k].format));
     }
-    sb_buf_text(json, "}, ");
+    sb_buf_text(json, "}, \"mixing\": [");
+    for (uint32_t k = 0; k < func->key_count; k++) {
+        sb_buf_printf(json, "%s%d", k > 0 ? ", " : "", (int)func->keys[k].mixing);
+    }
+    sb_buf_text(json, "], ");
 }
 
 void sb_func_report(const sb_func *func, sb_buf *json)

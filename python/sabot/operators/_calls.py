@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from sabot._capture import capture
 from sabot._errors import PlanError
 from sabot._expr import Column
-from sabot._function import bind
+from sabot._function import Scalar, bind
 from sabot._lane import BatchBinding
 from sabot._staged import called_by, is_async
+from sabot._strategy import CompilationStrategy, pattern_of, strategy_of
 from sabot._stream import Stream
 from sabot._udf import Options, Udf, unwrap
 
@@ -38,6 +40,14 @@ def uncompiled(fn: Any) -> Any:
             'vectorized=True leaves its function alone, and its udf says compile="require"'
         )
     return Udf(plain, options._replace(compile="off")) if callable(plain) else fn
+
+
+def strategy_for(fn: Any) -> CompilationStrategy:
+    """What is worth doing with a function; SKIP where its udf says that it is not compiled."""
+    plain, options = unwrap(fn)
+    if options.compile == "off":
+        return CompilationStrategy.SKIP
+    return strategy_of(pattern_of(capture(called_by(plain)), options.kind))
 
 
 class Calls:
@@ -73,6 +83,7 @@ class Calls:
         self._operator = operator
         self._add = add
         self._told: tuple[pa.Schema, _Runs | None] | None = None
+        self.compiled = False  # what is run, for the latest schema
 
     def runs(self, schema: pa.Schema) -> _Runs | None:
         """None where the function takes a batch and is called with it; else what runs it.
@@ -86,6 +97,7 @@ class Calls:
             if not isinstance(self._fn, Column):
                 bound = bind(self._fn, schema, self._operator)
             direct = isinstance(bound, BatchBinding) and bound.rows is None
+            self.compiled = isinstance(bound, Scalar) and bound.core.compiled
             told = self._told = (schema, None if direct else _Runs(schema, self._add))
         return told[1]
 

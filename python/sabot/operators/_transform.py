@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, Literal, cast, final
 
+from sabot._auto import AutoCompiled
 from sabot._checks import check_same, check_schema
 from sabot._conform import arrow, column_names, positions
 from sabot._derive import made_batches
 from sabot._errors import PlanError
 from sabot._lane import batch_of, mask_of
+from sabot._strategy import CompilationStrategy
 from sabot.operators._base import BaseOperator, check_batch
-from sabot.operators._calls import Calls, rows_where, together, uncompiled
+from sabot.operators._calls import Calls, rows_where, strategy_for, together, uncompiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,7 +29,7 @@ class MapOperator(BaseOperator):
     Parameters:
         source: as for `BaseOperator`.
         map_func: a batch function, as `Stream.map` takes it: gives a RecordBatch, a Table or a dict of arrays. Unlike there,
-            None emits nothing.
+            None emits nothing. Native code computes it where it has a form of rows (docs/compile.md), and gives what it gives.
         vectorized: the function works on whole columns already and is left alone: what `udf(compile="off")` says.
         schema: of what the function gives; None: the first batch tells.
 
@@ -53,6 +55,11 @@ class MapOperator(BaseOperator):
         fn: Any = uncompiled(map_func) if vectorized else map_func
         self._fn: Callable[[pa.RecordBatch], object] = fn
         self._calls = Calls(fn, self, "map", lambda stream: stream.map(fn, schema))
+        self._strategy = strategy_for(fn)
+        self._auto: AutoCompiled | None = None
+        if self._strategy in (CompilationStrategy.NJIT, CompilationStrategy.VECTORIZE):
+            self._auto = AutoCompiled(fn, of_dicts=True)
+        self._status = "pending"
         self._output(self._known())
 
     def process_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
@@ -60,9 +67,32 @@ class MapOperator(BaseOperator):
         check_batch(batch)
         runs = self._calls.runs(batch.schema)
         if runs is not None:
+            self._status = "compiled" if self._calls.compiled else "interpreted"
             return together(runs(batch), None)
-        result = self._fn(batch)
+        self._status = "interpreted"
+        result = self._fn(batch) if self._auto is None else self._by_rows(self._auto, batch)
         return None if result is None else batch_of(result, self._calls.name, self._schema)
+
+    def _by_rows(self, auto: AutoCompiled, batch: pa.RecordBatch) -> object:
+        try:
+            return cast("object", auto(batch))
+        finally:
+            self._status = "compiled" if auto.whole().compiled else "interpreted"
+
+    @property
+    def compile_status(self) -> Literal["pending", "compiled", "interpreted"]:
+        """Whether native code computes the latest batch's types; "pending" before the first batch, which tells the types."""
+        return cast("Any", self._status)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether native code computes batches of the latest one's types. Where a row cannot be done exactly, Python does its batch."""
+        return self._status == "compiled"
+
+    @property
+    def compilation_strategy(self) -> CompilationStrategy:
+        """What is worth doing with the function, as `UdfCompiler.choose_strategy` says; SKIP where it is not to be compiled."""
+        return self._strategy
 
     def _output(self, schema: pa.Schema | None) -> pa.Schema | None:
         if schema is not None:

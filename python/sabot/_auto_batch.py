@@ -1,0 +1,355 @@
+"""`auto_compile` of batch functions: what the function itself gives for this batch, computed by its row form.
+
+A stream tells a function's columns before it runs. A call does not: pyarrow gives a list the type that its items have in this batch. So an
+empty batch is put through the function once, which shows what it gives (batch, table or arrays, which metadata) and which columns get their
+type from their items, and such a column keeps the type that was told only where its items can have no other.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import pyarrow as pa
+
+from sabot import _config, _core
+from sabot._capture import seen_names
+from sabot._chain import TIERS
+from sabot._engine import session
+from sabot._errors import CompileError, PlanError
+from sabot._form import row_form
+from sabot._form_bind import row_function
+from sabot._form_values import NoFormError
+from sabot._function import Scalar, core_function
+from sabot._guards import tracing_active
+from sabot._lane import TYPES, BatchBinding, Place
+from sabot._piece import arrow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sabot._capture import Captured, Refusal
+    from sabot._form import RowForm
+    from sabot._udf import Options
+
+_log = logging.getLogger("sabot.compile")
+_FROM_C: Any = cast("Any", pa.Array)._import_from_c
+_ROWS_AT_ONCE = 2048
+_ONE_THREAD_ROWS = 16384
+_PIECE_ROWS = 65536
+_BOUND_MAX = 8  # schemas
+_SKIPS_MAX = 64  # calls that are the function's own behind batches that were given up
+_INTS = 1  # of a function's report: ints among doubles
+_LOOKED_AT = 32
+
+
+class _LeftError(Exception):
+    """A row of the batch cannot be computed exactly."""
+
+
+def _give_up(batch: pa.RecordBatch) -> None:
+    raise _LeftError
+
+
+_HOST = BatchBinding(_give_up, Place("CALL", "", ()), None, is_filter=False)
+
+
+class _Column(NamedTuple):
+    """A column of the result. place: of the batch's column that it is, or -1. inferred: its items tell its type; ints: they may be ints among floats."""
+
+    name: str
+    place: int
+    type: Any
+    inferred: bool
+    ints: bool
+
+
+class _Bound(NamedTuple):
+    """A batch function for batches of one schema.
+
+    places: of the columns that it reads. plan: of a run; spot: of a small batch at once, or None. schema: of what it gives; None: it gives
+    an array. gives: the class of what it gives.
+    """
+
+    scalar: Scalar
+    places: list[int]
+    whole: bool
+    plan: _core.Plan
+    spot: _core.Plan | None
+    columns: tuple[_Column, ...]
+    schema: Any
+    gives: Any
+
+
+class Whole:
+    """A batch function that is called with batches, or with tables where it takes those.
+
+    of_dicts: a dict of columns may also come as the batch that RecordBatch.from_pydict makes of it.
+    """
+
+    def __init__(
+        self, fn: Callable[[Any], Any], captured: Captured, options: Options, of_dicts: bool
+    ) -> None:
+        self._captured = captured
+        self._of_dicts = of_dicts
+        self._fn = fn
+        self._options = options
+        self._known: tuple[tuple[pa.Schema, type, _Bound | None], ...] = ()
+        self._skips = 0
+        self._missed = 0
+        self._logged = False
+        self.compiled: bool | None = None  # for the latest batches; None: there were none
+
+    def __call__(self, batch: Any) -> Any:
+        """What the function gives for this batch."""
+        if _config.get("compile") == "off":
+            self.compiled = False
+            return self._fn(batch)
+        bound = self.bind(batch)
+        rows = batch.num_rows
+        if bound is None or rows == 0:
+            return self._fn(batch)
+        if self._skips > 0:
+            self._skips -= 1
+            return self._fn(batch)
+        source = batch if bound.whole else batch.select(bound.places)
+        try:
+            made = self._at_once(bound, source, rows) or self._run(bound, source, rows)
+            columns = self._typed(bound, batch, made)
+        except _LeftError:
+            self._missed = min(self._missed + 1, 6)
+            self._skips = min(2**self._missed, _SKIPS_MAX)
+            return self._fn(batch)
+        self._missed = 0
+        if bound.schema is None:
+            return columns[0]
+        schema = bound.schema
+        for place, column in enumerate(columns):
+            if column.type != schema.field(place).type:
+                schema = schema.set(place, schema.field(place).with_type(column.type))
+        return bound.gives.from_arrays(columns, schema=schema)
+
+    def bind(self, batch: Any) -> _Bound | None:
+        """What computes batches of this schema; None: the function itself."""
+        schema, kind = batch.schema, cast("type", type(batch))
+        for known, of, bound in self._known:
+            if of is kind and known.equals(schema, check_metadata=True):
+                break
+        else:
+            bound = self._bind(batch)
+            self._known = ((schema, kind, bound), *self._known[: _BOUND_MAX - 1])
+        self.compiled = bound is not None
+        return bound
+
+    # Results
+
+    def _at_once(self, bound: _Bound, source: Any, rows: int) -> list[Any] | None:
+        """The column of a small batch, by native code on this thread; None where a run must tell."""
+        if bound.spot is None or rows > _ROWS_AT_ONCE or not isinstance(source, pa.RecordBatch):
+            return None
+        usual = all(_config.get(name) == "auto" for name in ("compile", "validate"))
+        if not usual or _config.get("tier") == "interpreter" or tracing_active():
+            return None
+        made = bound.spot.compute(
+            source, _FROM_C, next(c.type for c in bound.columns if c.place < 0)
+        )
+        return None if made is None else [made]
+
+    def _run(self, bound: _Bound, source: Any, rows: int) -> list[Any]:
+        """The columns, by one run of the engine.
+
+        Raises:
+            _LeftError: a row left.
+        """
+        pieces: list[Any] = [source]
+        if isinstance(source, pa.Table):  # one without rows would be the function's own
+            pieces = [piece for piece in source.to_batches() if piece.num_rows]
+        elif rows > 2 * _PIECE_ROWS:
+            pieces = [source.slice(k, _PIECE_ROWS) for k in range(0, rows, _PIECE_ROWS)]
+        feed = [(piece, 0, None) for piece in pieces]
+        tier = str(_config.get("tier"))
+        parts = _parts(bound.scalar, bound.plan, feed, rows, "native" if tier == "auto" else tier)
+        columns: list[Any] = []
+        for place in range(len(parts[0].columns)):
+            made = [part.column(place) for part in parts]
+            columns.append(made[0] if len(made) == 1 else arrow.concat_arrays(made))
+        return columns
+
+    def _typed(self, bound: _Bound, batch: Any, made: list[Any]) -> list[Any]:
+        """All columns of the result, with the types that pyarrow gives them.
+
+        Raises:
+            _LeftError: only the items themselves tell that.
+        """
+        given = iter(made)
+        columns: list[Any] = []
+        for one in bound.columns:
+            column = batch.column(one.place) if one.place >= 0 else next(given)
+            if one.inferred and column.null_count == len(column):
+                column = arrow.nulls(len(column))
+            elif one.ints and not _has_fraction(column):
+                raise _LeftError
+            columns.append(column)
+        return columns
+
+    # Binding
+
+    def _bind(self, batch: Any) -> _Bound | None:
+        try:
+            bound = self._bind_form(batch)
+        except NoFormError as error:
+            self._refused(error.refusal)
+        except PlanError as error:
+            _log.debug("%s is not compiled: %s", self._captured.name, error)
+        else:
+            if bound is not None:
+                return bound
+        if self._options.compile == "require":
+            from sabot._report import explain
+
+            schema = batch.schema
+            raise CompileError(self._captured.name, explain(cast("Any", self._fn), schema))
+        return None
+
+    def _bind_form(self, batch: Any) -> _Bound | None:
+        captured = self._captured
+        if captured.blob is None or captured.node is None:
+            self._refused(captured.refusals[0] if captured.refusals else None)
+            return None
+        form = row_form(captured, seen_names(captured), batch.schema, None)
+        made = row_function(captured, form)
+        assert made.blob is not None
+        places = [batch.schema.names.index(name) for name in form.read]
+        if not places:
+            raise NoFormError(form.tree, "it reads no column")
+        read = arrow.schema([batch.schema.field(place) for place in places])
+        off = self._options.compile == "off"
+        core = core_function(made.blob, read, off, form.results)
+        scalar = Scalar(made, core, len(core.params), None, "", told=True, options=self._options)
+        if not core.compiled:
+            self._refused_by(scalar)
+            return None
+        names = [f"{place}" for place in range(len(form.results))]
+        core = core_function(made.blob, read, off, tuple(names))
+        scalar = scalar._replace(core=core)
+        result = self._of_nothing(batch, form)
+        gives, schema, columns = _shown(result, batch, form, core)
+        source = _core.Plan(session(), "CALL", read)
+        plan = source.lowered("", core, False, [None] * len(names), names)
+        rows = source.map(core, [None] * len(names), names)
+        _parts(scalar, rows, [(_empty(read), 0, None)], 0, "native")
+        self._tell(scalar)
+        spot = rows if len(names) == 1 else None
+        whole = places == list(range(len(batch.schema)))
+        return _Bound(scalar, places, whole, plan, spot, columns, schema, gives)
+
+    def _of_nothing(self, batch: Any, form: RowForm) -> object:
+        """What the function gives for an empty batch."""
+        try:
+            result: Any = self._fn(batch.slice(0, 0))
+            if type(result) is dict and self._of_dicts:
+                return arrow.RecordBatch.from_pydict(result)
+        except Exception as error:
+            why = f"an empty batch, which it refuses: {error}"
+            raise NoFormError(form.tree, why) from None
+        return result
+
+    # The log
+
+    def _tell(self, scalar: Scalar) -> None:
+        facts: dict[str, Any] = json.loads(scalar.core.report())
+        if facts["native"] == "ready" and not self._logged:
+            self._logged = True
+            _log.info("compiled %s in %.1f ms", self._captured.name, facts["compile_ms"])
+        elif facts["native"] == "failed":
+            _log.debug("no native code for %s: %s", self._captured.name, facts["native_error"])
+
+    def _refused(self, refusal: Refusal | None) -> None:
+        why = "its source is not known" if refusal is None else refusal.detail or refusal.code
+        line = refusal.line if refusal is not None else 0
+        place = f" (line {line})" if line else ""
+        _log.debug("%s is not compiled: %s%s", self._captured.name, why, place)
+
+    def _refused_by(self, scalar: Scalar) -> None:
+        reasons: list[dict[str, Any]] = json.loads(scalar.core.report())["reasons"]
+        text = "; ".join(f"{one['message']} (line {one['line']})" for one in reasons)
+        _log.debug("%s is not compiled: %s", self._captured.name, text or 'compile="off"')
+
+
+def _parts(scalar: Scalar, plan: _core.Plan, feed: Any, rows: int, tier: str) -> list[Any]:
+    """The batches that one run gives."""
+    run = _core.Run(
+        plan,
+        feed,
+        (scalar.binding("CALL "),),
+        {0: _HOST},
+        int(_config.get("threads")) or int(rows <= _ONE_THREAD_ROWS),
+        int(_config.get("morsel_rows")),
+        TIERS[tier],
+        [tracing_active()],
+        1,
+        0,
+        False,
+        _config.get("validate") == "full",
+    )
+    parts: list[Any] = []
+    try:
+        while (made := run.next()) is not None:
+            parts.append(made[0])
+    finally:
+        run.close()
+    return parts
+
+
+def _shown(
+    result: object, batch: Any, form: RowForm, core: _core.Function
+) -> tuple[Any, Any, tuple[_Column, ...]]:
+    """What the function gives: the class, the schema (None: an array) and the columns. result: of an empty batch.
+
+    Raises:
+        NoFormError: that cannot be told.
+    """
+    told = [TYPES.get(format) for format in core.key_formats]
+    mixing: list[int] = json.loads(core.report())["mixing"]
+    if any(type is None for type in told) or any(one > _INTS for one in mixing):
+        raise NoFormError(form.tree, "results whose types only a batch tells")
+    names = [("", None)] if form.is_filter else form.columns
+    schema: Any = arrow.schema([])
+    if form.is_filter and isinstance(result, arrow.Array) and isinstance(batch, pa.RecordBatch):
+        schema = arrow.schema([("", cast("Any", result).type)])
+    elif type(result) in (pa.RecordBatch, pa.Table) and not form.is_filter:
+        schema = cast("Any", result).schema
+    if schema.names != [name for name, _ in names]:
+        raise NoFormError(form.tree, f"a result that is {type(result).__name__}")
+    columns: list[_Column] = []
+    given = iter(zip(told, mixing, strict=True))
+    for place, (name, passed) in enumerate(names):
+        type_ = schema.field(place).type
+        if passed is not None:
+            columns.append(_Column(name, batch.schema.names.index(passed), type_, False, False))
+            continue
+        wanted, mixed = next(given)
+        inferred = type_ == pa.null()
+        if not inferred and type_ != wanted:
+            raise NoFormError(form.tree, f"{name} of {type_}, from values of {wanted}")
+        columns.append(_Column(name, -1, wanted, inferred, inferred and mixed == _INTS))
+        schema = schema.set(place, schema.field(place).with_type(wanted))
+    return type(result), None if form.is_filter else schema, tuple(columns)
+
+
+def _has_fraction(column: Any) -> bool:
+    """Whether some value of a column of doubles can be no int."""
+    first: list[float | None] = column.slice(0, _LOOKED_AT).to_pylist()
+    if any(value is not None and value % 1 != 0 for value in first):  # also of what is not finite
+        return True
+    import pyarrow.compute as compute
+
+    pc: Any = compute
+    return (
+        len(column) > _LOOKED_AT and pc.any(pc.not_equal(column, pc.trunc(column))).as_py() is True
+    )
+
+
+def _empty(schema: Any) -> pa.RecordBatch:
+    return arrow.RecordBatch.from_arrays([arrow.array([], t) for t in schema.types], schema=schema)
