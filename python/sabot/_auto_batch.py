@@ -95,7 +95,7 @@ class Whole:
         self._of_dicts = of_dicts
         self._fn = fn
         self._options = options
-        self._known: tuple[tuple[pa.Schema, type, _Bound | None], ...] = ()
+        self._known: tuple[tuple[pa.Schema, object, _Bound | None], ...] = ()
         self._skips = 0
         self._missed = 0
         self._logged = False
@@ -132,7 +132,8 @@ class Whole:
 
     def bind(self, batch: Any) -> _Bound | None:
         """What computes batches of this schema; None: the function itself."""
-        schema, kind = batch.schema, cast("type", type(batch))
+        schema: pa.Schema = batch.schema
+        kind: object = batch.__class__
         for known, of, bound in self._known:
             if of is kind and known.equals(schema, check_metadata=True):
                 break
@@ -248,7 +249,7 @@ class Whole:
         """What the function gives for an empty batch."""
         try:
             result: Any = self._fn(batch.slice(0, 0))
-            if type(result) is dict and self._of_dicts:
+            if self._of_dicts and result.__class__ is dict:
                 return arrow.RecordBatch.from_pydict(result)
         except Exception as error:
             why = f"an empty batch, which it refuses: {error}"

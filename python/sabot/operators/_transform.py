@@ -11,6 +11,7 @@ from sabot._derive import made_batches
 from sabot._errors import PlanError
 from sabot._lane import batch_of, mask_of
 from sabot._strategy import CompilationStrategy
+from sabot._udf import Udf, unwrap
 from sabot.operators._base import BaseOperator, check_batch
 from sabot.operators._calls import Calls, rows_where, strategy_for, together, uncompiled
 
@@ -58,7 +59,10 @@ class MapOperator(BaseOperator):
         self._strategy = strategy_for(fn)
         self._auto: AutoCompiled | None = None
         if self._strategy in (CompilationStrategy.NJIT, CompilationStrategy.VECTORIZE):
-            self._auto = AutoCompiled(fn, of_dicts=True)
+            plain, options = unwrap(fn)
+            # Used where the columns tell that it takes a batch.
+            given = Udf(plain, options._replace(kind="batch"))
+            self._auto = AutoCompiled(given, of_dicts=True)
         self._status = "pending"
         self._output(self._known())
 
