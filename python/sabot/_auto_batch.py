@@ -7,6 +7,7 @@ type from their items, and such a column keeps the type that was told only where
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -22,7 +23,7 @@ from sabot._form import row_form
 from sabot._form_bind import row_function
 from sabot._form_values import NoFormError
 from sabot._function import Scalar, core_function
-from sabot._guards import tracing_active
+from sabot._guards import watched
 from sabot._lane import TYPES, BatchBinding, Place
 from sabot._piece import arrow
 
@@ -39,6 +40,8 @@ _ROWS_AT_ONCE = 2048
 _ONE_THREAD_ROWS = 16384
 _PIECE_ROWS = 65536
 _BOUND_MAX = 8  # schemas
+_FEW_ROWS = 32
+_LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SKIPS_MAX = 64  # calls that are the function's own behind batches that were given up
 _INTS = 1  # of a function's report: ints among doubles
 _LOOKED_AT = 32
@@ -69,7 +72,7 @@ class _Bound(NamedTuple):
     """A batch function for batches of one schema.
 
     places: of the columns that it reads. plan: of a run; spot: of a small batch at once, or None. schema: of what it gives; None: it gives
-    an array. gives: the class of what it gives.
+    an array. gives: the class of what it gives. few: so many rows cost less by a call of the function itself.
     """
 
     scalar: Scalar
@@ -80,6 +83,7 @@ class _Bound(NamedTuple):
     columns: tuple[_Column, ...]
     schema: Any
     gives: Any
+    few: int
 
 
 class Whole:
@@ -108,7 +112,7 @@ class Whole:
             return self._fn(batch)
         bound = self.bind(batch)
         rows = batch.num_rows
-        if bound is None or rows == 0:
+        if bound is None or rows <= bound.few:
             return self._fn(batch)
         if self._skips > 0:
             self._skips -= 1
@@ -125,9 +129,9 @@ class Whole:
         if bound.schema is None:
             return columns[0]
         schema = bound.schema
-        for place, column in enumerate(columns):
-            if column.type != schema.field(place).type:
-                schema = schema.set(place, schema.field(place).with_type(column.type))
+        for place, one in enumerate(bound.columns):
+            if one.inferred and columns[place].type != one.type:
+                schema = schema.set(place, schema.field(place).with_type(columns[place].type))
         return bound.gives.from_arrays(columns, schema=schema)
 
     def bind(self, batch: Any) -> _Bound | None:
@@ -150,7 +154,7 @@ class Whole:
         if bound.spot is None or rows > _ROWS_AT_ONCE or not isinstance(source, pa.RecordBatch):
             return None
         usual = all(_config.get(name) == "auto" for name in ("compile", "validate"))
-        if not usual or _config.get("tier") == "interpreter" or tracing_active():
+        if not usual or _config.get("tier") == "interpreter" or watched():
             return None
         made = bound.spot.compute(
             source, _FROM_C, next(c.type for c in bound.columns if c.place < 0)
@@ -243,7 +247,8 @@ class Whole:
         self._tell(scalar)
         spot = rows if len(names) == 1 else None
         whole = places == list(range(len(batch.schema)))
-        return _Bound(scalar, places, whole, plan, spot, columns, schema, gives)
+        few = _FEW_ROWS if _is_short(captured, form) else 0
+        return _Bound(scalar, places, whole, plan, spot, columns, schema, gives, few)
 
     def _of_nothing(self, batch: Any, form: RowForm) -> object:
         """What the function gives for an empty batch."""
@@ -278,6 +283,12 @@ class Whole:
         _log.debug("%s is not compiled: %s", self._captured.name, text or 'compile="off"')
 
 
+def _is_short(captured: Captured, form: RowForm) -> bool:
+    """Whether a row costs CPython little."""
+    calls = captured.guards is not None and captured.guards.calls_functions
+    return not calls and not any(isinstance(node, _LOOPS) for node in ast.walk(form.tree))
+
+
 def _parts(scalar: Scalar, plan: _core.Plan, feed: Any, rows: int, tier: str) -> list[Any]:
     """The batches that one run gives."""
     run = _core.Run(
@@ -288,7 +299,7 @@ def _parts(scalar: Scalar, plan: _core.Plan, feed: Any, rows: int, tier: str) ->
         int(_config.get("threads")) or int(rows <= _ONE_THREAD_ROWS),
         int(_config.get("morsel_rows")),
         TIERS[tier],
-        [tracing_active()],
+        [watched() is not None],
         1,
         0,
         False,
