@@ -59,7 +59,10 @@ _HOST = BatchBinding(_give_up, Place("CALL", "", ()), None, is_filter=False)
 
 
 class _Column(NamedTuple):
-    """A column of the result. place: of the batch's column that it is, or -1. inferred: its items tell its type; ints: they may be ints among floats."""
+    """A column of the result.
+
+    place: of the batch's column that it is, or -1. inferred: its items tell its type; ints: they may be ints among floats.
+    """
 
     name: str
     place: int

@@ -269,8 +269,8 @@ class UdfCompiler:
 
     Parameters:
         max_cache_size: functions that are held.
-        max_cache_bytes: the size of what is held, in bytes: the functions' code and what the compiler read of them; None: no limit. A function
-            that is larger alone is compiled and not held.
+        max_cache_bytes: the size of what is held, in bytes: the functions' code and what the compiler read of them; None: no limit.
+            A function that is larger alone is compiled and not held.
 
     Raises:
         PlanError: a limit that is no whole number from 1 on.
