@@ -351,7 +351,9 @@ class Forms(Choices, Functions):
         rng.shuffle(parts)
         texts = ", ".join(p.text for p in parts)
         start = rng.choice(("", "", ", 10" if kind == "i" else ", 0.5"))
-        return joined(kind, parts, f"sum({rng.choice(('({0})', '[{0}]')).format(texts)}{start})")
+        # A list of booleans and floats is refused where the function has lists in memory.
+        display = "({0})" if "b" in kinds else rng.choice(("({0})", "[{0}]"))
+        return joined(kind, parts, f"sum({display.format(texts)}{start})")
 
     def generated(self, kind: str, depth: int) -> Expr:
         """A sum over a range: of turns that a row decides, with items of what is in scope."""

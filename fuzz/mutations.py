@@ -295,8 +295,8 @@ MUTATIONS = [
     Mutation(
         "errors of math do not raise",
         RT,
-        "!(r - r == 0.0) && a - a == 0.0 && b - b == 0.0) {",
-        "false) {",
+        "!(r - r == 0.0) && a - a == 0.0 && b - b == 0.0;",
+        "false;",
         "interpreter",
     ),
     Mutation(

@@ -11,7 +11,9 @@ Cost: each trial is one run of the engine; TRIALS_MAX of them at most.
 from __future__ import annotations
 
 import ast
+import contextlib
 import itertools
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ from fuzz.oracle import Expected, Mismatch, compare, expect
 
 TRIALS_MAX = 1500
 SECONDS_MAX = 25.0
+CANDIDATE_S = 2.0  # what CPython may take for one
 SIMPLE = ("0", "1", "2", "1.0", "None", "True")
 
 # A row, and whether the filter before the function keeps it; None when there is no such filter.
@@ -40,6 +43,22 @@ class Budget:
     def spend(self) -> bool:
         self.trials += 1
         return self.trials <= TRIALS_MAX and time.monotonic() < self.until
+
+
+@contextlib.contextmanager
+def time_limit(limit_s: float) -> Iterator[None]:
+    """Raises TimeoutError in what takes longer: a rewriting may never end. Of the main thread."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Trial:
@@ -65,7 +84,8 @@ class Trial:
                     "ignore", SyntaxWarning
                 )  # `0 is None` is what shrinking leads to
                 fn = execute(source, f"<shrunk-{next(serial)}>", f.name)
-            expected = expect(fn, rows, f.result, f.operator)
+            with time_limit(CANDIDATE_S):
+                expected = expect(fn, rows, f.result, f.operator)
         except Exception:  # a rewriting that is no program, or one that reads what it deleted
             return None
         if not self.plausible(expected):

@@ -164,7 +164,7 @@ class Report:
     def __str__(self) -> str:
         kind = f"{self.kind}, {self.form} form" if self.form else self.kind
         lines = [f"{self.signature:<58} {self.mode}   {kind}"]
-        lines += [f"  {fact}" for fact in self.facts()]
+        lines += [f"  {fact}" for fact in self._lines()]
         for reason in self.reasons:
             lines += self._reason_lines(reason)
         return "\n".join(lines)
@@ -187,7 +187,7 @@ class Report:
             parts.append(f"about {self.ns_per_row:.2g} ns a row")
         return " · ".join(parts)
 
-    def marked(self, reason: Reason) -> Marked | None:
+    def _marked(self, reason: Reason) -> Marked | None:
         """The line that a reason points at; None where it points at none."""
         text = self._captured.source_line(reason.line) if reason.line else None
         if text is None:
@@ -202,7 +202,7 @@ class Report:
 
     def _reason_lines(self, reason: Reason) -> list[str]:
         lines: list[str] = []
-        line = self.marked(reason)
+        line = self._marked(reason)
         if line is not None:
             place = f"  {line.place}    "
             lines.append(place + line.text)
@@ -213,7 +213,7 @@ class Report:
             lines.append(f"  {reason.hint}")
         return lines
 
-    def facts(self) -> list[str]:
+    def _lines(self) -> list[str]:
         """What is said of a compiled function, line by line."""
         if self.mode != "compiled":
             return ["declared pure"] if self._declared_pure else []
@@ -230,7 +230,9 @@ class Report:
     def _repr_html_(self) -> str:
         from sabot._report_html import html_of
 
-        return html_of(self)
+        kind = f"{self.kind}, {self.form} form" if self.form else self.kind
+        reasons = [(self._marked(one), one.message, one.hint) for one in self.reasons]
+        return html_of(self.signature, self.mode, kind, self._lines(), reasons)
 
 
 class Marked(NamedTuple):
