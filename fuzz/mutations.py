@@ -485,8 +485,8 @@ MUTATIONS = [
     Mutation(
         "the chosen of two floats is the other",
         VALUE,
-        "select_one(l, cond, x->f, y->f)",
-        "select_one(l, cond, y->f, x->f)",
+        "select_payload(l, cond, x, y, DOUBLE_BITS, x->f, y->f)",
+        "select_payload(l, cond, x, y, DOUBLE_BITS, y->f, x->f)",
         "interpreter",
     ),
     Mutation(
@@ -513,15 +513,15 @@ MUTATIONS = [
     Mutation(
         "every link of a chain compares the first operand",
         EXPR,
-        "choice_open(l, e, &c, holds, copies), n, k + 1, &y, refused)",
-        "choice_open(l, e, &c, holds, copies), n, k + 1, x, refused)",
+        "choice_open(l, e, &c, holds, copies), n, k + 1, &y, found)",
+        "choice_open(l, e, &c, holds, copies), n, k + 1, x, found)",
         "interpreter",
     ),
     Mutation(
         "what a link of a chain assigns is kept where it is not reached",
         EXPR,
-        "choice_open(l, e, &c, holds, copies), n, k + 1, &y, refused)",
-        "choice_open(l, e, &c, holds, false), n, k + 1, &y, refused)",
+        "choice_open(l, e, &c, holds, copies), n, k + 1, &y, found)",
+        "choice_open(l, e, &c, holds, false), n, k + 1, &y, found)",
         "interpreter",
     ),
     Mutation(
@@ -583,7 +583,7 @@ MUTATIONS = [
     Mutation(
         "a loop's float of later turns is lost",
         LOOP,
-        "next->tags & FLOAT_BIT ? next->f : l->zero_f",
+        "next->tags & DOUBLE_BITS ? next->f : l->zero_f",
         "l->zero_f",
         "interpreter",
     ),

@@ -59,7 +59,7 @@ def test_a_line_an_operator_in_the_order_of_explain():
     lines = operators(stream.profile())
     names = [line["operator"] for line in lines]
     assert names == [
-        "MAP same",
+        "MAP same(batch)",
         "SKIP 30",
         "SELECT y, t",
         "WITH y = double(a), t = as_text(a)",
@@ -255,7 +255,7 @@ def test_it_prints_as_a_table():
     lines = text.splitlines()
     assert len(lines) == 8
     assert lines[0].split() == "rows in rows out batches busy waiting bytes left failed".split()
-    assert re.match(r"MAP same +120 +120 ", lines[1])
+    assert re.match(r"MAP same\(batch\) +120 +120 ", lines[1])
     assert re.match(r"└─ SKIP 30 +150 +120 ", lines[2])
     assert re.match(r" {12}└─ BATCHES list of 3 +300 +3 ", lines[6])
     assert re.fullmatch(r"120 rows in [\d.]+ (ms|s), [\d,]+ rows/s", lines[7])

@@ -348,8 +348,14 @@ class UdfCompiler:
 
         NJIT where it has loops of its own; else VECTORIZE where it computes with NumPy item by item; else SKIP where all it uses is Arrow
         or pandas; else AUTO.
+
+        Raises:
+            PlanError: what was given is no pattern.
         """
-        return strategy_of(pattern)
+        given: object = pattern
+        if not isinstance(given, FunctionPattern):
+            raise PlanError(f"choose_strategy takes a FunctionPattern, not {type(given).__name__}")
+        return strategy_of(given)
 
     def cache_info(self) -> CacheInfo:
         """Hits, misses, the most functions that are held, how many are, and their bytes."""
