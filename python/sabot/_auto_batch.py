@@ -18,7 +18,7 @@ from sabot import _config, _core
 from sabot._capture import seen_names
 from sabot._chain import TIERS
 from sabot._engine import session
-from sabot._errors import CompileError, PlanError
+from sabot._errors import CompileError, DataError, PlanError
 from sabot._form import row_form
 from sabot._form_bind import row_function
 from sabot._form_values import NoFormError
@@ -109,7 +109,13 @@ class Whole:
         self.compiled: bool | None = None  # for the latest batches; None: there were none
 
     def __call__(self, batch: Any) -> Any:
-        """What the function gives for this batch."""
+        """What the function gives for this batch.
+
+        Raises:
+            DataError: what was given is no RecordBatch or Table.
+        """
+        if not isinstance(batch, (pa.RecordBatch, pa.Table)):
+            raise DataError(f"a RecordBatch or a Table is wanted, not {type(batch).__name__}")
         if _config.get("compile") == "off":
             self.compiled = False
             return self._fn(batch)
@@ -141,8 +147,9 @@ class Whole:
         """What computes batches of this schema; None: the function itself."""
         schema: pa.Schema = batch.schema
         kind: object = batch.__class__
-        for known, of, bound in self._known:
+        for known, of, found in self._known:
             if of is kind and known.equals(schema, check_metadata=True):
+                bound = found
                 break
         else:
             bound = self._bind(batch)

@@ -352,7 +352,7 @@ class UdfCompiler:
         Raises:
             PlanError: what was given is no pattern.
         """
-        given: object = pattern
+        given = cast("object", pattern)
         if not isinstance(given, FunctionPattern):
             raise PlanError(f"choose_strategy takes a FunctionPattern, not {type(given).__name__}")
         return strategy_of(given)
