@@ -211,6 +211,14 @@ def test_filters():
         assert (report.mode, report.signature) == ("compiled", "<lambda>(batch) -> bool")
 
 
+def test_a_list_is_no_mask():
+    fn = lambda b: [v == 1 for v in b["i"].to_pylist()]  # noqa: E731
+    assert sb.explain(fn, many(1).schema).mode == "interpreted"
+    for mode in ("auto", "off"):
+        with sb.config(compile=mode), pytest.raises(sb.DataError, match="returned list"):
+            Stream.from_table(many(3)).filter(fn).collect()
+
+
 def test_forms_of_loops_and_of_arrays_are_told_apart():
     rows = sb.explain(lambda b: pa.array([v == 1 for v in b["i"].to_pylist()]), many(1).schema)
     arrays = sb.explain(lambda b: pc.equal(b["i"], 1), many(1).schema)
@@ -485,6 +493,18 @@ REFUSED = {
             return {"made": out}
         """,
         "a range of some of the rows",
+    ),
+    "another_name": (
+        """
+        def f(b):
+            out = []
+            more = out
+            for v in b["i"].to_pylist():
+                out.append(v)
+                more.append(v)
+            return {"made": out}
+        """,
+        "another name of the list out",
     ),
     "condition": (
         """

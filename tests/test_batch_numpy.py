@@ -103,6 +103,18 @@ FORMS = {
                 "floor": np.floor(x), "sign": np.sign(x), "square": np.square(k), "nan": np.isnan(x), "add": np.add(x, k),
             }
     """,
+    "changed_after_pa_array": """
+        def f(batch):
+            x = batch["x"].to_numpy()
+            n = len(x)
+            flags = np.zeros(n, dtype=bool)
+            counts = np.zeros(n, dtype=np.int64)
+            before, shared = pa.array(flags), pa.array(counts)
+            for i in range(n):
+                flags[i] = x[i] > 0
+                counts[i] = 7
+            return {"before": before, "shared": shared, "after": flags, "same": counts}
+    """,
     "comparisons": """
         def f(batch):
             x = batch["x"].to_numpy()

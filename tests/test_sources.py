@@ -800,9 +800,7 @@ class FailsToClosePlainly(Closing):
 @pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize("how", ["end", "close", "error"])
 def test_errors_of_closing_cross_the_bridges(kind, plain, how, monkeypatch):
-    monkeypatch.setattr(
-        "sabot._bridge.BLOCKED_S_MAX", 5
-    )  # of a machine that does other things, too
+    monkeypatch.setattr("sabot._bridge.BLOCKED_S_MAX", 5)
     source = sources.from_batches(kind([BATCH] * 9, fail_at=1 if how == "error" else None))
 
     def read_plainly():

@@ -121,7 +121,7 @@ class Reader:
         columns: tuple[tuple[str, str | None], ...] = ()
         made: dict[str, Array] = {}
         if is_filter:
-            if not isinstance(result, Array):
+            if not isinstance(result, Array) or result.family == LIST:
                 raise NoFormError(node, "a result that is no array of rows")
             made = {"": result}
         else:
@@ -181,7 +181,14 @@ class Reader:
     def as_arrow(self, value: Value | None, node: ast.AST) -> Array:
         """What pa.array makes of a value, or of one that is an Arrow array already: itself."""
         if isinstance(value, Array):
-            return value if value.family == ARROW else Array(ARROW, value.name)
+            if value.family == ARROW:
+                return value
+            name = value.name
+            if (
+                value.own and value.type.kind == "b"
+            ):  # Arrow has bits of its own, else the same memory
+                name = self.make(value.value(node), node)
+            return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
 
     def _row(self, array: Array, node: ast.AST) -> ast.expr:
@@ -209,6 +216,8 @@ class Reader:
                 self._assign(node, name, value)
             case ast.AnnAssign(ast.Name(name), value=ast.expr() as value):
                 self._assign(node, name, value)
+            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)) if len(targets) == len(values):
+                self._assign_all(node, targets, values)
             case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
                 self._loops += 1
                 loop = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
@@ -234,8 +243,24 @@ class Reader:
         if given is None:
             self._aside(node)
             return
+        if isinstance(given, Builder) and isinstance(value, ast.Name):
+            raise NoFormError(node, f"another name of the list {value.id}")
         self.env[name] = given
         self._plain.discard(name)
+
+    def _assign_all(
+        self, node: ast.stmt, targets: Sequence[ast.expr], values: Sequence[ast.expr]
+    ) -> None:
+        """`a, b = x, y`, where all of them stand for something of the batch, or none."""
+        given = [self.value(value) for value in values]
+        if not any(one is not None for one in given):
+            self._aside(node)
+            return
+        for target, one in zip(targets, given, strict=True):
+            if not isinstance(target, ast.Name) or one is None or isinstance(one, Builder):
+                raise NoFormError(target, "several targets at once")
+            self.env[target.id] = one
+            self._plain.discard(target.id)
 
     def _aside(self, node: ast.stmt) -> None:
         """A statement that has nothing to do with the batch: every row does it."""

@@ -435,7 +435,6 @@ void sb_emit_walk(sb_emitter *e)
         case SB_IR_STORE:
         case SB_IR_PASS:
         case SB_IR_GOT:
-            break;
         case SB_IR_KEEP:
             break;
         case SB_IR_NP_WARN_F64:
