@@ -814,12 +814,11 @@ def test_errors_of_closing_cross_the_bridges(kind, plain, how, monkeypatch):
         batches = open_async(source)
         await anext(batches)
         if how != "close":
-            async for _ in batches:
-                pass
+            _ = [batch async for batch in batches]
         await batches.aclose()
 
-    kinds = {"error": ZeroDivisionError}
-    with pytest.raises(kinds.get(how, OSError), match="here" if how == "error" else "second"):
+    kind, text = (ZeroDivisionError, "here") if how == "error" else (OSError, "second")
+    with pytest.raises(kind, match=text):
         read_plainly() if plain else asyncio.run(read_awaiting())
 
 
