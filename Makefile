@@ -40,9 +40,9 @@ fuzz:         ## compiled against CPython on generated functions, for a few minu
 	@$(PY) -m fuzz.differential --jobs "$$(nproc)"
 	@$(PY) -m fuzz.batches
 
-fuzz-nightly: ## ten times as many, new ones every day; what it finds is kept in fuzz/corpus
+fuzz-nightly: ## a million cases, new ones every day; what it finds is kept in fuzz/corpus
 	$(SETUP) fuzz
-	@$(PY) -m fuzz.differential --functions 20000 --seed "$$(date +%F)" --jobs "$$(nproc)" --keep fuzz/corpus
+	@$(PY) -m fuzz.differential --functions 40000 --seed "$$(date +%F)" --jobs "$$(nproc)" --keep fuzz/corpus
 	@$(PY) -m fuzz.batches --functions 5000 --seed "$$(date +%F)"
 
 mutate:       ## one seeded error after another: the fuzzer must find each
