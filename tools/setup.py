@@ -314,6 +314,10 @@ def ensure_venv(python: Python, folder: Path) -> Path:
 
     The stamp is there only while the environment is whole: one left half made, or moved, is made again.
     """
+    if folder.is_symlink():
+        raise SetupError(
+            f"{folder.name} is a link: set-up would change the environment of another checkout; remove the link"
+        )
     requirements = ROOT / "requirements.txt"
     stamp = folder / ".sabot-stamp"
     key = python.name + " " + hashlib.sha256(requirements.read_bytes()).hexdigest()
