@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from support import TIERS, bits, cell, many
+from support import HELPER, TIERS, bits, cell, many
 from test_batch_form import FORMS as BY_ROWS
 from test_batch_form import defined
 from test_batch_numpy import FORMS as OF_NUMPY
@@ -175,9 +175,10 @@ def test_ahead_and_required(caplog):
         other = defined(TYPES.format("open(v)"))
         auto_compile(other)(pa.record_batch({"v": pa.array([], pa.int64())}))
     texts = [(one.levelname, one.getMessage()) for one in caplog.records]
-    assert texts[0][0] == "INFO"
-    assert texts[0][1].startswith("compiled f in ")
-    assert [level for level, _ in texts].count("INFO") == 1
+    if HELPER.exists():
+        assert texts[0][0] == "INFO"
+        assert texts[0][1].startswith("compiled f in ")
+    assert [level for level, _ in texts].count("INFO") == HELPER.exists()
     assert texts[-1][0] == "DEBUG"
     assert texts[-1][1].startswith("f is not compiled: ")
     required = auto_compile(udf(other, compile="require"))

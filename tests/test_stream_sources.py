@@ -502,7 +502,9 @@ def test_cancel_while_a_plain_source_blocks():
     assert set(log.closed) == log.driven
 
 
-def test_what_closing_a_source_raises_arrives():
+def test_what_closing_a_source_raises_arrives(monkeypatch):
+    monkeypatch.setattr("sabot._bridge.BLOCKED_S_MAX", 5)
+
     def source():
         try:
             while True:

@@ -369,7 +369,7 @@ def test_a_source_inside_a_call_that_blocks_is_left_alone():
     blocked, other = Feed(0, silent_at=1), Feed(100)
     for run in (iter, take_async):
         running = run(blocked.stream("plain").union(other.stream("plain")).records())
-        assert wait_until(lambda: next(running)["a"] >= 100 and blocked.asked >= 2)
+        assert wait_until(lambda: next(running)["a"] >= 100 and blocked.asked >= 2, 30)
         began = time.monotonic()
         running.close()
         assert time.monotonic() - began < CLOSE_S

@@ -89,6 +89,11 @@ class _Bound(NamedTuple):
     few: int
 
 
+def _check(given: Any) -> None:
+    if not isinstance(given, (pa.RecordBatch, pa.Table)):
+        raise DataError(f"a RecordBatch or a Table is wanted, not {type(given).__name__}")
+
+
 class Whole:
     """A batch function that is called with batches, or with tables where it takes those.
 
@@ -114,8 +119,7 @@ class Whole:
         Raises:
             DataError: what was given is no RecordBatch or Table.
         """
-        if not isinstance(batch, (pa.RecordBatch, pa.Table)):
-            raise DataError(f"a RecordBatch or a Table is wanted, not {type(batch).__name__}")
+        _check(batch)
         if _config.get("compile") == "off":
             self.compiled = False
             return self._fn(batch)
@@ -144,7 +148,12 @@ class Whole:
         return bound.gives.from_arrays(columns, schema=schema)
 
     def bind(self, batch: Any) -> _Bound | None:
-        """What computes batches of this schema; None: the function itself."""
+        """What computes batches of this schema; None: the function itself.
+
+        Raises:
+            DataError: what was given is no RecordBatch or Table.
+        """
+        _check(batch)
         schema: pa.Schema = batch.schema
         kind: object = batch.__class__
         for known, of, found in self._known:
