@@ -166,7 +166,8 @@ assert os.waitpid(pid, 0)[1] == 0
 assert found["cache"]["disk_hits"] == 0
 """
     )
-    printed(text, env={"SABOT_CACHE_DIR": str(folder)})
+    # From 3.12 on a fork beside threads is warned of.
+    printed(text, "-W", "ignore::DeprecationWarning", env={"SABOT_CACHE_DIR": str(folder)})
 
 
 def cli(capsys, *arguments):
