@@ -320,6 +320,8 @@ class Forms(Choices, Functions):
         if pick < 0.35:
             name = self.fresh_name("v")
             keys = ("", "", ", key=abs", f", key=lambda {name}: ({name} > 1, -{name})")
+            if len(tags) > 1:  # a list in memory of several kinds is not sorted by a key
+                keys = ("",)
             order = rng.choice(keys) + rng.choice(("", "", ", reverse=True"))
             e = joined(tags, parts, f"sorted(({texts}){order})[{rng.randrange(-count, count)}]")
             return replace(e, dynamic=True)
