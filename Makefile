@@ -44,6 +44,7 @@ fuzz-nightly: ## a million cases, new ones every day; what it finds is kept in f
 	$(SETUP) fuzz
 	@$(PY) -m fuzz.differential --functions 40000 --seed "$$(date +%F)" --jobs "$$(nproc)" --keep fuzz/corpus
 	@$(PY) -m fuzz.batches --functions 5000 --seed "$$(date +%F)"
+	@SABOT_HYPOTHESIS=default PYTHONPATH=build/lib $(PY) -m pytest -q -m hypothesis tests
 
 mutate:       ## one seeded error after another: the fuzzer must find each
 	$(SETUP) fuzz

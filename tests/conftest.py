@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# A program that a shell starts in the background is not interrupted by Ctrl-C; tests are.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# What one run finds each run finds; `make fuzz-nightly` looks further.
+settings.register_profile("same", derandomize=True)
+settings.load_profile(os.environ.get("SABOT_HYPOTHESIS", "same"))
 # What is compiled for a test is compiled then and there. Tests of the cache name a folder of their own.
 os.environ["SABOT_CACHE_DIR"] = "off"
 

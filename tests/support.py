@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import linecache
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -103,3 +104,22 @@ class Trouble(Exception):
     def __init__(self, first, second):
         super().__init__(first, second)
         self.extra = "kept"
+
+
+def check_snippets(page: Path, folder: Path, least: int) -> None:
+    """Runs the Python blocks of a page of the manual one after the other: each prints the text block that follows it, or nothing."""
+    pairs: list[list[str]] = []
+    for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), re.M | re.S):
+        if language == "python":
+            pairs.append([text, ""])
+        else:
+            assert (language, pairs[-1][1]) == ("text", "")
+            pairs[-1][1] = text
+    assert len(pairs) >= least
+    script = folder / "page.py"
+    mark = "--- next snippet"
+    script.write_text(f"\nprint({mark!r})\n".join(code for code, _ in pairs))
+    result = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    for (code, wanted), printed in zip(pairs, result.stdout.split(mark + "\n"), strict=True):
+        assert printed == wanted, code

@@ -1,5 +1,6 @@
 """Batch functions that native code computes row by row: what they give is what CPython gives for each batch; what has no form says why."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -70,6 +71,39 @@ FORMS = {
             x = batch["x"].to_pylist()
             both = [(a or 0) + (b or 0.0) for a, b in zip(i, x)]
             return batch.set_column(1, "x", pa.array([min(max(v, low), high) for v in both]))
+    """,
+    "several_at_once": """
+        def f(batch):
+            values, made, rate = batch["x"].to_pylist(), [], 0.5
+            for v in values:
+                low, high = v, rate
+                made.append(None if low is None else low * high)
+            return {"made": made}
+    """,
+    "functions_inside_the_loop": """
+        def f(batch):
+            def half(v):
+                return v / 2
+            out = []
+            for v in batch["x"].to_pylist():
+                def more(w):
+                    return w if v is None else w + v
+                less = lambda w: w - 1
+                out.append(half(more(less(3.0))))
+            return {"made": out}
+    """,
+    "a_match_of_one_value": """
+        def f(batch):
+            out = []
+            for i in batch["i"].to_pylist():
+                match i:
+                    case None:
+                        out.append(0)
+                    case low if low < 0:
+                        out.append(-low)
+                    case other:
+                        out.append(other + 1)
+            return {"made": out}
     """,
     "second_loop_over_results": """
         def f(batch):
@@ -565,6 +599,56 @@ REFUSED = {
         """,
         "b used in another way than row by row",
     ),
+    "swapped": (
+        """
+        def f(b):
+            scale, values = 2, b["i"].to_pylist()
+            values, scale = scale, values
+            return {"made": [v * values for v in scale]}
+        """,
+        "several targets at once",
+    ),
+    "function_of_a_loop_variable": (
+        """
+        def f(b):
+            out = []
+            scale = 2
+            bump = lambda v: v * scale
+            for scale in b["i"].to_pylist():
+                out.append(bump(1))
+            return {"made": out}
+        """,
+        "a function inside that reads scale, which changes from row to row",
+    ),
+    "function_of_what_a_loop_binds": (
+        """
+        def f(b):
+            scale = 2
+            def bump(v):
+                return sum([scale for _ in range(v)])
+            out = []
+            for v in b["i"].to_pylist():
+                scale = v
+                out.append(bump(1))
+            return {"made": out}
+        """,
+        "a function inside that reads scale, which changes from row to row",
+    ),
+    "name_of_a_comprehension": (
+        """
+        def f(b):
+            x = b["i"].to_pylist()
+            return {"first": [(t := v) for v in x], "made": [t for v in x]}
+        """,
+        "t as the last row left it",
+    ),
+    "wide_constant": (
+        """
+        def f(b):
+            return b.append_column("made", pc.add(b["i"], 1180591620717411303424))
+        """,
+        "a number of more than 64 bits",
+    ),
     "narrow": (
         """
         def f(b):
@@ -585,6 +669,78 @@ def test_what_has_no_form_says_why(name):
     assert report.reasons[0].message.endswith(": " + wanted), str(report)
     assert report.reasons[0].line > 0
     assert report.form is None
+
+
+class Meddler(type):
+    """What runs when a class is looked at."""
+
+    def __hash__(cls):
+        raise AssertionError("hashed")
+
+    def __eq__(cls, other):
+        raise AssertionError("compared")
+
+    @property
+    def __module__(cls):
+        raise AssertionError("asked for its module")
+
+
+class Meddling(metaclass=Meddler):
+    pass
+
+
+class Item:
+    def __getattr__(self, name):
+        raise AssertionError(f"asked for {name}")
+
+    @property
+    def dtype(self):
+        raise AssertionError("asked for its dtype")
+
+    @property
+    def __class__(self):
+        raise AssertionError("asked for its class")
+
+
+ITEM = Item()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'b.append_column("made", pa.array([v for v in b["i"].to_pylist()], type=Meddling()))',
+        'b.append_column("made", pa.array([v for v in b["i"].to_pylist()], type=ITEM))',
+        'b.append_column("made", b.column("i").cast(ITEM))',
+        '{"made": np.zeros(b.num_rows, dtype=ITEM)}',
+        '{"made": np.zeros(b.num_rows, dtype=Meddling)}',
+        '{"made": ITEM(b["x"].to_numpy())}',
+        '{"made": Meddling(b["x"].to_numpy())}',
+    ],
+)
+def test_no_code_of_the_users_runs_before_the_run(body):
+    fn = defined(f"def f(b):\n    return {body}\n", np=np, ITEM=ITEM, Meddling=Meddling)
+    table = many(1)
+    assert "in CPython" in Stream.from_table(table).map(fn).explain()
+    assert sb.explain(fn, table.schema).mode == "interpreted"
+    sb.UdfCompiler().analyze(fn)
+
+
+def test_a_function_with_a_form_that_is_not_compiled_says_why():
+    fn = defined(
+        """
+        def f(b):
+            out = []
+            for i in b["i"].to_pylist():
+                match i:
+                    case (first, second):
+                        out.append(first)
+                    case other:
+                        out.append(other)
+            return {"made": out}
+        """
+    )
+    shown = Stream.from_table(many(1)).map(fn).explain()
+    assert "in CPython, batch by batch  because: this form is not compiled yet" in shown
 
 
 def test_html_shows_the_same_and_escapes_it():

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from support import check_snippets
 
 from sabot._form_compute import FORMS
 from sabot._kinds import KINDS_TABLE
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "compile.md"
-MARK = "--- next snippet"
 
 
 def test_snippets_print_what_the_page_shows(tmp_path):
-    pairs = []
-    for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.M | re.S):
-        if language == "python":
-            pairs.append([text, ""])
-        else:
-            assert (language, pairs[-1][1]) == ("text", "")
-            pairs[-1][1] = text
-    assert len(pairs) > 7
-    script = tmp_path / "page.py"
-    script.write_text(f"\nprint({MARK!r})\n".join(code for code, _ in pairs))
-    result = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
-    for (code, wanted), printed in zip(pairs, result.stdout.split(MARK + "\n"), strict=True):
-        assert printed == wanted, code
+    check_snippets(PAGE, tmp_path, 8)
 
 
 def rows_below(head):

@@ -127,6 +127,7 @@ def shown(array):
 @example(values=[b"x", "y"])
 @example(values=["y", "z", b"x", "w"])
 @example(values=[np.int8(1), 5, np.int16(2)])
+@example(values=[datetime.time(1, 2), 2**63 - 1, datetime.time(1, 2), decimal.Decimal("15.02")])
 @example(values=[np.datetime64("2020-01-02T00:00:00.000000001"), np.datetime64("2020-01-02", "s")])
 def test_steps_tell_what_all_values_tell(step, values):
     before, _dicts.STEP_ROWS = _dicts.STEP_ROWS, step

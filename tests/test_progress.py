@@ -264,7 +264,7 @@ def test_a_fork_leaves_the_streams_as_they_were():
                 pid = os.fork()
                 if pid == 0:
                     assert "write" not in vars(sys.stdout)
-                    print("child")
+                    sys.stdout.write("child\\n")
                     sys.stdout.flush()
                     os._exit(0)
                 os.waitpid(pid, 0)

@@ -414,17 +414,37 @@ TSAN_SUITES = ("base", "os", "jit", "exec", "api")
 FUZZ = ["-m", "fuzz.differential", "--functions", "2000", "--columns", "25", "--tier", "mixed"]
 FUZZ += ["--jobs", str(os.cpu_count() or 2)]
 FUZZ_NEWER = ["1000" if word == "2000" else word for word in FUZZ]
-# What the oldest Python alone runs: the version has no part in it.
+# What the newer Pythons leave to the oldest one: the version has no part in it, or the fuzzer and what is left show the same.
 NEWER = [
-    f"--ignore=tests/test_{name}.py"
+    f"--ignore=tests/{name}"
     for name in (
-        "bench_functions",
-        "bench_operators",
-        "column_kernels",
-        "examples_c",
-        "fuzz_selftest",
-        "memory",
-        "progress",
+        "integration",
+        "test_batch_compute.py",
+        "test_bench_batches.py",
+        "test_bench_functions.py",
+        "test_bench_operators.py",
+        "test_column_kernels.py",
+        "test_compile_doc.py",
+        "test_dicts.py",
+        "test_examples_c.py",
+        "test_files.py",
+        "test_filter_masks.py",
+        "test_fuzz_selftest.py",
+        "test_json_text.py",
+        "test_memory.py",
+        "test_number_columns.py",
+        "test_on_error.py",
+        "test_operators_module.py",
+        "test_progress.py",
+        "test_record_map.py",
+        "test_schema_changes.py",
+        "test_sinks.py",
+        "test_sources.py",
+        "test_stream.py",
+        "test_stream_operators.py",
+        "test_stream_sources.py",
+        "test_union.py",
+        "test_validate.py",
     )
 ]
 # The engine of AArch64 in an emulated CPython of AArch64.
@@ -433,14 +453,45 @@ FUZZ_ARM += ["--functions", "200", "--columns", "10", "--jobs", str(os.cpu_count
 # The small build has no code generator: the same, interpreted, and fewer.
 FUZZ_SMALL = ["-m", "fuzz.differential", "--functions", "200", "--tier", "interpreter"]
 FUZZ_SMALL += ["--jobs", str(os.cpu_count() or 2)]
-# What cannot hold there: that native code ran, that batches keep their size when morsels have 3 rows, that a sink joins so
-# many of them in no time, and that result columns are long enough for blocks.
+# What meets the borders of morsels and arenas, and runs without a code generator.
 SMALL = [
-    "--deselect=tests/test_async.py::test_the_loop_is_never_blocked[sink in a thread]",
+    "tests/integration",
+    *(
+        f"tests/test_{name}.py"
+        for name in (
+            "batch_form",
+            "batch_identity",
+            "column_kernels",
+            "columns",
+            "concurrent_engine",
+            "corpus",
+            "dicts",
+            "differential",
+            "dropped_rows",
+            "examples",
+            "failures",
+            "filter_masks",
+            "fuzz_batches",
+            "numpy_scalars",
+            "on_error",
+            "outputs",
+            "provenance",
+            "record",
+            "record_map",
+            "recursion",
+            "schema_changes",
+            "sources",
+            "stream",
+            "stream_operators",
+            "stream_sources",
+            "union",
+            "validate",
+        )
+    ),
+    # That native code ran, and that batches keep their size, cannot hold there.
     "--deselect=tests/test_differential.py::test_fuzzer_finds_nothing[native]",
     "--deselect=tests/test_differential.py::test_fuzzer_under_all_settings",
     "--deselect=tests/test_stream.py::test_batch_sizes_are_kept",
-    "--ignore=tests/test_memory.py",
 ]
 
 

@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from sabot import _config, _core
 from sabot._capture import capture
-from sabot._chain import TIERS
 from sabot._checks import check_schema
 from sabot._engine import session
 from sabot._errors import (
@@ -33,6 +32,7 @@ from sabot._function import Scalar, bind_scalar, can_compile
 from sabot._guards import watched
 from sabot._kinds import kind_of
 from sabot._piece import arrow
+from sabot._run_once import run_once
 from sabot._strategy import CompilationStrategy, pattern_of, strategy_of
 from sabot._udf import FORMATS, Udf, unwrap
 
@@ -71,7 +71,6 @@ _FEW_ROWS = 4
 _ROWS_AT_ONCE = 2048
 _SKIPS = 32  # runs that are made after one batch could not be computed at once
 _FROM_C: Any = cast("Any", pa.Array)._import_from_c
-_ONE_THREAD_ROWS = 16384
 _BOUND_MAX = 64  # combinations of types
 _CHANGES_MAX = 8  # of captured names, after which native code is not waited for
 
@@ -365,31 +364,11 @@ class AutoCompiled(Udf):
     def _engine(self, bound: _Bound, source: Any, rows: int) -> list[Any]:
         """One run of the engine, from a batch or a table."""
         feed: Any = source.to_reader() if isinstance(source, pa.Table) else [(source, 0, None)]
-        threads = int(_config.get("threads"))
         tier = str(_config.get("tier"))
         if tier == "auto" and self._changes <= _CHANGES_MAX:
             tier = "native"
-        run = _core.Run(
-            bound.plan,
-            feed,
-            (bound.scalar.binding("CALL "),),
-            {},
-            threads or int(rows <= _ONE_THREAD_ROWS),
-            int(_config.get("morsel_rows")),
-            TIERS[tier],
-            [watched() is not None],
-            2,
-            0,
-            False,
-            _config.get("validate") == "full",
-        )
-        parts: list[Any] = []
-        try:
-            while (made := run.next()) is not None:
-                parts.append(cast("Any", made[0]).column(0))
-        finally:
-            run.close()
-        return parts
+        made = run_once(bound.scalar, bound.plan, feed, rows=rows, tier=tier, operators=2)
+        return [part.column(0) for part in made]
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         by_name = super().__reduce_ex__(protocol)

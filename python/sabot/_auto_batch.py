@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from sabot import _config, _core
 from sabot._capture import seen_names
-from sabot._chain import TIERS
 from sabot._engine import session
 from sabot._errors import CompileError, DataError, PlanError
 from sabot._form import row_form
@@ -26,6 +25,7 @@ from sabot._function import Scalar, core_function
 from sabot._guards import watched
 from sabot._lane import TYPES, BatchBinding, Place
 from sabot._piece import arrow
+from sabot._run_once import run_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("sabot.compile")
 _FROM_C: Any = cast("Any", pa.Array)._import_from_c
 _ROWS_AT_ONCE = 2048
-_ONE_THREAD_ROWS = 16384
 _PIECE_ROWS = 65536
 _BOUND_MAX = 8  # schemas
 _FEW_ROWS = 32
@@ -193,7 +192,10 @@ class Whole:
             pieces = [source.slice(k, _PIECE_ROWS) for k in range(0, rows, _PIECE_ROWS)]
         feed = [(piece, 0, None) for piece in pieces]
         tier = str(_config.get("tier"))
-        parts = _parts(bound.scalar, bound.plan, feed, rows, "native" if tier == "auto" else tier)
+        tier = "native" if tier == "auto" else tier
+        parts = run_once(
+            bound.scalar, bound.plan, feed, rows=rows, tier=tier, operators=1, by_batch={0: _HOST}
+        )
         columns: list[Any] = []
         for place in range(len(parts[0].columns)):
             made = [part.column(place) for part in parts]
@@ -262,7 +264,8 @@ class Whole:
         source = _core.Plan(session(), "CALL", read)
         plan = source.lowered("", core, False, [None] * len(names), names)
         rows = source.map(core, [None] * len(names), names)
-        _parts(scalar, rows, [(_empty(read), 0, None)], 0, "native")
+        feed = [(_empty(read), 0, None)]
+        run_once(scalar, rows, feed, rows=0, tier="native", operators=1)
         self._tell(scalar)
         spot = rows if len(names) == 1 else None
         whole = places == list(range(len(batch.schema)))
@@ -306,31 +309,6 @@ def _is_short(captured: Captured, form: RowForm) -> bool:
     """Whether a row costs CPython little."""
     calls = captured.guards is not None and captured.guards.calls_functions
     return not calls and not any(isinstance(node, _LOOPS) for node in ast.walk(form.tree))
-
-
-def _parts(scalar: Scalar, plan: _core.Plan, feed: Any, rows: int, tier: str) -> list[Any]:
-    """The batches that one run gives."""
-    run = _core.Run(
-        plan,
-        feed,
-        (scalar.binding("CALL "),),
-        {0: _HOST},
-        int(_config.get("threads")) or int(rows <= _ONE_THREAD_ROWS),
-        int(_config.get("morsel_rows")),
-        TIERS[tier],
-        [watched() is not None],
-        1,
-        0,
-        False,
-        _config.get("validate") == "full",
-    )
-    parts: list[Any] = []
-    try:
-        while (made := run.next()) is not None:
-            parts.append(made[0])
-    finally:
-        run.close()
-    return parts
 
 
 def _shown(

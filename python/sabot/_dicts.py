@@ -264,7 +264,7 @@ class _Inferred:
         self._first = first
         self._pace = Pace(STEP_ROWS)
         self._arrays: list[pa.Array[Any]] = []
-        # Of arrays that do not tell ints from floats, digits of decimals, or objects that stand for a time zone.
+        # Of arrays that do not tell ints from floats or times, digits of decimals, or objects that stand for a time zone.
         self._originals: dict[int, list[object]] = {}
         self._kind: pa.DataType = pa.null()
         self._values: list[object] | None = None
@@ -296,7 +296,7 @@ class _Inferred:
         if not plain and pt.is_nested(kind):
             return False
         self._kind = kind
-        if not plain or {int, float} <= classes:
+        if not plain or len(classes - {type(None)}) > 1:
             self._originals[len(self._arrays)] = part
         self._arrays.append(array)
         return True

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
-from sabot._form_rows import RowLoop, stored, turn_of
+from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
 from sabot._form_values import (
     ARROW,
     LIST,
@@ -98,6 +98,10 @@ class Reader:
         self.slots: dict[str, None] = {}
         self._loops = 0
         self._told: dict[int, Value | None] = {}  # what nodes of the tree stand for
+        self._of_rows: set[str] = set()  # locals that stood for something of the batch at any time
+        self._inner: dict[
+            str, ast.AST
+        ] = {}  # names that functions beside the loops read, and where
 
     def _defaults(self, node: ast.FunctionDef | ast.Lambda) -> None:
         """Parameters that nobody gives have their defaults in every row."""
@@ -133,7 +137,13 @@ class Reader:
             made = {n: array for n, array in batch.columns if array.passed is None}
             if not made:
                 raise NoFormError(node, "it computes nothing row by row", NOTHING)
-        items = [self._row(array, node) for array in made.values()]
+        for name, inner in self._inner.items():
+            if name in self._of_rows:
+                raise NoFormError(
+                    inner, f"a function inside that reads {name}, which changes from row to row"
+                )
+        place = node.body if isinstance(node, ast.Lambda) else node
+        items = [array.value(place) for array in made.values()]
         value = ast.Tuple(items, ast.Load())
         tree = self._tree(node, value)
         read = tuple(name for name in self._schema.names if name in _columns_of(tree))
@@ -191,10 +201,6 @@ class Reader:
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
 
-    def _row(self, array: Array, node: ast.AST) -> ast.expr:
-        place = node.body if isinstance(node, ast.Lambda) else node
-        return array.value(place)
-
     def _tree(self, node: ast.FunctionDef | ast.Lambda, value: ast.expr) -> ast.FunctionDef:
         end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
         last = ast.copy_location(ast.Return(value), end)
@@ -228,8 +234,7 @@ class Reader:
                     assert isinstance(builder, Builder)
                     self.env[name] = Array(LIST, builder.name)
                 for name in (*loop.names, *turn.numbers):
-                    self.env[name] = Gone()
-                    self._plain.discard(name)
+                    self._stands(name, Gone())
             case _:
                 self._aside(node)
 
@@ -245,22 +250,32 @@ class Reader:
             return
         if isinstance(given, Builder) and isinstance(value, ast.Name):
             raise NoFormError(node, f"another name of the list {value.id}")
-        self.env[name] = given
+        self._stands(name, given)
+
+    def _stands(self, name: str, value: Value) -> None:
+        self.env[name] = value
         self._plain.discard(name)
+        self._of_rows.add(name)
 
     def _assign_all(
         self, node: ast.stmt, targets: Sequence[ast.expr], values: Sequence[ast.expr]
     ) -> None:
-        """`a, b = x, y`, where all of them stand for something of the batch, or none."""
+        """`a, b = x, y`: one after the other, where no value reads a name that is assigned here."""
         given = [self.value(value) for value in values]
         if not any(one is not None for one in given):
             self._aside(node)
             return
-        for target, one in zip(targets, given, strict=True):
-            if not isinstance(target, ast.Name) or one is None or isinstance(one, Builder):
+        read = {one.id for one in ast.walk(ast.Tuple([*values])) if isinstance(one, ast.Name)}
+        swapped = read & stored(targets)
+        for target, value, one in zip(targets, values, given, strict=True):
+            if not isinstance(target, ast.Name) or (swapped and one is None):
                 raise NoFormError(target, "several targets at once")
-            self.env[target.id] = one
-            self._plain.discard(target.id)
+            if one is None:
+                self._aside(ast.copy_location(ast.Assign([target], value), node))
+            elif isinstance(one, Builder) and isinstance(value, ast.Name):
+                raise NoFormError(node, f"another name of the list {value.id}")
+            else:
+                self._stands(target.id, one)
 
     def _aside(self, node: ast.stmt) -> None:
         """A statement that has nothing to do with the batch: every row does it."""
@@ -270,9 +285,11 @@ class Reader:
         stack: list[ast.AST] = [node]
         while stack:
             inner = stack.pop()
-            if isinstance(inner, (ast.Return, ast.For, ast.While, ast.ListComp, ast.GeneratorExp)):
+            if isinstance(inner, (ast.Return, ast.For, ast.While, *COMPREHENSIONS)):
                 raise NoFormError(inner, "a return or a loop beside those over the rows")
-            if not isinstance(inner, (ast.FunctionDef, ast.Lambda)):
+            if isinstance(inner, FUNCTIONS):
+                self._inner.update(dict.fromkeys(free(inner), inner))
+            else:
                 stack.extend(ast.iter_child_nodes(inner))
         bound = stored([node])
         for name in bound:
@@ -348,10 +365,7 @@ class Reader:
         """What an expression stands for, where it can be told by its beginning."""
         if isinstance(node, ast.Name):
             return self.env.get(node.id)
-        key = id(node)
-        if key not in self._told:
-            self._told[key] = self.value(node) if _may_be_rows(node) else None
-        return self._told[key]
+        return self.value(node) if _may_be_rows(node) else None
 
     def _check_aside(self, node: ast.expr) -> None:
         for inner in ast.walk(node):

@@ -15,7 +15,7 @@ from sabot._capture import Param, Refusal, record_blob, seen_names
 from sabot._errors import PlanError
 from sabot._form import RowForm, batch_parameter, row_form
 from sabot._form_values import NOTHING, NoFormError
-from sabot._function import Scalar, core_function
+from sabot._function import Scalar, because, core_function
 from sabot._lane import TYPES
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sabot._capture import Captured
     from sabot._lane import BatchBinding
     from sabot._udf import Options
+
+
+_BY_BATCH = "in CPython, batch by batch"
 
 
 class Lowered(NamedTuple):
@@ -62,7 +65,7 @@ def lower(
         made = row_function(captured, form)
         assert made.blob is not None
         core = core_function(made.blob, schema, options.compile == "off", form.results)
-        told = _told(core, form, schema, bound, captured)
+        told = _told(core, form, schema, bound)
     except NoFormError as error:
         return _refused(bound, error.refusal)
     except PlanError as error:
@@ -73,7 +76,9 @@ def lower(
     params = tuple(range(len(core.params)))
     scalar = Scalar(made, core, len(params), None, rule, told is not None, options)
     bound = bound._replace(form=scalar)
-    if told is None or not core.compiled or (declared is not None and not told.equals(declared)):
+    if told is None or not core.compiled:
+        return bound._replace(label=f"{bound.label}\t{_BY_BATCH}{because(core)}")
+    if declared is not None and not told.equals(declared):
         return bound
     columns: tuple[list[str | None], list[str]] = ([], [])
     if not bound.is_filter:
@@ -86,7 +91,7 @@ def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
     if refusal is None or refusal.code == NOTHING:
         return bound._replace(refusal=refusal)
     line = f" (line {refusal.line})" if refusal.line else ""
-    label = f"{bound.label}\tin CPython, batch by batch  because: {refusal.detail or refusal.code}{line}"
+    label = f"{bound.label}\t{_BY_BATCH}  because: {refusal.detail or refusal.code}{line}"
     return bound._replace(refusal=refusal, label=label)
 
 
@@ -107,7 +112,6 @@ def _told(
     form: RowForm,
     schema: pa.Schema,
     bound: BatchBinding,
-    captured: Captured,
 ) -> pa.Schema | None:
     """The schema of what it gives; None where the row function is not compiled and does not tell.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sabot._encode import dotted
+from sabot._encode import dotted, type_name
 from sabot._form_numpy import array_of, astype, copied, function_of
 from sabot._form_values import ARROW, LIST, NUMPY, Array, Batch, Builder, Count, NoFormError, Value
 from sabot._piece import arrow
@@ -45,15 +46,15 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     read = function_of(target) if target is not None else None
     if read is not None:
         return read(reader, node)
-    if getattr(target, "__module__", None) == "pyarrow.compute":
-        if getattr(target, "__name__", None) == "cast":
+    if type(target) is FunctionType and target.__module__ == "pyarrow.compute":
+        if target.__name__ == "cast":
             return _pc_cast(reader, node)
         from sabot._form_compute import call as compute
         from sabot._form_compute import name_of
 
         name = name_of(target)
         if name is None:
-            raise NoFormError(node, f"pc.{getattr(target, '__name__', '?')}")
+            raise NoFormError(node, f"pc.{target.__name__}")
         return compute(reader, node, name)
     _, text = dotted(node.func)
     for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
@@ -275,21 +276,20 @@ def _pa_array(reader: Reader, node: ast.Call) -> Value:
 def _type(reader: Reader, node: ast.Call, given: ast.expr) -> Any:
     if isinstance(given, ast.Call) and not given.args and not given.keywords:
         made = reader.called(given)
-        if made in _TYPES:
-            return _TYPES[made]
+        for make in _TYPES:
+            if made is make:
+                return make()
     found = reader.resolved(given)
-    if isinstance(found, pa.DataType):
+    # By its class alone, so that no code of the user's runs.
+    if issubclass(type(found), pa.DataType) and type_name(found).startswith("pyarrow.lib."):
         return found
     raise NoFormError(node, "a type that the text does not tell")
 
 
-_TYPES: dict[object, Any] = {
-    make: make()
-    for make in (
-        *(pa.int8, pa.int16, pa.int32, pa.int64, pa.uint8, pa.uint16, pa.uint32, pa.uint64),
-        *(pa.float32, pa.float64, pa.bool_),
-    )
-}
+_TYPES: tuple[Callable[[], Any], ...] = (
+    *(pa.int8, pa.int16, pa.int32, pa.int64, pa.uint8, pa.uint16, pa.uint32, pa.uint64),
+    *(pa.float32, pa.float64, pa.bool_),
+)
 
 
 def _from_arrays(reader: Reader, node: ast.Call) -> Value:

@@ -179,6 +179,8 @@ def _argument(reader: Reader, node: ast.Call, given: ast.expr) -> Array | Consta
         return value
     if value is None:
         constant = reader.number(given)
+        if type(constant) is int and not -(2**63) <= constant < 2**63:
+            raise NoFormError(given, "a number of more than 64 bits")
         if type(constant) in (int, float, bool):
             return Constant(constant, arrow.scalar(constant).type)
     raise NoFormError(node, "an argument that is no array of the batch and no number")

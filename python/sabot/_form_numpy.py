@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from typing import TYPE_CHECKING, Any
+from typing import cast as cast_to
 
 from sabot._encode_numpy import TYPES, writer_of
 from sabot._encode_program import Own
@@ -21,20 +22,6 @@ if TYPE_CHECKING:
     from sabot._encode import Encoder
     from sabot._encode_program import Part
     from sabot._form import Reader
-
-_ARROW_TYPES = {
-    "bool": "b",
-    "int8": "c",
-    "uint8": "C",
-    "int16": "s",
-    "uint16": "S",
-    "int32": "i",
-    "uint32": "I",
-    "int64": "l",
-    "uint64": "L",
-    "float": "f",
-    "double": "g",
-}
 
 
 def numpy() -> Any:
@@ -58,11 +45,12 @@ def array_of(reader: Reader, array: Array, node: ast.Call) -> Array:
     """What to_numpy gives for an Arrow array of numbers without nulls."""
     if array.family != ARROW or array.type is None:
         raise NoFormError(node, "to_numpy of no column")
-    letter = _ARROW_TYPES.get(str(array.type))
-    if letter is None or letter == "b":
+    dtype: Any = None
+    if arrow.types.is_integer(array.type) or arrow.types.is_floating(array.type):
+        dtype = numpy().dtype(array.type.to_pandas_dtype())
+    if dtype is None or dtype.name not in TYPES:
         raise NoFormError(node, f"to_numpy of {array.type}")
-    made = _builtin(node, "NP_ITEM", array.value(node), letter)
-    dtype = numpy().dtype(array.type.to_pandas_dtype())
+    made = _builtin(node, "NP_ITEM", array.value(node), TYPES[dtype.name])
     return Array(NUMPY, reader.make(made, node), type=dtype)
 
 
@@ -216,9 +204,11 @@ def function_of(target: object) -> Callable[[Reader, ast.Call], Array | None] | 
     for name, read in _FUNCTIONS.items():
         if target is getattr(module, name):
             return read
-    name = getattr(target, "__name__", None)
-    if isinstance(target, module.ufunc) and target is getattr(module, str(name), None):
-        return lambda reader, node: _ufunc(reader, node, str(name))
+    if type(target) is not module.ufunc:
+        return None
+    name = str(cast_to("Any", target).__name__)
+    if target is getattr(module, name, None):
+        return lambda reader, node: _ufunc(reader, node, name)
     return None
 
 
@@ -254,12 +244,21 @@ def dtype_of(reader: Reader, node: ast.Call, given: ast.expr | None) -> Any:
     found = reader.resolved(given)
     if isinstance(given, ast.Constant) and isinstance(given.value, str):
         found = given.value
-    if found is not None:
+    if _is_dtype(found):
         try:
             return _checked(node, numpy().dtype(found))
         except TypeError:
             pass
     raise NoFormError(node, "a dtype that the text does not tell")
+
+
+def _is_dtype(found: object) -> bool:
+    """Whether NumPy makes a dtype of an object without calling code of the user's."""
+    module = numpy()
+    if type(found) is str or issubclass(type(found), module.dtype):
+        return True
+    known = (int, float, bool, *(module.dtype(name).type for name in TYPES))
+    return any(found is one for one in known)
 
 
 def _new(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
@@ -345,11 +344,3 @@ def astype(reader: Reader, node: ast.Call, array: Array) -> Array:
         raise NoFormError(node, "floats as another type")
     name = reader.make(cast(node, array.value(node), dtype), node)
     return Array(NUMPY, name, type=dtype, own=True)
-
-
-def as_arrow_type(array: Array, node: ast.AST) -> Any:
-    """The Arrow type of a NumPy array."""
-    try:
-        return arrow.from_numpy_dtype(array.type)
-    except NotImplementedError:
-        raise NoFormError(node, f"an array of {array.type}") from None

@@ -16,7 +16,9 @@ from sabot._form_values import ARROW, LIST, Array, Builder, Count, Gone, NoFormE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.FunctionDef)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+FUNCTIONS = (ast.FunctionDef, ast.Lambda)
+_SCOPES = (*FUNCTIONS, *COMPREHENSIONS)
 _Loop = ast.For | ast.While
 
 
@@ -44,6 +46,33 @@ def stored(nodes: Iterable[ast.AST]) -> set[str]:
             continue
         if isinstance(node, _SCOPES):
             names |= {one.target.id for one in ast.walk(node) if isinstance(one, ast.NamedExpr)}
+        else:
+            stack.extend(ast.iter_child_nodes(node))
+    return names
+
+
+def free(function: ast.FunctionDef | ast.Lambda) -> set[str]:
+    """The names that a nested function reads when it is called, and does not bind."""
+    body = function.body if isinstance(function, ast.FunctionDef) else [function.body]
+    arguments = {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
+    return _reads(body) - stored(body) - arguments
+
+
+def _reads(nodes: Iterable[ast.AST]) -> set[str]:
+    """The names that are read, by nested scopes too where they do not bind them."""
+    names: set[str] = set()
+    stack = [*nodes]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, FUNCTIONS):
+            names |= free(node)
+            stack += [node.args, *getattr(node, "decorator_list", ())]
+        elif isinstance(node, COMPREHENSIONS):
+            first = node.generators[0].iter
+            bound = stored(one.target for one in node.generators)
+            names |= _reads([first]) | (_reads(ast.iter_child_nodes(node)) - bound)
         else:
             stack.extend(ast.iter_child_nodes(node))
     return names
@@ -89,7 +118,7 @@ class RowLoop:
             raise NoFormError(loop.orelse[0], "an else of the loop over the rows")
         filled = self._filled(loop.body)
         self._bind(stored([*(target for target, _ in self._turn.given), *loop.body]), loop)
-        _Flow(self._before, self.names, self._turn.numbers).check(loop.body, self._targets())
+        _Flow(self._before, self.names).check(loop.body, self._targets())
         rewriter = self._rewriter()
         made = [*self._given(rewriter), *(rewriter.visit(copy.deepcopy(one)) for one in loop.body)]
         for jump in _jumps(loop.body):
@@ -100,6 +129,9 @@ class RowLoop:
 
     def element(self, node: ast.expr) -> tuple[list[ast.stmt], ast.expr]:
         """Of a comprehension over the rows: what gives the targets their values, and the item."""
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.NamedExpr):
+                raise NoFormError(inner, f"{inner.target.id} as the last row left it")
         self._bind(stored(target for target, _ in self._turn.given), node)
         rewriter = self._rewriter()
         return self._given(rewriter), rewriter.visit(copy.deepcopy(node))
@@ -234,12 +266,9 @@ def _takes_all(case: ast.match_case) -> bool:
 class _Flow:
     """Whether a turn reads what an earlier turn, or what is before the loop, has assigned to a name that turns assign."""
 
-    def __init__(
-        self, before: frozenset[str], names: Mapping[str, str], numbers: frozenset[str]
-    ) -> None:
+    def __init__(self, before: frozenset[str], names: Mapping[str, str]) -> None:
         self._before = before
         self._names = names
-        self._numbers = numbers
 
     def check(self, body: list[ast.stmt], given: set[str]) -> None:
         """Raises:
@@ -336,6 +365,7 @@ class _Rewriter(ast.NodeTransformer):
         self._env = env
         self._numbers = numbers
         self._names = names
+        self._inside = 0  # functions that are defined in a turn
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         name = _appended(node, self._env)
@@ -421,11 +451,23 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
-        raise NoFormError(node, "a return in a loop over the rows")
+        if not self._inside:
+            raise NoFormError(node, "a return in a loop over the rows")
+        return self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        self._inside += 1
+        made = self.generic_visit(node)
+        self._inside -= 1
+        return made
 
     def generic_visit(self, node: ast.AST) -> Any:
         if isinstance(node, _SCOPES):
             self._check_scope(node)
+        if isinstance(node, (ast.FunctionDef, ast.MatchAs, ast.MatchStar)) and node.name:
+            node.name = self._names.get(node.name, node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            node.rest = self._names.get(node.rest, node.rest)
         return super().generic_visit(node)
 
     def _check_scope(self, node: ast.AST) -> None:

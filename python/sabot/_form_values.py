@@ -54,7 +54,7 @@ class Array(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A record batch, as its columns; metadata: whether it keeps that of the input's schema."""
+    """A record batch, as its columns."""
 
     columns: tuple[tuple[str, Array], ...]
 

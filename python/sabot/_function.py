@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import struct
 from collections import OrderedDict
@@ -217,6 +218,17 @@ def check_rows_options(name: str, operator: str, options: Options) -> None:
             f"{operator}({name}): batch_size= is for batch functions, or the rows that a thread or worker process takes at once "
             "(max_concurrency=, use_process=True)"
         )
+
+
+def because(core: _core.Function) -> str:
+    """Why a function is not compiled, as explain() ends its line; "" for no reason."""
+    reasons: list[dict[str, Any]] = json.loads(core.report())["reasons"]
+    if not reasons:
+        return ""
+    first = reasons[0]
+    detail = f": {first['detail']}" if first["detail"] else ""
+    line = f" (line {first['line']})" if first["line"] else ""
+    return f"  because: {first['message']}{detail}{line}"
 
 
 def not_compiled(

@@ -7,7 +7,6 @@ Any other runs in CPython, row by row, on whole batches.
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ import pyarrow as pa
 from sabot._by_rows import RowMap
 from sabot._conform import widens
 from sabot._errors import PlanError, TypeMismatchError
-from sabot._function import Scalar, core_function, not_compiled, refused_blob
+from sabot._function import Scalar, because, core_function, not_compiled, refused_blob
 from sabot._lane import ON_ERROR, BatchBinding, Place
 from sabot._record import as_map, row_of
 from sabot._returns import Given, read_returns
@@ -148,19 +147,8 @@ def _by_rows(
         options.dead_letter,
         pure=options.pure is True,
         rows=RowMap(fn, name, given, schema),
-        label=f"{name}({row})\t{_why(core)}",
+        label=f"{name}({row})\tinterpreted, record{because(core)}",
     )
-
-
-def _why(core: _core.Function) -> str:
-    """How a function runs that CPython runs, and why."""
-    reasons: list[dict[str, Any]] = json.loads(core.report())["reasons"]
-    if not reasons:
-        return "interpreted, record"
-    first = reasons[0]
-    detail = f": {first['detail']}" if first["detail"] else ""
-    line = f" (line {first['line']})" if first["line"] else ""
-    return f"interpreted, record  because: {first['message']}{detail}{line}"
 
 
 def bind_flat_map(

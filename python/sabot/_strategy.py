@@ -10,7 +10,13 @@ import sys
 import threading
 from collections import OrderedDict
 from enum import Enum
-from types import ModuleType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sabot._capture import capture, seen_names
@@ -28,6 +34,7 @@ _LIBRARIES = {"numpy": "numpy", "pandas": "pandas", "pyarrow": "arrow"}
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _ARROW_METHODS = frozenset({"column", "to_pylist"})
 _LIST_METHODS = frozenset({"append", "extend", "insert", "pop", "sort", "reverse"})
+_FUNCTIONS = (FunctionType, BuiltinFunctionType)
 # Functions of NumPy besides its ufuncs of which each item of the result has one item of the arguments.
 _BY_ITEMS = ("where", "clip", "select", "nan_to_num", "round", "isclose", "real_if_close")
 
@@ -228,12 +235,23 @@ def _followed(value: object, first: str, rest: str) -> object:
 def _module_of(value: object) -> str:
     if type(value) is ModuleType:
         return value.__name__
-    kind = cast("Any", type(value))
-    if kind.__module__.partition(".")[0] in _LIBRARIES:
-        return kind.__module__
-    own = value if isinstance(value, type) or callable(value) else kind
-    module = getattr(own, "__module__", None) if own is not None else None
-    return module if isinstance(module, str) else ""
+    if type(value) is MethodType:
+        return _module_of(value.__func__)
+    kind = _class_module(type(value))
+    if isinstance(kind, str) and kind.partition(".")[0] in _LIBRARIES:
+        return kind
+    if issubclass(type(value), type):
+        kind = _class_module(cast("type", value))
+    elif type(value) in _FUNCTIONS or isinstance(
+        kind, MemberDescriptorType
+    ):  # the latter: Cython's
+        kind = getattr(value, "__module__", None)
+    return kind if isinstance(kind, str) else ""
+
+
+def _class_module(kind: type) -> object:
+    """What a class has as `__module__`; no code of the class or a metaclass runs."""
+    return type.__dict__["__module__"].__get__(kind)
 
 
 def _is_by_items(target: object) -> bool:

@@ -215,12 +215,12 @@ class _Reader:
             path = ".".join([self._imports[node.id], *reversed(attributes)])
             return path.startswith("pyarrow.compute.")
         value = self._value(node.id)
-        while attributes and isinstance(value, ModuleType) and value is not compute:
+        while attributes and type(value) is ModuleType and value is not compute:
             value = vars(value).get(attributes.pop())
         if value is compute and compute is not None:
             return bool(attributes)
         return (
-            isinstance(value, FunctionType)
+            type(value) is FunctionType
             and not attributes
             and (value.__globals__ is vars(compute) if compute is not None else False)
         )

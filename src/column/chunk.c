@@ -214,13 +214,26 @@ sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, s
     return SB_OK;
 }
 
-void sb_chunk_set_columns(sb_chunk *chunk, sb_type *schema, sb_array **columns)
+sb_status sb_chunk_replace(sb_chunk *chunk, sb_type *schema, sb_columns_make *make,
+                           const void *context, sb_error *err)
 {
+    sb_array **columns;
+    sb_status status = columns_new(schema->child_count, &columns, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    status = make(context, chunk, columns, err);
+    if (status != SB_OK) {
+        columns_drop(columns, schema->child_count);
+        return status;
+    }
     host_forget(chunk);
     columns_drop(chunk->columns, chunk->schema->child_count);
-    sb_type_drop(chunk->schema);
     chunk->columns = columns;
-    chunk->schema = schema;
+    sb_type *before = chunk->schema;
+    chunk->schema = sb_type_retain(schema);
+    sb_type_drop(before);
+    return SB_OK;
 }
 
 sb_status sb_chunk_truncate(sb_chunk *chunk, int64_t rows, sb_error *err)

@@ -69,8 +69,13 @@ sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, s
                          sb_error *err);
 void sb_chunk_free(sb_chunk *chunk); /* NULL is fine */
 
-/* Replaces schema and columns (both taken on success; the array of pointers too, from sb_mem_alloc). */
-void sb_chunk_set_columns(sb_chunk *chunk, sb_type *schema, sb_array **columns);
+/* Makes the columns of a schema, each NULL before, from those of a chunk; what it has made stays where it fails. */
+typedef sb_status sb_columns_make(const void *context, const sb_chunk *chunk, sb_array **columns,
+                                  sb_error *err);
+
+/* Replaces schema (retained) and columns by what `make` gives; on failure the chunk is as it was. */
+sb_status sb_chunk_replace(sb_chunk *chunk, sb_type *schema, sb_columns_make *make,
+                           const void *context, sb_error *err);
 /* Keeps rows [0, rows). */
 sb_status sb_chunk_truncate(sb_chunk *chunk, int64_t rows, sb_error *err);
 /* Keeps of the active rows those whose bit is set in mask (taken: an aligned block as `active` is described); may leave the columns

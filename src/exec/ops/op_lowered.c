@@ -63,10 +63,16 @@ static sb_status open_local(const sb_op *op, void *shared, void **local, sb_erro
     return status;
 }
 
-static sb_status columns_take(const sb_op *op, sb_call *call, const sb_chunk *chunk,
-                              sb_array **columns, sb_error *err)
+typedef struct {
+    const sb_plan *node;
+    sb_call *call;
+} called;
+
+static sb_status columns_take(const void *context, const sb_chunk *chunk, sb_array **columns,
+                              sb_error *err)
 {
-    const sb_plan *node = op->node;
+    const sb_plan *node = ((const called *)context)->node;
+    sb_call *call = ((const called *)context)->call;
     for (int64_t k = 0; k < node->schema->child_count; k++) {
         int64_t source = node->sources[k];
         if (source >= 0) {
@@ -82,23 +88,13 @@ static sb_status columns_take(const sb_op *op, sb_call *call, const sb_chunk *ch
     return SB_OK;
 }
 
-/* Puts the results into the chunk; its columns are replaced only when all are there. */
 static sb_status columns_set(const sb_op *op, sb_call *call, sb_chunk *chunk, sb_error *err)
 {
-    int64_t count = op->node->schema->child_count;
-    sb_array **columns = sb_mem_alloc_zero((size_t)count * sizeof *columns);
-    if (columns == NULL) {
-        return sb_error_no_memory(err, (size_t)count * sizeof *columns);
-    }
-    sb_status status = columns_take(op, call, chunk, columns, err);
+    called context = {op->node, call};
+    sb_status status = sb_chunk_replace(chunk, op->node->schema, columns_take, &context, err);
     if (status != SB_OK) {
-        for (int64_t k = 0; k < count; k++) {
-            sb_array_drop(columns[k]);
-        }
-        sb_mem_free(columns);
         return status;
     }
-    sb_chunk_set_columns(chunk, sb_type_retain(op->node->schema), columns);
     /* As behind any batch function: what is known shall not depend on how it runs. */
     return sb_chunk_set_source(chunk, -1, NULL, err);
 }

@@ -171,26 +171,18 @@ static sb_status map_results(const sb_op *op, with_state *state, const sb_chunk 
     return SB_OK;
 }
 
-/* Puts the results into the chunk; its columns are replaced only when all are there. */
-static sb_status columns_set(const sb_op *op, with_state *state, sb_chunk *chunk, sb_error *err)
+typedef struct {
+    const sb_op *op;
+    with_state *state;
+} answered;
+
+static sb_status results(const void *context, const sb_chunk *chunk, sb_array **columns,
+                         sb_error *err)
 {
-    const sb_plan *node = op->node;
-    int64_t count = node->schema->child_count;
-    sb_array **columns = sb_mem_alloc_zero((size_t)count * sizeof *columns);
-    if (columns == NULL) {
-        return sb_error_no_memory(err, (size_t)count * sizeof *columns);
-    }
-    sb_status status = node->kind == SB_PLAN_MAP ? map_results(op, state, chunk, columns, err)
-                                                 : with_results(op, state, chunk, columns, err);
-    if (status != SB_OK) {
-        for (int64_t k = 0; k < count; k++) {
-            sb_array_drop(columns[k]);
-        }
-        sb_mem_free(columns);
-        return status;
-    }
-    sb_chunk_set_columns(chunk, sb_type_retain(node->schema), columns);
-    return SB_OK;
+    const answered *own = context;
+    return own->op->node->kind == SB_PLAN_MAP
+               ? map_results(own->op, own->state, chunk, columns, err)
+               : with_results(own->op, own->state, chunk, columns, err);
 }
 
 static sb_status finish(const sb_op *op, sb_work *work, sb_push *result, sb_error *err)
@@ -203,7 +195,8 @@ static sb_status finish(const sb_op *op, sb_work *work, sb_push *result, sb_erro
             return status;
         }
     }
-    sb_status status = columns_set(op, state, work->chunk, err);
+    answered context = {op, state};
+    sb_status status = sb_chunk_replace(work->chunk, op->node->schema, results, &context, err);
     if (status != SB_OK) {
         return status;
     }
