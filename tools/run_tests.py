@@ -112,7 +112,7 @@ def cmocka_cases(runner: str, program: str, folder: Path) -> list[Case]:
     return cases
 
 
-def c_tests(config: str, venv: Path, suites: Sequence[str] = (), patience: int = 1) -> list[Case]:
+def c_tests(config: str, venv: Path, suites: Sequence[str] = (), patience: int = 3) -> list[Case]:
     """The C tests of a build. A program that ends badly without saying which test failed is a failed case itself.
 
     `patience` multiplies the time that each program has.

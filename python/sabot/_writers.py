@@ -34,6 +34,7 @@ _GROUP_ROWS = 1 << 20
 _GROUP_SIZE_MAX = 64 << 20
 _JSON_ROWS = 8192
 _COPY_SIZE = 1 << 20
+_SAMPLE_ROWS = 8192
 
 
 class Writer(Protocol):
@@ -185,7 +186,8 @@ class _ParquetOut:
     def __init__(self, sink: Any, schema: pa.Schema, codec: Any, rows: int | None) -> None:
         self._sink = sink
         self._schema = schema
-        self._writer: Any = pq.ParquetWriter(sink, schema, compression=codec)
+        self._codec = codec
+        self._writer: Any = None  # until the first rows tell how they are best kept
         self._group_rows = rows or _GROUP_ROWS
         self._group_size = _GROUP_SIZE_MAX if rows is None else None
         self._held: list[pa.RecordBatch] = []
@@ -207,20 +209,60 @@ class _ParquetOut:
         if self._held:
             held, self._held, self._rows, self._size = self._held, [], 0, 0
             table = pa.Table.from_batches(held, self._schema)
+            self._begin(table)
             self._writer.write_table(table, row_group_size=self._group_rows)
+
+    def _begin(self, first: pa.Table) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._sink,
+                self._schema,
+                compression=self._codec,
+                use_dictionary=_with_dictionary(first),
+            )
 
     def size(self) -> int:
         return self._sink.tell() + self._size
 
     def finish(self) -> None:
         self.flush()
+        self._begin(self._schema.empty_table())
         self._writer.close()
 
     def abort(self) -> None:
+        if self._writer is None:
+            return
         try:
             self._writer.close()
         except Exception:
             self._writer.is_open = False  # or it would try again when it is collected
+
+
+def _with_dictionary(table: pa.Table) -> Any:
+    """The columns that a file keeps as a dictionary and numbers into it: all but numbers and times of which few repeat.
+
+    A dictionary of such makes writing several times slower, and the file no smaller.
+    """
+    plain = {
+        field.name
+        for field, column in zip(table.schema, table.columns, strict=True)
+        if _is_number(field.type) and not _repeats(column.slice(0, _SAMPLE_ROWS))
+    }
+    if not plain:
+        return True
+    sink = pa.BufferOutputStream()
+    pq.ParquetWriter(sink, table.schema).close()
+    leaves = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
+    paths = [leaves.column(k).path for k in range(len(leaves))]
+    return [path for path in paths if path not in plain]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_temporal(kind)
+
+
+def _repeats(sample: pa.ChunkedArray[Any]) -> bool:
+    return len(sample) < _SAMPLE_ROWS or pc.count_distinct(sample).as_py() * 2 <= len(sample)
 
 
 # --- text: CSV and JSON
