@@ -229,7 +229,7 @@ def pytest_run(runner: str, venv: Path, folder: Path, arguments: Sequence[str]) 
         report = Path(temporary) / "report.xml"
         command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         command += [f"--junitxml={report}", *arguments]
-        return pytest_cases(runner, report, call(command, tree_env(folder)))
+        return pytest_cases(runner, report, call(command, tree_env(folder), 1500))
 
 
 def program_run(
@@ -413,7 +413,7 @@ TSAN_SUITES = ("base", "os", "jit", "exec", "api")
 # What the differential fuzzer runs on each Python: functions from the grammar, each on as many column sets.
 FUZZ = ["-m", "fuzz.differential", "--functions", "2000", "--columns", "25", "--tier", "mixed"]
 FUZZ += ["--jobs", str(os.cpu_count() or 2)]
-FUZZ_NEWER = ["1000" if word == "2000" else word for word in FUZZ]
+FUZZ_NEWER = ["500" if word == "2000" else word for word in FUZZ]
 # What the newer Pythons leave to the oldest one: the version has no part in it, or the fuzzer and what is left show the same.
 NEWER = [
     f"--ignore=tests/{name}"

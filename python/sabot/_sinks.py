@@ -85,7 +85,7 @@ def write_parquet(
         mode: "overwrite"; "append" adds rows to a file (which is written anew) or files to a folder; "error" if there
             is something.
         compression: "zstd", "snappy", "gzip", "brotli", "lz4" or "none".
-        row_group_size: most rows of a row group; None: up to 1,048,576 rows or 64 MiB.
+        row_group_size: most rows of a row group; None: up to 131,072 rows or 64 MiB.
         partition_by: columns whose values become folders.
         bounded: False for a stream without end, which needs a roll_* setting.
         roll_rows: rows of a file, exactly; the last has fewer.

@@ -30,7 +30,7 @@ pc: Any = pyarrow.compute  # its stubs lack some functions
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_GROUP_ROWS = 1 << 20
+_GROUP_ROWS = 1 << 17
 _GROUP_SIZE_MAX = 64 << 20
 _JSON_ROWS = 8192
 _COPY_SIZE = 1 << 20
