@@ -128,8 +128,7 @@ PyObject *ext_call_loop(PyObject *module, PyObject *args)
     for (; open <= loop->arg_count; open++) {
         bool last = open == loop->arg_count;
         PyObject *one = last ? out : PyTuple_GET_ITEM(given, open);
-        if (PyObject_GetBuffer(one, &buffers[open],
-                               last ? PyBUF_CONTIG : PyBUF_CONTIG_RO) != 0) {
+        if (PyObject_GetBuffer(one, &buffers[open], last ? PyBUF_CONTIG : PyBUF_CONTIG_RO) != 0) {
             goto out;
         }
         /* A buffer of one value stands for all rows. */

@@ -364,7 +364,3 @@ def _has_fraction(column: Any) -> bool:
     return (
         len(column) > _LOOKED_AT and pc.any(pc.not_equal(column, pc.trunc(column))).as_py() is True
     )
-
-
-def _empty(schema: Any) -> pa.RecordBatch:
-    return arrow.RecordBatch.from_arrays([arrow.array([], t) for t in schema.types], schema=schema)

@@ -50,8 +50,9 @@ class RowForm(NamedTuple):
     """A batch function as a function of rows.
 
     tree: gives a tuple of `results`; of a filter there is one. slots: its locals that the batch function has not.
-    read: the columns it reads, those that loops of `stages` make behind the batch's. columns: of the result: each with the input's column that is passed on, or None. wanted: types that
-    the results were given by `type=`. kind: "row" where it has loops over rows, else "array".
+    read: the columns it reads, those that loops of `stages` make behind the batch's. columns: of the result: each with the input's column
+    that is passed on, or None. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else
+    "array". stages: what is computed before it.
     """
 
     tree: ast.FunctionDef

@@ -19,9 +19,9 @@ from sabot._function import Scalar, because, core_function
 from sabot._lane import TYPES
 
 if TYPE_CHECKING:
-    from sabot import _core
     from typing import TypeAlias
 
+    from sabot import _core
     from sabot._capture import Captured
     from sabot._form import Stage
     from sabot._lane import BatchBinding
@@ -37,9 +37,9 @@ _BY_BATCH = "in CPython, batch by batch"
 class Lowered(NamedTuple):
     """How the engine runs a batch function by its row function.
 
-    stages: of what runs before it: the function and the loops of NumPy's behind it, whose names are `loops`.
-    scalar: the row function. reads: columns of the input. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column
-    the input's that is passed on, or None, and its name; of a filter none.
+    scalar: the row function. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column
+    the input's that is passed on, or None, and its name; of a filter none. stages: what runs before it, each a function and the loops
+    of NumPy's behind it; loops: names of NumPy's functions that these compute. reads: columns of the input.
     """
 
     scalar: Scalar

@@ -130,13 +130,14 @@ def unary(reader: Reader, node: ast.UnaryOp) -> Array | None:
 
 
 def _power(reader: Reader, node: ast.BinOp, base: object) -> Array:
-    """NumPy squares by a product; of other powers its loops are its own."""
-    number: Any = None if reader.maybe(node.right) is not None else reader.number(node.right)
-    array = isinstance(base, Array) and base.family == NUMPY
-    if array and type(number) in (int, float) and number == 2:
-        if base.type.kind == "f" or type(number) is int:
-            return operation(reader, node, "multiply", [node.left, node.left])
-    elif array and type(number) is float and number == 0.5 and base.type.kind == "f":
+    """NumPy squares by a product and takes a root for 0.5; all else is its loop for powers."""
+    number = None if reader.maybe(node.right) is not None else reader.number(node.right)
+    kind = str(base.type.kind) if isinstance(base, Array) and base.family == NUMPY else ""
+    if (kind in ("i", "u", "f") and type(number) is int and number == 2) or (
+        kind == "f" and type(number) is float and number == 2
+    ):
+        return operation(reader, node, "multiply", [node.left, node.left])
+    if kind == "f" and type(number) is float and number == 0.5:
         return operation(reader, node, "sqrt", [node.left])
     for one in (node.left, node.right):
         _argument(reader, node, one)
@@ -174,9 +175,12 @@ def by_loop(
 ) -> Array:
     """The same by NumPy's own loop. of: the operator that it stands for."""
     arrays = [reader.value(one) for one in given]
-    numbers: list[Any] = [None if a else reader.number(one) for a, one in zip(arrays, given, strict=True)]
+    numbers: list[Any] = [
+        None if a else reader.number(one) for a, one in zip(arrays, given, strict=True)
+    ]
     kinds = tuple(
-        a.type if isinstance(a, Array) else number for a, number in zip(arrays, numbers, strict=True)
+        a.type if isinstance(a, Array) else number
+        for a, number in zip(arrays, numbers, strict=True)
     )
     shown = of or f"np.{name}"
     loop = loop_of(numpy(), name, kinds, operator_of=of)

@@ -50,7 +50,9 @@ def names_of(node: ast.AST) -> set[str]:
 def _parts_of(body: Sequence[ast.stmt], calls: Sequence[Call]) -> list[int]:
     """The number of the part that each loop belongs to: that behind all loops whose results its arguments depend on."""
     columns = {f"\0{call.column}": call for call in calls}
-    depth: dict[str, int] = {}  # of a name: how many parts there are before any value that it has had
+    depth: dict[
+        str, int
+    ] = {}  # of a name: how many parts there are before any value that it has had
     parts: dict[str, int] = {}
     for node in body:
         names = names_of(node)
@@ -63,9 +65,7 @@ def _parts_of(body: Sequence[ast.stmt], calls: Sequence[Call]) -> list[int]:
     return [parts[name] for name in columns]
 
 
-def _needed(
-    body: Sequence[ast.stmt], names: set[str], always: Collection[int]
-) -> list[ast.stmt]:
+def _needed(body: Sequence[ast.stmt], names: set[str], always: Collection[int]) -> list[ast.stmt]:
     """The statements that give names their values, and those of `always`, by id."""
     names = set(names)
     made: list[ast.stmt] = []

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sabot import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
+
+    _Key: TypeAlias = tuple[tuple[type, Any, float], ...]
 
 _ROWS = 6000
 _SPECIAL = (0.0, 1.0, -1.0, 0.5, 2.0, 1.5, 5e-324, 1e-300, 1e-40, 88.8, 710.0, -745.2, 1e300)
@@ -51,7 +53,7 @@ def loop_of(
         kinds: of each argument the dtype of an array, or a number.
         operator_of: "**" where it stands for that operator, which may do something else for some numbers.
     """
-    key = tuple((type(one), one, _sign(one)) for one in kinds)
+    key: _Key = tuple((one.__class__, one, _sign(one)) for one in kinds)
     return _loop_of(numpy, getattr(numpy, name), key, operator_of)
 
 
@@ -60,9 +62,7 @@ def _sign(one: Any) -> float:
 
 
 @functools.lru_cache(512)
-def _loop_of(
-    numpy: Any, ufunc: Any, key: tuple[tuple[type, Any, float], ...], operator_of: str | None
-) -> Loop | str:
+def _loop_of(numpy: Any, ufunc: Any, key: _Key, operator_of: str | None) -> Loop | str:
     kinds = [one for _, one, _ in key]
     if ufunc.nout != 1 or ufunc.signature is not None or ufunc.nin != len(kinds):
         return "which is no function of items"
@@ -79,7 +79,7 @@ def _loop_of(
     if inner is None:
         return "of which NumPy shows no loop"
     loop = Loop(inner, letter, dtype)
-    function: Callable[..., Any] = operator.pow if operator_of == "**" else ufunc
+    function = _power if operator_of == "**" else ufunc
     if not _holds(numpy, function, loop, kinds):
         return "whose loop gives other bits than NumPy itself here"
     return loop
@@ -87,7 +87,11 @@ def _loop_of(
 
 def _like(numpy: Any, value: Any) -> Any:
     """What NumPy takes a number for where it chooses a loop."""
-    return numpy.dtype(bool) if type(value) is bool else type(value)
+    return numpy.dtype(bool) if type(value) is bool else value.__class__
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    return base**exponent
 
 
 def constant_of(numpy: Any, value: Any, dtype: Any) -> float | None:
@@ -147,4 +151,4 @@ def _values(numpy: Any, dtype: Any, place: int) -> Any:
     signs = draw.choice(numpy.array([1.0, -1.0]), _ROWS)
     chosen = draw.integers(0, 4, _ROWS)
     made = numpy.choose(chosen, [near, far, middle, special * signs])
-    return cast("Any", made.astype(dtype))
+    return made.astype(dtype)

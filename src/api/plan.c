@@ -181,10 +181,9 @@ sabot_status sabot_plan_staged(sabot_plan *plan, const char *label, sabot_functi
         return null_argument(err);
     }
     sb_plan *made = NULL;
-    sb_status status = sb_plan_new_staged(api_plan(plan), label, api_func(function), is_filter,
-                                          count, columns, names, stage_count,
-                                          (const sb_stage *)(const void *)stages, &made,
-                                          api_error(err));
+    sb_status status = sb_plan_new_staged(
+        api_plan(plan), label, api_func(function), is_filter, count, columns, names, stage_count,
+        (const sb_stage *)(const void *)stages, &made, api_error(err));
     return give(status, made, out);
 }
 

@@ -408,6 +408,7 @@ static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, 
             status = sb_stages_run(local->stages, work, row0, rows, &left, err);
         }
         if (status == SB_OK && left) { /* some row did, and with it all: which one is not told */
+            work->counts[call->site->function_index].func.rows += call->rows - row0;
             return host_row_add(call, row0, err);
         }
         if (status != SB_OK) {

@@ -48,8 +48,8 @@ sb_status sb_stages_new(const sb_plan *node, sb_tier tier, sb_stages **out, sb_e
     made->made_first = node->input->schema->child_count;
     made->made_count = node->inner->child_count - made->made_first;
     for (int32_t i = 0; i < node->stage_count; i++) {
-        sb_status status = sb_call_site_init(&made->sites[i], &node->stages[i].call, node->inner, "",
-                                             node->function_first, NULL, tier, err);
+        sb_status status = sb_call_site_init(&made->sites[i], &node->stages[i].call, node->inner,
+                                             "", node->function_first, NULL, tier, err);
         if (status != SB_OK) {
             sb_stages_free(made);
             return status;
@@ -145,8 +145,8 @@ static bool loop_run(const sb_loop *loop, sb_view_scratch *arguments, int64_t ro
     return quiet;
 }
 
-static sb_status stage_run(sb_stages_local *local, int32_t number, const sb_work *work, int64_t row0,
-                           int64_t rows, bool *left, sb_error *err)
+static sb_status stage_run(sb_stages_local *local, int32_t number, const sb_work *work,
+                           int64_t row0, int64_t rows, bool *left, sb_error *err)
 {
     const sb_call_site *site = &local->stages->sites[number];
     const sb_plan_stage *stage = &local->stages->node->stages[number];
@@ -158,8 +158,8 @@ static sb_status stage_run(sb_stages_local *local, int32_t number, const sb_work
         own->kout[k] = (sb_kout){.values = own->out[k].values};
     }
     sb_kcall kcall = {.in = own->in, .out = own->kout, .stop = work->stop};
-    sb_status status = sb_func_run(site->func, own->func, &kcall, (int32_t)rows, site->tier, &done,
-                                   err);
+    sb_status status =
+        sb_func_run(site->func, own->func, &kcall, (int32_t)rows, site->tier, &done, err);
     if (status != SB_OK) {
         return status;
     }

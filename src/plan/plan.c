@@ -484,10 +484,11 @@ static sb_status stage_check(const sb_stage *stage, sb_error *err)
         }
         right = right && reads && (loop->format == 'g' || loop->format == 'f');
     }
-    return right ? SB_OK
-                 : sb_error_set(err, SB_INVALID,
-                                "stage %.60s: its function gives no numbers, or a loop takes others",
-                                func->name);
+    return right
+               ? SB_OK
+               : sb_error_set(err, SB_INVALID,
+                              "stage %.60s: its function gives no numbers, or a loop takes others",
+                              func->name);
 }
 
 static sb_status stage_set(sb_plan_stage *own, const sb_stage *stage, int64_t made_first,
