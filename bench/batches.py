@@ -1,4 +1,4 @@
-"""Functions of whole batches beside CPython, NumPy, Numba and hand-written C, one thread each.
+"""Functions of whole batches beside CPython, NumPy, Numba and hand-written C, one thread each where nothing else is said.
 
     make bench-batches
     PYTHONPATH=build-release/lib .venv/bin/python bench/batches.py --quick     # small data, no figures kept
@@ -77,6 +77,11 @@ def five_operations(batch):
     return batch.append_column("computed", pa.array((x * 2 + y) * (x - y) / (y + 10)))
 
 
+def sines(batch):
+    x = batch["value"].to_numpy()
+    return batch.append_column("computed", pa.array(np.sin(x) + np.cos(x) * 2 + np.exp(x / 10)))
+
+
 def large_amounts(batch):
     return pc.greater(batch.column("value"), 0.5)
 
@@ -85,6 +90,12 @@ def by_sabot(fn: Callable[..., Any], table: pa.Table) -> Callable[[], pa.Table]:
     stream = Stream.from_table(table)
     stream = stream.filter(fn) if fn is large_amounts else stream.map(fn)
     return stream.collect
+
+
+def by_pieces(fn: Callable[..., Any], table: pa.Table) -> Callable[[], pa.Table]:
+    """Batch by batch, as a program that has them calls it."""
+    pieces = table.to_batches()
+    return lambda: pa.Table.from_batches([fn(piece) for piece in pieces])
 
 
 def by_itself(fn: Callable[..., Any], table: pa.Table) -> Callable[[], pa.Table]:
@@ -188,6 +199,24 @@ def arrays(out: Table, table: pa.Table, rounds: int) -> None:
         )
 
 
+def loops_of_numpy(out: Table, rows: int, rounds: int) -> None:
+    """Functions that NumPy's own loops compute, in batches of 64 Ki rows, on one thread and two."""
+    values = np.random.default_rng(7).random(rows) * 20 - 10
+    table = pa.Table.from_batches(pa.table({"value": values}).to_batches(max_chunksize=65536))
+    for threads, most in ((1, 1.0), (2, 0.6)):
+        with sb.config(threads=threads):
+            contenders = {"Sabot": by_sabot(sines, table), "NumPy": by_pieces(sines, table)}
+            times = race(contenders, same(contenders["NumPy"]()), rounds)
+        ratio = times["Sabot"] / times["NumPy"]
+        out.add(
+            f"sines, {rows:,} rows, {threads} thread{'s' if threads > 1 else ''}",
+            f"{per_row(times['Sabot'], rows)}, {ratio:.2f} of NumPy's time",
+            f"NumPy {per_row(times['NumPy'], rows)}",
+            f"at most {most} of NumPy's time",
+            ratio <= most,
+        )
+
+
 def files(out: Table, table: pa.Table, rounds: int, folder: Path) -> None:
     """From a Parquet file to a Parquet file: what is not the kernel."""
     import pyarrow.parquet as pq
@@ -254,10 +283,14 @@ def main() -> None:
     with sb.config(tier="native", threads=1), tempfile.TemporaryDirectory() as folder:
         loops(out, table, library(Path(folder)), rounds)
         arrays(out, table, rounds)
+        of_numpy = Table("Functions that NumPy's own loops compute")
+        for count in (rows, 10 * rows):
+            loops_of_numpy(of_numpy, count, rounds)
         files(out, table, rounds, Path(folder))
         overhead(out)
     if not quick:
         out.write()
+        of_numpy.write()
 
 
 if __name__ == "__main__":

@@ -40,6 +40,46 @@ TYPES: dict[str, Any] = {
 }
 NUMBERS = "ijsufh"
 INTS = "ijsu"
+# Functions of NumPy's whose results are those of its own loops.
+LOOPS = [
+    "sin",
+    "cos",
+    "tan",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "tanh",
+    "sinh",
+    "cosh",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+    "cbrt",
+    "degrees",
+    "reciprocal",
+    "spacing",
+]
+LOOPS_OF_TWO = [
+    "arctan2",
+    "hypot",
+    "power",
+    "logaddexp",
+    "logaddexp2",
+    "fmod",
+    "fmax",
+    "fmin",
+    "copysign",
+    "nextafter",
+    "heaviside",
+    "float_power",
+]
 
 
 # --- functions
@@ -61,7 +101,7 @@ class Writer:
 
     def function(self) -> str:
         make = self.rng.choice(
-            (self.lists, self.numpy_rows, self.numpy_rows, self.arrays, self.compute)
+            (self.lists, self.numpy_rows, self.numpy_rows, self.arrays, self.loops, self.compute)
         )
         make()
         return "def f(batch):\n" + "".join(f"    {line}\n" for line in self.lines)
@@ -214,6 +254,33 @@ class Writer:
                 if text[0] in "-0123456789"
                 else f"{made} = {text}"
             )
+            names.append(made)
+        self.result([f"pa.array({name})" for name in names if name.startswith("v")])
+
+    def loops(self) -> None:
+        """Functions that NumPy's own loops compute, between operators."""
+        rng = self.rng
+        used = rng.sample(self.of("ijsfh"), rng.randint(1, len(self.of("ijsfh"))))
+        names = [f"a{column}" for column in used]
+        self.lines += [f'a{column} = batch["{column}"].to_numpy()' for column in used]
+        for _ in range(rng.randint(1, 5)):
+            made = self.name()
+            one, other = rng.choice(names), rng.choice([*names, *names, self.constant()])
+            inside = rng.choice(
+                (one, f"{one} / {rng.choice((3, 16.0, 100))}", f"({one} + {other}) * 0.1")
+            )
+            text = rng.choice(
+                (
+                    f"np.{rng.choice(LOOPS)}({inside})",
+                    f"np.{rng.choice(LOOPS[:5])}({inside}) + np.{rng.choice(LOOPS[:5])}({one}) * 2",
+                    f"np.{rng.choice(LOOPS_OF_TWO)}({inside}, {other})",
+                    f"np.{rng.choice(LOOPS_OF_TWO)}({rng.choice((0.5, 2, 3))}, {inside})",
+                    f"np.abs({one} * 0.25 + 0.5) ** {rng.choice((3, 0.5, 2.5, -1, one))}",
+                    f"np.where({one} > {self.constant()}, np.{rng.choice(LOOPS)}({inside}), {inside})",
+                    f"{one} * 2 - {other}",
+                )
+            )
+            self.lines.append(f"{made} = {text}")
             names.append(made)
         self.result([f"pa.array({name})" for name in names if name.startswith("v")])
 

@@ -228,6 +228,39 @@ SABOT_API sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label,
                                           sabot_function *function, bool is_filter, int32_t count,
                                           const char *const *columns, const char *const *names,
                                           sabot_plan **out, sabot_error *err);
+
+/* A loop of the host's over numbers of one type, as NumPy's ufuncs have them: value k of argument i is at args[i] + k * steps[i], the
+ * results go to args[arg_count] likewise, *count times. It is pure but for floating point flags, and called on any thread. */
+typedef void (*sabot_loop_fn)(char **args, const intptr_t *count, const intptr_t *steps,
+                              void *data);
+
+#define SABOT_LOOP_ARGS_MAX 2
+typedef struct sabot_loop {
+    const char *name; /* borrow: of the column that it makes */
+    sabot_loop_fn fn; /* this and data must outlive every plan with it */
+    void *data;
+    char format; /* of arguments and results: 'g' or 'f' */
+    int32_t arg_count;
+    int32_t args[SABOT_LOOP_ARGS_MAX];     /* which result of the stage's function; -1: */
+    double constants[SABOT_LOOP_ARGS_MAX]; /* the same value in all rows, with a step of 0 */
+} sabot_loop;
+
+typedef struct sabot_stage {
+    sabot_function *function; /* borrow: its results are numbers that are never null */
+    int32_t loop_count;
+    const sabot_loop *loops; /* borrow */
+} sabot_stage;
+
+/* sabot_plan_lowered for a function that needs such loops: before `function` the stages run in their order, some rows at a time. A stage's
+ * function gives arguments, its loops make columns of them, which the functions behind it read by name. A batch in which a loop
+ * raises a floating point flag (invalid, division by zero, overflow) is the host's, as one of which a row leaves, or one of a single
+ * row, where NumPy's steps are others. SABOT_INVALID: a name twice or of a column of the input, an argument that is not of the loop's
+ * type, a function that is not compiled. */
+SABOT_API sabot_status sabot_plan_staged(sabot_plan *plan, const char *label,
+                                         sabot_function *function, bool is_filter, int32_t count,
+                                         const char *const *columns, const char *const *names,
+                                         int32_t stage_count, const sabot_stage *stages,
+                                         sabot_plan **out, sabot_error *err);
 SABOT_API sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out,
                                          bool *deferred, sabot_error *err);
 /* The same of what goes into operator `op`. SABOT_INVALID: there is no such operator. */

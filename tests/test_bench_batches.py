@@ -12,6 +12,11 @@ NAMES = [
     "five_operations",
     "batch_processing",
     "large_amounts",
+    *(
+        f"sines, {rows:,} rows, {threads}"
+        for rows in (20_000, 200_000)
+        for threads in ("1 thread", "2 threads")
+    ),
     "Parquet to Parquet, my_transform",
     "compilation_overhead",
 ]

@@ -108,6 +108,14 @@ int ext_guard(ext_state *state, sabot_run *run, PyObject *guard, ext_ran ran, in
  * tells. They cross once. NULL: exception. */
 PyObject *ext_plan_schemas(ext_state *state, ext_plan *plan, Py_ssize_t operators);
 
+/* Loops of NumPy's ufuncs (ufunc.c). find_loop(ufunc, type, letter): a capsule, or None where it has no loop of that type alone. */
+PyObject *ext_find_loop(PyObject *module, PyObject *args);
+/* call_loop(loop, count, arguments, out): runs it on buffers, one of a single value standing for all rows; whether a flag was raised. */
+PyObject *ext_call_loop(PyObject *module, PyObject *args);
+/* The stages of a staged plan, from a sequence of (function, loops), each loop (name, capsule, letter, arguments): an argument is the
+ * number of a result, or a float. NULL: exception. PyMem_Free gives them back, loops and all. */
+sabot_stage *ext_stages(const ext_state *state, PyObject *fast);
+
 int ext_add_cache(PyObject *module, ext_state *state);
 int ext_add_session(PyObject *module, ext_state *state);
 int ext_add_plan(PyObject *module, ext_state *state);

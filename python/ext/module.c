@@ -351,6 +351,10 @@ static PyObject *math_value(PyObject *module, PyObject *args)
 static PyMethodDef module_methods[] = {
     {"math_value", math_value, METH_VARARGS,
      "math_value(name, a, b): what compiled code makes of math.<name>; None: it raises."},
+    {"find_loop", ext_find_loop, METH_VARARGS,
+     "find_loop(ufunc, type, letter): NumPy's inner loop of that type alone; None: it has none."},
+    {"call_loop", ext_call_loop, METH_VARARGS,
+     "call_loop(loop, count, arguments, out): whether it raised a flag that NumPy tells of."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -415,13 +415,36 @@ static const char **names_or_null(PyObject *fast)
 }
 
 /* map, or with a label lowered: which differ in one call. */
+static sabot_status map_made(ext_plan *self, const char *label, int is_filter,
+                             sabot_function *handle, int32_t count, const char *const *columns,
+                             const char *const *names, int32_t stage_count,
+                             const sabot_stage *stages, sabot_plan **plan, sabot_error *err)
+{
+    if (label == NULL) {
+        return sabot_plan_map(self->plan, handle, count, columns, names, plan, err);
+    }
+    if (stage_count == 0) {
+        return sabot_plan_lowered(self->plan, label, handle, is_filter != 0, count, columns, names,
+                                  plan, err);
+    }
+    return sabot_plan_staged(self->plan, label, handle, is_filter != 0, count, columns, names,
+                             stage_count, stages, plan, err);
+}
+
 static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObject *function,
-                        PyObject *columns_arg, PyObject *names_arg)
+                        PyObject *columns_arg, PyObject *names_arg, PyObject *stages_arg)
 {
     ext_state *state = ext_state_of_type(Py_TYPE(self));
     PyObject *result = NULL;
     sabot_plan *plan = NULL;
     sabot_error err;
+    PyObject *stages_fast = PySequence_Fast(stages_arg, "stages is no sequence");
+    sabot_stage *stages = stages_fast != NULL ? ext_stages(state, stages_fast) : NULL;
+    if (stages == NULL) {
+        Py_XDECREF(stages_fast);
+        return NULL;
+    }
+    int32_t stage_count = (int32_t)PySequence_Fast_GET_SIZE(stages_fast);
     PyObject *columns_fast = PySequence_Fast(columns_arg, "columns is no sequence");
     PyObject *names_fast = PySequence_Fast(names_arg, "names is no sequence");
     bool both = columns_fast != NULL && names_fast != NULL;
@@ -432,10 +455,8 @@ static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObje
         sabot_function *handle = ((ext_function *)function)->function;
         if (PySequence_Fast_GET_SIZE(columns_fast) != count) {
             PyErr_SetString(PyExc_ValueError, "columns and names differ in length");
-        } else if ((label == NULL
-                        ? sabot_plan_map(self->plan, handle, count, columns, names, &plan, &err)
-                        : sabot_plan_lowered(self->plan, label, handle, is_filter != 0, count,
-                                             columns, names, &plan, &err)) != SABOT_OK) {
+        } else if (map_made(self, label, is_filter, handle, count, columns, names, stage_count,
+                            stages, &plan, &err) != SABOT_OK) {
             ext_raise(state, &err);
         } else {
             result = plan_wrap(Py_TYPE(self), (PyObject *)self->owner, plan);
@@ -443,8 +464,10 @@ static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObje
     }
     PyMem_Free((void *)columns);
     PyMem_Free((void *)names);
+    PyMem_Free(stages);
     Py_XDECREF(columns_fast);
     Py_XDECREF(names_fast);
+    Py_DECREF(stages_fast);
     return result;
 }
 
@@ -457,7 +480,11 @@ static PyObject *plan_map(PyObject *object, PyObject *args)
                           &function, &columns, &names)) {
         return NULL;
     }
-    return map_by((ext_plan *)object, NULL, 0, function, columns, names);
+    PyObject *none = PyTuple_New(0);
+    PyObject *made =
+        none != NULL ? map_by((ext_plan *)object, NULL, 0, function, columns, names, none) : NULL;
+    Py_XDECREF(none);
+    return made;
 }
 
 static PyObject *plan_lowered(PyObject *object, PyObject *args)
@@ -467,12 +494,13 @@ static PyObject *plan_lowered(PyObject *object, PyObject *args)
     PyObject *function = NULL;
     PyObject *columns = NULL;
     PyObject *names = NULL;
-    if (!PyArg_ParseTuple(args, "sO!pOO:lowered", &label,
+    PyObject *stages = NULL;
+    if (!PyArg_ParseTuple(args, "sO!pOOO:lowered", &label,
                           ext_state_of_type(Py_TYPE(object))->function_type, &function, &is_filter,
-                          &columns, &names)) {
+                          &columns, &names, &stages)) {
         return NULL;
     }
-    return map_by((ext_plan *)object, label, is_filter, function, columns, names);
+    return map_by((ext_plan *)object, label, is_filter, function, columns, names, stages);
 }
 
 /* select(columns) or, with new names, project(columns, names). */
@@ -648,7 +676,7 @@ static PyMethodDef plan_methods[] = {
     {"with_columns", plan_with_columns, METH_VARARGS, "with_columns(names, functions) -> Plan"},
     {"filter", plan_filter, METH_O, "filter(function) -> Plan"},
     {"lowered", plan_lowered, METH_VARARGS,
-     "lowered(label, function, is_filter, columns or None, names) -> Plan"},
+     "lowered(label, function, is_filter, columns or None, names, stages) -> Plan"},
     {"map", plan_map, METH_VARARGS, "map(function, columns or None, names) -> Plan"},
     {"select", plan_select, METH_O, "select(names) -> Plan"},
     {"project", plan_project, METH_VARARGS, "project(columns, names) -> Plan"},

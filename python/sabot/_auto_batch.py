@@ -19,7 +19,7 @@ from sabot._capture import seen_names
 from sabot._engine import session
 from sabot._errors import CompileError, DataError, PlanError
 from sabot._form import row_form
-from sabot._form_bind import row_function
+from sabot._form_bind import inputs_of, row_function, stages_of, with_made
 from sabot._form_values import NoFormError
 from sabot._function import Scalar, core_function
 from sabot._guards import watched
@@ -246,28 +246,34 @@ class Whole:
         form = row_form(captured, seen_names(captured), batch.schema, None)
         made = row_function(captured, form)
         assert made.blob is not None
-        places = [batch.schema.names.index(name) for name in form.read]
+        places = [batch.schema.names.index(name) for name in inputs_of(form, batch.schema)]
         if not places:
             raise NoFormError(form.tree, "it reads no column")
         read = arrow.schema([batch.schema.field(place) for place in places])
         off = self._options.compile == "off"
-        core = core_function(made.blob, read, off, form.results)
+        inner = with_made(read, form)
+        core = core_function(made.blob, inner, off, form.results)
         scalar = Scalar(made, core, len(core.params), None, "", told=True, options=self._options)
         if not core.compiled:
             self._refused_by(scalar)
             return None
         names = [f"{place}" for place in range(len(form.results))]
-        core = core_function(made.blob, read, off, tuple(names))
+        core = core_function(made.blob, inner, off, tuple(names))
         scalar = scalar._replace(core=core)
+        stages, refusing = stages_of(captured, form, read, off)
+        if refusing is not None:
+            self._refused_by(scalar._replace(core=refusing))
+            return None
         result = self._of_nothing(batch, form)
         gives, schema, columns = _shown(result, batch, form, core)
         source = _core.Plan(session(), "CALL", read)
-        plan = source.lowered("", core, False, [None] * len(names), names)
-        rows = source.map(core, [None] * len(names), names)
-        feed = [(_empty(read), 0, None)]
-        run_once(scalar, rows, feed, rows=0, tier="native", operators=1)
+        plan = source.lowered("", core, False, [None] * len(names), names, stages)
+        # A run without batches makes native code, and waits for it.
+        run_once(scalar, plan, [], rows=0, tier="native", operators=1, by_batch={0: _HOST})
         self._tell(scalar)
-        spot = rows if len(names) == 1 else None
+        spot = None
+        if len(names) == 1 and not stages:
+            spot = source.map(core, [None], names)
         whole = places == list(range(len(batch.schema)))
         few = _FEW_ROWS if _is_short(captured, form) else 0
         return _Bound(scalar, places, whole, plan, spot, columns, schema, gives, few)
@@ -358,7 +364,3 @@ def _has_fraction(column: Any) -> bool:
     return (
         len(column) > _LOOKED_AT and pc.any(pc.not_equal(column, pc.trunc(column))).as_py() is True
     )
-
-
-def _empty(schema: Any) -> pa.RecordBatch:
-    return arrow.RecordBatch.from_arrays([arrow.array([], t) for t in schema.types], schema=schema)

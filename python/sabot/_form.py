@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import pyarrow as pa
 
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
+from sabot._form_stages import MADE, cut
+from sabot._form_ufunc import Call
 from sabot._form_values import (
     ARROW,
     LIST,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sabot._capture import Captured
+    from sabot._form_stages import Part
+    from sabot._form_ufunc import Loop
     from sabot._guards import Found
 
 _SLOT = "\2"  # begins the names of what the row function makes
@@ -46,8 +50,9 @@ class RowForm(NamedTuple):
     """A batch function as a function of rows.
 
     tree: gives a tuple of `results`; of a filter there is one. slots: its locals that the batch function has not.
-    read: the columns it reads. columns: of the result: each with the input's column that is passed on, or None. wanted: types that
-    the results were given by `type=`. kind: "row" where it has loops over rows, else "array".
+    read: the columns it reads, those that loops of `stages` make behind the batch's. columns: of the result: each with the input's column
+    that is passed on, or None. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else
+    "array". stages: what is computed before it.
     """
 
     tree: ast.FunctionDef
@@ -58,6 +63,25 @@ class RowForm(NamedTuple):
     wanted: tuple[Any, ...]
     is_filter: bool
     kind: str
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The loops of NumPy's that it needs."""
+        return tuple(call for stage in self.stages for call in stage.calls)
+
+
+class Stage(NamedTuple):
+    """What is computed before the row function: `tree` gives a tuple of `results`, the arguments of loops of NumPy's.
+
+    read: as of a RowForm, with columns that loops of earlier stages made.
+    """
+
+    tree: ast.FunctionDef
+    slots: tuple[str, ...]
+    read: tuple[str, ...]
+    results: tuple[str, ...]
+    calls: tuple[Call, ...]
 
 
 def row_form(
@@ -79,6 +103,8 @@ def row_form(
         raise NoFormError(node, "no parameter that is the batch")
     if len(set(schema.names)) < len(schema.names):
         raise NoFormError(node, "two columns of one name")
+    if any(name.startswith(MADE) for name in schema.names):
+        raise NoFormError(node, "a column whose name begins with \\3")
     try:
         return Reader(captured, found, schema).form(node, is_filter)
     except RecursionError:
@@ -97,6 +123,7 @@ class Reader:
         self.body: list[ast.stmt] = []
         self.slots: dict[str, None] = {}
         self._loops = 0
+        self._calls: list[Call] = []  # of loops of NumPy's
         self._told: dict[int, Value | None] = {}  # what nodes of the tree stand for
         self._of_rows: set[str] = set()  # locals that stood for something of the batch at any time
         self._inner: dict[
@@ -145,11 +172,27 @@ class Reader:
         place = node.body if isinstance(node, ast.Lambda) else node
         items = [array.value(place) for array in made.values()]
         value = ast.Tuple(items, ast.Load())
-        tree = self._tree(node, value)
-        read = tuple(name for name in self._schema.names if name in _columns_of(tree))
+        parts, last = cut(self.body, self._calls, value)
+        stages = tuple(self._stage(node, part) for part in parts)
+        tree = self._tree(node, last, value)
         wanted = tuple(array.wanted for array in made.values())
         kind = "row" if self._loops else "array"
-        return RowForm(tree, tuple(self.slots), read, columns, tuple(made), wanted, is_filter, kind)
+        slots, read = tuple(self.slots), self._read_by(tree)
+        return RowForm(tree, slots, read, columns, tuple(made), wanted, is_filter, kind, stages)
+
+    def _stage(self, node: ast.FunctionDef | ast.Lambda, part: Part) -> Stage:
+        given = {one: None for call in part.calls for one in call.arguments if type(one) is str}
+        place = node.body if isinstance(node, ast.Lambda) else node
+        items: list[ast.expr] = [
+            ast.copy_location(ast.Name(one, ast.Load()), place) for one in given
+        ]
+        tree = self._tree(node, part.body, ast.Tuple(items, ast.Load()))
+        return Stage(tree, tuple(self.slots), self._read_by(tree), tuple(given), part.calls)
+
+    def _read_by(self, tree: ast.FunctionDef) -> tuple[str, ...]:
+        columns = _columns_of(tree)
+        names = (*self._schema.names, *(call.column for call in self._calls))
+        return tuple(name for name in names if name in columns)
 
     def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
         if isinstance(node, ast.Lambda):
@@ -201,11 +244,13 @@ class Reader:
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
 
-    def _tree(self, node: ast.FunctionDef | ast.Lambda, value: ast.expr) -> ast.FunctionDef:
+    def _tree(
+        self, node: ast.FunctionDef | ast.Lambda, body: list[ast.stmt], value: ast.expr
+    ) -> ast.FunctionDef:
         end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
         last = ast.copy_location(ast.Return(value), end)
         tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else _definition(node)
-        tree.body = [*self.body, last]
+        tree.body = [*body, last]
         for statement in tree.body:
             for inner in ast.walk(statement):
                 if isinstance(inner, (ast.expr, ast.stmt)) and not hasattr(inner, "lineno"):
@@ -483,6 +528,12 @@ class Reader:
         name = f"{_SLOT}{len(self.slots)}"
         self.slots[name] = None
         return name
+
+    def called_loop(self, name: str, loop: Loop, arguments: tuple[str | float, ...]) -> str:
+        """The column that a loop of NumPy's makes of locals and numbers."""
+        column = f"{MADE}{len(self._calls)}"
+        self._calls.append(Call(column, name, loop, arguments))
+        return column
 
     def make(self, value: ast.expr, node: ast.AST) -> str:
         """A local of the row function with this value."""

@@ -7,7 +7,7 @@ computed exactly. What a column's type is follows from the row function, in ever
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -19,10 +19,16 @@ from sabot._function import Scalar, because, core_function
 from sabot._lane import TYPES
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from sabot import _core
     from sabot._capture import Captured
+    from sabot._form import Stage
     from sabot._lane import BatchBinding
     from sabot._udf import Options
+
+    StageLoop: TypeAlias = tuple[str, _core.Loop, str, tuple[int | float, ...]]
+    Stages: TypeAlias = tuple[tuple[_core.Function, tuple[StageLoop, ...]], ...]
 
 
 _BY_BATCH = "in CPython, batch by batch"
@@ -32,13 +38,17 @@ class Lowered(NamedTuple):
     """How the engine runs a batch function by its row function.
 
     scalar: the row function. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column
-    the input's that is passed on, or None, and its name; of a filter none.
+    the input's that is passed on, or None, and its name; of a filter none. stages: what runs before it, each a function and the loops
+    of NumPy's behind it; loops: names of NumPy's functions that these compute. reads: columns of the input.
     """
 
     scalar: Scalar
     kind: str
     label: str
     columns: tuple[list[str | None], list[str]]
+    stages: Stages = ()
+    loops: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 def lower(
@@ -64,7 +74,9 @@ def lower(
         bound = bound._replace(is_filter=form.is_filter)
         made = row_function(captured, form)
         assert made.blob is not None
-        core = core_function(made.blob, schema, options.compile == "off", form.results)
+        off = options.compile == "off"
+        core = core_function(made.blob, with_made(schema, form), off, form.results)
+        stages, refusing = stages_of(captured, form, schema, off)
         told = _told(core, form, schema, bound)
     except NoFormError as error:
         return _refused(bound, error.refusal)
@@ -76,14 +88,17 @@ def lower(
     params = tuple(range(len(core.params)))
     scalar = Scalar(made, core, len(params), None, rule, told is not None, options)
     bound = bound._replace(form=scalar)
-    if told is None or not core.compiled:
-        return bound._replace(label=f"{bound.label}\t{_BY_BATCH}{because(core)}")
+    if told is None or not core.compiled or refusing is not None:
+        why = because(core) or (because(refusing) if refusing is not None else "")
+        return bound._replace(label=f"{bound.label}\t{_BY_BATCH}{why}", refusing=refusing)
     if declared is not None and not told.equals(declared):
         return bound
     columns: tuple[list[str | None], list[str]] = ([], [])
     if not bound.is_filter:
         columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
-    return bound._replace(lowered=Lowered(scalar, form.kind, _label(captured, form), columns))
+    label, loops = _label(captured, form, schema), loops_of(form)
+    reads = inputs_of(form, schema)
+    return bound._replace(lowered=Lowered(scalar, form.kind, label, columns, stages, loops, reads))
 
 
 def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
@@ -95,7 +110,51 @@ def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
     return bound._replace(refusal=refusal, label=label)
 
 
-def row_function(captured: Captured, form: RowForm) -> Captured:
+def with_made(schema: pa.Schema, form: RowForm) -> pa.Schema:
+    """What the row function and its stages may read: a batch's columns, and those that loops make."""
+    made: Any = [(call.column, TYPES[call.loop.letter]) for call in form.calls]
+    fields: Any = [*cast("Any", schema), *(pa.field(name, type) for name, type in made)]
+    return pa.schema(fields) if made else schema
+
+
+def inputs_of(form: RowForm, schema: pa.Schema) -> tuple[str, ...]:
+    """The batch's columns that it reads."""
+    read = {name for one in (form, *form.stages) for name in one.read}
+    return tuple(name for name in schema.names if name in read)
+
+
+def loops_of(form: RowForm) -> tuple[str, ...]:
+    """The names of NumPy's functions whose loops it needs."""
+    return tuple(dict.fromkeys(call.name for call in form.calls))
+
+
+def stages_of(
+    captured: Captured, form: RowForm, schema: pa.Schema, off: bool
+) -> tuple[Stages, _core.Function | None]:
+    """The stages as the engine takes them; or the function of one that is not compiled."""
+    inner = with_made(schema, form)
+    made: list[tuple[_core.Function, tuple[StageLoop, ...]]] = []
+    for stage in form.stages:
+        blob = row_function(captured, stage).blob
+        assert blob is not None
+        places = {name: place for place, name in enumerate(stage.results)}
+        core = core_function(blob, inner, off, tuple(map(str, places.values())))
+        if not core.compiled:
+            return (), core
+        calls = tuple(
+            (
+                call.column,
+                call.loop.inner,
+                call.loop.letter,
+                tuple(places[one] if isinstance(one, str) else one for one in call.arguments),
+            )
+            for call in stage.calls
+        )
+        made.append((core, calls))
+    return tuple(made), None
+
+
+def row_function(captured: Captured, form: RowForm | Stage) -> Captured:
     """The row function: its parameters are columns."""
     made = copy.copy(captured)
     param = batch_parameter(captured)
@@ -139,12 +198,14 @@ def _told(
     return pa.schema(fields, columns.metadata)
 
 
-def _label(captured: Captured, form: RowForm) -> str:
+def _label(captured: Captured, form: RowForm, schema: pa.Schema) -> str:
     """What explain() shows."""
+    reads = inputs_of(form, schema)
     made = ", ".join(name for name, passed in form.columns if passed is None)
     passed = ", ".join(name for name, passed in form.columns if passed is not None)
     parts = [f"{captured.name}(batch)\tcompiled, batch, {form.kind} form"]
-    parts += [f"reads {', '.join(form.read)}"] if form.read else []
+    parts += [f"reads {', '.join(reads)}"] if reads else []
     parts += [f"writes {made}"] if made else []
     parts += [f"passes {passed}"] if passed else []
+    parts += [f"loops of NumPy's: {', '.join(loops_of(form))}"] if form.calls else []
     return "  ".join(parts)

@@ -13,8 +13,10 @@ from typing import cast as cast_to
 
 from sabot._encode_numpy import TYPES, writer_of
 from sabot._encode_program import Own
+from sabot._form_ufunc import constant_of, loop_of
 from sabot._form_values import ARROW, NUMPY, Array, Count, NoFormError
 from sabot._piece import arrow
+from sabot._record import local_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,14 +130,18 @@ def unary(reader: Reader, node: ast.UnaryOp) -> Array | None:
 
 
 def _power(reader: Reader, node: ast.BinOp, base: object) -> Array:
-    """NumPy squares by a product; of other powers its loops are its own."""
-    if not isinstance(base, Array) or base.family != NUMPY:
-        raise NoFormError(node, "a power of no array")
-    if reader.number(node.right) != 2 or type(reader.number(node.right)) not in (int, float):
-        raise NoFormError(node, "a power of an array other than ** 2")
-    if base.type.kind == "f" or type(reader.number(node.right)) is int:
+    """NumPy squares by a product and takes a root for 0.5; all else is its loop for powers."""
+    number = None if reader.maybe(node.right) is not None else reader.number(node.right)
+    kind = str(base.type.kind) if isinstance(base, Array) and base.family == NUMPY else ""
+    if (kind in ("i", "u", "f") and type(number) is int and number == 2) or (
+        kind == "f" and type(number) is float and number == 2
+    ):
         return operation(reader, node, "multiply", [node.left, node.left])
-    raise NoFormError(node, "a power of an array of integers by a float")
+    if kind == "f" and type(number) is float and number == 0.5:
+        return operation(reader, node, "sqrt", [node.left])
+    for one in (node.left, node.right):
+        _argument(reader, node, one)
+    return by_loop(reader, node, "power", [node.left, node.right], "**")
 
 
 def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr, Any]:
@@ -160,8 +166,47 @@ def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.exp
         raise NoFormError(node, f"np.{name}: {error}") from None
     made = _expression(node, name, [value for value, _ in arguments])
     if made is None:
-        raise NoFormError(node, f"np.{name}")
+        return by_loop(reader, node, name, given)
     return Array(NUMPY, reader.make(made, node), type=_checked(node, dtype))
+
+
+def by_loop(
+    reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr], of: str | None = None
+) -> Array:
+    """The same by NumPy's own loop. of: the operator that it stands for."""
+    arrays = [reader.value(one) for one in given]
+    numbers: list[Any] = [
+        None if a else reader.number(one) for a, one in zip(arrays, given, strict=True)
+    ]
+    kinds = tuple(
+        a.type if isinstance(a, Array) else number
+        for a, number in zip(arrays, numbers, strict=True)
+    )
+    shown = of or f"np.{name}"
+    loop = loop_of(numpy(), name, kinds, operator_of=of)
+    if isinstance(loop, str):
+        raise NoFormError(node, f"{shown}, {loop}")
+    arguments: list[str | float] = []
+    for array, number in zip(arrays, numbers, strict=True):
+        if isinstance(array, Array):
+            arguments.append(_as_given(reader, node, array, loop.dtype))
+            continue
+        constant = constant_of(numpy(), number, loop.dtype)
+        if constant is None:
+            raise NoFormError(node, f"{shown} of a number that {loop.dtype} does not hold")
+        arguments.append(constant)
+    column = reader.called_loop(name, loop, tuple(arguments))
+    value = ast.copy_location(ast.Name(local_of(column), ast.Load()), node)
+    made = reader.make(_builtin(node, "NP_ITEM", value, loop.letter), node)
+    return Array(NUMPY, made, type=loop.dtype)
+
+
+def _as_given(reader: Reader, node: ast.expr, array: Array, dtype: Any) -> str:
+    """The local that holds a loop's argument; an array that may change is given as it is now."""
+    if array.type == dtype and not array.own:
+        return array.name
+    value = array.value(node)
+    return reader.make(value if array.type == dtype else cast(node, value, dtype), node)
 
 
 def _expression(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:

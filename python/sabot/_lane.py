@@ -25,6 +25,7 @@ from sabot._values import python_lists
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sabot import _core
     from sabot._by_rows import RowMap
     from sabot._capture import Refusal
     from sabot._deadletter import DeadLetter
@@ -128,6 +129,7 @@ class BatchBinding(NamedTuple):
     refusal: Refusal | None = None  # why native code does not compute it
     form: Scalar | None = None  # its row function, if that can be told
     lowered: Lowered | None = None  # how native code computes it
+    refusing: _core.Function | None = None  # the part of its row function that is not compiled
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from sabot import _core
     from sabot._capture import Captured
+    from sabot._form_bind import Lowered
 
 
 class Reason(NamedTuple):
@@ -46,6 +48,7 @@ class Report:
         form: "row" for a batch function of which native code computes a loop over its rows, "array" where it is one of whole
             columns; else None.
         pure: whether it is known, or was declared, to do nothing but compute its result.
+        loops: NumPy's functions of which a compiled batch function calls NumPy's own inner loops.
         can_raise: whether some row may raise.
         reasons: why it is not compiled.
         compile_ms: time its native code took to compile; None before, 0.0 when it came from the cache.
@@ -60,6 +63,8 @@ class Report:
         batch = bound if isinstance(bound, BatchBinding) else None
         scalar = bound if isinstance(bound, Scalar) else bound.form
         self._core: _core.Function | None = scalar.core if scalar is not None else None
+        if batch is not None and batch.refusing is not None:
+            self._core = batch.refusing
         facts: dict[str, Any] = json.loads(self._core.report()) if self._core is not None else {}
         self._facts = facts
         whole = batch is not None and batch.lowered is None  # CPython gets all of it
@@ -69,6 +74,7 @@ class Report:
         if batch is not None and batch.lowered is not None:
             self.form = batch.lowered.kind
         self.reads: list[str] | None = None if whole else facts["reads"]
+        self.loops: list[str] = []
         options = bound.options if isinstance(bound, Scalar) else Options()
         self._declared_pure = options.pure is True if isinstance(bound, Scalar) else bound.pure
         self.pure: bool = self.mode == "compiled" or self._declared_pure
@@ -95,7 +101,20 @@ class Report:
         self.rows: int = facts.get("rows", 0)
         self.rows_left: dict[str, int] = facts.get("rows_left", {})
         self.ns_per_row: float | None = facts.get("ns_per_row")
+        if batch is not None and batch.lowered is not None and batch.lowered.stages:
+            self._add_stages(batch.lowered)
         self._cache_off: str = cache_off()
+
+    def _add_stages(self, lowered: Lowered) -> None:
+        """What is said of a function whose row function has stages before it."""
+        self.reads, self.loops = list(lowered.reads), list(lowered.loops)
+        self.ns_per_row = None  # the loops' time is not that of native code
+        left = Counter(self.rows_left)
+        for core, _ in lowered.stages:
+            facts: dict[str, Any] = json.loads(core.report())
+            self.can_raise = self.can_raise or facts["can_raise"]
+            left.update(facts["rows_left"])
+        self.rows_left = dict(left)
 
     def _whole(self, bound: BatchBinding) -> Reason:
         """Why a batch function is not computed row by row."""
@@ -144,7 +163,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        names = "name mode kind form signature reads pure can_raise compile_ms rows rows_left ns_per_row"
+        names = "name mode kind form signature reads loops pure can_raise compile_ms rows rows_left ns_per_row"
         plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
         plain["reasons"] = [reason._asdict() for reason in self.reasons]
         plain["cache_off"] = self._cache_off
@@ -220,6 +239,9 @@ class Report:
         reads = ", ".join(self.reads or ()) or "no column"
         raising = "can raise" if self.can_raise else "cannot raise"
         lines = [f"reads {reads} · pure · {raising} · exact", self._native()]
+        if self.loops:
+            names = ", ".join(f"np.{name}" for name in self.loops)
+            lines.append(f"NumPy's own loops compute {names}")
         if self._cache_off:
             lines.append(f"compiled code is not kept on disk: {self._cache_off}")
         if self.rows_left:

@@ -569,7 +569,9 @@ def _with_batch(chain: Chain, bound: BatchBinding, operator: str) -> Chain:
         label = bound.label or bound.place.name
         return chain.then(chain.plan.batch(label, schema, bound.is_filter), batch=bound)
     core = lowered.scalar.core
-    plan = chain.plan.lowered(lowered.label, core, bound.is_filter, *lowered.columns)
+    plan = chain.plan.lowered(
+        lowered.label, core, bound.is_filter, *lowered.columns, lowered.stages
+    )
     step = Step(lowered.scalar, lowered.scalar.binding(operator))
     return chain.then(plan, steps=(step,), batch=bound)
 

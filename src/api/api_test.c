@@ -359,6 +359,15 @@ static void test_maps(void **state)
     assert_int_equal(
         sabot_plan_lowered(w.start, "f", function, false, 1, NULL, map_names, &refused, &w.err),
         SABOT_INVALID);
+    const sabot_stage stages[] = {{function, 1, NULL}, {NULL, 0, NULL}, {function, 0, NULL}};
+    for (int k = 0; k < 3; k++) {
+        assert_int_equal(sabot_plan_staged(w.start, "f", function, false, 1, map_columns, map_names,
+                                           1, &stages[k], &refused, &w.err),
+                         SABOT_INVALID);
+    }
+    assert_int_equal(sabot_plan_staged(w.start, "f", function, false, 1, map_columns, map_names, 0,
+                                       stages, &refused, &w.err),
+                     SABOT_INVALID);
     assert_null(refused);
     sabot_plan_free(plan);
     assert_int_equal(sabot_plan_lowered(w.start, "f\tby rows", function, false, 1, map_columns,

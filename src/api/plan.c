@@ -159,6 +159,34 @@ sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label, sabot_funct
     return give(status, made, out);
 }
 
+static bool any_stage_null(int32_t count, const sabot_stage *stages)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (stages[i].function == NULL || (stages[i].loop_count > 0 && stages[i].loops == NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+sabot_status sabot_plan_staged(sabot_plan *plan, const char *label, sabot_function *function,
+                               bool is_filter, int32_t count, const char *const *columns,
+                               const char *const *names, int32_t stage_count,
+                               const sabot_stage *stages, sabot_plan **out, sabot_error *err)
+{
+    if (plan == NULL || label == NULL || function == NULL || out == NULL ||
+        (count > 0 && (columns == NULL || names == NULL)) ||
+        any_null(count, (const void *const *)names) || stage_count < 1 || stages == NULL ||
+        any_stage_null(stage_count, stages)) {
+        return null_argument(err);
+    }
+    sb_plan *made = NULL;
+    sb_status status = sb_plan_new_staged(
+        api_plan(plan), label, api_func(function), is_filter, count, columns, names, stage_count,
+        (const sb_stage *)(const void *)stages, &made, api_error(err));
+    return give(status, made, out);
+}
+
 static sabot_status schema_give(sb_type *schema, struct ArrowSchema *out, bool *deferred,
                                 sabot_error *err)
 {

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "exec/call_int.h"
+#include "exec/stages.h"
 
 _Static_assert(SB_VIEW_ROWS_MAX == SB_VECTOR_ROWS && SB_VIEW_PAD == SB_LANES_MAX,
                "column views are what kernels expect");
@@ -97,6 +98,7 @@ sb_status sb_call_site_init(sb_call_site *site, const sb_plan_call *call, const 
     *site = (sb_call_site){
         .func = call->func,
         .columns = call->columns,
+        .made_first = INT64_MAX,
         .function_index = function_index,
         .native = call->func->compiled,
         .interpret = interpret,
@@ -177,6 +179,7 @@ void sb_call_local_free(sb_call_local *local)
     sb_mem_free(local->in);
     sb_mem_free_aligned(local->out);
     sb_mem_free(local->kout);
+    sb_stages_local_free(local->stages);
     sb_mem_free(local);
 }
 
@@ -291,13 +294,18 @@ static sb_status leaves_keep(sb_call *call, const sb_kcall *kcall, int64_t row0,
     return SB_OK;
 }
 
-static void vector_in(const sb_call *call, sb_call_local *local, const sb_chunk *chunk,
-                      int64_t row0, int64_t rows)
+void sb_call_view_inputs(const sb_call_site *site, sb_call_local *local, const sb_chunk *chunk,
+                         int64_t row0, int64_t rows)
 {
-    const sb_ir *ir = &call->site->func->ir;
+    const sb_ir *ir = &site->func->ir;
     for (size_t k = 0; k < ir->inputs.count; k++) {
-        sb_array *column = chunk->columns[call->site->input_columns[k]];
+        int64_t number = site->input_columns[k];
         sb_view view = {0};
+        if (number >= site->made_first) {
+            local->in[k] = (sb_kin){.values = local->made[number - site->made_first].values};
+            continue;
+        }
+        sb_array *column = chunk->columns[number];
         if (ir->inputs.items[k].reads_values) {
             sb_view_values(column, row0, rows, &local->inputs[k], &view);
         }
@@ -340,7 +348,7 @@ static sb_status vector_run(sb_call *call, sb_call_local *local, sb_work *work, 
                             int64_t rows, sb_error *err)
 {
     const sb_call_site *site = call->site;
-    vector_in(call, local, work->chunk, row0, rows);
+    sb_call_view_inputs(site, local, work->chunk, row0, rows);
     vector_out(call, local, row0);
     const uint8_t *active = work->chunk->active;
     sb_kcall kcall = {
@@ -374,6 +382,15 @@ static sb_status valids_new(sb_call *call, sb_error *err)
     return SB_OK;
 }
 
+static sb_status host_row_add(sb_call *call, int64_t row, sb_error *err)
+{
+    if (!SB_VEC_PUSH(&call->host_rows, (int32_t)row)) {
+        return sb_error_no_memory(err, call->host_rows.count * sizeof(int32_t));
+    }
+    call->host_count = (int64_t)call->host_rows.count;
+    return SB_OK;
+}
+
 static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, sb_error *err)
 {
     const uint8_t *active = work->chunk->active;
@@ -385,6 +402,17 @@ static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, 
         int64_t rows = call->rows - row0 < SB_VECTOR_ROWS ? call->rows - row0 : SB_VECTOR_ROWS;
         if (active != NULL && sb_bitmap_count(active, row0, rows) == 0) {
             continue;
+        }
+        bool left = false;
+        if (local->stages != NULL) {
+            status = sb_stages_run(local->stages, work, row0, rows, &left, err);
+        }
+        if (status == SB_OK && left) { /* some row did, and with it all: which one is not told */
+            work->counts[call->site->function_index].func.rows += call->rows - row0;
+            return host_row_add(call, row0, err);
+        }
+        if (status != SB_OK) {
+            return status;
         }
         status = vector_run(call, local, work, row0, rows, err);
         if (status != SB_OK) {
@@ -408,7 +436,7 @@ sb_status sb_call_try(sb_call *call, sb_call_local *local, const sb_chunk *chunk
         return status;
     }
     sb_kcall kcall = {.in = local->in, .out = local->kout, .stop = stop};
-    vector_in(call, local, chunk, 0, call->rows);
+    sb_call_view_inputs(call->site, local, chunk, 0, call->rows);
     vector_out(call, local, 0);
     *done = sb_func_try(call->site->func, &kcall, (int32_t)call->rows);
     if (*done) {
@@ -478,9 +506,7 @@ void sb_call_fail(const sb_call *call, const sb_op *op, sb_work *work)
     };
 }
 
-/* Brings what kernels wrote to the column's own width, in place: each value moves towards the start. What stands under a null may be
- * anything. */
-static void values_narrow(uint8_t *values, int64_t rows, char format)
+void sb_call_narrow(uint8_t *values, int64_t rows, char format)
 {
     const size_t size = number_size(format);
     for (int64_t i = 0; i < rows && size < 8; i++) {
@@ -517,7 +543,7 @@ sb_status sb_call_take_column(sb_call *call, int32_t result, int64_t rows, sb_ar
     parts.blocks[0] = parts.null_count > 0 ? own->valid : NULL;
     parts.blocks[1] = own->values;
     if (format != 'b') {
-        values_narrow(own->values, rows, format);
+        sb_call_narrow(own->values, rows, format);
     }
     sb_status status = sb_array_new(type, &parts, out, err);
     if (status != SB_OK) {

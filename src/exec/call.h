@@ -29,9 +29,11 @@ typedef struct sb_call_site {
     sb_func *func;          /* borrow: the plan holds it */
     const int64_t *columns; /* borrow: the chunk's column of each bound parameter */
     int64_t *input_columns; /* owned: the chunk's column of each kernel input */
-    int32_t result_count;   /* of the function; its outputs */
-    sb_type **types;        /* owned: of each result, owned references */
-    char *formats;          /* owned: the letter of each; ended by 0 */
+    int64_t
+        made_first; /* columns from this one on are made by stages, exec/stages.h, and not the chunk's */
+    int32_t result_count; /* of the function; its outputs */
+    sb_type **types;      /* owned: of each result, owned references */
+    char *formats;        /* owned: the letter of each; ended by 0 */
     int32_t function_index;
     bool native;                  /* native code may compute it: locals have room for that */
     const atomic_bool *interpret; /* borrow: the host computes every row; NULL: never */
@@ -51,10 +53,12 @@ bool sb_call_site_by_host(const sb_call_site *site);
 /* A worker's memory for one site. */
 typedef struct sb_call_local {
     sb_func_local *func;
-    sb_view_scratch *inputs; /* owned, one per kernel input */
-    sb_kin *in;              /* owned, likewise */
-    sb_view_scratch *out;    /* owned, one per result: booleans as bytes */
-    sb_kout *kout;           /* owned, likewise */
+    sb_view_scratch *inputs;        /* owned, one per kernel input */
+    sb_kin *in;                     /* owned, likewise */
+    sb_view_scratch *out;           /* owned, one per result: booleans as bytes */
+    sb_kout *kout;                  /* owned, likewise */
+    struct sb_stages_local *stages; /* owned: run before each vector; NULL: none */
+    const sb_view_scratch *made;    /* borrow: what stages made of the vector; NULL: none */
 } sb_call_local;
 
 sb_status sb_call_local_new(const sb_call_site *site, sb_call_local **out, sb_error *err);

@@ -11,6 +11,13 @@ sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error
 void sb_call_host_release(sb_call *call);
 
 sb_status sb_call_text_take(sb_call *call, int64_t rows, sb_array **out, sb_error *err);
+/* The inputs of a vector, into local->in. */
+void sb_call_view_inputs(const sb_call_site *site, sb_call_local *local, const sb_chunk *chunk,
+                         int64_t row0, int64_t rows);
+/* Brings what kernels wrote to the column's own width, in place: each value moves towards the start. What stands under a null may be
+ * anything. */
+void sb_call_narrow(uint8_t *values, int64_t rows, char format);
+
 void sb_call_text_mask(const sb_call *call, int64_t rows, uint8_t *mask);
 
 #endif

@@ -1,4 +1,5 @@
 /* Tests of batch functions that native code computes row by row: a batch of which a row leaves is the host's as a whole. */
+#include <fenv.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -18,6 +19,17 @@
     "v7:b = py_eq_i64 v5 v6\nv8:b = py_eq_i64 v3 v3\nv9:b = and v7 v8\nstore 0 v9\n"
 
 static const char *const names[] = {"a", "b", "x", "c", "s"};
+
+/* x * 0.5 as a double and as a float; what loops made of x as the column x. */
+#define ARGUMENTS                                                                                  \
+    "inputs f64\noutputs f64 f64\nv1:f64 = in 0\nv2:f64 = const_f64 0x1p-1\n"                      \
+    "v3:f64 = py_mul_f64 v1 v2\nstore 0 v3\nstore 1 v3\n"
+#define AGAIN "inputs f64\noutputs f64\nv1:f64 = in 0\nstore 0 v1\n"
+#define AGAIN_WITH_B "inputs f64 i64\noutputs f64\nv1:f64 = in 0\nv2:i64 = in 1\nstore 0 v1\n"
+/* 1 / x, which leaves where x is 0. */
+#define LEAVES                                                                                     \
+    "inputs f64\noutputs f64\nv1:f64 = in 0\nv2:f64 = const_f64 0x1p0\n"                           \
+    "v3:f64 = py_truediv_f64 v2 v1\nstore 0 v3\n"
 
 typedef struct shape {
     bool compiled, filters, behind; /* behind: a filter by rows comes before */
@@ -47,6 +59,90 @@ static sb_plan *lowered_plan(shape s)
     sb_func_drop(func);
     sb_func_drop(keep);
     return last;
+}
+
+/* --- stages ------------------------------------------------------------------------------------------------------- */
+
+#define LOOP_BODY(type, expression)                                                                \
+    for (intptr_t k = 0; k < *count; k++) {                                                        \
+        type a, b = 0;                                                                             \
+        memcpy(&a, args[0] + k * steps[0], sizeof a);                                              \
+        memcpy(&b, args[1] + k * steps[1], sizeof b);                                              \
+        const type made = (type)(expression);                                                      \
+        memcpy(args[2] + k * steps[2], &made, sizeof made);                                        \
+    }
+
+static void add_doubles(char **args, const intptr_t *count, const intptr_t *steps, void *data)
+{
+    (void)data;
+    LOOP_BODY(double, a + b)
+}
+
+static void add_floats(char **args, const intptr_t *count, const intptr_t *steps, void *data)
+{
+    (void)data;
+    LOOP_BODY(float, a + b)
+}
+
+/* Raises a flag where the number that data points to is met; else only underflow. */
+static void multiply_flagged(char **args, const intptr_t *count, const intptr_t *steps, void *data)
+{
+    LOOP_BODY(double, a *b)
+    (void)feraiseexcept(FE_UNDERFLOW | FE_INEXACT);
+    for (intptr_t k = 0; k < *count; k++) {
+        double a;
+        memcpy(&a, args[0] + k * steps[0], sizeof a);
+        (void)feraiseexcept(a == *(const double *)data ? FE_OVERFLOW : 0);
+    }
+}
+
+static double flagged = 1e300;
+
+/* Two stages that give x as it is, and a last one that takes it. leaves: the second has 1 / x beside. NULL: no memory. */
+static sb_plan *staged_plan(bool leaves, bool behind)
+{
+    static const char *const passed[] = {"a", "b", NULL, "c", "s"};
+    sb_type *schema = sb_kit_schema();
+    sb_func *first = sb_kit_map_func("first", "x", "pgqf", ARGUMENTS);
+    sb_func *second = leaves ? sb_kit_map_func("second", "x", "pg", LEAVES)
+                             : sb_kit_map_func("second", "m", "pg", AGAIN);
+    sb_func *last = sb_kit_map_func("last", leaves ? "m,b" : "n,b", "xg", AGAIN_WITH_B);
+    sb_func *keep = sb_kit_func("keep", "b", "b", SB_KIT_KEEP);
+    sb_plan *source = NULL, *between = NULL, *plan = NULL;
+    const sb_loop loops[] = {
+        {.name = "m", .fn = add_doubles, .format = 'g', .arg_count = 2},
+        {.name = "f",
+         .fn = add_floats,
+         .format = 'f',
+         .arg_count = 2,
+         .args = {1, -1},
+         .constants = {0, 0.25}},
+    };
+    const sb_loop again = {.name = "n",
+                           .fn = multiply_flagged,
+                           .data = &flagged,
+                           .format = 'g',
+                           .arg_count = 2,
+                           .args = {0, -1},
+                           .constants = {0, 1}};
+    const sb_stage stages[] = {{first, 2, loops}, {second, 1, &again}};
+    bool whole = schema != NULL && first != NULL && second != NULL && last != NULL &&
+                 keep != NULL && sb_plan_new_source("KIT", schema, &source, NULL) == SB_OK;
+    if (whole && behind) {
+        whole = sb_plan_new_filter(source, keep, &between, NULL) == SB_OK;
+    }
+    if (whole) {
+        (void)sb_plan_new_staged(between != NULL ? between : source, "f(batch)", last, false, 5,
+                                 passed, names, 2, stages, &plan, NULL);
+    }
+    sb_plan_drop(between);
+    sb_plan_drop(source);
+    sb_type_drop(schema);
+    sb_func_drop(first);
+    sb_func_drop(second);
+    sb_func_drop(last);
+    sb_func_drop(keep);
+    return plan;
 }
 
 static bool comes_out(shape s, int64_t row)
@@ -117,6 +213,83 @@ static void what_comes_out_does_not_depend_on_who_computes(void **state)
     }
 }
 
+static void stages_run_before_the_function(void **state)
+{
+    (void)state;
+    for (int behind = 0; behind < 2; behind++) {
+        shape s = {.compiled = true, .behind = behind == 1};
+        sb_plan *plan = staged_plan(false, s.behind);
+        assert_non_null(plan);
+        for (size_t k = 0; k < SB_COUNT_OF(shapes); k++) {
+            assert_int_equal(check_run(plan, &shapes[k], s), 0);
+        }
+        flagged = sb_kit_x(ROWS / 2 + 1); /* met in one batch, or in more */
+        int64_t asked = check_run(plan, &shapes[2], s);
+        assert_true(asked > 0 && asked < ROWS / BATCH);
+        flagged = 1e300;
+        sb_plan_drop(plan);
+        plan = staged_plan(true, s.behind);
+        asked = check_run(plan, &shapes[1], s);
+        assert_true(asked > 0 && asked < ROWS / BATCH);
+        sb_plan_drop(plan);
+    }
+}
+
+static void stages_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    sb_type *schema = sb_kit_schema();
+    sb_func *first = sb_kit_map_func("first", "x", "pgqf", ARGUMENTS);
+    sb_func *early = sb_kit_map_func("early", "m", "pg", AGAIN);
+    sb_func *whole = sb_kit_map_func("whole", "a", "pl", NULL);
+    sb_func *nullable = sb_kit_map_func("all", "a,b,x,c", "mlhgfb", SB_KIT_ALL);
+    sb_plan *source = NULL, *plan = NULL;
+    assert_int_equal(sb_plan_new_source("KIT", schema, &source, NULL), SB_OK);
+    static const char *const made[] = {"p"}, *const none[] = {NULL};
+    const sb_loop right = {.name = "m", .fn = add_doubles, .format = 'g', .arg_count = 2};
+    sb_loop wrong[10];
+    for (size_t k = 0; k < SB_COUNT_OF(wrong); k++) {
+        wrong[k] = right;
+    }
+    wrong[0].name = "x";
+    wrong[1].fn = NULL;
+    wrong[2].format = 'f';
+    wrong[3].format = 'l';
+    wrong[4].arg_count = 0;
+    wrong[5].arg_count = 3;
+    wrong[6].args[1] = 2;
+    wrong[7].args[1] = 1; /* of another type */
+    wrong[8].args[0] = wrong[8].args[1] = -1;
+    wrong[9].args[0] = -2;
+    for (size_t k = 0; k < SB_COUNT_OF(wrong); k++) {
+        const sb_stage stage = {first, 1, &wrong[k]};
+        assert_int_equal(
+            sb_plan_new_staged(source, "f", first, false, 1, none, made, 1, &stage, &plan, NULL),
+            SB_INVALID);
+    }
+    const sb_loop twice[] = {right, right};
+    const sb_stage stages[] = {{first, 2, twice},
+                               {early, 1, &right},
+                               {whole, 1, &right},
+                               {nullable, 1, &right},
+                               {first, 0, NULL}};
+    for (size_t k = 0; k < SB_COUNT_OF(stages); k++) {
+        assert_int_equal(sb_plan_new_staged(source, "f", first, false, 1, none, made, 1, &stages[k],
+                                            &plan, NULL),
+                         SB_INVALID);
+    }
+    assert_int_equal(
+        sb_plan_new_staged(source, "f", first, false, 1, none, made, -1, stages, &plan, NULL),
+        SB_INVALID);
+    assert_null(plan);
+    sb_plan_drop(source);
+    sb_func_drop(first);
+    sb_func_drop(early);
+    sb_func_drop(whole);
+    sb_func_drop(nullable);
+    sb_type_drop(schema);
+}
+
 static void a_run_that_interprets_asks_for_all(void **state)
 {
     (void)state;
@@ -184,14 +357,15 @@ static void mistakes_are_refused(void **state)
 }
 
 #ifdef SB_FAULTS
-static bool fault_round(shape s, int64_t nth)
+/* staged: -1, or whether a filter comes before. */
+static bool fault_round(shape s, int staged, int64_t nth)
 {
     int64_t live = sb_mem_live_blocks();
     sb_kit_host host;
     sb_kit_source from = {.rows = 48, .batch_rows = 20, .fail_batch = -1};
     sb_kit_host_init(&host);
     sb_fault_arm(nth, false);
-    sb_plan *plan = lowered_plan(s);
+    sb_plan *plan = staged < 0 ? lowered_plan(s) : staged_plan(false, staged == 1);
     if (plan != NULL) {
         sb_kit_run(&host, plan, &from, &shapes[0]);
     }
@@ -210,9 +384,9 @@ static bool fault_round(shape s, int64_t nth)
 static void failing_allocations_leak_nothing(void **state)
 {
     (void)state;
-    for (int number = 0; number < 8; number++) {
+    for (int number = 0; number < 10; number++) {
         int64_t nth = 1;
-        while (!fault_round(shape_of(number), nth)) {
+        while (!fault_round(shape_of(number % 8), number < 8 ? -1 : number - 8, nth)) {
             nth++;
         }
         assert_true(nth > 50);
@@ -224,6 +398,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_out_does_not_depend_on_who_computes),
+        cmocka_unit_test(stages_run_before_the_function),
+        cmocka_unit_test(stages_that_do_not_fit_are_refused),
         cmocka_unit_test(a_run_that_interprets_asks_for_all),
         cmocka_unit_test(a_batch_that_fails_ends_the_run),
         cmocka_unit_test(mistakes_are_refused),

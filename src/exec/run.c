@@ -72,6 +72,15 @@ static sb_status ops_open(sb_run *run, sb_error *err)
     return SB_OK;
 }
 
+static void stages_start(sb_run *run, const sb_plan *node)
+{
+    for (int32_t s = 0; s < node->stage_count; s++) {
+        sb_func *func = node->stages[s].call.func;
+        sb_func_start(func, run->tier);
+        run->has_loop = run->has_loop || func->ir.has_loop;
+    }
+}
+
 static void functions_start(sb_run *run)
 {
     for (const sb_plan *node = run->plan; node != NULL; node = node->input) {
@@ -81,6 +90,7 @@ static void functions_start(sb_run *run)
                                                         memory_order_relaxed)) {
                 sb_func_start(func, run->tier);
                 run->has_loop = run->has_loop || func->ir.has_loop;
+                stages_start(run, node);
             }
         }
     }

@@ -47,6 +47,13 @@ static void node_free(sb_plan *plan)
         sb_func_drop(plan->calls[i].func);
         sb_mem_free(plan->calls[i].columns);
     }
+    for (int32_t i = 0; plan->stages != NULL && i < plan->stage_count; i++) {
+        sb_func_drop(plan->stages[i].call.func);
+        sb_mem_free(plan->stages[i].call.columns);
+        sb_mem_free(plan->stages[i].loops);
+    }
+    sb_mem_free(plan->stages);
+    sb_type_drop(plan->inner);
     sb_mem_free(plan->calls);
     sb_mem_free(plan->columns);
     sb_mem_free(plan->sources);
@@ -455,9 +462,138 @@ out:
     return node_give(status, plan, out);
 }
 
+/* A stage's function gives numbers without nulls, and each loop takes those of its own type. */
+static sb_status stage_check(const sb_stage *stage, sb_error *err)
+{
+    const sb_func *func = stage->func;
+    bool right = func->compiled && func->key_count > 0 && stage->loop_count > 0;
+    for (uint32_t k = 0; right && k < func->key_count; k++) {
+        right = !func->ir.outputs.items[k].nullable &&
+                (strcmp(func->keys[k].format, "g") == 0 || strcmp(func->keys[k].format, "f") == 0);
+    }
+    for (int32_t i = 0; right && i < stage->loop_count; i++) {
+        const sb_loop *loop = &stage->loops[i];
+        bool reads = false;
+        right = loop->fn != NULL && loop->name != NULL && loop->arg_count >= 1 &&
+                loop->arg_count <= SB_LOOP_ARGS_MAX;
+        for (int32_t k = 0; right && k < loop->arg_count; k++) {
+            int32_t arg = loop->args[k];
+            reads = reads || arg >= 0;
+            right = arg == -1 || (arg >= 0 && (uint32_t)arg < func->key_count &&
+                                  func->keys[arg].format[0] == loop->format);
+        }
+        right = right && reads && (loop->format == 'g' || loop->format == 'f');
+    }
+    return right
+               ? SB_OK
+               : sb_error_set(err, SB_INVALID,
+                              "stage %.60s: its function gives no numbers, or a loop takes others",
+                              func->name);
+}
+
+static sb_status stage_set(sb_plan_stage *own, const sb_stage *stage, int64_t made_first,
+                           const sb_type *inner, sb_error *err)
+{
+    own->loops = sb_mem_alloc_array((size_t)stage->loop_count, sizeof *own->loops);
+    if (own->loops == NULL) {
+        return sb_error_no_memory(err, (size_t)stage->loop_count * sizeof *own->loops);
+    }
+    for (int32_t i = 0; i < stage->loop_count; i++) {
+        own->loops[i] = stage->loops[i];
+        own->loops[i].name = NULL;
+    }
+    own->loop_count = stage->loop_count;
+    own->made_first = made_first;
+    sb_status status = call_bind(&own->call, stage->func, inner, err);
+    for (uint32_t i = 0; status == SB_OK && i < stage->func->param_count; i++) {
+        if (own->call.columns[i] >= made_first) {
+            status = sb_error_set(err, SB_INVALID, "stage %.60s reads what is made after it",
+                                  stage->func->name);
+        }
+    }
+    return status;
+}
+
+/* The input's columns, and those that loops make. */
+static sb_status inner_new(sb_plan *plan, const sb_stage *stages, int64_t count, sb_error *err)
+{
+    const sb_type *input = plan->input->schema;
+    sb_status status = SB_OK;
+    int64_t at = input->child_count;
+    sb_type **types = sb_mem_alloc_zero((size_t)count * sizeof *types);
+    if (types == NULL) {
+        return sb_error_no_memory(err, (size_t)count * sizeof *types);
+    }
+    for (int64_t k = 0; k < at; k++) {
+        types[k] = sb_type_retain(input->children[k]);
+    }
+    for (int32_t s = 0; s < plan->stage_count; s++) {
+        for (int32_t i = 0; i < stages[s].loop_count; i++) {
+            const sb_loop *loop = &stages[s].loops[i];
+            const char format[2] = {loop->format, 0};
+            for (int64_t k = 0; k < at; k++) {
+                if (strcmp(types[k]->name, loop->name) == 0) {
+                    status = sb_error_set(err, SB_INVALID, "column \"%.100s\" is made twice",
+                                          loop->name);
+                    goto out;
+                }
+            }
+            SB_TRY(sb_type_new(format, loop->name, ARROW_FLAG_NULLABLE, &types[at], err));
+            at++;
+        }
+    }
+    SB_TRY(sb_type_new_struct(types, count, NULL, &plan->inner, err));
+    sb_mem_free(types);
+    return SB_OK;
+out:
+    for (int64_t k = 0; k < count; k++) {
+        sb_type_drop(types[k]);
+    }
+    sb_mem_free(types);
+    return status;
+}
+
+static sb_status stages_set(sb_plan *plan, int32_t stage_count, const sb_stage *stages,
+                            sb_error *err)
+{
+    int64_t count = plan->input->schema->child_count;
+    int64_t made = count;
+    size_t size = (size_t)stage_count * sizeof *plan->stages;
+    if (stage_count < 1 || stage_count > SB_COLUMNS_MAX) {
+        return sb_error_set(err, SB_INVALID, "%d stages", stage_count);
+    }
+    plan->stages = sb_mem_alloc_zero(size);
+    if (plan->stages == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    plan->stage_count = stage_count;
+    for (int32_t s = 0; s < stage_count; s++) {
+        sb_status status = stage_check(&stages[s], err);
+        if (status != SB_OK) {
+            return status;
+        }
+        count += stages[s].loop_count;
+    }
+    sb_status status = inner_new(plan, stages, count, err);
+    for (int32_t s = 0; status == SB_OK && s < stage_count; s++) {
+        status = stage_set(&plan->stages[s], &stages[s], made, plan->inner, err);
+        made += stages[s].loop_count;
+    }
+    return status;
+}
+
 sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
                               int32_t count, const char *const *columns, const char *const *names,
                               sb_plan **out, sb_error *err)
+{
+    return sb_plan_new_staged(input, label, func, is_filter, count, columns, names, 0, NULL, out,
+                              err);
+}
+
+sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, bool is_filter,
+                             int32_t count, const char *const *columns, const char *const *names,
+                             int32_t stage_count, const sb_stage *stages, sb_plan **out,
+                             sb_error *err)
 {
     sb_plan *plan = NULL;
     sb_status status;
@@ -471,7 +607,10 @@ sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, 
     plan->function_end += 1;
     plan->is_filter = is_filter;
     SB_TRY(label_set(plan, label, err));
-    SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
+    if (stage_count != 0) {
+        SB_TRY(stages_set(plan, stage_count, stages, err));
+    }
+    SB_TRY(call_bind(&plan->calls[0], func, stage_count != 0 ? plan->inner : input->schema, err));
     if (is_filter) {
         plan->schema = sb_type_retain(input->schema);
     } else {

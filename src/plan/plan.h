@@ -28,6 +28,33 @@ typedef struct sb_plan_call {
     int64_t *columns; /* owned: the input's column of each bound parameter */
 } sb_plan_call;
 
+/* A loop of the host's and a stage of a staged function, see include/sabot.h. */
+typedef void (*sb_loop_fn)(char **args, const intptr_t *count, const intptr_t *steps, void *data);
+
+#define SB_LOOP_ARGS_MAX 2
+typedef struct sb_loop {
+    const char *name; /* borrow; NULL in a plan, whose `inner` has it */
+    sb_loop_fn fn;    /* borrow, as data: outlives the plan */
+    void *data;
+    char format; /* 'g' or 'f' */
+    int32_t arg_count;
+    int32_t args[SB_LOOP_ARGS_MAX]; /* result of the stage's function; -1: a constant */
+    double constants[SB_LOOP_ARGS_MAX];
+} sb_loop;
+
+typedef struct sb_stage {
+    sb_func *func; /* borrow */
+    int32_t loop_count;
+    const sb_loop *loops; /* borrow */
+} sb_stage;
+
+typedef struct sb_plan_stage {
+    sb_plan_call call; /* columns: of `inner` */
+    int32_t loop_count;
+    sb_loop *loops;     /* owned */
+    int64_t made_first; /* column of `inner` that the first loop makes; the others follow */
+} sb_plan_stage;
+
 typedef struct sb_plan sb_plan;
 struct sb_plan {
     _Atomic int64_t refs;
@@ -44,7 +71,11 @@ struct sb_plan {
         sources; /* MAP, LOWERED but a filter: of each column in schema, that of the input, or -1 - the result */
     char *
         label; /* SOURCE, BATCH, LOWERED: for explain; how a batch function runs may follow a tab */
-    bool is_filter; /* BATCH, LOWERED: gives a Boolean array, the schema stays */
+    bool is_filter;        /* BATCH, LOWERED: gives a Boolean array, the schema stays */
+    int32_t stage_count;   /* LOWERED: what runs before calls[0]; 0: nothing */
+    sb_plan_stage *stages; /* owned */
+    sb_type *
+        inner; /* owned reference: with stages, the input's columns and those of all loops, which calls[0] and stages read */
 };
 
 /* schema: borrow, a struct type. */
@@ -72,6 +103,11 @@ sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, 
 sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
                               int32_t count, const char *const *columns, const char *const *names,
                               sb_plan **out, sb_error *err);
+/* Likewise, with stages before it. SB_INVALID, SB_UNSUPPORTED as sabot_plan_staged says. */
+sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, bool is_filter,
+                             int32_t count, const char *const *columns, const char *const *names,
+                             int32_t stage_count, const sb_stage *stages, sb_plan **out,
+                             sb_error *err);
 sb_plan *sb_plan_retain(sb_plan *plan);
 void sb_plan_drop(sb_plan *plan); /* NULL is fine */
 

@@ -80,6 +80,7 @@ static sb_prim prim_of(const char *format)
 {
     return format[0] == 'l'   ? SB_PRIM_I64
            : format[0] == 'g' ? SB_PRIM_F64
+           : format[0] == 'f' ? SB_PRIM_F64 /* floats are doubles to a kernel */
            : format[0] == 'b' ? SB_PRIM_B
                               : SB_PRIM_VOID;
 }

@@ -9,9 +9,11 @@
 #include "base/mem.h"
 #include "exec/call.h"
 #include "exec/ops/op_batch.h"
+#include "exec/stages.h"
 
 typedef struct lowered_shared {
     sb_call_site site;
+    sb_stages *stages; /* owned; NULL: none */
     sb_batch_shared batch;
 } lowered_shared;
 
@@ -19,6 +21,7 @@ static void release_shared(void *shared)
 {
     lowered_shared *own = shared;
     if (own != NULL) {
+        sb_stages_free(own->stages);
         sb_call_site_release(&own->site);
         sb_batch_release(&own->batch);
     }
@@ -32,14 +35,19 @@ static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
     if (own == NULL) {
         return sb_error_no_memory(err, sizeof *own);
     }
-    sb_status status = sb_call_site_init(&own->site, &node->calls[0], node->input->schema,
-                                         node->is_filter ? "filter" : "", node->function_first,
-                                         op->interpret, op->tier, err);
+    sb_type *read = node->stage_count > 0 ? node->inner : node->input->schema;
+    sb_status status =
+        sb_call_site_init(&own->site, &node->calls[0], read, node->is_filter ? "filter" : "",
+                          node->function_first, op->interpret, op->tier, err);
     if (status != SB_OK) {
         sb_mem_free(own);
         return status;
     }
     status = sb_batch_open(op, &own->batch, err);
+    if (status == SB_OK && node->stage_count > 0 && own->site.native) {
+        own->site.made_first = node->input->schema->child_count;
+        status = sb_stages_new(node, op->tier, &own->stages, err);
+    }
     if (status != SB_OK) {
         release_shared(own);
         return status;
@@ -59,6 +67,9 @@ static sb_status open_local(const sb_op *op, void *shared, void **local, sb_erro
     const lowered_shared *own = shared;
     sb_call_local *made = NULL;
     sb_status status = sb_call_local_new(&own->site, &made, err);
+    if (status == SB_OK && own->stages != NULL) {
+        status = sb_stages_local_new(own->stages, &made->stages, &made->made, err);
+    }
     *local = made;
     return status;
 }
@@ -122,6 +133,12 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
     const bool by_host = sb_call_site_by_host(&own->site);
     if (by_host || work->chunk->active_count == 0) { /* it may fail without rows, too */
         return sb_batch_ask(work, by_host, result, err);
+    }
+    if (own->stages != NULL) { /* loops see all rows that they are given */
+        sb_status status = sb_chunk_compact(work->chunk, err);
+        if (status != SB_OK || work->chunk->rows == 1) {
+            return status == SB_OK ? sb_batch_ask(work, false, result, err) : status;
+        }
     }
     sb_call_init(&call, &own->site, work->chunk->rows);
     sb_status status = sb_call_native(&call, local, work, &left, err);
