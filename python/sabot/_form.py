@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
+from sabot._form_constants import known
+from sabot._form_narrow import as_result
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
 from sabot._form_values import (
     ARROW,
@@ -97,7 +99,8 @@ class Reader:
         self.body: list[ast.stmt] = []
         self.slots: dict[str, None] = {}
         self._loops = 0
-        self._told: dict[int, Value | None] = {}  # what nodes of the tree stand for
+        self.constants: dict[str, object] = {}  # locals that are numbers or texts now
+        self._told: dict[int, tuple[ast.expr, Value | None]] = {}  # what nodes stand for
         self._of_rows: set[str] = set()  # locals that stood for something of the batch at any time
         self._inner: dict[
             str, ast.AST
@@ -116,6 +119,7 @@ class Reader:
             made = ast.copy_location(ast.Assign([target], value), place)
             self.body.append(cast("ast.stmt", made))
             self._plain.add(one.name)
+            self.constants[one.name] = one.default
 
     def form(self, node: ast.FunctionDef | ast.Lambda, is_filter: bool | None) -> RowForm:
         self._defaults(node)
@@ -143,7 +147,7 @@ class Reader:
                     inner, f"a function inside that reads {name}, which changes from row to row"
                 )
         place = node.body if isinstance(node, ast.Lambda) else node
-        items = [array.value(place) for array in made.values()]
+        items = [_item(array, place) for array in made.values()]
         value = ast.Tuple(items, ast.Load())
         tree = self._tree(node, value)
         read = tuple(name for name in self._schema.names if name in _columns_of(tree))
@@ -246,7 +250,10 @@ class Reader:
     def _assign(self, node: ast.stmt, name: str, value: ast.expr) -> None:
         given = self.value(value)
         if given is None:
+            found = known(self, value)
             self._aside(node)
+            if found is not None and is_scalar(found.value):
+                self.constants[name] = found.value
             return
         if isinstance(given, Builder) and isinstance(value, ast.Name):
             raise NoFormError(node, f"another name of the list {value.id}")
@@ -255,6 +262,7 @@ class Reader:
     def _stands(self, name: str, value: Value) -> None:
         self.env[name] = value
         self._plain.discard(name)
+        self.constants.pop(name, None)
         self._of_rows.add(name)
 
     def _assign_all(
@@ -294,6 +302,7 @@ class Reader:
         bound = stored([node])
         for name in bound:
             self.env.pop(name, None)
+            self.constants.pop(name, None)
         self._plain |= bound
         self.body.append(copy.deepcopy(node))
 
@@ -317,8 +326,8 @@ class Reader:
             NoFormError: it depends on the batch, and not as it is known here.
         """
         if id(node) not in self._told:
-            self._told[id(node)] = self._read(node)
-        return self._told[id(node)]
+            self._told[id(node)] = node, self._read(node)
+        return self._told[id(node)][1]
 
     def _read(self, node: ast.expr) -> Value | None:
         match node:
@@ -440,31 +449,15 @@ class Reader:
 
     # Helpers
 
-    def constant(self, node: ast.AST) -> object:
-        """The value of a constant or of a captured scalar; None for anything else."""
-        match node:
-            case ast.Constant(value):
-                return value
-            case ast.UnaryOp(ast.USub(), ast.Constant(int(value))):
-                return -value
-            case ast.Name() | ast.Attribute():
-                found = self.resolved(node)
-                return found if type(found) in (int, str, bool) else None
-            case _:
-                return None
+    def constant(self, node: ast.expr) -> object:
+        """The int, text or bool that an expression is; None for anything else."""
+        found = known(self, node)
+        return found.value if found is not None and type(found.value) in (int, str, bool) else None
 
-    def number(self, node: ast.AST) -> object:
-        """Likewise, of numbers."""
-        match node:
-            case ast.UnaryOp(ast.USub(), inner):
-                value = self.number(inner)
-                return -value if isinstance(value, (int, float)) else None
-            case ast.Constant(value):
-                return value
-            case ast.Name() | ast.Attribute():
-                return self.resolved(node)
-            case _:
-                return None
+    def number(self, node: ast.expr) -> object:
+        """Likewise, of all numbers."""
+        found = known(self, node)
+        return found.value if found is not None and is_scalar(found.value) else None
 
     def resolved(self, node: ast.AST) -> object:
         """The object that a name outside the function leads to."""
@@ -516,3 +509,9 @@ def _columns_of(tree: ast.AST) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and node.id.startswith("\0")
     }
+
+
+def _item(array: Array, place: ast.expr) -> ast.expr:
+    """The row's value of a result."""
+    value = array.value(place)
+    return as_result(place, value, array.type) if array.family == ARROW else value

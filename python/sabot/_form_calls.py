@@ -6,11 +6,11 @@ import ast
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from sabot._encode import dotted, type_name
+from sabot._encode import dotted
+from sabot._form_constants import array as known_array
+from sabot._form_constants import scalar, type_of_text
 from sabot._form_numpy import array_of, astype, copied, function_of
-from sabot._form_values import ARROW, LIST, NUMPY, Array, Batch, Builder, Count, NoFormError, Value
+from sabot._form_values import ARROW, LIST, NUMPY, Array, Batch, Builder, Count, Known, NoFormError, Value
 from sabot._piece import arrow
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
             return _pc_cast(reader, node)
         from sabot._form_compute import call as compute
         from sabot._form_compute import name_of
+        from sabot._form_options import special_of
+
+        special = special_of(target)
+        if special is not None:
+            return special(reader, node)
 
         name = name_of(target)
         if name is None:
@@ -229,22 +234,32 @@ def _computed(name: str) -> Method:
 
 
 def _cast(reader: Reader, node: ast.Call, array: Array) -> Value:
-    [type_node] = arguments(node, "target_type")
-    from sabot._form_compute import cast
-
-    if array.family != ARROW:
-        raise NoFormError(node, "the method cast of no Arrow array")
-    return cast(reader, node, array, _type(reader, node, _needed(node, type_node)))
+    type_node, safe = arguments(node, "target_type", "safe")
+    return _cast_of(reader, node, array, type_node, safe)
 
 
 def _pc_cast(reader: Reader, node: ast.Call) -> Value:
-    values, type_node = arguments(node, "arr", "target_type")
-    array = reader.value(_needed(node, values))
+    values, type_node, safe = arguments(node, "arr", "target_type", "safe")
+    return _cast_of(reader, node, reader.value(_needed(node, values)), type_node, safe)
+
+
+def _cast_of(
+    reader: Reader,
+    node: ast.Call,
+    array: Value | None,
+    type_node: ast.expr | None,
+    safe: ast.expr | None,
+) -> Value:
     from sabot._form_compute import cast
 
     if not isinstance(array, Array) or array.family != ARROW:
-        raise NoFormError(node, "pc.cast of no Arrow array")
-    return cast(reader, node, array, _type(reader, node, _needed(node, type_node)))
+        raise NoFormError(node, "a cast of no Arrow array")
+    is_safe = True if safe is None else reader.constant(safe)
+    if type(is_safe) is not bool:
+        raise NoFormError(node, "safe=")
+    return cast(
+        reader, node, array, type_of_text(reader, node, _needed(node, type_node)), is_safe
+    )
 
 
 _ARRAY: dict[str, Method] = {
@@ -267,29 +282,14 @@ _NUMPY: dict[str, Method] = {"astype": astype, "copy": copied}
 def _pa_array(reader: Reader, node: ast.Call) -> Value:
     values, type_node = arguments(node, "obj", "type")
     given = reader.value(_needed(node, values))
+    wanted = None if type_node is None else type_of_text(reader, node, type_node)
+    if values is not None and (given is None or isinstance(given, Known)):
+        made = known_array(reader, node, values, wanted)
+        if made is not None:
+            return made
     if not isinstance(given, Array) or given.family == ARROW:
         raise NoFormError(node, "pa.array of something else than a list or array of the rows")
-    wanted = None if type_node is None else _type(reader, node, type_node)
     return reader.as_arrow(given, node)._replace(wanted=wanted, column=None, type=None)
-
-
-def _type(reader: Reader, node: ast.Call, given: ast.expr) -> Any:
-    if isinstance(given, ast.Call) and not given.args and not given.keywords:
-        made = reader.called(given)
-        for make in _TYPES:
-            if made is make:
-                return make()
-    found = reader.resolved(given)
-    # By its class alone, so that no code of the user's runs.
-    if issubclass(type(found), pa.DataType) and type_name(found).startswith("pyarrow.lib."):
-        return found
-    raise NoFormError(node, "a type that the text does not tell")
-
-
-_TYPES: tuple[Callable[[], Any], ...] = (
-    *(pa.int8, pa.int16, pa.int32, pa.int64, pa.uint8, pa.uint16, pa.uint32, pa.uint64),
-    *(pa.float32, pa.float64, pa.bool_),
-)
 
 
 def _from_arrays(reader: Reader, node: ast.Call) -> Value:
@@ -330,6 +330,7 @@ def _of_data(reader: Reader, node: ast.Call) -> Value:
 
 _FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
     (arrow.array, _pa_array),
+    (arrow.scalar, scalar),
     (arrow.table, _of_data),
     (arrow.record_batch, _of_data),
     (arrow.RecordBatch.from_arrays, _from_arrays),

@@ -77,7 +77,19 @@ class Gone(NamedTuple):
     """A local that a loop over the rows has bound: what it holds after the loop is no row's."""
 
 
-Value = Array | Batch | Builder | Count | Gone
+class Known(NamedTuple):
+    """What the text itself tells: a number, a text, names, an Arrow scalar, array or type."""
+
+    value: Any
+
+
+class Struct(NamedTuple):
+    """An Arrow array of structs, as its fields; some may be the same for all rows."""
+
+    fields: tuple[Any, ...]
+
+
+Value = Array | Batch | Builder | Count | Gone | Known | Struct
 
 
 def input_batch(types: Mapping[str, Any]) -> Batch:

@@ -1,0 +1,174 @@
+"""What the text of a batch function tells by itself: numbers, texts, lists of them, Arrow scalars and arrays of them, types.
+
+Such values are known when the function is read. Only numbers and texts of exact classes are computed with, so no code of the user's runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from sabot._encode import type_name
+from sabot._form_values import Known, NoFormError
+from sabot._guards import Frozen, is_scalar
+from sabot._piece import arrow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sabot._form import Reader
+
+ITEMS_MAX = 256
+_DIGITS_MAX = 128  # bits of an int that is computed here
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+
+
+def known(reader: Reader, node: ast.expr) -> Known | None:
+    """What an expression is; None where the text does not tell."""
+    match node:
+        case ast.Constant(value):
+            return Known(value)
+        case ast.List(elts) | ast.Tuple(elts):
+            return _items(reader, elts)
+        case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, inner):
+            found = _number(reader, inner)
+            if found is None:
+                return None
+            return Known(-found if isinstance(sign, ast.USub) else +found)
+        case ast.BinOp(left, operation, right):
+            return _computed(_number(reader, left), operation, _number(reader, right))
+        case ast.Name() | ast.Attribute() | ast.Call() | ast.Subscript():
+            given = reader.maybe(node)
+            if isinstance(given, Known):
+                return given
+            if given is None and isinstance(node, (ast.Name, ast.Attribute)):
+                return _of_name(reader, node)
+            return None
+        case _:
+            return None
+
+
+def _items(reader: Reader, nodes: list[ast.expr]) -> Known | None:
+    found = [known(reader, one) for one in nodes[: ITEMS_MAX + 1]]
+    if len(found) > ITEMS_MAX or None in found:
+        return None
+    return Known(tuple(one.value for one in found if one is not None))
+
+
+def _of_name(reader: Reader, node: ast.Name | ast.Attribute) -> Known | None:
+    if isinstance(node, ast.Name) and node.id in reader.constants:
+        return Known(reader.constants[node.id])
+    found = reader.resolved(node)
+    if found is None:
+        return None
+    if is_scalar(found) or _is_type(found):
+        return Known(found)
+    items: Any = found.items if type(found) is Frozen and found.kind == "list" else found
+    if type(items) is tuple and len(items) <= ITEMS_MAX and all(map(is_scalar, items)):
+        return Known(items)
+    return None
+
+
+def _is_type(found: object) -> bool:
+    # By its class alone, so that no code of the user's runs.
+    return issubclass(type(found), pa.DataType) and type_name(found).startswith("pyarrow.lib.")
+
+
+def _number(reader: Reader, node: ast.expr) -> Any:
+    found = known(reader, node)
+    plain = found is not None and type(found.value) in (int, float)
+    return found.value if found is not None and plain else None
+
+
+def _computed(left: Any, operation: ast.operator, right: Any) -> Known | None:
+    """A number that CPython computes of two; None where it raises, or it is large."""
+    compute = _OPERATORS.get(type(operation))
+    if compute is None or left is None or right is None:
+        return None
+    sizes = [one.bit_length() for one in (left, right) if type(one) is int]
+    if any(size > _DIGITS_MAX for size in sizes):
+        return None
+    if isinstance(operation, ast.Pow) and sizes[-1:] and not -_DIGITS_MAX < right < _DIGITS_MAX:
+        return None
+    try:
+        made = compute(left, right)
+    except ArithmeticError:
+        return None
+    return Known(made) if type(made) in (int, float) else None
+
+
+def type_of_text(reader: Reader, node: ast.AST, given: ast.expr) -> Any:
+    """An Arrow type: made by a call, captured, or by its name.
+
+    Raises:
+        NoFormError: the text does not tell it.
+    """
+    if isinstance(given, ast.Call) and not given.args and not given.keywords:
+        made = reader.called(given)
+        for make in _TYPES:
+            if made is make:
+                return make()
+    found = known(reader, given)
+    value = found.value if found is not None else None
+    if type(value) is str:
+        try:
+            return arrow.type_for_alias(value)
+        except ValueError:
+            pass
+    if value is not None and _is_type(value):
+        return value
+    raise NoFormError(node, "a type that the text does not tell")
+
+
+_TYPES: tuple[Callable[[], Any], ...] = (
+    *(pa.int8, pa.int16, pa.int32, pa.int64, pa.uint8, pa.uint16, pa.uint32, pa.uint64),
+    *(pa.float32, pa.float64, pa.bool_),
+)
+
+
+def scalar(reader: Reader, node: ast.Call) -> Known:
+    """pa.scalar of a number or None."""
+    from sabot._form_calls import arguments
+
+    given, type_node = arguments(node, "value", "type")
+    found = known(reader, given) if given is not None else None
+    if found is None or not is_scalar(found.value):
+        raise NoFormError(node, "a scalar that the text does not tell")
+    type = None if type_node is None else type_of_text(reader, node, type_node)
+    return Known(_made(node, arrow.scalar, found.value, type))
+
+
+def array(reader: Reader, node: ast.Call, given: ast.expr, type: Any) -> Known | None:
+    """pa.array of a list of numbers that the text tells."""
+    found = known(reader, given)
+    items: Any = found.value if found is not None else None
+    if items.__class__ is not tuple or not all(map(is_scalar, items)):
+        return None
+    return Known(_made(node, arrow.array, list(items), type))
+
+
+def _made(node: ast.AST, make: Any, value: object, type: Any) -> Any:
+    try:
+        return make(value, type)
+    except Exception as error:
+        raise NoFormError(node, f"{make.__name__}: {error}") from None
+
+
+def texts(reader: Reader, node: ast.expr) -> list[str] | None:
+    """A list of texts that is known."""
+    found = known(reader, node)
+    if found is None or type(found.value) is not tuple:
+        return None
+    items = cast("tuple[object, ...]", found.value)
+    return [str(one) for one in items] if all(type(one) is str for one in items) else None
