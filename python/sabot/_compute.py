@@ -306,10 +306,8 @@ def rounded(x: Any, scale: Any, fine: Any, mode: Any) -> Any:
         whole = low + 1
     elif mode == 2 or mode == 6:
         whole = float(math.trunc(y))
-    elif mode == 3:
+    elif mode == 3 or mode == 7:
         whole = low if y < 0 else low + 1
-    elif mode == 7:
-        whole = _nearest(y)
     elif mode == 8:
         whole = low if low % 2 == 0 else low + 1
     else:
@@ -448,6 +446,15 @@ def within(x: Any, low: Any, high: Any) -> Any:
 def to_float(x: Any) -> Any:
     """The next double to an int."""
     return None if x is None else float(x)
+
+
+def int_of_float32(x: Any) -> Any:
+    """An int that a float32 is; Arrow refuses others."""
+    if x is None:
+        return None
+    if not -16777216 <= x <= 16777216:
+        raise ValueError
+    return float(x)
 
 
 def float_cut_to_int(x: Any) -> Any:

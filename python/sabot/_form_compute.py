@@ -233,7 +233,7 @@ def cast(
     before, after = kind_of(node, "cast", array.type), kind_of(node, "cast", type)
     form = (_CASTS if is_safe else _CASTS | _UNSAFE).get((before, after))
     if str(type) == "float" and before == "int":
-        form = _compute.exact_float  # rounded once, from a double that is the int
+        form = _compute.int_of_float32 if is_safe else _compute.exact_float
     value = array.value(node)
     if form is not None:
         value = called(node, form, value)
@@ -313,9 +313,9 @@ def brought(
 def _filled(node: ast.expr, given: Sequence[Array | Constant]) -> Sequence[Array | Constant]:
     """pc.fill_null brings the second to the type of the first."""
     match given:
-        case [Array() as values, Constant(value, type, like)] if type != values.type:
+        case [Array() as values, Constant(value, type)] if type != values.type:
             try:
-                made = arrow.scalar(value, values.type) if value is like else like.cast(values.type)
+                made = arrow.scalar(value, values.type)
             except Exception as error:
                 raise NoFormError(node, f"pc.fill_null: {error}") from None
             return [values, Constant(made.as_py(), made.type, made)]
@@ -435,7 +435,7 @@ def is_trusted(name: str, function: Callable[..., Any]) -> bool:
     if name not in _LIBM:
         return True
     real = getattr(_compute_module, name)
-    for x in _tried():
+    for x in tried():
         args = (x, 2.75 - x / 3)[: function.__code__.co_argcount]
         try:
             given = function(*args)
@@ -446,7 +446,7 @@ def is_trusted(name: str, function: Callable[..., Any]) -> bool:
     return True
 
 
-def _tried() -> list[float]:
+def tried() -> list[float]:
     near = [(k - 20) * 0.4375 + 1 / (k + 1) for k in range(40)]
     far = [(-1) ** k * 10.0 ** ((k - 8) * 19) for k in range(16)]
     return [*near, *far, 0.0, -0.0, 5e-324, -1e-310, 0.5, 1.0, -1.0, math.nan]

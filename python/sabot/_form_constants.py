@@ -133,7 +133,7 @@ def type_of_text(reader: Reader, node: ast.AST, given: ast.expr) -> Any:
 
 _TYPES: tuple[Callable[[], Any], ...] = (
     *(pa.int8, pa.int16, pa.int32, pa.int64, pa.uint8, pa.uint16, pa.uint32, pa.uint64),
-    *(pa.float32, pa.float64, pa.bool_),
+    *(pa.float32, pa.float64, pa.bool_, pa.string),
 )
 
 

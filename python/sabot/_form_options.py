@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from sabot import _compute
 from sabot._form_calls import arguments
-from sabot._form_compute import Constant, argument, brought, kind_of, type_of
+from sabot._form_compute import Constant, argument, brought, kind_of, tried, type_of
 from sabot._form_constants import ITEMS_MAX, known
 from sabot._form_narrow import called
 from sabot._form_values import ARROW, Array, Known, NoFormError, Struct, Value
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sabot._form import Reader
 
 _module: Any = pc
-_DIGITS_MAX = 15  # powers of ten that are doubles, whatever computes them
+_DIGITS_MAX = 10  # Arrow's larger powers of ten are not those
 
 
 def _array(reader: Reader, node: ast.Call, given: ast.expr | None) -> Array:
@@ -63,7 +63,7 @@ def _round(reader: Reader, node: ast.Call) -> Array:
     mode = _mode(reader, node, mode_node)
     if kind_of(node, "round", array.type) == "int" and digits >= 0:
         return array._replace(column=None)
-    return _rounded(reader, node, "round", array, 10.0 ** abs(digits), digits > 0, mode)
+    return _rounded(reader, node, "round", digits, array, 10.0 ** abs(digits), digits > 0, mode)
 
 
 def _round_to_multiple(reader: Reader, node: ast.Call) -> Array:
@@ -74,17 +74,43 @@ def _round_to_multiple(reader: Reader, node: ast.Call) -> Array:
     if not plain or not 0 < multiple < math.inf:
         raise NoFormError(node, "pc.round_to_multiple of a multiple that the text does not tell")
     mode = _mode(reader, node, mode_node)
-    return _rounded(reader, node, "round_to_multiple", array, float(multiple), False, mode)
+    scale = float(multiple)
+    return _rounded(reader, node, "round_to_multiple", scale, array, scale, False, mode)
 
 
 def _rounded(
-    reader: Reader, node: ast.Call, name: str, array: Array, scale: float, fine: bool, mode: int
+    reader: Reader,
+    node: ast.Call,
+    name: str,
+    by: float,
+    array: Array,
+    scale: float,
+    fine: bool,
+    mode: int,
 ) -> Array:
+    """by: as pyarrow is given it."""
     if str(array.type) != "double":
         raise NoFormError(node, f"pc.{name} of {array.type}")
+    if not _rounds_alike(name, by, scale, fine, mode):
+        raise NoFormError(node, f"pc.{name} of another Arrow")
     options = [_constant(one, node) for one in (scale, fine, mode)]
     made = called(node, _compute.rounded, array.value(node), *options)
     return Array(ARROW, reader.make(made, node), type=array.type)
+
+
+@functools.lru_cache(64)
+def _rounds_alike(name: str, by: float, scale: float, fine: bool, mode: int) -> bool:
+    """Whether pyarrow rounds as it is known to, at some places."""
+    unit = 1 / scale if fine else scale
+    for x in (*tried(), *((k - 12) * unit / 4 for k in range(24))):
+        try:
+            given = _compute.rounded(x, scale, fine, mode)
+        except ValueError:
+            continue
+        real = getattr(_module, name)(arrow.scalar(x), by, _compute.ROUND_MODES[mode])
+        if repr(given) != repr(real.as_py()):
+            return False
+    return True
 
 
 # Sets of values
