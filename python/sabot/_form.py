@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
+from sabot._capture import seen_functions
 from sabot._form_constants import known
 from sabot._form_narrow import as_result
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
@@ -28,17 +29,21 @@ from sabot._form_values import (
     Batch,
     Builder,
     Count,
+    Function,
     Gone,
+    Known,
     NoFormError,
+    Several,
     Value,
     input_batch,
 )
 from sabot._guards import is_scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from sabot._capture import Captured
+    from sabot._encode_program import Callee
     from sabot._guards import Found
 
 _SLOT = "\2"  # begins the names of what the row function makes
@@ -91,6 +96,9 @@ class Reader:
     def __init__(self, captured: Captured, found: Mapping[str, Found], schema: pa.Schema) -> None:
         self._captured = captured
         self._found = found
+        self._mangle: Callable[[str], str] = captured.mangle
+        self.callees = seen_functions(captured)
+        self.within: tuple[Hashable, ...] = ()  # the functions whose texts are read
         self._schema = schema
         self.param = batch_parameter(captured)
         types = dict(zip(schema.names, schema.types, strict=True))
@@ -100,6 +108,7 @@ class Reader:
         self.slots: dict[str, None] = {}
         self._loops = 0
         self.constants: dict[str, object] = {}  # locals that are numbers or texts now
+        self.functions: dict[str, Function] = {}  # functions inside that the rows have, too
         self._told: dict[int, tuple[ast.expr, Value | None]] = {}  # what nodes stand for
         self._of_rows: set[str] = set()  # locals that stood for something of the batch at any time
         self._inner: dict[
@@ -155,6 +164,25 @@ class Reader:
         kind = "row" if self._loops else "array"
         return RowForm(tree, tuple(self.slots), read, columns, tuple(made), wanted, is_filter, kind)
 
+    def inside(
+        self, env: dict[str, Value], within: tuple[Hashable, ...], callee: Callee | None = None
+    ) -> Reader:
+        """What reads a function that is called here; callee: one that is defined elsewhere."""
+        made = copy.copy(self)
+        made.env, made.constants, made.functions, made._told = env, {}, {}, {}
+        made._plain, made._of_rows, made._inner = set(), set(), {}
+        made.within = within
+        if callee is not None:
+            made._found, made._mangle = callee.found, callee.mangle
+        return made
+
+    def given_back(self, node: ast.FunctionDef | ast.Lambda) -> Value:
+        """What a function gives that is read inside another."""
+        value = self._result(node)
+        if isinstance(value, (dict, Function, Builder)):
+            raise NoFormError(node, "a result that is no array, batch or number")
+        return value
+
     def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
         if isinstance(node, ast.Lambda):
             return self._given(node.body)
@@ -170,8 +198,13 @@ class Reader:
         """What is returned: a dict display counts as columns."""
         if isinstance(node, ast.Dict):
             return self._columns(node)
+        if isinstance(node, ast.Tuple) and self.within:
+            given = [self._given(one) for one in node.elts]
+            return Several(tuple(given))
         value = self.value(node)
         if value is None:
+            if self.within and (found := known(self, node)) is not None:
+                return found
             raise NoFormError(node, "a result that does not depend on the batch")
         return value
 
@@ -222,12 +255,22 @@ class Reader:
         match node:
             case ast.Expr(ast.Constant(str())) if first:
                 pass
+            case ast.FunctionDef(decorator_list=[]):
+                self._define(node, node.name, node)
+            case ast.Assign([ast.Name(name)], ast.Lambda() as value):
+                self._define(node, name, value)
             case ast.Assign([ast.Name(name)], value):
                 self._assign(node, name, value)
             case ast.AnnAssign(ast.Name(name), value=ast.expr() as value):
                 self._assign(node, name, value)
             case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)) if len(targets) == len(values):
                 self._assign_all(node, targets, values)
+            case ast.Assign([ast.Tuple(targets)], value) if isinstance(
+                given := self.value(value), Several
+            ):
+                self._unpack(node, targets, given)
+            case ast.Import() | ast.ImportFrom() if self.within:
+                pass
             case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
                 self._loops += 1
                 loop = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
@@ -251,6 +294,9 @@ class Reader:
         given = self.value(value)
         if given is None:
             found = known(self, value)
+            if self.within and found is not None:
+                self._stands(name, found)
+                return
             self._aside(node)
             if found is not None and is_scalar(found.value):
                 self.constants[name] = found.value
@@ -258,6 +304,25 @@ class Reader:
         if isinstance(given, Builder) and isinstance(value, ast.Name):
             raise NoFormError(node, f"another name of the list {value.id}")
         self._stands(name, given)
+
+    def _define(
+        self, node: ast.stmt, name: str, function: ast.FunctionDef | ast.Lambda
+    ) -> None:
+        """A function inside: the rows have it too where it sees nothing of the batch."""
+        loads = (one for one in ast.walk(node) if isinstance(one, ast.Name))
+        if self.within or any(one.id in self.env for one in loads):
+            self._stands(name, Function(function, self))
+        else:
+            self._aside(node)
+            self.functions[name] = Function(function, self)
+
+    def _unpack(self, node: ast.stmt, targets: Sequence[ast.expr], given: Several) -> None:
+        if len(targets) != len(given.items):
+            raise NoFormError(node, "as many targets as values")
+        for target, value in zip(targets, given.items, strict=True):
+            if not isinstance(target, ast.Name):
+                raise NoFormError(target, "a target that is no name")
+            self._stands(target.id, value)
 
     def _stands(self, name: str, value: Value) -> None:
         self.env[name] = value
@@ -287,6 +352,8 @@ class Reader:
 
     def _aside(self, node: ast.stmt) -> None:
         """A statement that has nothing to do with the batch: every row does it."""
+        if self.within:
+            raise NoFormError(node, "a statement that is no array's")
         for inner in ast.walk(node):
             if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
                 self._check_own(inner)
@@ -303,6 +370,7 @@ class Reader:
         for name in bound:
             self.env.pop(name, None)
             self.constants.pop(name, None)
+            self.functions.pop(name, None)
         self._plain |= bound
         self.body.append(copy.deepcopy(node))
 
@@ -353,6 +421,11 @@ class Reader:
                     return made
             case _:
                 pass
+        loads = [one for one in ast.walk(node) if isinstance(one, ast.Name)]
+        if any(isinstance(self.env.get(one.id), Known) for one in loads):
+            found = known(self, node)
+            if found is not None:
+                return found
         self._check_aside(node)
         return None
 
@@ -397,6 +470,8 @@ class Reader:
     def _turn(self, target: ast.expr, items: ast.expr) -> Any:
         """What each turn of a loop is given, when it is one over the rows."""
         given = self._items(items)
+        if given is not None and self.within:
+            raise NoFormError(items, "a loop over the rows")
         return None if given is None else turn_of(target, given, items)
 
     def _items(self, node: ast.expr) -> Sequence[Array | Count] | None:
@@ -466,7 +541,7 @@ class Reader:
         root, text = dotted(node)
         if root is None or root.id in self.env or root.id in self._plain:
             return None
-        found = self._found.get(text if text != root.id else self._captured.mangle(root.id))
+        found = self._found.get(text if text != root.id else self._mangle(root.id))
         return found.value if found is not None else None
 
     def called(self, node: ast.Call) -> object:

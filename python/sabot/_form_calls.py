@@ -61,6 +61,11 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         if name is None:
             raise NoFormError(node, f"pc.{target.__name__}")
         return compute(reader, node, name)
+    from sabot._form_helper import call as call_helper
+
+    given = call_helper(reader, node)
+    if given is not None:
+        return given
     _, text = dotted(node.func)
     for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
         if reader.maybe(argument) is not None:

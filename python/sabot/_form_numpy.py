@@ -13,7 +13,7 @@ from typing import cast as cast_to
 
 from sabot._encode_numpy import TYPES, writer_of
 from sabot._encode_program import Own
-from sabot._form_values import ARROW, NUMPY, Array, Count, NoFormError
+from sabot._form_values import ARROW, NUMPY, Array, Count, Known, NoFormError
 from sabot._piece import arrow
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr
     value = reader.value(given)
     if isinstance(value, Array) and value.family == NUMPY:
         return value.value(node), numpy().empty(0, value.type)
-    if value is None:
+    if value is None or isinstance(value, Known):
         constant: Any = reader.number(given)
         if type(constant) in (int, float, bool):
             return ast.copy_location(ast.Constant(constant), node), constant

@@ -89,7 +89,20 @@ class Struct(NamedTuple):
     fields: tuple[Any, ...]
 
 
-Value = Array | Batch | Builder | Count | Gone | Known | Struct
+class Several(NamedTuple):
+    """A tuple that a function gives."""
+
+    items: tuple[Any, ...]
+
+
+class Function(NamedTuple):
+    """A function that is defined inside; `home`: the reader of the text around it."""
+
+    node: ast.FunctionDef | ast.Lambda
+    home: Any
+
+
+Value = Array | Batch | Builder | Count | Gone | Known | Struct | Several | Function
 
 
 def input_batch(types: Mapping[str, Any]) -> Batch:
