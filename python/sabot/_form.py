@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import pyarrow as pa
 
 from sabot._capture import seen_functions
+from sabot._form_arrays import changed
 from sabot._form_constants import known
 from sabot._form_narrow import as_result
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
@@ -25,6 +26,7 @@ from sabot._form_values import (
     ARROW,
     LIST,
     NOTHING,
+    NUMPY,
     Array,
     Batch,
     Builder,
@@ -33,6 +35,7 @@ from sabot._form_values import (
     Gone,
     Known,
     NoFormError,
+    Schema,
     Several,
     Value,
     input_batch,
@@ -271,6 +274,8 @@ class Reader:
                 self._unpack(node, targets, given)
             case ast.Import() | ast.ImportFrom() if self.within:
                 pass
+            case ast.Assign() | ast.AugAssign() if changed(self, node):
+                pass
             case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
                 self._loops += 1
                 loop = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
@@ -397,6 +402,10 @@ class Reader:
             self._told[id(node)] = node, self._read(node)
         return self._told[id(node)][1]
 
+    def tell(self, node: ast.expr, value: Value) -> None:
+        """Says what a node that was made here stands for."""
+        self._told[id(node)] = node, value
+
     def _read(self, node: ast.expr) -> Value | None:
         match node:
             case ast.Name(name) if name in self.env:
@@ -410,11 +419,13 @@ class Reader:
                 if made is not None:
                     return made
             case ast.Subscript(of, key):
-                if isinstance(batch := self.maybe(of), Batch):
-                    return self.column(batch, key, node)
-            case ast.Attribute(of, "num_rows"):
-                if isinstance(self.maybe(of), Batch):
-                    return Count()
+                given = self._item(node, of, key)
+                if given is not None:
+                    return given
+            case ast.Attribute(of, name):
+                given = self._attribute(of, name)
+                if given is not None:
+                    return given
             case ast.Call() | ast.BinOp() | ast.Compare() | ast.UnaryOp():
                 made = self._made(node)
                 if made is not None:
@@ -428,6 +439,44 @@ class Reader:
                 return found
         self._check_aside(node)
         return None
+
+    def _item(self, node: ast.Subscript, of: ast.expr, key: ast.expr) -> Value | None:
+        owner = self.maybe(of)
+        match owner, key:
+            case Batch(), _:
+                return self.column(owner, key, node)
+            case Array(NUMPY), ast.Slice(None, None, None):
+                return owner  # a view of the same memory
+            case Several(items), _:
+                at = self.constant(key)
+                if type(at) is int and -len(items) <= at < len(items):
+                    return items[at]
+            case _:
+                pass
+        return None
+
+    def _attribute(self, of: ast.expr, name: str) -> Value | None:
+        from sabot._form_arrays import attribute
+
+        match self.maybe(of), name:
+            case Batch(), "num_rows":
+                return Count()
+            case (Batch() as batch), "num_columns":
+                return Known(len(batch.columns))
+            case (Batch() as batch), "column_names":
+                return Known(batch.names)
+            case (Batch() as batch), "schema":
+                return Schema(batch)
+            case Schema(batch), "names":
+                return Known(batch.names)
+            case Array(NUMPY), "size":
+                return Count()
+            case Array(NUMPY), "shape":
+                return Several((Count(),))
+            case (Array(NUMPY) as array), _:
+                return attribute(array, name)
+            case _:
+                return None
 
     def _made(self, node: ast.Call | ast.BinOp | ast.Compare | ast.UnaryOp) -> Value | None:
         from sabot import _form_numpy as of_numpy
@@ -445,9 +494,9 @@ class Reader:
 
     def maybe(self, node: ast.expr) -> Value | None:
         """What an expression stands for, where it can be told by its beginning."""
-        if isinstance(node, ast.Name):
+        if isinstance(node, ast.Name) and id(node) not in self._told:
             return self.env.get(node.id)
-        return self.value(node) if _may_be_rows(node) else None
+        return self.value(node) if _may_be_rows(node) or id(node) in self._told else None
 
     def _check_aside(self, node: ast.expr) -> None:
         for inner in ast.walk(node):

@@ -7,6 +7,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from sabot._encode import dotted
+from sabot._form_arrays import clip_method, round_method
 from sabot._form_constants import array as known_array
 from sabot._form_constants import scalar, type_of_text
 from sabot._form_numpy import array_of, astype, copied, function_of
@@ -224,7 +225,8 @@ def _to_numpy(reader: Reader, node: ast.Call, array: Array) -> Value:
     [zero_copy] = arguments(node, "zero_copy_only")
     if zero_copy is not None and type(reader.constant(zero_copy)) is not bool:
         raise NoFormError(node, "zero_copy_only=")
-    return array_of(reader, array, node)
+    is_copy = zero_copy is not None and reader.constant(zero_copy) is False
+    return array_of(reader, array, node, is_copy)
 
 
 def _computed(name: str) -> Method:
@@ -278,7 +280,12 @@ _ARRAY: dict[str, Method] = {
 }
 
 
-_NUMPY: dict[str, Method] = {"astype": astype, "copy": copied}
+_NUMPY: dict[str, Method] = {
+    "astype": astype,
+    "clip": clip_method,
+    "copy": copied,
+    "round": round_method,
+}
 
 
 # Functions

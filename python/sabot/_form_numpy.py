@@ -41,12 +41,14 @@ def _builtin(node: ast.AST, name: str, value: ast.expr, letter: str) -> ast.expr
     return Own(node, write, [value])
 
 
-def array_of(reader: Reader, array: Array, node: ast.Call) -> Array:
-    """What to_numpy gives for an Arrow array of numbers without nulls."""
+def array_of(reader: Reader, array: Array, node: ast.Call, is_copy: bool) -> Array:
+    """What to_numpy gives for an Arrow array of numbers without nulls. is_copy: where need be, as for booleans."""
     if array.family != ARROW or array.type is None:
         raise NoFormError(node, "to_numpy of no column")
     dtype: Any = None
-    if arrow.types.is_integer(array.type) or arrow.types.is_floating(array.type):
+    if is_copy and arrow.types.is_boolean(array.type):
+        dtype = numpy().dtype(bool)
+    elif arrow.types.is_integer(array.type) or arrow.types.is_floating(array.type):
         dtype = numpy().dtype(array.type.to_pandas_dtype())
     if dtype is None or dtype.name not in TYPES:
         raise NoFormError(node, f"to_numpy of {array.type}")
@@ -59,7 +61,7 @@ def cast(node: ast.AST, value: ast.expr, dtype: Any) -> ast.expr:
     return _builtin(node, "NP_CAST", value, TYPES[dtype.name])
 
 
-def _checked(node: ast.AST, dtype: Any) -> Any:
+def checked(node: ast.AST, dtype: Any) -> Any:
     if dtype.name not in TYPES:
         raise NoFormError(node, f"an array of {dtype}")
     return dtype
@@ -138,7 +140,7 @@ def _power(reader: Reader, node: ast.BinOp, base: object) -> Array:
     raise NoFormError(node, "a power of an array of integers by a float")
 
 
-def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr, Any]:
+def argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr, Any]:
     """An argument as the row's value, and what NumPy may look at for its type."""
     value = reader.value(given)
     if isinstance(value, Array) and value.family == NUMPY:
@@ -152,7 +154,7 @@ def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr
 
 def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]) -> Array:
     """What one of NumPy's functions that go item by item gives for arrays and numbers."""
-    arguments = [_argument(reader, node, one) for one in given]
+    arguments = [argument(reader, node, one) for one in given]
     name = _SAME.get(name, name)
     try:
         dtype = getattr(numpy(), name)(*(like for _, like in arguments)).dtype
@@ -161,7 +163,7 @@ def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.exp
     made = _expression(node, name, [value for value, _ in arguments])
     if made is None:
         raise NoFormError(node, f"np.{name}")
-    return Array(NUMPY, reader.make(made, node), type=_checked(node, dtype))
+    return Array(NUMPY, reader.make(made, node), type=checked(node, dtype), own=True)
 
 
 def _expression(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:
@@ -201,7 +203,9 @@ def function_of(target: object) -> Callable[[Reader, ast.Call], Array | None] | 
     module = numpy()
     if module is None or not str(module.__version__).startswith("2."):
         return None
-    for name, read in _FUNCTIONS.items():
+    from sabot._form_arrays import FUNCTIONS
+
+    for name, read in (_FUNCTIONS | FUNCTIONS).items():
         if target is getattr(module, name):
             return read
     if type(target) is not module.ufunc:
@@ -217,7 +221,10 @@ def _ufunc(reader: Reader, node: ast.Call, name: str) -> Array | None:
         return None
     if node.keywords or any(isinstance(one, ast.Starred) for one in node.args):
         raise NoFormError(node, f"np.{name} with other arguments")
-    return operation(reader, node, name, node.args)
+    from sabot._form_arrays import ufunc
+
+    made = ufunc(reader, node, name, node.args)
+    return made if made is not None else operation(reader, node, name, node.args)
 
 
 def _clip(reader: Reader, node: ast.Call) -> Array | None:
@@ -227,26 +234,27 @@ def _clip(reader: Reader, node: ast.Call) -> Array | None:
 def _where(reader: Reader, node: ast.Call) -> Array | None:
     if len(node.args) != 3 or node.keywords:
         raise NoFormError(node, "np.where without two values")
-    arguments = [_argument(reader, node, one) for one in node.args]
+    arguments = [argument(reader, node, one) for one in node.args]
     (condition, shape), (x, like_x), (y, like_y) = arguments
     if getattr(getattr(shape, "dtype", None), "kind", "") != "b":
         raise NoFormError(node, "np.where of a condition that is no array of booleans")
-    dtype = _checked(node, numpy().where(shape, like_x, like_y).dtype)
+    dtype = checked(node, numpy().where(shape, like_x, like_y).dtype)
     x, y = cast(node, x, dtype), cast(node, y, dtype)
     made = ast.copy_location(ast.IfExp(condition, x, y), node)
-    return Array(NUMPY, reader.make(made, node), type=dtype)
+    return Array(NUMPY, reader.make(made, node), type=dtype, own=True)
 
 
 def dtype_of(reader: Reader, node: ast.Call, given: ast.expr | None) -> Any:
     """The type that `dtype=` says, of NumPy's own when it is left out."""
     if given is None:
         return numpy().dtype(float)
-    found = reader.resolved(given)
-    if isinstance(given, ast.Constant) and isinstance(given.value, str):
-        found = given.value
+    from sabot._form_constants import known
+
+    text = known(reader, given)
+    found = reader.resolved(given) if text is None else text.value
     if _is_dtype(found):
         try:
-            return _checked(node, numpy().dtype(found))
+            return checked(node, numpy().dtype(found))
         except TypeError:
             pass
     raise NoFormError(node, "a dtype that the text does not tell")
@@ -301,7 +309,7 @@ def _full(reader: Reader, node: ast.Call) -> Array | None:
         raise NoFormError(node, "np.full of a value that the text does not tell")
     module = numpy()
     dtype = dtype_of(reader, node, type_node) if type_node else module.full(0, number).dtype
-    return fresh(reader, node, _checked(node, dtype), number)
+    return fresh(reader, node, checked(node, dtype), number)
 
 
 def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any) -> Array:
@@ -337,10 +345,11 @@ def copied(reader: Reader, node: ast.Call, array: Array) -> Array:
 
 
 def astype(reader: Reader, node: ast.Call, array: Array) -> Array:
-    if len(node.args) != 1 or node.keywords:
+    from sabot._form_arrays import converted
+    from sabot._form_calls import arguments
+
+    type_node, copy_node = arguments(node, "dtype", "copy")
+    copies = True if copy_node is None else reader.constant(copy_node)
+    if type_node is None or type(copies) is not bool or len(node.args) > 1:
         raise NoFormError(node, "its arguments")
-    dtype = dtype_of(reader, node, node.args[0])
-    if array.type.kind == "f" and dtype.kind != "f":
-        raise NoFormError(node, "floats as another type")
-    name = reader.make(cast(node, array.value(node), dtype), node)
-    return Array(NUMPY, name, type=dtype, own=True)
+    return converted(reader, node, array, dtype_of(reader, node, type_node), copies)

@@ -95,6 +95,12 @@ class Several(NamedTuple):
     items: tuple[Any, ...]
 
 
+class Schema(NamedTuple):
+    """The schema of a batch."""
+
+    batch: Batch
+
+
 class Function(NamedTuple):
     """A function that is defined inside; `home`: the reader of the text around it."""
 
@@ -102,7 +108,7 @@ class Function(NamedTuple):
     home: Any
 
 
-Value = Array | Batch | Builder | Count | Gone | Known | Struct | Several | Function
+Value = Array | Batch | Builder | Count | Gone | Known | Struct | Several | Schema | Function
 
 
 def input_batch(types: Mapping[str, Any]) -> Batch:
