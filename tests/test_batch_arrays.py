@@ -106,7 +106,10 @@ def check(fn, batch, what):
     assert (error, seen) == (None, []), what
     assert got["r"].type == wanted.type, what
     rows = zip(got["r"].to_pylist(), wanted.to_pylist(), table.to_pylist(), strict=True)
-    assert same(got["r"], pa.chunked_array([wanted])), (what, [r for r in rows if repr(r[0]) != repr(r[1])])
+    assert same(got["r"], pa.chunked_array([wanted])), (
+        what,
+        [r for r in rows if repr(r[0]) != repr(r[1])],
+    )
     stayed = len(quiet) - function_report(stream)["rows_cpython"]
     assert stayed > 0.3 * len(quiet), what
     return True
@@ -114,7 +117,9 @@ def check(fn, batch, what):
 
 def batch_of(letters):
     rows = [*itertools.product(*(COLUMNS[letter][1] for letter in letters))]
-    arrays = [pa.array([row[k] for row in rows], COLUMNS[letter][0]) for k, letter in enumerate(letters)]
+    arrays = [
+        pa.array([row[k] for row in rows], COLUMNS[letter][0]) for k, letter in enumerate(letters)
+    ]
     return pa.record_batch(arrays, names=["x", "y"][: len(letters)])
 
 
@@ -138,7 +143,10 @@ def test_arrays_that_are_changed(body):
 
 
 def test_booleans_become_arrays():
-    fn = cell("def f(b):\n    p = b['p'].to_numpy(zero_copy_only=False)\n    return {'r': ~p, 's': np.where(p, 1, 2)}\n", np=np)["f"]
+    fn = cell(
+        "def f(b):\n    p = b['p'].to_numpy(zero_copy_only=False)\n    return {'r': ~p, 's': np.where(p, 1, 2)}\n",
+        np=np,
+    )["f"]
     given = pa.table({"p": [True, False, True]})
     stream = Stream.from_table(given).map(fn)
     assert stream.collect().to_pydict() == {"r": [False, True, False], "s": [1, 2, 1]}

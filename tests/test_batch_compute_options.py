@@ -13,7 +13,19 @@ from sabot import Stream
 from sabot._compute import ROUND_MODES
 
 NEAR = [0.05, -0.05, 2.675, 1.005, 0.45, -0.45, 0.49999999999999994, -0.49999999999999994]
-NEAR += [0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 0.25, -0.75, 1e15 + 0.5, 4503599627370495.5, -4503599627370495.5]
+NEAR += [
+    0.5,
+    -0.5,
+    1.5,
+    -1.5,
+    2.5,
+    -2.5,
+    0.25,
+    -0.75,
+    1e15 + 0.5,
+    4503599627370495.5,
+    -4503599627370495.5,
+]
 NEAR += [1e300, -1.7e308, 5e-324, -5e-324, 123456.785, -123456.785, 15.0, 25.0, -35.0, 0.125]
 DOUBLES = [*COLUMNS["f"][1], *NEAR]
 HERE = {**COLUMNS, "f": (pa.float64(), DOUBLES)}
@@ -56,7 +68,14 @@ TWO = [
     *("pc.choose(x, y, y, 1)", "pc.choose(x, 5, y)", "pc.logb(x, y)", "pc.coalesce(x, y)"),
     "pc.case_when(pc.make_struct(pc.greater(x, y), pc.less(x, 0)), x, y)",
 ]  # fmt: skip
-SPACE = {"pa": pa, "pc": pc, "SET": [3, 1, 64, 127], "PAIR": (5, -7), "K": 3, "float_nan": float("nan")}
+SPACE = {
+    "pa": pa,
+    "pc": pc,
+    "SET": [3, 1, 64, 127],
+    "PAIR": (5, -7),
+    "K": 3,
+    "float_nan": float("nan"),
+}
 # What at least has to be compiled, by types.
 COMPILED_MIN = {"i": 61, "s": 61, "f": 62, "h": 18, "b": 20}
 
@@ -134,7 +153,9 @@ REFUSED = {
 @pytest.mark.parametrize("call", REFUSED)
 def test_what_has_no_form_says_why(call):
     fn = cell(
-        f'def f(b):\n    x, y = b.column("x"), b.column("y")\n    return {{"r": {call}}}\n', **SPACE, D={"a": 1}
+        f'def f(b):\n    x, y = b.column("x"), b.column("y")\n    return {{"r": {call}}}\n',
+        **SPACE,
+        D={"a": 1},
     )["f"]
     report = sb.explain(fn, {"x": pa.float64(), "y": pa.float64()})
     assert report.mode == "interpreted"

@@ -178,7 +178,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("call", REFUSED)
 def test_what_is_not_read_says_why(call):
-    names = space(f"def f(batch):\n    x = batch.column('x').to_numpy()\n    return {{'r': {call}}}\n")
+    names = space(
+        f"def f(batch):\n    x = batch.column('x').to_numpy()\n    return {{'r': {call}}}\n"
+    )
     report = sb.explain(names["f"], {"x": pa.float64()})
     assert report.mode == "interpreted"
     reason = report.reasons[0]

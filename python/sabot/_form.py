@@ -22,6 +22,7 @@ from sabot._form_arrays import changed
 from sabot._form_constants import known
 from sabot._form_narrow import as_result
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
+from sabot._form_unroll import comprehension, display, filled, loop
 from sabot._form_values import (
     ARROW,
     LIST,
@@ -30,15 +31,18 @@ from sabot._form_values import (
     Array,
     Batch,
     Builder,
+    Columns,
     Count,
     Function,
     Gone,
     Known,
+    Lists,
     NoFormError,
     Schema,
     Several,
     Value,
     input_batch,
+    listed,
 )
 from sabot._guards import is_scalar
 
@@ -194,7 +198,7 @@ class Reader:
                 if statement.value is None:
                     break
                 return self._given(statement.value)
-            self._statement(statement, first=place == 0)
+            self.statement(statement, first=place == 0)
         raise NoFormError(node.body[-1], "an end without a result")
 
     def _given(self, node: ast.expr) -> Value | dict[str, Value]:
@@ -205,6 +209,10 @@ class Reader:
             given = [self._given(one) for one in node.elts]
             return Several(tuple(given))
         value = self.value(node)
+        if isinstance(value, Columns):
+            return dict(value.pairs)
+        if not self.within and not isinstance(value, (Array, Batch, type(None))):
+            raise NoFormError(node, "a result that is no batch")
         if value is None:
             if self.within and (found := known(self, node)) is not None:
                 return found
@@ -254,7 +262,7 @@ class Reader:
 
     # Statements
 
-    def _statement(self, node: ast.stmt, first: bool) -> None:
+    def statement(self, node: ast.stmt, first: bool = False) -> None:
         match node:
             case ast.Expr(ast.Constant(str())) if first:
                 pass
@@ -276,17 +284,24 @@ class Reader:
                 pass
             case ast.Assign() | ast.AugAssign() if changed(self, node):
                 pass
+            case ast.Assign() | ast.Expr() if filled(self, node):
+                pass
+            case ast.For() if loop(self, node):
+                pass
+            case ast.If(test) if (told := known(self, test)) is not None:
+                for inner in node.body if told.value else node.orelse:
+                    self.statement(inner)
             case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
                 self._loops += 1
-                loop = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
-                body, filled = loop.statements(node)
-                self._add_loop(loop, body)
-                for name in filled:
+                rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
+                body, lists = rows.statements(node)
+                self._add_loop(rows, body)
+                for name in lists:
                     builder = self.env[name]
                     assert isinstance(builder, Builder)
                     self.env[name] = Array(LIST, builder.name)
-                for name in (*loop.names, *turn.numbers):
-                    self._stands(name, Gone())
+                for name in (*rows.names, *turn.numbers):
+                    self.stands(name, Gone())
             case _:
                 self._aside(node)
 
@@ -300,23 +315,24 @@ class Reader:
         if given is None:
             found = known(self, value)
             if self.within and found is not None:
-                self._stands(name, found)
+                self.stands(name, found)
                 return
             self._aside(node)
             if found is not None and is_scalar(found.value):
                 self.constants[name] = found.value
             return
-        if isinstance(given, Builder) and isinstance(value, ast.Name):
+        mutable = isinstance(given, (Builder, Columns)) or (
+            isinstance(given, Several) and given.is_list
+        )
+        if mutable and isinstance(value, ast.Name):
             raise NoFormError(node, f"another name of the list {value.id}")
-        self._stands(name, given)
+        self.stands(name, given)
 
-    def _define(
-        self, node: ast.stmt, name: str, function: ast.FunctionDef | ast.Lambda
-    ) -> None:
+    def _define(self, node: ast.stmt, name: str, function: ast.FunctionDef | ast.Lambda) -> None:
         """A function inside: the rows have it too where it sees nothing of the batch."""
         loads = (one for one in ast.walk(node) if isinstance(one, ast.Name))
         if self.within or any(one.id in self.env for one in loads):
-            self._stands(name, Function(function, self))
+            self.stands(name, Function(function, self))
         else:
             self._aside(node)
             self.functions[name] = Function(function, self)
@@ -325,11 +341,11 @@ class Reader:
         if len(targets) != len(given.items):
             raise NoFormError(node, "as many targets as values")
         for target, value in zip(targets, given.items, strict=True):
-            if not isinstance(target, ast.Name):
-                raise NoFormError(target, "a target that is no name")
-            self._stands(target.id, value)
+            if not isinstance(target, ast.Name) or value is None:
+                raise NoFormError(target, "a target that is given what the text does not tell")
+            self.stands(target.id, value)
 
-    def _stands(self, name: str, value: Value) -> None:
+    def stands(self, name: str, value: Value) -> None:
         self.env[name] = value
         self._plain.discard(name)
         self.constants.pop(name, None)
@@ -341,7 +357,14 @@ class Reader:
         """`a, b = x, y`: one after the other, where no value reads a name that is assigned here."""
         given = [self.value(value) for value in values]
         if not any(one is not None for one in given):
+            if self.within:
+                self._unpack(node, targets, Several(tuple(known(self, one) for one in values)))
+                return
+            told = [known(self, one) for one in values]
             self._aside(node)
+            for target, one in zip(targets, told, strict=True):
+                if isinstance(target, ast.Name) and one is not None and is_scalar(one.value):
+                    self.constants[target.id] = one.value
             return
         read = {one.id for one in ast.walk(ast.Tuple([*values])) if isinstance(one, ast.Name)}
         swapped = read & stored(targets)
@@ -349,11 +372,12 @@ class Reader:
             if not isinstance(target, ast.Name) or (swapped and one is None):
                 raise NoFormError(target, "several targets at once")
             if one is None:
-                self._aside(ast.copy_location(ast.Assign([target], value), node))
+                made = ast.copy_location(ast.Assign([target], value), node)
+                self._assign(made, target.id, value)
             elif isinstance(one, Builder) and isinstance(value, ast.Name):
                 raise NoFormError(node, f"another name of the list {value.id}")
             else:
-                self._stands(target.id, one)
+                self.stands(target.id, one)
 
     def _aside(self, node: ast.stmt) -> None:
         """A statement that has nothing to do with the batch: every row does it."""
@@ -414,10 +438,14 @@ class Reader:
                 return self.env[name]
             case ast.List([]):
                 return Builder(self.slot())
+            case ast.ListComp() | ast.DictComp() if (made := comprehension(self, node)) is not None:
+                return made
             case ast.ListComp():
                 made = self._comprehension(node)
                 if made is not None:
                     return made
+            case ast.Dict() if (made := display(self, node)) is not None:
+                return made
             case ast.Subscript(of, key):
                 given = self._item(node, of, key)
                 if given is not None:
@@ -447,6 +475,10 @@ class Reader:
                 return self.column(owner, key, node)
             case Array(NUMPY), ast.Slice(None, None, None):
                 return owner  # a view of the same memory
+            case Lists(batch), _:
+                return listed(self.column(batch, key, node), node)
+            case Columns(pairs), _:
+                return dict(pairs).get(str(self.constant(key)))
             case Several(items), _:
                 at = self.constant(key)
                 if type(at) is int and -len(items) <= at < len(items):
@@ -461,11 +493,16 @@ class Reader:
         match self.maybe(of), name:
             case Batch(), "num_rows":
                 return Count()
-            case (Batch() as batch), "num_columns":
+            case ((Batch() as batch), "num_columns"):
                 return Known(len(batch.columns))
-            case (Batch() as batch), "column_names":
+            case ((Batch() as batch), "column_names"):
                 return Known(batch.names)
-            case (Batch() as batch), "schema":
+            case ((Batch() as batch), "columns"):
+                return Several(tuple(array for _, array in batch.columns))
+            case Array(ARROW), "type":
+                type_ = cast("Array", self.maybe(of)).type
+                return None if type_ is None else Known(type_)
+            case ((Batch() as batch), "schema"):
                 return Schema(batch)
             case Schema(batch), "names":
                 return Known(batch.names)
@@ -473,7 +510,7 @@ class Reader:
                 return Count()
             case Array(NUMPY), "shape":
                 return Several((Count(),))
-            case (Array(NUMPY) as array), _:
+            case ((Array(NUMPY) as array), _):
                 return attribute(array, name)
             case _:
                 return None
@@ -511,9 +548,9 @@ class Reader:
         if len(node.generators) > 1 or first.ifs or first.is_async:
             raise NoFormError(node, "a comprehension over rows with conditions or loops inside")
         self._loops += 1
-        loop = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
-        given, item = loop.element(node.elt)
-        self._add_loop(loop, given)
+        rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
+        given, item = rows.element(node.elt)
+        self._add_loop(rows, given)
         return Array(LIST, self.make(item, node))
 
     def _turn(self, target: ast.expr, items: ast.expr) -> Any:

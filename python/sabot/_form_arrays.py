@@ -109,7 +109,9 @@ def _is_alike(name: str, dtype: Any) -> bool:
             except (ArithmeticError, ValueError):
                 continue
             real = getattr(module, name)(*args)
-            if repr(dtype.type(given) if real.dtype.kind == "f" else module.bool(given)) != repr(real):
+            if repr(dtype.type(given) if real.dtype.kind == "f" else module.bool(given)) != repr(
+                real
+            ):
                 return False
     return True
 
@@ -206,17 +208,23 @@ def _select(reader: Reader, node: ast.Call) -> Array | None:
     from sabot._form_calls import arguments
 
     tests, choices, default = arguments(node, "condlist", "choicelist", "default")
-    if not isinstance(tests, (ast.List, ast.Tuple)) or not isinstance(choices, (ast.List, ast.Tuple)):
+    if not isinstance(tests, (ast.List, ast.Tuple)) or not isinstance(
+        choices, (ast.List, ast.Tuple)
+    ):
         raise NoFormError(node, "np.select of lists that the text does not tell")
     zero = ast.copy_location(ast.Constant(0), node)
     conditions = [argument(reader, node, one) for one in tests.elts]
     values = [argument(reader, node, one) for one in [*choices.elts, default or zero]]
     likes = [like for _, like in values]
-    of_bool = all(getattr(getattr(like, "dtype", None), "kind", "") == "b" for _, like in conditions)
+    of_bool = all(
+        getattr(getattr(like, "dtype", None), "kind", "") == "b" for _, like in conditions
+    )
     if not of_bool or len(conditions) + 1 != len(values):
         raise NoFormError(node, "np.select of other conditions")
     try:
-        dtype = checked(node, numpy().select([one for _, one in conditions], likes[:-1], likes[-1]).dtype)
+        dtype = checked(
+            node, numpy().select([one for _, one in conditions], likes[:-1], likes[-1]).dtype
+        )
     except (TypeError, ValueError) as error:
         raise NoFormError(node, f"np.select: {error}") from None
     made = cast(node, values[-1][0], dtype)
@@ -294,16 +302,18 @@ def changed(reader: Reader, node: ast.stmt) -> bool:
         case ast.AugAssign(ast.Name() as target) if _is_array(reader, target):
             load = ast.copy_location(ast.Name(target.id, ast.Load()), target)
             _store(reader, node, target, _updated(reader, node, load, node.op, node.value))
-        case ast.Assign([ast.Subscript(ast.Name() as target, ast.Slice(None, None, None))], value) if (
-            _is_array(reader, target)
-        ):
+        case ast.Assign(
+            [ast.Subscript(ast.Name() as target, ast.Slice(None, None, None))], value
+        ) if _is_array(reader, target):
             _store(reader, node, target, argument(reader, value, value)[0])
         case ast.AugAssign(ast.Subscript(ast.Name() as target, ast.Slice(None, None, None))) if (
             _is_array(reader, target)
         ):
             load = ast.copy_location(ast.Name(target.id, ast.Load()), target)
             _store(reader, node, target, _updated(reader, node, load, node.op, node.value))
-        case ast.Assign([ast.Subscript(ast.Name() as target, mask)], value) if _is_array(reader, target):
+        case ast.Assign([ast.Subscript(ast.Name() as target, mask)], value) if _is_array(
+            reader, target
+        ):
             _masked(reader, node, target, mask, None, value)
         case ast.AugAssign(ast.Subscript(ast.Name() as target, mask)) if _is_array(reader, target):
             _masked(reader, node, target, mask, node.op, node.value)
@@ -323,7 +333,11 @@ def _updated(
     made = ast.copy_location(ast.BinOp(target, operator, value), node)
     array = _array(reader, target)
     result = reader.value(made)
-    if array is None or not isinstance(result, Array) or not numpy().can_cast(result.type, array.type, "same_kind"):
+    if (
+        array is None
+        or not isinstance(result, Array)
+        or not numpy().can_cast(result.type, array.type, "same_kind")
+    ):
         raise NoFormError(node, "an update of an array by values of another type")
     return result.value(node)
 

@@ -45,7 +45,6 @@ class Form(NamedTuple):
     options: tuple[tuple[str, dict[bool, Callable[..., Any] | None]], ...] = ()
 
 
-
 FORMS: dict[str, Form] = {
     "abs": Form(_compute.absolute, "number"),
     "abs_checked": Form(_compute.absolute, "number"),
@@ -220,9 +219,7 @@ def argument(reader: Reader, node: ast.Call, given: ast.expr) -> Array | Constan
     raise NoFormError(node, "an argument that is no array of the batch and no number")
 
 
-def cast(
-    reader: Reader, node: ast.Call, array: Array, type: Any, is_safe: bool = True
-) -> Array:
+def cast(reader: Reader, node: ast.Call, array: Array, type: Any, is_safe: bool = True) -> Array:
     """A cast, checked unless told otherwise.
 
     Raises:
@@ -352,9 +349,7 @@ _SHIFTS = frozenset({_compute.shift_left, _compute.shift_right})
 _NULLS = frozenset({"if_else", "coalesce", "choose", "case_when", "fill_null"})
 
 
-def type_of(
-    node: ast.expr, name: str, given: Sequence[Any], options: Mapping[str, object]
-) -> Any:
+def type_of(node: ast.expr, name: str, given: Sequence[Any], options: Mapping[str, object]) -> Any:
     """The type of what pyarrow itself gives for empty arrays."""
     arguments = [_like(one) for one in given]
     try:

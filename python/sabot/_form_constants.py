@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import operator
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -47,7 +48,21 @@ def known(reader: Reader, node: ast.expr) -> Known | None:
                 return None
             return Known(-found if isinstance(sign, ast.USub) else +found)
         case ast.BinOp(left, operation, right):
-            return _computed(_number(reader, left), operation, _number(reader, right))
+            return _computed(known(reader, left), operation, known(reader, right))
+        case ast.IfExp(test, then, other):
+            found = known(reader, test)
+            return None if found is None else known(reader, then if found.value else other)
+        case ast.JoinedStr(values):
+            return _joined(reader, values)
+        case ast.UnaryOp(ast.Not(), inner):
+            found = known(reader, inner)
+            return None if found is None else Known(not found.value)
+        case ast.Compare(left, [ast.Eq() | ast.NotEq() | ast.In() | ast.NotIn() as how], [right]):
+            return _compared(known(reader, left), how, known(reader, right))
+        case ast.Call(function, [given], []) if (test := _type_test(reader, function)) is not None:
+            found = known(reader, given)
+            of_type = found is not None and isinstance(found.value, pa.DataType)
+            return Known(test(found.value)) if found is not None and of_type else None
         case ast.Name() | ast.Attribute() | ast.Call() | ast.Subscript():
             given = reader.maybe(node)
             if isinstance(given, Known):
@@ -57,6 +72,32 @@ def known(reader: Reader, node: ast.expr) -> Known | None:
             return None
         case _:
             return None
+
+
+def _compared(left: Known | None, how: ast.cmpop, right: Known | None) -> Known | None:
+    """Of numbers and texts, and tuples of them."""
+    if left is None or right is None:
+        return None
+    items: Any = right.value
+    inside = isinstance(how, (ast.In, ast.NotIn))
+    if inside and not (items.__class__ is tuple or type(left.value) is type(items) is str):
+        return None
+    plain = [left.value, *items] if inside else [left.value, items]
+    if not all(map(is_scalar, plain)):
+        return None
+    same = left.value in items if inside else left.value == items
+    return Known(same != isinstance(how, (ast.NotEq, ast.NotIn)))
+
+
+def _type_test(reader: Reader, node: ast.expr) -> Any:
+    """One of the questions about types in pyarrow.types."""
+    if not isinstance(node, (ast.Name, ast.Attribute)):
+        return None
+    found: Any = reader.resolved(node)
+    if type(found) is not FunctionType or found.__module__ != "pyarrow.types":
+        return None
+    name = found.__name__
+    return found if getattr(arrow.types, name, None) is found and name.startswith("is_") else None
 
 
 def _items(reader: Reader, nodes: list[ast.expr]) -> Known | None:
@@ -91,10 +132,30 @@ def _number(reader: Reader, node: ast.expr) -> Any:
     return found.value if found is not None and plain else None
 
 
-def _computed(left: Any, operation: ast.operator, right: Any) -> Known | None:
-    """A number that CPython computes of two; None where it raises, or it is large."""
+def _joined(reader: Reader, values: list[ast.expr]) -> Known | None:
+    """A text with texts and ints in it."""
+    text = ""
+    for one in values:
+        match one:
+            case ast.FormattedValue(inner, -1, None):
+                found = known(reader, inner)
+            case _:
+                found = known(reader, one)
+        if found is None or type(found.value) not in (str, int):
+            return None
+        text += f"{found.value}"
+    return Known(text)
+
+
+def _computed(one: Known | None, operation: ast.operator, other: Known | None) -> Known | None:
+    """A number that CPython computes of two, or two texts as one; None where it raises, or it is large."""
     compute = _OPERATORS.get(type(operation))
-    if compute is None or left is None or right is None:
+    if compute is None or one is None or other is None:
+        return None
+    left, right = one.value, other.value
+    if type(left) is type(right) is str and isinstance(operation, ast.Add):
+        return Known(left + right)
+    if type(left) not in (int, float) or type(right) not in (int, float):
         return None
     sizes = [one.bit_length() for one in (left, right) if type(one) is int]
     if any(size > _DIGITS_MAX for size in sizes):

@@ -132,10 +132,16 @@ def _given(
     positional = [one.arg for one in [*spec.posonlyargs, *spec.args]]
     by_name = {one.arg for one in [*spec.args, *spec.kwonlyargs]}
     stars = any(isinstance(one, ast.Starred) for one in node.args)
-    if stars or spec.vararg is not None or spec.kwarg is not None or len(node.args) > len(positional):
+    if (
+        stars
+        or spec.vararg is not None
+        or spec.kwarg is not None
+        or len(node.args) > len(positional)
+    ):
         raise NoFormError(node, f"the arguments of {name}")
     env = {
-        parameter: _value(reader, one) for parameter, one in zip(positional, node.args, strict=False)
+        parameter: _value(reader, one)
+        for parameter, one in zip(positional, node.args, strict=False)
     }
     for keyword in node.keywords:
         if keyword.arg is None or keyword.arg in env or keyword.arg not in by_name:

@@ -159,7 +159,9 @@ def _of_kind(node: ast.Call, array: Array, given: Any, items: list[Any], skips: 
 _SKIPPED: Any = object()
 
 
-def _chosen(node: ast.Call, x: ast.expr, items: list[Any], found: Callable[[int], Any], other: Any) -> ast.expr:
+def _chosen(
+    node: ast.Call, x: ast.expr, items: list[Any], found: Callable[[int], Any], other: Any
+) -> ast.expr:
     """What the first place of a row's value among some gives, by halves of their order."""
     firsts: dict[Any, int] = {}
     zeros: dict[bool, int] = {}

@@ -90,9 +90,22 @@ class Struct(NamedTuple):
 
 
 class Several(NamedTuple):
-    """A tuple that a function gives."""
+    """A tuple or a list of arrays and of what the text tells."""
 
     items: tuple[Any, ...]
+    is_list: bool = False
+
+
+class Columns(NamedTuple):
+    """A dict of arrays."""
+
+    pairs: tuple[tuple[str, Any], ...]
+
+
+class Lists(NamedTuple):
+    """A batch as a dict of lists."""
+
+    batch: Batch
 
 
 class Schema(NamedTuple):
@@ -108,7 +121,29 @@ class Function(NamedTuple):
     home: Any
 
 
-Value = Array | Batch | Builder | Count | Gone | Known | Struct | Several | Schema | Function
+Value = (
+    Array
+    | Batch
+    | Builder
+    | Count
+    | Gone
+    | Known
+    | Struct
+    | Several
+    | Columns
+    | Lists
+    | Schema
+    | Function
+)
+
+
+def listed(array: Array, node: ast.AST) -> Array:
+    """The values of an array as a list of Python objects."""
+    if array.family == LIST:
+        raise NoFormError(node, "the method to_pylist of a list")
+    if array.family == NUMPY or array.column is None:
+        raise NoFormError(node, "the values of an array that was made here, as a list")
+    return array._replace(family=LIST, type=None)
 
 
 def input_batch(types: Mapping[str, Any]) -> Batch:
