@@ -23,7 +23,8 @@ COLUMNS["h"] = (pa.float32(), [*COLUMNS["h"][1], *(float(np.float32(v)) for v in
 
 ONE = [
     *(f"np.{name}(x)" for name in ("reciprocal", "signbit", "deg2rad", "rad2deg", "degrees", "radians", "positive")),
-    *(f"np.{name}(x)" for name in ("logical_not", "absolute", "fabs", "sign", "square", "rint", "trunc", "isnan", "isinf", "invert", "negative")),
+    *(f"np.{name}(x)" for name in ("logical_not",)),
+    *(f"np.{name}(x)" for name in ("absolute", "fabs", "sign", "square", "rint", "trunc", "isnan", "isinf", "invert", "negative")),
     *(f"np.round(x, {digits})" for digits in (0, 1, 2, -1, 5)),
     *("np.around(x)", "x.round(2)", "np.round(x, decimals=3)", "x.clip(-1, 2)", "np.clip(x, 0, 5)"),
     *("np.nan_to_num(x)", "np.nan_to_num(x, nan=-1.5)", "np.nan_to_num(x, nan=1, posinf=9, neginf=-9)"),

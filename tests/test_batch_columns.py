@@ -97,6 +97,20 @@ FORMS = {
             from pyarrow.compute import add
             return {"r": compute.multiply(add(batch["x"], 1), compute.sqrt(batch["s"]))}
     """,
+    "a_condition_on_a_constant": """
+        def f(batch: pa.RecordBatch):
+            x = batch["x"].to_numpy()
+            k = 2
+            if k > 2.5:
+                x = x * 3
+            if "s" in batch.schema.names and 1 < 2:
+                x = x + 1
+            else:
+                x = nothing
+            if not 1 == 1.0:
+                x = nothing
+            return {"r": x * k}
+    """,
     "constants": """
         def f(batch):
             low, scale = 2, 3 * 0.5

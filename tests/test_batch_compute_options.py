@@ -139,7 +139,7 @@ REFUSED = {
     "pc.round(x, 1, options=None)": "the argument options",
     "pc.round_to_multiple(x, -1)": "pc.round_to_multiple of a multiple that the text does not tell",
     "pc.is_in(x, value_set=y)": "a value_set= that is no pa.array of up to 256 numbers",
-    "pc.is_in(x, value_set=pa.array(['a']))": "pc.is_in of string",
+    "pc.is_in(x, value_set=pa.array(['a']))": "pc.is_in: Array type doesn't match type of values set: double vs string",
     "pc.is_in(x, value_set=pa.array([2**60]))": "large integers among floats",
     "pc.max_element_wise(x, y, skip_nulls=y)": "pc.max_element_wise with skip_nulls=",
     "pc.cast(x, pa.string())": "a cast to string",

@@ -261,13 +261,15 @@ def _whole(x: Any) -> Any:
 def floor(x: Any) -> Any:
     if x is None or _whole(x):
         return x
-    return math.copysign(float(math.floor(x)), x)
+    whole: int = math.floor(x)
+    return math.copysign(float(whole), x)
 
 
 def ceil(x: Any) -> Any:
     if x is None or _whole(x):
         return x
-    return math.copysign(float(math.ceil(x)), x)
+    whole: int = math.ceil(x)
+    return math.copysign(float(whole), x)
 
 
 def trunc(x: Any) -> Any:
@@ -294,7 +296,8 @@ def rounded(x: Any, scale: Any, fine: Any, mode: Any) -> Any:
         if y == math.inf or y == -math.inf:
             raise ValueError  # Arrow's overflow
         return x
-    low = float(math.floor(y))
+    below: int = math.floor(y)
+    low = float(below)
     part = y - low
     if part == 0:
         return x

@@ -27,7 +27,6 @@ from sabot._form_values import (
     ARROW,
     LIST,
     NOTHING,
-    NUMPY,
     Array,
     Batch,
     Builder,
@@ -473,7 +472,7 @@ class Reader:
         match owner, key:
             case Batch(), _:
                 return self.column(owner, key, node)
-            case Array(NUMPY), ast.Slice(None, None, None):
+            case Array("numpy"), ast.Slice(None, None, None):
                 return owner  # a view of the same memory
             case Lists(batch), _:
                 return listed(self.column(batch, key, node), node)
@@ -488,30 +487,30 @@ class Reader:
         return None
 
     def _attribute(self, of: ast.expr, name: str) -> Value | None:
-        from sabot._form_arrays import attribute
-
+        """What is known of an attribute of a batch, a schema or an array."""
         match self.maybe(of), name:
             case Batch(), "num_rows":
                 return Count()
-            case ((Batch() as batch), "num_columns"):
-                return Known(len(batch.columns))
-            case ((Batch() as batch), "column_names"):
-                return Known(batch.names)
-            case ((Batch() as batch), "columns"):
-                return Several(tuple(array for _, array in batch.columns))
-            case Array(ARROW), "type":
-                type_ = cast("Array", self.maybe(of)).type
-                return None if type_ is None else Known(type_)
+            case Batch(columns), "num_columns":
+                return Known(len(columns))
+            case Batch(columns), "columns":
+                return Several(tuple(array for _, array in columns))
             case ((Batch() as batch), "schema"):
                 return Schema(batch)
+            case ((Batch() as batch), "column_names"):
+                return Known(batch.names)
             case Schema(batch), "names":
                 return Known(batch.names)
-            case Array(NUMPY), "size":
+            case Array("arrow") as array, "type":
+                return None if array.type is None else Known(array.type)
+            case Array("numpy") as array, "dtype":
+                return Known(array.type)
+            case Array("numpy"), "ndim":
+                return Known(1)
+            case Array("numpy"), "size":
                 return Count()
-            case Array(NUMPY), "shape":
+            case Array("numpy"), "shape":
                 return Several((Count(),))
-            case ((Array(NUMPY) as array), _):
-                return attribute(array, name)
             case _:
                 return None
 
@@ -672,7 +671,7 @@ def _columns_of(tree: ast.AST) -> set[str]:
     }
 
 
-def _item(array: Array, place: ast.expr) -> ast.expr:
+def _item(array: Array, place: ast.AST) -> ast.expr:
     """The row's value of a result."""
     value = array.value(place)
-    return as_result(place, value, array.type) if array.family == ARROW else value
+    return as_result(value, array.type) if array.family == ARROW else value

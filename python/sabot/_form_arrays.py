@@ -1,6 +1,6 @@
 """More of NumPy in a batch function: functions that have no scalar of their own in compiled code, and arrays that are changed as a whole.
 
-An item becomes the plain number that it is, a form of `_ufuncs` computes with it, and the result becomes an item of the result's type again.
+An item becomes the plain number that it is, a form of `_ufuncs` computes with it, and the result becomes an item of a type again.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import ast
 import copy
 import functools
 import math
-from typing import TYPE_CHECKING, Any, cast as cast_to
+from typing import TYPE_CHECKING, Any
+from typing import cast as cast_to
 
 from sabot import _ufuncs
-from sabot._encode_numpy import TYPES
 from sabot._encode_program import Own
 from sabot._form_narrow import called
 from sabot._form_numpy import argument, cast, checked, dtype_of, fresh, numpy, operation
@@ -393,9 +393,3 @@ def _masked(
     inner, reader.body = reader.body, before
     made = ast.If(test.value(node), inner, [])
     reader.body.append(ast.copy_location(made, node))
-
-
-def attribute(array: Array, name: str) -> Known | None:
-    """Attributes of an array that the text tells."""
-    known: dict[str, Any] = {"dtype": array.type, "ndim": 1}
-    return Known(known[name]) if name in known else None

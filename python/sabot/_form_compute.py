@@ -206,7 +206,7 @@ def argument(reader: Reader, node: ast.Call, given: ast.expr) -> Array | Constan
         return value
     if value is None or isinstance(value, Known):
         found = known(reader, given)
-        constant = found.value if found is not None else _compute
+        constant: Any = found.value if found is not None else NoneType  # which is no value
         if type(constant) is int and not -(2**63) <= constant < 2**63:
             raise NoFormError(given, "a number of more than 64 bits")
         if type(constant) in (int, float, bool, NoneType):

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
 ITEMS_MAX = 256
 _DIGITS_MAX = 128  # bits of an int that is computed here
+_of: Any = operator
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
+    ast.Add: _of.add,
+    ast.Sub: _of.sub,
+    ast.Mult: _of.mul,
+    ast.Div: _of.truediv,
+    ast.FloorDiv: _of.floordiv,
+    ast.Mod: _of.mod,
+    ast.Pow: _of.pow,
 }
 
 
@@ -57,7 +58,9 @@ def known(reader: Reader, node: ast.expr) -> Known | None:
         case ast.UnaryOp(ast.Not(), inner):
             found = known(reader, inner)
             return None if found is None else Known(not found.value)
-        case ast.Compare(left, [ast.Eq() | ast.NotEq() | ast.In() | ast.NotIn() as how], [right]):
+        case ast.BoolOp(how, values):
+            return _all_of(how, [known(reader, one) for one in values])
+        case ast.Compare(left, [how], [right]):
             return _compared(known(reader, left), how, known(reader, right))
         case ast.Call(function, [given], []) if (test := _type_test(reader, function)) is not None:
             found = known(reader, given)
@@ -74,19 +77,40 @@ def known(reader: Reader, node: ast.expr) -> Known | None:
             return None
 
 
-def _compared(left: Known | None, how: ast.cmpop, right: Known | None) -> Known | None:
-    """Of numbers and texts, and tuples of them."""
-    if left is None or right is None:
+def _all_of(how: ast.boolop, values: list[Known | None]) -> Known | None:
+    """`and`, `or`: the first value that decides, or the last."""
+    for one in values[:-1]:
+        if one is None or bool(one.value) == isinstance(how, ast.Or):
+            return one
+    return values[-1]
+
+
+def _compared(one: Known | None, how: ast.cmpop, other: Known | None) -> Known | None:
+    """Of numbers and texts, of tuples of them what is in them."""
+    if one is None or other is None:
         return None
-    items: Any = right.value
+    left, right = one.value, other.value
+    order = _ORDERS.get(type(how))
+    if order is not None:
+        numbers = type(left) in (int, float) and type(right) in (int, float)
+        return Known(order(left, right)) if numbers else None
     inside = isinstance(how, (ast.In, ast.NotIn))
-    if inside and not (items.__class__ is tuple or type(left.value) is type(items) is str):
+    items: Any = right if inside else (right,)
+    if inside and not (type(right) is tuple or type(left) is type(right) is str):
         return None
-    plain = [left.value, *items] if inside else [left.value, items]
-    if not all(map(is_scalar, plain)):
+    plain: list[object] = [left, *items]
+    if isinstance(how, (ast.Is, ast.IsNot)) or not all(map(is_scalar, plain)):
         return None
-    same = left.value in items if inside else left.value == items
+    same = left in right if inside else left == right
     return Known(same != isinstance(how, (ast.NotEq, ast.NotIn)))
+
+
+_ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Lt: _of.lt,
+    ast.LtE: _of.le,
+    ast.Gt: _of.gt,
+    ast.GtE: _of.ge,
+}
 
 
 def _type_test(reader: Reader, node: ast.expr) -> Any:
@@ -110,13 +134,17 @@ def _items(reader: Reader, nodes: list[ast.expr]) -> Known | None:
 def _of_name(reader: Reader, node: ast.Name | ast.Attribute) -> Known | None:
     if isinstance(node, ast.Name) and node.id in reader.constants:
         return Known(reader.constants[node.id])
-    found = reader.resolved(node)
+    found: Any = reader.resolved(node)
     if found is None:
         return None
     if is_scalar(found) or _is_type(found):
         return Known(found)
     items: Any = found.items if type(found) is Frozen and found.kind == "list" else found
-    if type(items) is tuple and len(items) <= ITEMS_MAX and all(map(is_scalar, items)):
+    if (
+        type(cast("object", items)) is tuple
+        and len(items) <= ITEMS_MAX
+        and all(map(is_scalar, items))
+    ):
         return Known(items)
     return None
 
@@ -229,7 +257,7 @@ def _made(node: ast.AST, make: Any, value: object, type: Any) -> Any:
 def texts(reader: Reader, node: ast.expr) -> list[str] | None:
     """A list of texts that is known."""
     found = known(reader, node)
-    if found is None or type(found.value) is not tuple:
+    if found is None or type(cast("object", found.value)) is not tuple:
         return None
     items = cast("tuple[object, ...]", found.value)
     return [str(one) for one in items] if all(type(one) is str for one in items) else None

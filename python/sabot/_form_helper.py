@@ -47,7 +47,7 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         return None
     called = _bound.resolve(target)
     callee = reader.callees.get(called.key) if called is not None else None
-    if called is None or callee is None or callee.fn is not target:
+    if called is None or callee is None:
         return None
     name = target.__name__
     if callee.refusal is not None or callee.node is None or callee.bound:

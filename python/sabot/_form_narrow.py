@@ -81,9 +81,9 @@ def fitted(reader: Reader, node: ast.expr, value: ast.expr, type: Any) -> ast.ex
     return _unless_null(node, name, _builtin(node, "FLOAT", _builtin(node, "NP_CAST", name, "f")))
 
 
-def as_result(node: ast.expr, value: ast.expr, type: Any) -> ast.expr:
+def as_result(value: ast.expr, type: Any) -> ast.expr:
     """A value, which fits, as a result of a type."""
     letter = _LETTERS.get(str(type))
     if letter is None:
         return value
-    return _unless_null(node, value, _builtin(node, "NP_CAST", value, letter))
+    return _unless_null(value, value, _builtin(value, "NP_CAST", value, letter))

@@ -61,7 +61,7 @@ def cast(node: ast.AST, value: ast.expr, dtype: Any) -> ast.expr:
     return _builtin(node, "NP_CAST", value, TYPES[dtype.name])
 
 
-def checked(node: ast.AST, dtype: Any) -> Any:
+def _checked(node: ast.AST, dtype: Any) -> Any:
     if dtype.name not in TYPES:
         raise NoFormError(node, f"an array of {dtype}")
     return dtype
@@ -140,7 +140,7 @@ def _power(reader: Reader, node: ast.BinOp, base: object) -> Array:
     raise NoFormError(node, "a power of an array of integers by a float")
 
 
-def argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr, Any]:
+def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr, Any]:
     """An argument as the row's value, and what NumPy may look at for its type."""
     value = reader.value(given)
     if isinstance(value, Array) and value.family == NUMPY:
@@ -154,7 +154,7 @@ def argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr,
 
 def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]) -> Array:
     """What one of NumPy's functions that go item by item gives for arrays and numbers."""
-    arguments = [argument(reader, node, one) for one in given]
+    arguments = [_argument(reader, node, one) for one in given]
     name = _SAME.get(name, name)
     try:
         dtype = getattr(numpy(), name)(*(like for _, like in arguments)).dtype
@@ -163,7 +163,7 @@ def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.exp
     made = _expression(node, name, [value for value, _ in arguments])
     if made is None:
         raise NoFormError(node, f"np.{name}")
-    return Array(NUMPY, reader.make(made, node), type=checked(node, dtype), own=True)
+    return Array(NUMPY, reader.make(made, node), type=_checked(node, dtype), own=True)
 
 
 def _expression(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:
@@ -193,6 +193,9 @@ def _call(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:
         return writer(encoder, place)
 
     return Own(node, write, values)
+
+
+argument, checked = _argument, _checked  # for `_form_arrays`
 
 
 # Functions
@@ -234,11 +237,11 @@ def _clip(reader: Reader, node: ast.Call) -> Array | None:
 def _where(reader: Reader, node: ast.Call) -> Array | None:
     if len(node.args) != 3 or node.keywords:
         raise NoFormError(node, "np.where without two values")
-    arguments = [argument(reader, node, one) for one in node.args]
+    arguments = [_argument(reader, node, one) for one in node.args]
     (condition, shape), (x, like_x), (y, like_y) = arguments
     if getattr(getattr(shape, "dtype", None), "kind", "") != "b":
         raise NoFormError(node, "np.where of a condition that is no array of booleans")
-    dtype = checked(node, numpy().where(shape, like_x, like_y).dtype)
+    dtype = _checked(node, numpy().where(shape, like_x, like_y).dtype)
     x, y = cast(node, x, dtype), cast(node, y, dtype)
     made = ast.copy_location(ast.IfExp(condition, x, y), node)
     return Array(NUMPY, reader.make(made, node), type=dtype, own=True)
@@ -254,7 +257,7 @@ def dtype_of(reader: Reader, node: ast.Call, given: ast.expr | None) -> Any:
     found = reader.resolved(given) if text is None else text.value
     if _is_dtype(found):
         try:
-            return checked(node, numpy().dtype(found))
+            return _checked(node, numpy().dtype(found))
         except TypeError:
             pass
     raise NoFormError(node, "a dtype that the text does not tell")
@@ -309,7 +312,7 @@ def _full(reader: Reader, node: ast.Call) -> Array | None:
         raise NoFormError(node, "np.full of a value that the text does not tell")
     module = numpy()
     dtype = dtype_of(reader, node, type_node) if type_node else module.full(0, number).dtype
-    return fresh(reader, node, checked(node, dtype), number)
+    return fresh(reader, node, _checked(node, dtype), number)
 
 
 def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any) -> Array:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import ast
 import functools
 import math
+import struct
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from sabot import _compute
 from sabot._form_calls import arguments
-from sabot._form_compute import Constant, argument, brought, kind_of, tried, type_of
+from sabot._form_compute import argument, brought, kind_of, tried, type_of
 from sabot._form_constants import ITEMS_MAX, known
 from sabot._form_narrow import called
-from sabot._form_values import ARROW, Array, Known, NoFormError, Struct, Value
+from sabot._form_values import ARROW, Array, NoFormError, Struct, Value
 from sabot._piece import arrow
 
 if TYPE_CHECKING:
@@ -122,14 +122,13 @@ def _set(reader: Reader, node: ast.Call) -> tuple[Array, list[Any], Any]:
     array = _array(reader, node, values)
     found = known(reader, set_node) if set_node is not None else None
     given: Any = found.value if found is not None else None
-    if not isinstance(given, pa.Array) or len(given) > ITEMS_MAX:
+    if not isinstance(given, arrow.Array) or len(given) > ITEMS_MAX:
         raise NoFormError(node, f"a value_set= that is no pa.array of up to {ITEMS_MAX} numbers")
     skips = False if skips_node is None else reader.constant(skips_node)
     if type(skips) is not bool:
         raise NoFormError(node, "skip_nulls=")
+    type_of(node, "is_in", [array, given], {})
     items: list[Any] = given.to_pylist()
-    if skips:
-        items = [None if one is None else one for one in items]
     return array, _of_kind(node, array, given, items, skips), given
 
 
@@ -146,14 +145,18 @@ def _of_kind(node: ast.Call, array: Array, given: Any, items: list[Any], skips: 
     if any(abs(one) > 2**24 for one in whole):
         raise NoFormError(node, "large integers among floats")
     made = [float(one) if type(one) is int else one for one in made]
-    if str(array.type) == "float":
-        import struct
-
-        for one in made:
-            if type(one) is float and one == one and abs(one) < 1e38:
-                if struct.unpack("f", struct.pack("f", one))[0] != one:
-                    raise NoFormError(node, "a value that no float32 is")
+    if str(array.type) == "float" and not all(map(_is_float32, made)):
+        raise NoFormError(node, "a value that no float32 is")
     return made
+
+
+def _is_float32(value: Any) -> bool:
+    if value is None or value is _SKIPPED or value != value:
+        return True
+    try:
+        return struct.unpack("f", struct.pack("f", value))[0] == value
+    except OverflowError:
+        return False
 
 
 _SKIPPED: Any = object()

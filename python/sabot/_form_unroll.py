@@ -24,8 +24,8 @@ TURNS_MAX = 256
 def items_of(reader: Reader, node: ast.expr) -> list[Value] | None:
     """What a loop goes over, where that is known and no rows; a pair is a `Several`."""
     match node:
-        case ast.Call(ast.Name("zip" | "enumerate" as name), args, []) if (
-            args and name not in reader.env and reader.called(node) in (zip, enumerate)
+        case ast.Call(ast.Name("zip" | "enumerate" as name), args, []) if args and _is_builtin(
+            reader.called(node)
         ):
             found = [items_of(reader, one) for one in args]
             if None in found or (name == "enumerate" and len(found) > 1):
@@ -50,6 +50,10 @@ def items_of(reader: Reader, node: ast.expr) -> list[Value] | None:
     if found is None or found.value.__class__ is not tuple:
         return None
     return [Known(one) for one in found.value]
+
+
+def _is_builtin(target: object) -> bool:
+    return target is zip or target is enumerate
 
 
 def loop(reader: Reader, node: ast.For) -> bool:
