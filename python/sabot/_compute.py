@@ -446,6 +446,14 @@ def within(x: Any, low: Any, high: Any) -> Any:
     return x
 
 
+def wrapped(x: Any, low: Any, high: Any) -> Any:
+    """An int as a narrower type keeps its last bits."""
+    if x is None:
+        return None
+    rest = x & (high - low)
+    return rest - (high - low) - 1 if rest > high else rest
+
+
 def to_float(x: Any) -> Any:
     """The next double to an int."""
     return None if x is None else float(x)

@@ -235,7 +235,7 @@ def cast(reader: Reader, node: ast.Call, array: Array, type: Any, is_safe: bool 
     if form is not None:
         value = called(node, form, value)
     if type != array.type:
-        value = fitted(reader, node, value, type)
+        value = fitted(reader, node, value, type, before == "int" and not is_safe)
     return Array(ARROW, reader.make(value, node), type=type)
 
 
@@ -286,7 +286,7 @@ def computed(
         raise NoFormError(node, f"pc.{name} that differs from math's")
     value = _nested(node, function, parts, first)
     if function not in _KEEPING:
-        value = fitted(reader, node, value, made)
+        value = fitted(reader, node, value, made, name in _WRAPPING)
     return Array(ARROW, reader.make(value, node), type=made)
 
 
@@ -345,6 +345,7 @@ _REPEATED = (
 _KEEPING = frozenset(
     {*_REPEATED, _compute.if_else, _compute.fill_null, _compute.sign, _compute.sign_of_float}
 )
+_WRAPPING = frozenset({"abs", "add", "bit_wise_not", "multiply", "negate", "subtract"})
 _SHIFTS = frozenset({_compute.shift_left, _compute.shift_right})
 _NULLS = frozenset({"if_else", "coalesce", "choose", "case_when", "fill_null"})
 

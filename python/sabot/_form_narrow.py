@@ -69,12 +69,14 @@ def _unless_null(node: ast.expr, value: ast.expr, made: ast.expr) -> ast.expr:
     return ast.copy_location(ast.IfExp(test, none, made), node)
 
 
-def fitted(reader: Reader, node: ast.expr, value: ast.expr, type: Any) -> ast.expr:
-    """A value brought to a type: an int that it does not hold leaves, a float is rounded."""
+def fitted(
+    reader: Reader, node: ast.expr, value: ast.expr, type: Any, wraps: bool = False
+) -> ast.expr:
+    """A value brought to a type: an int that it does not hold wraps around or leaves, a float is rounded."""
     text = str(type)
     if text in BOUNDS:
         low, high = (ast.copy_location(ast.Constant(one), node) for one in BOUNDS[text])
-        return called(node, _compute.within, value, low, high)
+        return called(node, _compute.wrapped if wraps else _compute.within, value, low, high)
     if text != "float":
         return value
     name = ast.copy_location(ast.Name(reader.make(value, node), ast.Load()), node)
