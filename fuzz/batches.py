@@ -85,6 +85,39 @@ LOOPS_OF_TWO = [
 # --- functions
 
 
+HELPERS = """
+RATE = 1.5
+
+
+def scaled(a, by=2):
+    return a * by + RATE
+
+
+def mixed(a, b, *, low=0):
+    total = a + b
+    return np.where(total > low, total, a - b), -total
+
+
+def bounded(x, low=-3, high=9):
+    kept = pc.if_else(pc.less(x, low), low, x)
+    return pc.min_element_wise(kept, high, skip_nulls=False)
+
+
+def extended(batch, name, array):
+    return batch.append_column(name, array)
+"""
+
+
+HELPERS_NAME = "<batches helpers>"
+linecache.cache[HELPERS_NAME] = (
+    len(HELPERS),
+    None,
+    HELPERS.splitlines(keepends=True),
+    HELPERS_NAME,
+)
+HELPER_CODE = compile(HELPERS, HELPERS_NAME, "exec")
+
+
 class Writer:
     """Writes one function; `columns` has the letter of each column's type."""
 
@@ -101,7 +134,10 @@ class Writer:
 
     def function(self) -> str:
         make = self.rng.choice(
-            (self.lists, self.numpy_rows, self.numpy_rows, self.arrays, self.loops, self.compute)
+            (
+                *(self.lists, self.numpy_rows, self.arrays, self.arrays, self.loops),
+                *(self.compute, self.compute, self.columns_in_turn),
+            )
         )
         make()
         return "def f(batch):\n" + "".join(f"    {line}\n" for line in self.lines)
@@ -237,7 +273,18 @@ class Writer:
                 text = self.number(names, 2, ints and rng.random() < 0.7 and not self.names > 1)
             elif pick < 0.72:
                 text = f"{rng.choice(names)} ** 2"
-            elif pick < 0.8:
+            elif pick < 0.77:
+                text = self.more_of_numpy(names)
+            elif pick < 0.82:
+                text = self.changed(made, names)
+            elif pick < 0.85:
+                text = f"scaled({rng.choice(names)}, {self.constant()})"
+            elif pick < 0.87:
+                self.lines.append(
+                    f"{made}a, {made} = mixed({rng.choice(names)}, {rng.choice(names)}, low=1)"
+                )
+                text = f"{made} + {made}a"
+            elif pick < 0.92:
                 one, other = rng.choice(names), rng.choice(names)
                 text = rng.choice(
                     (
@@ -284,12 +331,102 @@ class Writer:
             names.append(made)
         self.result([f"pa.array({name})" for name in names if name.startswith("v")])
 
+    def more_of_numpy(self, names: list[str]) -> str:
+        rng = self.rng
+        one, other = rng.choice(names), rng.choice(names)
+        return rng.choice(
+            (
+                f"np.{rng.choice(('fmax', 'fmin', 'logical_and', 'logical_xor', 'fmod'))}({one}, {other})",
+                f"np.{rng.choice(('copysign', 'heaviside'))}({one}, {other} * 1.0)",
+                f"np.{rng.choice(('logical_not', 'signbit', 'reciprocal', 'positive'))}({one})",
+                f"np.round({one}, {rng.choice((0, 1, 2, -1))})",
+                f"np.select([{one} > {self.constant()}, {one} < {other}], [{one}, {other}], {self.constant()})",
+                f"np.nan_to_num({one}, nan={self.constant()})",
+                f"np.full_like({one}, {self.constant()})",
+                f"{one}.astype({rng.choice(('float', 'np.int64', 'bool', 'np.float32'))}, copy={rng.random() < 0.5})",
+                f"{one}.clip({rng.choice((-2, 0))}, {rng.choice((3, 10))})",
+            )
+        )
+
+    def changed(self, made: str, names: list[str]) -> str:
+        """An array that is changed as a whole, or where a mask says."""
+        rng = self.rng
+        one, other = rng.choice(names), rng.choice(names)
+        self.lines.append(f"{made} = {one} {rng.choice(('*', '+'))} {self.constant()}")
+        for _ in range(rng.randint(1, 2)):
+            self.lines.append(
+                rng.choice(
+                    (
+                        f"{made} {rng.choice(('+=', '*=', '-='))} {other}",
+                        f"{made}[:] = {rng.choice((other, self.constant()))}",
+                        f"{made}[{other} > {self.constant()}] = {self.constant()}",
+                        f"{made}m = {one} < {other}; {made}[{made}m] = {other}[{made}m] * {self.constant()}",
+                        f"{made}m = {other} >= 0; {made}[{made}m] += {one}[{made}m]",
+                    )
+                )
+            )
+        return f"{made}[:]"
+
+    def columns_in_turn(self) -> None:
+        """A loop over names of columns, or a comprehension over them."""
+        rng = self.rng
+        used = self.of(NUMBERS)
+        names = rng.choice(
+            ("batch.schema.names", "batch.column_names", repr(tuple(used)), repr(used))
+        )
+        test = "" if "b" not in self.columns.values() else f"name in {tuple(used)!r}"
+        text = rng.choice(
+            (
+                "pc.coalesce(batch[name], batch[name])",
+                "bounded(batch[name])",
+                "pc.fill_null(batch[name], 1)",
+                "pc.negate(pc.cast(batch[name], pa.float64()))",
+                "pc.is_null(batch[name], nan_is_null=True)",
+            )
+        )
+        if rng.random() < 0.5:
+            self.lines.append(
+                f"return {{name: {text} for name in {names}{f' if {test}' if test else ''}}}"
+            )
+            return
+        self.lines += ["made = {}", f"for place, name in enumerate({names}):"]
+        pad = "    "
+        if test:
+            self.lines.append(f"    if {test}:")
+            pad = "        "
+        self.lines.append(f'{pad}made[f"{{name}}_{{place}}"] = {text}')
+        self.lines.append("return made")
+
+    def option(self, x: str, y: str) -> tuple[str, str]:
+        """A call with options, or of a set, and whether it gives numbers or booleans."""
+        rng = self.rng
+        mode = rng.choice(("half_to_even", "half_up", "down", "towards_infinity", "half_to_odd"))
+        items = [rng.choice((0, 1, 2, 5, -3, 7)) for _ in range(rng.randint(1, 6))]
+        return rng.choice(
+            (
+                (f"pc.round({x}, {rng.choice((0, 1, 2, 5))}, '{mode}')", "n"),
+                (f"pc.round_to_multiple(pc.cast({x}, 'float64'), {rng.choice((5, 0.25, 0.1))}, round_mode='{mode}')", "n"),
+                (f"pc.{rng.choice(('floor', 'ceil', 'trunc'))}({x})", "n"),
+                (f"pc.is_in({x}, value_set=pa.array({items}))", "b"),
+                (f"pc.index_in({x}, value_set=pa.array({items}), skip_nulls=True)", "n"),
+                (f"pc.case_when(pc.make_struct(pc.is_null({x}), pc.greater({x}, 3)), {self.constant()}, {x}, {x})", "n"),
+                (f"pc.choose(pc.cast(pc.is_null({x}), pa.int8()), {x}, {self.constant()})", "n"),
+                (f"pc.if_else(pc.greater({x}, 2), {x}, {rng.choice(('None', self.constant()))})", "n"),
+                (f"pc.{rng.choice(('max', 'min'))}_element_wise({x}, {y}, skip_nulls=False)", "n"),
+                (f"pc.cast({x}, pa.{rng.choice(('int8', 'int32', 'float32', 'float64'))}(), safe={rng.random() < 0.5})", "n"),
+                (f"pc.add({x}, pa.scalar({rng.choice((1, 7))}, pa.{rng.choice(('int16', 'int64', 'float64'))}()))", "n"),
+                (f"pc.fill_null({x}, {rng.choice((1, 2.0))})", "n"),
+                (f"bounded({x}, high={rng.choice((3, 100))})", "n"),
+                (f"pc.logb({x}, 2.0)", "n"),
+            )
+        )  # fmt: skip
+
     def compute(self) -> None:
         """A chain of functions of pyarrow.compute."""
         rng = self.rng
         names = {
             kind: [f'batch["{c}"]' for c in self.of(kinds)]
-            for kind, kinds in (("n", "if"), ("b", "b"))
+            for kind, kinds in (("n", "ifjsuh"), ("b", "b"))
         }
         if not names["n"]:
             names["n"] = ['pc.cast(batch["c0"], pa.int64())']
@@ -308,7 +445,9 @@ class Writer:
             if text.startswith("pc.fill_null"):
                 text = f"pc.fill_null({x}, 1)"
             kind = "n"
-            if rng.random() < 0.35:
+            if rng.random() < 0.4:
+                text, kind = self.option(x, y)
+            elif rng.random() < 0.35:
                 kind = "b"
                 text = f"pc.{rng.choice(('greater', 'less_equal', 'equal', 'not_equal'))}({x}, {y})"
                 if names["b"] and rng.random() < 0.5:
@@ -473,6 +612,7 @@ def check(index: int, seed: str, columns: int, totals: Totals) -> None:
     name = f"<batches {seed} {index}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     space: dict[str, Any] = {"pa": pa, "pc": pc, "np": np, "math": math}
+    exec(HELPER_CODE, space)
     exec(compile(text, name, "exec"), space)
     fn = space["f"]
     schema = pa.schema({column: TYPES[kind] for column, kind in writer.columns.items()})

@@ -597,6 +597,11 @@ def seen_names(captured: Captured) -> Mapping[str, Found]:
     return _seen_again(captured)[1].found
 
 
+def seen_functions(captured: Captured) -> Mapping[Hashable, Callee]:
+    """The functions that a captured plain function may call, by `Called.key`."""
+    return _seen_again(captured)[1].callees
+
+
 def null_skipping_blob(captured: Captured, params: Sequence[int]) -> bytes | None:
     """The blob of the function with a first line that returns None where one of these parameters is; None: it has no blob."""
     if captured.blob is None or not params:

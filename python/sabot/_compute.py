@@ -242,6 +242,109 @@ def min_element_wise(x: Any, y: Any) -> Any:
     return x if x < y else y
 
 
+def max_without_null(x: Any, y: Any) -> Any:
+    return None if x is None or y is None else max_element_wise(x, y)
+
+
+def min_without_null(x: Any, y: Any) -> Any:
+    return None if x is None or y is None else min_element_wise(x, y)
+
+
+# Roundings
+
+
+def _whole(x: Any) -> Any:
+    """Whether a double is a whole number by its size, infinite or NaN."""
+    return not -4503599627370496.0 < x < 4503599627370496.0
+
+
+def floor(x: Any) -> Any:
+    if x is None or _whole(x):
+        return x
+    whole: int = math.floor(x)
+    return math.copysign(float(whole), x)
+
+
+def ceil(x: Any) -> Any:
+    if x is None or _whole(x):
+        return x
+    whole: int = math.ceil(x)
+    return math.copysign(float(whole), x)
+
+
+def trunc(x: Any) -> Any:
+    if x is None or _whole(x):
+        return x
+    return math.copysign(float(math.trunc(x)), x)
+
+
+def _nearest(y: Any) -> Any:
+    """Ties go away from zero."""
+    whole = float(math.trunc(y))
+    return whole + math.copysign(1.0, y) if abs(y - whole) >= 0.5 else whole
+
+
+def rounded(x: Any, scale: Any, fine: Any, mode: Any) -> Any:
+    """A double to a multiple of `scale`, or of 1 / scale where it is `fine`. mode: a place in ROUND_MODES.
+
+    What is a tie is told by the distance from the next whole number below, as doubles have it.
+    """
+    if x is None or not -math.inf < x < math.inf:
+        return x
+    y = x * scale if fine else x / scale
+    if _whole(y):
+        if y == math.inf or y == -math.inf:
+            raise ValueError  # Arrow's overflow
+        return x
+    below: int = math.floor(y)
+    low = float(below)
+    part = y - low
+    if part == 0:
+        return x
+    if mode >= 4 and part != 0.5:
+        whole = _nearest(y)
+    elif mode == 0 or mode == 4:
+        whole = low
+    elif mode == 1 or mode == 5:
+        whole = low + 1
+    elif mode == 2 or mode == 6:
+        whole = float(math.trunc(y))
+    elif mode == 3 or mode == 7:
+        whole = low if y < 0 else low + 1
+    elif mode == 8:
+        whole = low if low % 2 == 0 else low + 1
+    else:
+        whole = low + 1 if low % 2 == 0 else low
+    made = whole / scale if fine else whole * scale
+    if not -math.inf < made < math.inf:
+        raise ValueError
+    return math.copysign(made, x)
+
+
+ROUND_MODES = (
+    *("down", "up", "towards_zero", "towards_infinity"),
+    *("half_down", "half_up", "half_towards_zero", "half_towards_infinity"),
+    *("half_to_even", "half_to_odd"),
+)
+
+
+# Values of a set, one of several
+
+
+def place_of(x: Any, count: Any) -> Any:
+    """The number of a choice; Arrow refuses others."""
+    if x is None:
+        return None
+    if not 0 <= x < count:
+        raise ValueError
+    return x
+
+
+def has_sign(x: Any) -> Any:
+    """Of a zero: which it is."""
+    return math.copysign(1.0, x) < 0
+
+
 # libm's, as math has them; where math raises, Arrow gives what it gives
 
 
@@ -325,7 +428,48 @@ def power_of_ints(x: Any, y: Any) -> Any:
     return x**y
 
 
+def logb(x: Any, y: Any) -> Any:
+    if x is None or y is None:
+        return None
+    return math.log(x) / math.log(y)
+
+
 # Casts
+
+
+def within(x: Any, low: Any, high: Any) -> Any:
+    """An int of a narrower type; what Arrow does with another, wrap or fail, is left to it."""
+    if x is None:
+        return None
+    if not low <= x <= high:
+        raise ValueError
+    return x
+
+
+def wrapped(x: Any, low: Any, high: Any) -> Any:
+    """An int as a narrower type keeps its last bits."""
+    if x is None:
+        return None
+    rest = x & (high - low)
+    return rest - (high - low) - 1 if rest > high else rest
+
+
+def to_float(x: Any) -> Any:
+    """The next double to an int."""
+    return None if x is None else float(x)
+
+
+def int_of_float32(x: Any) -> Any:
+    """An int that a float32 is; Arrow refuses others."""
+    if x is None:
+        return None
+    if not -16777216 <= x <= 16777216:
+        raise ValueError
+    return float(x)
+
+
+def float_cut_to_int(x: Any) -> Any:
+    return None if x is None else int(x)
 
 
 def float_to_int(x: Any) -> Any:

@@ -17,9 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
+from sabot._capture import seen_functions
+from sabot._form_arrays import changed
+from sabot._form_constants import known
+from sabot._form_narrow import as_result
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
 from sabot._form_stages import MADE, cut
 from sabot._form_ufunc import Call
+from sabot._form_unroll import comprehension, display, filled, loop
 from sabot._form_values import (
     ARROW,
     LIST,
@@ -27,18 +32,26 @@ from sabot._form_values import (
     Array,
     Batch,
     Builder,
+    Columns,
     Count,
+    Function,
     Gone,
+    Known,
+    Lists,
     NoFormError,
+    Schema,
+    Several,
     Value,
     input_batch,
+    listed,
 )
 from sabot._guards import is_scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from sabot._capture import Captured
+    from sabot._encode_program import Callee
     from sabot._form_stages import Part
     from sabot._form_ufunc import Loop
     from sabot._guards import Found
@@ -115,6 +128,9 @@ class Reader:
     def __init__(self, captured: Captured, found: Mapping[str, Found], schema: pa.Schema) -> None:
         self._captured = captured
         self._found = found
+        self._mangle: Callable[[str], str] = captured.mangle
+        self.callees = seen_functions(captured)
+        self.within: tuple[Hashable, ...] = ()  # the functions whose texts are read
         self._schema = schema
         self.param = batch_parameter(captured)
         types = dict(zip(schema.names, schema.types, strict=True))
@@ -124,7 +140,9 @@ class Reader:
         self.slots: dict[str, None] = {}
         self._loops = 0
         self._calls: list[Call] = []  # of loops of NumPy's
-        self._told: dict[int, Value | None] = {}  # what nodes of the tree stand for
+        self.constants: dict[str, object] = {}  # locals that are numbers or texts now
+        self.functions: dict[str, Function] = {}  # functions inside that the rows have, too
+        self._told: dict[int, tuple[ast.expr, Value | None]] = {}  # what nodes stand for
         self._of_rows: set[str] = set()  # locals that stood for something of the batch at any time
         self._inner: dict[
             str, ast.AST
@@ -143,6 +161,7 @@ class Reader:
             made = ast.copy_location(ast.Assign([target], value), place)
             self.body.append(cast("ast.stmt", made))
             self._plain.add(one.name)
+            self.constants[one.name] = one.default
 
     def form(self, node: ast.FunctionDef | ast.Lambda, is_filter: bool | None) -> RowForm:
         self._defaults(node)
@@ -170,7 +189,7 @@ class Reader:
                     inner, f"a function inside that reads {name}, which changes from row to row"
                 )
         place = node.body if isinstance(node, ast.Lambda) else node
-        items = [array.value(place) for array in made.values()]
+        items = [_item(array, place) for array in made.values()]
         value = ast.Tuple(items, ast.Load())
         parts, last = cut(self.body, self._calls, value)
         stages = tuple(self._stage(node, part) for part in parts)
@@ -194,6 +213,25 @@ class Reader:
         names = (*self._schema.names, *(call.column for call in self._calls))
         return tuple(name for name in names if name in columns)
 
+    def inside(
+        self, env: dict[str, Value], within: tuple[Hashable, ...], callee: Callee | None = None
+    ) -> Reader:
+        """What reads a function that is called here; callee: one that is defined elsewhere."""
+        made = copy.copy(self)
+        made.env, made.constants, made.functions, made._told = env, {}, {}, {}
+        made._plain, made._of_rows, made._inner = set(), set(), {}
+        made.within = within
+        if callee is not None:
+            made._found, made._mangle = callee.found, callee.mangle
+        return made
+
+    def given_back(self, node: ast.FunctionDef | ast.Lambda) -> Value:
+        """What a function gives that is read inside another."""
+        value = self._result(node)
+        if isinstance(value, (dict, Function, Builder)):
+            raise NoFormError(node, "a result that is no array, batch or number")
+        return value
+
     def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
         if isinstance(node, ast.Lambda):
             return self._given(node.body)
@@ -202,15 +240,24 @@ class Reader:
                 if statement.value is None:
                     break
                 return self._given(statement.value)
-            self._statement(statement, first=place == 0)
+            self.statement(statement, first=place == 0)
         raise NoFormError(node.body[-1], "an end without a result")
 
     def _given(self, node: ast.expr) -> Value | dict[str, Value]:
         """What is returned: a dict display counts as columns."""
         if isinstance(node, ast.Dict):
             return self._columns(node)
+        if isinstance(node, ast.Tuple) and self.within:
+            given = [self._given(one) for one in node.elts]
+            return Several(tuple(given))
         value = self.value(node)
+        if isinstance(value, Columns):
+            return dict(value.pairs)
+        if not self.within and not isinstance(value, (Array, Batch, type(None))):
+            raise NoFormError(node, "a result that is no batch")
         if value is None:
+            if self.within and (found := known(self, node)) is not None:
+                return found
             raise NoFormError(node, "a result that does not depend on the batch")
         return value
 
@@ -259,27 +306,46 @@ class Reader:
 
     # Statements
 
-    def _statement(self, node: ast.stmt, first: bool) -> None:
+    def statement(self, node: ast.stmt, first: bool = False) -> None:
         match node:
             case ast.Expr(ast.Constant(str())) if first:
                 pass
+            case ast.FunctionDef(decorator_list=[]):
+                self._define(node, node.name, node)
+            case ast.Assign([ast.Name(name)], ast.Lambda() as value):
+                self._define(node, name, value)
             case ast.Assign([ast.Name(name)], value):
                 self._assign(node, name, value)
             case ast.AnnAssign(ast.Name(name), value=ast.expr() as value):
                 self._assign(node, name, value)
             case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)) if len(targets) == len(values):
                 self._assign_all(node, targets, values)
+            case ast.Assign([ast.Tuple(targets)], value) if isinstance(
+                given := self.value(value), Several
+            ):
+                self._unpack(node, targets, given)
+            case ast.Import() | ast.ImportFrom() if self.within:
+                pass
+            case ast.Assign() | ast.AugAssign() if changed(self, node):
+                pass
+            case ast.Assign() | ast.Expr() if filled(self, node):
+                pass
+            case ast.For() if loop(self, node):
+                pass
+            case ast.If(test) if (told := known(self, test)) is not None:
+                for inner in node.body if told.value else node.orelse:
+                    self.statement(inner)
             case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
                 self._loops += 1
-                loop = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
-                body, filled = loop.statements(node)
-                self._add_loop(loop, body)
-                for name in filled:
+                rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
+                body, lists = rows.statements(node)
+                self._add_loop(rows, body)
+                for name in lists:
                     builder = self.env[name]
                     assert isinstance(builder, Builder)
                     self.env[name] = Array(LIST, builder.name)
-                for name in (*loop.names, *turn.numbers):
-                    self._stands(name, Gone())
+                for name in (*rows.names, *turn.numbers):
+                    self.stands(name, Gone())
             case _:
                 self._aside(node)
 
@@ -291,15 +357,42 @@ class Reader:
     def _assign(self, node: ast.stmt, name: str, value: ast.expr) -> None:
         given = self.value(value)
         if given is None:
+            found = known(self, value)
+            if self.within and found is not None:
+                self.stands(name, found)
+                return
             self._aside(node)
+            if found is not None and is_scalar(found.value):
+                self.constants[name] = found.value
             return
-        if isinstance(given, Builder) and isinstance(value, ast.Name):
+        mutable = isinstance(given, (Builder, Columns)) or (
+            isinstance(given, Several) and given.is_list
+        )
+        if mutable and isinstance(value, ast.Name):
             raise NoFormError(node, f"another name of the list {value.id}")
-        self._stands(name, given)
+        self.stands(name, given)
 
-    def _stands(self, name: str, value: Value) -> None:
+    def _define(self, node: ast.stmt, name: str, function: ast.FunctionDef | ast.Lambda) -> None:
+        """A function inside: the rows have it too where it sees nothing of the batch."""
+        loads = (one for one in ast.walk(node) if isinstance(one, ast.Name))
+        if self.within or any(one.id in self.env for one in loads):
+            self.stands(name, Function(function, self))
+        else:
+            self._aside(node)
+            self.functions[name] = Function(function, self)
+
+    def _unpack(self, node: ast.stmt, targets: Sequence[ast.expr], given: Several) -> None:
+        if len(targets) != len(given.items):
+            raise NoFormError(node, "as many targets as values")
+        for target, value in zip(targets, given.items, strict=True):
+            if not isinstance(target, ast.Name) or value is None:
+                raise NoFormError(target, "a target that is given what the text does not tell")
+            self.stands(target.id, value)
+
+    def stands(self, name: str, value: Value) -> None:
         self.env[name] = value
         self._plain.discard(name)
+        self.constants.pop(name, None)
         self._of_rows.add(name)
 
     def _assign_all(
@@ -308,7 +401,14 @@ class Reader:
         """`a, b = x, y`: one after the other, where no value reads a name that is assigned here."""
         given = [self.value(value) for value in values]
         if not any(one is not None for one in given):
+            if self.within:
+                self._unpack(node, targets, Several(tuple(known(self, one) for one in values)))
+                return
+            told = [known(self, one) for one in values]
             self._aside(node)
+            for target, one in zip(targets, told, strict=True):
+                if isinstance(target, ast.Name) and one is not None and is_scalar(one.value):
+                    self.constants[target.id] = one.value
             return
         read = {one.id for one in ast.walk(ast.Tuple([*values])) if isinstance(one, ast.Name)}
         swapped = read & stored(targets)
@@ -316,14 +416,17 @@ class Reader:
             if not isinstance(target, ast.Name) or (swapped and one is None):
                 raise NoFormError(target, "several targets at once")
             if one is None:
-                self._aside(ast.copy_location(ast.Assign([target], value), node))
+                made = ast.copy_location(ast.Assign([target], value), node)
+                self._assign(made, target.id, value)
             elif isinstance(one, Builder) and isinstance(value, ast.Name):
                 raise NoFormError(node, f"another name of the list {value.id}")
             else:
-                self._stands(target.id, one)
+                self.stands(target.id, one)
 
     def _aside(self, node: ast.stmt) -> None:
         """A statement that has nothing to do with the batch: every row does it."""
+        if self.within:
+            raise NoFormError(node, "a statement that is no array's")
         for inner in ast.walk(node):
             if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
                 self._check_own(inner)
@@ -339,6 +442,8 @@ class Reader:
         bound = stored([node])
         for name in bound:
             self.env.pop(name, None)
+            self.constants.pop(name, None)
+            self.functions.pop(name, None)
         self._plain |= bound
         self.body.append(copy.deepcopy(node))
 
@@ -362,8 +467,12 @@ class Reader:
             NoFormError: it depends on the batch, and not as it is known here.
         """
         if id(node) not in self._told:
-            self._told[id(node)] = self._read(node)
-        return self._told[id(node)]
+            self._told[id(node)] = node, self._read(node)
+        return self._told[id(node)][1]
+
+    def tell(self, node: ast.expr, value: Value) -> None:
+        """Says what a node that was made here stands for."""
+        self._told[id(node)] = node, value
 
     def _read(self, node: ast.expr) -> Value | None:
         match node:
@@ -373,24 +482,82 @@ class Reader:
                 return self.env[name]
             case ast.List([]):
                 return Builder(self.slot())
+            case ast.ListComp() | ast.DictComp() if (made := comprehension(self, node)) is not None:
+                return made
             case ast.ListComp():
                 made = self._comprehension(node)
                 if made is not None:
                     return made
+            case ast.Dict() if (made := display(self, node)) is not None:
+                return made
             case ast.Subscript(of, key):
-                if isinstance(batch := self.maybe(of), Batch):
-                    return self.column(batch, key, node)
-            case ast.Attribute(of, "num_rows"):
-                if isinstance(self.maybe(of), Batch):
-                    return Count()
+                given = self._item(node, of, key)
+                if given is not None:
+                    return given
+            case ast.Attribute(of, name):
+                given = self._attribute(of, name)
+                if given is not None:
+                    return given
             case ast.Call() | ast.BinOp() | ast.Compare() | ast.UnaryOp():
                 made = self._made(node)
                 if made is not None:
                     return made
             case _:
                 pass
+        loads = [one for one in ast.walk(node) if isinstance(one, ast.Name)]
+        if any(isinstance(self.env.get(one.id), Known) for one in loads):
+            found = known(self, node)
+            if found is not None:
+                return found
         self._check_aside(node)
         return None
+
+    def _item(self, node: ast.Subscript, of: ast.expr, key: ast.expr) -> Value | None:
+        owner = self.maybe(of)
+        match owner, key:
+            case Batch(), _:
+                return self.column(owner, key, node)
+            case Array("numpy"), ast.Slice(None, None, None):
+                return owner  # a view of the same memory
+            case Lists(batch), _:
+                return listed(self.column(batch, key, node), node)
+            case Columns(pairs), _:
+                return dict(pairs).get(str(self.constant(key)))
+            case Several(items), _:
+                at = self.constant(key)
+                if type(at) is int and -len(items) <= at < len(items):
+                    return items[at]
+            case _:
+                pass
+        return None
+
+    def _attribute(self, of: ast.expr, name: str) -> Value | None:
+        """What is known of an attribute of a batch, a schema or an array."""
+        match self.maybe(of), name:
+            case Batch(), "num_rows":
+                return Count()
+            case Batch(columns), "num_columns":
+                return Known(len(columns))
+            case Batch(columns), "columns":
+                return Several(tuple(array for _, array in columns))
+            case ((Batch() as batch), "schema"):
+                return Schema(batch)
+            case ((Batch() as batch), "column_names"):
+                return Known(batch.names)
+            case Schema(batch), "names":
+                return Known(batch.names)
+            case Array("arrow") as array, "type":
+                return None if array.type is None else Known(array.type)
+            case Array("numpy") as array, "dtype":
+                return Known(array.type)
+            case Array("numpy"), "ndim":
+                return Known(1)
+            case Array("numpy"), "size":
+                return Count()
+            case Array("numpy"), "shape":
+                return Several((Count(),))
+            case _:
+                return None
 
     def _made(self, node: ast.Call | ast.BinOp | ast.Compare | ast.UnaryOp) -> Value | None:
         from sabot import _form_numpy as of_numpy
@@ -408,9 +575,9 @@ class Reader:
 
     def maybe(self, node: ast.expr) -> Value | None:
         """What an expression stands for, where it can be told by its beginning."""
-        if isinstance(node, ast.Name):
+        if isinstance(node, ast.Name) and id(node) not in self._told:
             return self.env.get(node.id)
-        return self.value(node) if _may_be_rows(node) else None
+        return self.value(node) if _may_be_rows(node) or id(node) in self._told else None
 
     def _check_aside(self, node: ast.expr) -> None:
         for inner in ast.walk(node):
@@ -425,14 +592,16 @@ class Reader:
         if len(node.generators) > 1 or first.ifs or first.is_async:
             raise NoFormError(node, "a comprehension over rows with conditions or loops inside")
         self._loops += 1
-        loop = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
-        given, item = loop.element(node.elt)
-        self._add_loop(loop, given)
+        rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
+        given, item = rows.element(node.elt)
+        self._add_loop(rows, given)
         return Array(LIST, self.make(item, node))
 
     def _turn(self, target: ast.expr, items: ast.expr) -> Any:
         """What each turn of a loop is given, when it is one over the rows."""
         given = self._items(items)
+        if given is not None and self.within:
+            raise NoFormError(items, "a loop over the rows")
         return None if given is None else turn_of(target, given, items)
 
     def _items(self, node: ast.expr) -> Sequence[Array | Count] | None:
@@ -485,31 +654,15 @@ class Reader:
 
     # Helpers
 
-    def constant(self, node: ast.AST) -> object:
-        """The value of a constant or of a captured scalar; None for anything else."""
-        match node:
-            case ast.Constant(value):
-                return value
-            case ast.UnaryOp(ast.USub(), ast.Constant(int(value))):
-                return -value
-            case ast.Name() | ast.Attribute():
-                found = self.resolved(node)
-                return found if type(found) in (int, str, bool) else None
-            case _:
-                return None
+    def constant(self, node: ast.expr) -> object:
+        """The int, text or bool that an expression is; None for anything else."""
+        found = known(self, node)
+        return found.value if found is not None and type(found.value) in (int, str, bool) else None
 
-    def number(self, node: ast.AST) -> object:
-        """Likewise, of numbers."""
-        match node:
-            case ast.UnaryOp(ast.USub(), inner):
-                value = self.number(inner)
-                return -value if isinstance(value, (int, float)) else None
-            case ast.Constant(value):
-                return value
-            case ast.Name() | ast.Attribute():
-                return self.resolved(node)
-            case _:
-                return None
+    def number(self, node: ast.expr) -> object:
+        """Likewise, of all numbers."""
+        found = known(self, node)
+        return found.value if found is not None and is_scalar(found.value) else None
 
     def resolved(self, node: ast.AST) -> object:
         """The object that a name outside the function leads to."""
@@ -518,7 +671,7 @@ class Reader:
         root, text = dotted(node)
         if root is None or root.id in self.env or root.id in self._plain:
             return None
-        found = self._found.get(text if text != root.id else self._captured.mangle(root.id))
+        found = self._found.get(text if text != root.id else self._mangle(root.id))
         return found.value if found is not None else None
 
     def called(self, node: ast.Call) -> object:
@@ -567,3 +720,9 @@ def _columns_of(tree: ast.AST) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and node.id.startswith("\0")
     }
+
+
+def _item(array: Array, place: ast.AST) -> ast.expr:
+    """The row's value of a result."""
+    value = array.value(place)
+    return as_result(value, array.type) if array.family == ARROW else value

@@ -6,11 +6,27 @@ import ast
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from sabot._encode import dotted, type_name
+from sabot._encode import dotted
+from sabot._form_arrays import clip_method, round_method
+from sabot._form_constants import array as known_array
+from sabot._form_constants import scalar, texts, type_of_text
 from sabot._form_numpy import array_of, astype, copied, function_of
-from sabot._form_values import ARROW, LIST, NUMPY, Array, Batch, Builder, Count, NoFormError, Value
+from sabot._form_values import (
+    ARROW,
+    NUMPY,
+    Array,
+    Batch,
+    Builder,
+    Columns,
+    Count,
+    Known,
+    Lists,
+    NoFormError,
+    Schema,
+    Several,
+    Value,
+    listed,
+)
 from sabot._piece import arrow
 
 if TYPE_CHECKING:
@@ -51,11 +67,21 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
             return _pc_cast(reader, node)
         from sabot._form_compute import call as compute
         from sabot._form_compute import name_of
+        from sabot._form_options import special_of
+
+        special = special_of(target)
+        if special is not None:
+            return special(reader, node)
 
         name = name_of(target)
         if name is None:
             raise NoFormError(node, f"pc.{target.__name__}")
         return compute(reader, node, name)
+    from sabot._form_helper import call as call_helper
+
+    given = call_helper(reader, node)
+    if given is not None:
+        return given
     _, text = dotted(node.func)
     for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
         if reader.maybe(argument) is not None:
@@ -73,6 +99,8 @@ def _method(reader: Reader, node: ast.Call, owner: Value, name: str) -> Value:
 def _methods(owner: Value) -> dict[str, Method]:
     if isinstance(owner, Batch):
         return _BATCH
+    if isinstance(owner, Schema):
+        return _SCHEMA
     if not isinstance(owner, Array):
         return {}
     return {ARROW: _ARRAY, NUMPY: _NUMPY}.get(owner.family, {})
@@ -106,6 +134,32 @@ def _column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     return reader.column(batch, _needed(node, key), node)
 
 
+def _to_pydict(reader: Reader, node: ast.Call, batch: Batch) -> Value:
+    arguments(node)
+    return Lists(batch)
+
+
+def _field_of(
+    reader: Reader, node: ast.Call, field: ast.expr | None, value: ast.expr | None
+) -> tuple[str, Array]:
+    """A column's name, or a field of that name and type, with its array."""
+    array = _array_of(reader, node, value)
+    if isinstance(field, ast.Call) and reader.called(field) is arrow.field:
+        name, type_node = arguments(field, "name", "type")
+        type_ = type_of_text(reader, node, _needed(node, type_node))
+        return _named(reader, node, name), _of_type(node, array, type_)
+    return _named(reader, node, field), array
+
+
+def _of_type(node: ast.AST, array: Array, type_: Any) -> Array:
+    """An array that has to be of a type."""
+    if array.type is None and array.wanted is None:
+        return array._replace(wanted=type_)
+    if (array.type or array.wanted) != type_:
+        raise NoFormError(node, f"a column of {type_} from an array of {array.type}")
+    return array
+
+
 def _named(reader: Reader, node: ast.Call, name: ast.expr | None) -> str:
     found = reader.constant(_needed(node, name))
     if not isinstance(found, str):
@@ -126,21 +180,21 @@ def _place(reader: Reader, node: ast.Call, place: ast.expr | None, count: int) -
 
 def _append_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     name, value = arguments(node, "field_", "column")
-    made = _named(reader, node, name), _array_of(reader, node, value)
+    made = _field_of(reader, node, name, value)
     return Batch((*batch.columns, made))
 
 
 def _add_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns) + 1)
-    made = _named(reader, node, name), _array_of(reader, node, value)
+    made = _field_of(reader, node, name, value)
     return Batch((*batch.columns[:at], made, *batch.columns[at:]))
 
 
 def _set_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns))
-    made = _named(reader, node, name), _array_of(reader, node, value)
+    made = _field_of(reader, node, name, value)
     return Batch((*batch.columns[:at], made, *batch.columns[at + 1 :]))
 
 
@@ -151,10 +205,9 @@ def _remove_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
 
 
 def _names(reader: Reader, node: ast.Call, given: ast.expr | None) -> list[str]:
-    if isinstance(given, (ast.List, ast.Tuple)):
-        names = [reader.constant(one) for one in given.elts]
-        if all(isinstance(name, str) for name in names):
-            return [str(name) for name in names]
+    names = None if given is None else texts(reader, given)
+    if names is not None:
+        return names
     raise NoFormError(node, "names that the text does not tell")
 
 
@@ -195,7 +248,27 @@ _BATCH: dict[str, Method] = {
     "rename_columns": _rename_columns,
     "select": _select,
     "set_column": _set_column,
+    "to_pydict": _to_pydict,
 }
+
+
+# Schemas
+
+
+def _field_index(reader: Reader, node: ast.Call, schema: Schema) -> Value:
+    [name] = arguments(node, "name")
+    wanted = _named(reader, node, name)
+    names = schema.batch.names
+    return Known(names.index(wanted) if names.count(wanted) == 1 else -1)
+
+
+def _field(reader: Reader, node: ast.Call, schema: Schema) -> Value:
+    """Of a field, what is asked is its array's: its type."""
+    [key] = arguments(node, "i")
+    return reader.column(schema.batch, _needed(node, key), node)
+
+
+_SCHEMA: dict[str, Method] = {"field": _field, "get_field_index": _field_index}
 
 
 # Arrays
@@ -203,18 +276,15 @@ _BATCH: dict[str, Method] = {
 
 def _to_pylist(reader: Reader, node: ast.Call, array: Array) -> Value:
     arguments(node)
-    if array.family == LIST:
-        raise NoFormError(node, "the method to_pylist of a list")
-    if array.family == NUMPY or array.column is None:
-        raise NoFormError(node, "the values of an array that was made here, as a list")
-    return array._replace(family=LIST, type=None)
+    return listed(array, node)
 
 
 def _to_numpy(reader: Reader, node: ast.Call, array: Array) -> Value:
     [zero_copy] = arguments(node, "zero_copy_only")
     if zero_copy is not None and type(reader.constant(zero_copy)) is not bool:
         raise NoFormError(node, "zero_copy_only=")
-    return array_of(reader, array, node)
+    is_copy = zero_copy is not None and reader.constant(zero_copy) is False
+    return array_of(reader, array, node, is_copy)
 
 
 def _computed(name: str) -> Method:
@@ -229,22 +299,30 @@ def _computed(name: str) -> Method:
 
 
 def _cast(reader: Reader, node: ast.Call, array: Array) -> Value:
-    [type_node] = arguments(node, "target_type")
-    from sabot._form_compute import cast
-
-    if array.family != ARROW:
-        raise NoFormError(node, "the method cast of no Arrow array")
-    return cast(reader, node, array, _type(reader, node, _needed(node, type_node)))
+    type_node, safe = arguments(node, "target_type", "safe")
+    return _cast_of(reader, node, array, type_node, safe)
 
 
 def _pc_cast(reader: Reader, node: ast.Call) -> Value:
-    values, type_node = arguments(node, "arr", "target_type")
-    array = reader.value(_needed(node, values))
+    values, type_node, safe = arguments(node, "arr", "target_type", "safe")
+    return _cast_of(reader, node, reader.value(_needed(node, values)), type_node, safe)
+
+
+def _cast_of(
+    reader: Reader,
+    node: ast.Call,
+    array: Value | None,
+    type_node: ast.expr | None,
+    safe: ast.expr | None,
+) -> Value:
     from sabot._form_compute import cast
 
     if not isinstance(array, Array) or array.family != ARROW:
-        raise NoFormError(node, "pc.cast of no Arrow array")
-    return cast(reader, node, array, _type(reader, node, _needed(node, type_node)))
+        raise NoFormError(node, "a cast of no Arrow array")
+    is_safe = True if safe is None else reader.constant(safe)
+    if type(is_safe) is not bool:
+        raise NoFormError(node, "safe=")
+    return cast(reader, node, array, type_of_text(reader, node, _needed(node, type_node)), is_safe)
 
 
 _ARRAY: dict[str, Method] = {
@@ -258,7 +336,12 @@ _ARRAY: dict[str, Method] = {
 }
 
 
-_NUMPY: dict[str, Method] = {"astype": astype, "copy": copied}
+_NUMPY: dict[str, Method] = {
+    "astype": astype,
+    "clip": clip_method,
+    "copy": copied,
+    "round": round_method,
+}
 
 
 # Functions
@@ -267,40 +350,60 @@ _NUMPY: dict[str, Method] = {"astype": astype, "copy": copied}
 def _pa_array(reader: Reader, node: ast.Call) -> Value:
     values, type_node = arguments(node, "obj", "type")
     given = reader.value(_needed(node, values))
+    wanted = None if type_node is None else type_of_text(reader, node, type_node)
+    if values is not None and (given is None or isinstance(given, Known)):
+        made = known_array(reader, node, values, wanted)
+        if made is not None:
+            return made
     if not isinstance(given, Array) or given.family == ARROW:
         raise NoFormError(node, "pa.array of something else than a list or array of the rows")
-    wanted = None if type_node is None else _type(reader, node, type_node)
     return reader.as_arrow(given, node)._replace(wanted=wanted, column=None, type=None)
 
 
-def _type(reader: Reader, node: ast.Call, given: ast.expr) -> Any:
-    if isinstance(given, ast.Call) and not given.args and not given.keywords:
-        made = reader.called(given)
-        for make in _TYPES:
-            if made is make:
-                return make()
-    found = reader.resolved(given)
-    # By its class alone, so that no code of the user's runs.
-    if issubclass(type(found), pa.DataType) and type_name(found).startswith("pyarrow.lib."):
-        return found
-    raise NoFormError(node, "a type that the text does not tell")
-
-
-_TYPES: tuple[Callable[[], Any], ...] = (
-    *(pa.int8, pa.int16, pa.int32, pa.int64, pa.uint8, pa.uint16, pa.uint32, pa.uint64),
-    *(pa.float32, pa.float64, pa.bool_),
-)
-
-
 def _from_arrays(reader: Reader, node: ast.Call) -> Value:
-    arrays, names = arguments(node, "arrays", "names")
-    if not isinstance(arrays, (ast.List, ast.Tuple)):
-        raise NoFormError(node, "arrays that the text does not tell")
-    wanted = _names(reader, node, names)
-    if len(wanted) != len(arrays.elts):
+    arrays, names, schema = arguments(node, "arrays", "names", "schema")
+    given = _arrays(reader, node, _needed(node, arrays))
+    fields = None if schema is None else _fields(reader, node, schema)
+    wanted = _names(reader, node, names) if fields is None else [name for name, _ in fields]
+    if len(wanted) != len(given) or (fields is not None and names is not None):
         raise NoFormError(node, "as many names as arrays")
-    made = [_array_of(reader, node, one) for one in arrays.elts]
-    return Batch(tuple(zip(wanted, made, strict=True)))
+    if fields is not None:
+        types = [type_ for _, type_ in fields]
+        given = [_of_type(node, one, of) for one, of in zip(given, types, strict=True)]
+    return Batch(tuple(zip(wanted, given, strict=True)))
+
+
+def _arrays(reader: Reader, node: ast.Call, given: ast.expr) -> list[Array]:
+    if isinstance(given, (ast.List, ast.Tuple)) and given.elts:
+        return [_array_of(reader, node, one) for one in given.elts]
+    value = reader.maybe(given) if not isinstance(given, ast.ListComp) else reader.value(given)
+    if not isinstance(value, Several):
+        raise NoFormError(node, "arrays that the text does not tell")
+    return [reader.as_arrow(one, node) for one in value.items]
+
+
+def _fields(reader: Reader, node: ast.Call, given: ast.expr) -> list[tuple[str, Any]]:
+    """The names and types of a schema: the batch's own, or a captured one without more to it."""
+    value = reader.maybe(given)
+    if isinstance(value, Schema):
+        return [(name, array.type) for name, array in value.batch.columns]
+    found: Any = reader.resolved(given)
+    # By its class alone, so that no code of the user's runs.
+    if type(found) is not arrow.Schema:
+        raise NoFormError(node, "a schema that the text does not tell")
+    if found.metadata or any(one.metadata or not one.nullable for one in found):
+        raise NoFormError(node, "a schema with metadata or fields without nulls")
+    return [(one.name, one.type) for one in found]
+
+
+def _from_batches(reader: Reader, node: ast.Call) -> Value:
+    """A table of one batch."""
+    [given] = arguments(node, "batches")
+    if isinstance(given, (ast.List, ast.Tuple)) and len(given.elts) == 1:
+        batch = reader.value(given.elts[0])
+        if isinstance(batch, Batch):
+            return batch
+    raise NoFormError(node, "a table of other batches than one")
 
 
 def _from_pydict(reader: Reader, node: ast.Call) -> Value:
@@ -309,31 +412,28 @@ def _from_pydict(reader: Reader, node: ast.Call) -> Value:
 
 
 def _of_dict(reader: Reader, node: ast.Call, given: ast.expr | None) -> Value:
-    if not isinstance(given, ast.Dict):
+    columns = None if given is None else reader.value(given)
+    if not isinstance(columns, Columns):
         raise NoFormError(node, "columns that the text does not tell")
-    pairs: dict[str, Array] = {}
-    for key, item in zip(given.keys, given.values, strict=True):
-        name = reader.constant(key) if key is not None else None
-        if not isinstance(name, str) or name in pairs:
-            raise NoFormError(item, "a column that the text does not tell")
-        pairs[name] = _array_of(reader, node, item)
-    return Batch(tuple(pairs.items()))
+    return Batch(tuple((name, reader.as_arrow(one, node)) for name, one in columns.pairs))
 
 
 def _of_data(reader: Reader, node: ast.Call) -> Value:
     """pa.table, pa.record_batch: of a dict, or of arrays with names."""
-    data, names = arguments(node, "data", "names")
-    if isinstance(data, ast.Dict) and names is None:
+    data, _, schema = arguments(node, "data", "names", "schema")
+    if schema is None and data is not None and isinstance(reader.value(data), Columns):
         return _of_dict(reader, node, data)
     return _from_arrays(reader, node)
 
 
 _FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
     (arrow.array, _pa_array),
+    (arrow.scalar, scalar),
     (arrow.table, _of_data),
     (arrow.record_batch, _of_data),
     (arrow.RecordBatch.from_arrays, _from_arrays),
     (arrow.RecordBatch.from_pydict, _from_pydict),
+    (arrow.Table.from_batches, _from_batches),
     (arrow.Table.from_arrays, _from_arrays),
     (arrow.Table.from_pydict, _from_pydict),
 )

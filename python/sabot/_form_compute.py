@@ -8,26 +8,27 @@ from __future__ import annotations
 import ast
 import functools
 import math
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sabot import _compute
-from sabot._encode_program import Own
-from sabot._form_values import ARROW, Array, NoFormError
+from sabot._form_constants import known
+from sabot._form_narrow import BOUNDS, called, fitted
+from sabot._form_values import ARROW, Array, Known, NoFormError, Struct
 from sabot._piece import arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sabot._encode import Encoder
-    from sabot._encode_program import Part
     from sabot._form import Reader
 
 _compute_module: Any = pc
-_INTS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"})
+_INTS = frozenset({*BOUNDS, "int64"})
 _FLOATS = frozenset({"float", "double"})
+_RESULTS = frozenset({"bool", "double", "float", *_INTS})
 
 
 class Form(NamedTuple):
@@ -35,16 +36,14 @@ class Form(NamedTuple):
 
     kinds: of the arguments it is right for: "number" (brought to one kind), "int", "float" (ints become floats), "bool", "any" (all of
     one kind), "condition" (a bool, then two of one kind). floats: the form of floats, where it is another. options: keyword arguments
-    with the values it is right for, the default first.
+    with the values it is known for, the default first, and the form of each where it is another.
     """
 
     form: Callable[..., Any]
     kinds: str
     floats: Callable[..., Any] | None = None
-    options: tuple[tuple[str, object], ...] = ()
+    options: tuple[tuple[str, dict[bool, Callable[..., Any] | None]], ...] = ()
 
-
-_SKIPS = (("skip_nulls", True),)
 
 FORMS: dict[str, Form] = {
     "abs": Form(_compute.absolute, "number"),
@@ -65,6 +64,7 @@ FORMS: dict[str, Form] = {
     "bit_wise_not": Form(_compute.bit_wise_not, "int"),
     "bit_wise_or": Form(_compute.bit_wise_or, "int"),
     "bit_wise_xor": Form(_compute.bit_wise_xor, "int"),
+    "ceil": Form(_compute.ceil, "float"),
     "coalesce": Form(_compute.coalesce, "any"),
     "cos": Form(_compute.cos, "float"),
     "cos_checked": Form(_compute.cos, "float"),
@@ -75,6 +75,7 @@ FORMS: dict[str, Form] = {
     "exp": Form(_compute.exp, "float"),
     "expm1": Form(_compute.expm1, "float"),
     "fill_null": Form(_compute.fill_null, "any"),
+    "floor": Form(_compute.floor, "float"),
     "greater": Form(_compute.greater, "any"),
     "greater_equal": Form(_compute.greater_equal, "any"),
     "if_else": Form(_compute.if_else, "condition"),
@@ -82,7 +83,11 @@ FORMS: dict[str, Form] = {
     "is_finite": Form(_compute.is_valid, "number", _compute.is_finite),
     "is_inf": Form(_compute.is_inf, "number"),
     "is_nan": Form(_compute.is_nan, "number"),
-    "is_null": Form(_compute.is_null, "any", options=(("nan_is_null", False),)),
+    "is_null": Form(
+        _compute.is_null,
+        "any",
+        options=(("nan_is_null", {False: None, True: _compute.is_null_or_nan}),),
+    ),
     "is_valid": Form(_compute.is_valid, "any"),
     "less": Form(_compute.less, "any"),
     "less_equal": Form(_compute.less_equal, "any"),
@@ -94,8 +99,18 @@ FORMS: dict[str, Form] = {
     "log1p_checked": Form(_compute.log1p, "float"),
     "log2": Form(_compute.log2, "float"),
     "log2_checked": Form(_compute.log2, "float"),
-    "max_element_wise": Form(_compute.max_element_wise, "number", options=_SKIPS),
-    "min_element_wise": Form(_compute.min_element_wise, "number", options=_SKIPS),
+    "logb": Form(_compute.logb, "float"),
+    "logb_checked": Form(_compute.logb, "float"),
+    "max_element_wise": Form(
+        _compute.max_element_wise,
+        "number",
+        options=(("skip_nulls", {True: None, False: _compute.max_without_null}),),
+    ),
+    "min_element_wise": Form(
+        _compute.min_element_wise,
+        "number",
+        options=(("skip_nulls", {True: None, False: _compute.min_without_null}),),
+    ),
     "multiply": Form(_compute.multiply, "number"),
     "multiply_checked": Form(_compute.multiply, "number"),
     "negate": Form(_compute.negate, "number"),
@@ -121,6 +136,7 @@ FORMS: dict[str, Form] = {
     "tan_checked": Form(_compute.tan, "float"),
     "tanh": Form(_compute.tanh, "float"),
     "true_unless_null": Form(_compute.true_unless_null, "any"),
+    "trunc": Form(_compute.trunc, "float"),
     "xor": Form(_compute.xor, "bool"),
 }
 
@@ -141,10 +157,7 @@ def call_of(reader: Reader, node: ast.Call, name: str, array: Array) -> Array:
     """A method of an Arrow array that is a function of the table."""
     if array.family != ARROW:
         raise NoFormError(node, f"the method {name} of no Arrow array")
-    _check_options(reader, node, name)
-    return computed(
-        reader, node, name, [array, *(_argument(reader, node, one) for one in node.args)]
-    )
+    return _called_with(reader, node, name, [array])
 
 
 def call(reader: Reader, node: ast.Call, name: str) -> Array:
@@ -153,52 +166,77 @@ def call(reader: Reader, node: ast.Call, name: str) -> Array:
     Raises:
         NoFormError: no argument is an array of the batch, or they are of types that it has no form for.
     """
-    _check_options(reader, node, name)
-    return computed(reader, node, name, [_argument(reader, node, one) for one in node.args])
+    return _called_with(reader, node, name, [])
 
 
-def _check_options(reader: Reader, node: ast.Call, name: str) -> None:
+def _called_with(
+    reader: Reader, node: ast.Call, name: str, given: Sequence[Array | Constant]
+) -> Array:
     options = dict(FORMS[name].options)
+    function = None
+    flags: dict[str, bool] = {}
     for keyword in node.keywords:
-        if keyword.arg not in options or reader.constant(keyword.value) is not options[keyword.arg]:
+        value = reader.constant(keyword.value)
+        if keyword.arg not in options or type(value) is not bool:
             raise NoFormError(node, f"pc.{name} with {keyword.arg or '**'}=")
+        function = options[keyword.arg][value]
+        flags[keyword.arg] = value
     if any(isinstance(one, ast.Starred) for one in node.args):
         raise NoFormError(node, "its arguments")
+    every = [*given, *(argument(reader, node, one) for one in node.args)]
+    return computed(reader, node, name, every, function, flags)
 
 
 class Constant(NamedTuple):
-    """An argument that is the same for all rows."""
+    """An argument that is the same for all rows, as a Python value and as pyarrow is given it."""
 
     value: Any
     type: Any
+    given: Any
 
 
-def _argument(reader: Reader, node: ast.Call, given: ast.expr) -> Array | Constant:
+def argument(reader: Reader, node: ast.Call, given: ast.expr) -> Array | Constant:
+    """An argument: an Arrow array of the batch, or what the text tells.
+
+    Raises:
+        NoFormError: neither.
+    """
     value = reader.value(given)
     if isinstance(value, Array) and value.family == ARROW and value.type is not None:
         return value
-    if value is None:
-        constant = reader.number(given)
+    if value is None or isinstance(value, Known):
+        found = known(reader, given)
+        constant: Any = found.value if found is not None else NoneType  # which is no value
         if type(constant) is int and not -(2**63) <= constant < 2**63:
             raise NoFormError(given, "a number of more than 64 bits")
-        if type(constant) in (int, float, bool):
-            return Constant(constant, arrow.scalar(constant).type)
+        if type(constant) in (int, float, bool, NoneType):
+            return Constant(constant, arrow.scalar(constant).type, constant)
+        if isinstance(constant, arrow.Scalar):
+            of: Any = constant
+            plain: Any = of.as_py()
+            if type(plain) in (int, float, bool, NoneType):
+                return Constant(plain, of.type, of)
     raise NoFormError(node, "an argument that is no array of the batch and no number")
 
 
-def cast(reader: Reader, node: ast.Call, array: Array, type: Any) -> Array:
-    """A cast that is checked, as Arrow's are unless told otherwise.
+def cast(reader: Reader, node: ast.Call, array: Array, type: Any, is_safe: bool = True) -> Array:
+    """A cast, checked unless told otherwise.
 
     Raises:
         NoFormError: it is not of types that have a form.
     """
-    if array.type is None or str(type) not in ("bool", "int64", "double"):
+    if array.type is None or str(type) not in _RESULTS:
         raise NoFormError(node, f"a cast to {type}")
-    before, after = _kind(node, "cast", array.type), _kind(node, "cast", type)
-    form = _CASTS.get((before, after))
+    before, after = kind_of(node, "cast", array.type), kind_of(node, "cast", type)
+    form = (_CASTS if is_safe else _CASTS | _UNSAFE).get((before, after))
+    if str(type) == "float" and before == "int":
+        form = _compute.int_of_float32 if is_safe else _compute.exact_float
     value = array.value(node)
-    made = value if form is None else called(node, form, value)
-    return Array(ARROW, reader.make(made, node), type=type)
+    if form is not None:
+        value = called(node, form, value)
+    if type != array.type:
+        value = fitted(reader, node, value, type, before == "int" and not is_safe)
+    return Array(ARROW, reader.make(value, node), type=type)
 
 
 _CASTS: dict[tuple[str, str], Callable[..., Any]] = {
@@ -209,35 +247,79 @@ _CASTS: dict[tuple[str, str], Callable[..., Any]] = {
     ("int", "bool"): _compute.number_to_bool,
     ("float", "bool"): _compute.number_to_bool,
 }
+_UNSAFE: dict[tuple[str, str], Callable[..., Any]] = {
+    ("int", "float"): _compute.to_float,
+    ("float", "int"): _compute.float_cut_to_int,
+}
 
 
-def computed(reader: Reader, node: ast.expr, name: str, given: Sequence[Array | Constant]) -> Array:
-    """The array that a function of the table gives."""
+def computed(
+    reader: Reader,
+    node: ast.expr,
+    name: str,
+    given: Sequence[Array | Constant],
+    other: Callable[..., Any] | None = None,
+    options: Mapping[str, object] = MappingProxyType({}),
+) -> Array:
+    """The array that a function of the table gives. other: its form with these options."""
     form = FORMS[name]
+    if form.form is _compute.fill_null:
+        given = _filled(node, given)
     if not any(isinstance(one, Array) for one in given):
         raise NoFormError(node, f"pc.{name} of no array")
-    made = _type_of(node, name, given)
-    if str(made) not in ("bool", "int64", "double"):
+    made = type_of(node, name, given, options)
+    if str(made) not in _RESULTS:
         raise NoFormError(node, f"pc.{name} that gives {made}")
-    kinds = [_kind(node, name, one.type) for one in given]
     first = 1 if form.kinds == "condition" else 0
-    if first and kinds[0] != "bool":
+    if first and kind_of(node, name, given[0].type) != "bool":
         raise NoFormError(node, f"pc.{name} of {given[0].type}")
-    kind = _common(node, name, form.kinds, given[first:], kinds[first:])
-    if form.form is _compute.fill_null and kinds[0] != kinds[1]:
-        raise NoFormError(node, "pc.fill_null by a value of another type")
-    parts: list[ast.expr] = []
-    for place, one in enumerate(given):
-        part = _value(one, node)
-        if place >= first and kinds[place] == "int" and kind == "float":
-            part = called(node, _compute.exact_float, part)
-        parts.append(part)
-    function = form.floats if kind == "float" and form.floats is not None else form.form
+    kind, parts = brought(node, name, form.kinds, given[first:])
+    parts = [*(_value(one, node) for one in given[:first]), *parts]
+    function = form.floats if kind == "float" and form.floats is not None else other or form.form
     if form.form is _compute.is_valid and form.floats is not None and kind != "float":
         function = _compute.true_unless_null  # an int is finite
+    if str(made) == "float" and function in _OF_DOUBLES:
+        raise NoFormError(node, f"pc.{name} of float32")
+    if made != arrow.int64() and kind == "int" and function in _SHIFTS:
+        raise NoFormError(node, f"pc.{name} that gives {made}")
     if not is_trusted(name, function):
         raise NoFormError(node, f"pc.{name} that differs from math's")
-    return Array(ARROW, reader.make(_nested(node, function, parts, first), node), type=made)
+    value = _nested(node, function, parts, first)
+    if function not in _KEEPING:
+        value = fitted(reader, node, value, made, name in _WRAPPING)
+    return Array(ARROW, reader.make(value, node), type=made)
+
+
+def brought(
+    node: ast.expr, name: str, wanted: str, given: Sequence[Array | Constant]
+) -> tuple[str, list[ast.expr]]:
+    """Values of one kind, and which: ints become floats among floats."""
+    kinds = [kind_of(node, name, one.type) for one in given]
+    if "null" in kinds and name not in _NULLS:
+        raise NoFormError(node, f"pc.{name} of a null")
+    kind = _common(node, name, wanted, given, kinds)
+    parts: list[ast.expr] = []
+    for one, its in zip(given, kinds, strict=True):
+        part = _value(one, node)
+        parts.append(
+            called(node, _compute.exact_float, part) if (its, kind) == ("int", "float") else part
+        )
+    return kind, parts
+
+
+def _filled(node: ast.expr, given: Sequence[Array | Constant]) -> Sequence[Array | Constant]:
+    """pc.fill_null brings the second to the type of the first."""
+    match given:
+        case [Array() as values, Constant(value, type)] if type != values.type:
+            try:
+                made = arrow.scalar(value, values.type)
+            except Exception as error:
+                raise NoFormError(node, f"pc.fill_null: {error}") from None
+            return [values, Constant(made.as_py(), made.type, made)]
+        case [Array() as values, Array() as others] if others.type != values.type:
+            raise NoFormError(node, "pc.fill_null by values of another type")
+        case _:
+            return given
 
 
 def _nested(
@@ -255,20 +337,45 @@ def _nested(
     return value
 
 
-_REPEATED = (_compute.coalesce, _compute.max_element_wise, _compute.min_element_wise)
+_REPEATED = (
+    *(_compute.coalesce, _compute.max_element_wise, _compute.min_element_wise),
+    *(_compute.max_without_null, _compute.min_without_null),
+)
+# Their values are those of arguments, or small.
+_KEEPING = frozenset(
+    {*_REPEATED, _compute.if_else, _compute.fill_null, _compute.sign, _compute.sign_of_float}
+)
+_WRAPPING = frozenset({"abs", "add", "bit_wise_not", "multiply", "negate", "subtract"})
+_SHIFTS = frozenset({_compute.shift_left, _compute.shift_right})
+_NULLS = frozenset({"if_else", "coalesce", "choose", "case_when", "fill_null"})
 
 
-def _type_of(node: ast.expr, name: str, given: Sequence[Array | Constant]) -> Any:
-    arguments = [
-        arrow.array([], one.type) if isinstance(one, Array) else one.value for one in given
-    ]
+def type_of(node: ast.expr, name: str, given: Sequence[Any], options: Mapping[str, object]) -> Any:
+    """The type of what pyarrow itself gives for empty arrays."""
+    arguments = [_like(one) for one in given]
     try:
-        return getattr(_compute_module, name)(*arguments).type
+        return getattr(_compute_module, name)(*arguments, **options).type
     except Exception as error:
         raise NoFormError(node, f"pc.{name}: {error}") from None
 
 
-def _kind(node: ast.expr, name: str, type: Any) -> str:
+def _like(given: Any) -> Any:
+    """An argument of no rows."""
+    match given:
+        case Array():
+            return arrow.array([], given.type)
+        case Constant():
+            return given.given
+        case Struct(fields):
+            return arrow.StructArray.from_arrays(
+                [_like(one) for one in fields], [f"{place}" for place in range(len(fields))]
+            )
+        case _:
+            return given
+
+
+def kind_of(node: ast.expr, name: str, type: Any) -> str:
+    """The kind of a type's values: "bool", "int", "float", "null"."""
     text = str(type)
     if text == "bool":
         return "bool"
@@ -276,6 +383,8 @@ def _kind(node: ast.expr, name: str, type: Any) -> str:
         return "int"
     if text in _FLOATS:
         return "float"
+    if text == "null":
+        return text
     raise NoFormError(node, f"pc.{name} of {text}")
 
 
@@ -287,7 +396,7 @@ def _common(
     kinds: Sequence[str],
 ) -> str:
     """The kind that all arguments are brought to."""
-    every = set(kinds)
+    every = set(kinds) - {"null"}
     if "bool" in every and (len(every) > 1 or wanted in ("number", "int", "float")):
         raise NoFormError(node, f"pc.{name} of booleans and numbers")
     if wanted in ("bool", "int") and every != {wanted}:
@@ -306,21 +415,14 @@ def _value(one: Array | Constant, node: ast.expr) -> ast.expr:
     return ast.copy_location(ast.Constant(one.value), node)
 
 
-def called(node: ast.expr, function: Callable[..., Any], *parts: ast.expr) -> ast.expr:
-    """A call of a function of the package, in the tree of a row function."""
-
-    def write(encoder: Encoder) -> Sequence[Part]:
-        from sabot._encode_math import call_of_form
-
-        place = ast.copy_location(ast.Call(ast.Constant(None), [], []), node)
-        return call_of_form(encoder, place, function, *parts)
-
-    return Own(node, write, parts)
-
-
+_ROUNDINGS = frozenset({_compute.ceil, _compute.floor, _compute.trunc})
 _LIBM = frozenset(
-    name for name in FORMS if FORMS[name].kinds == "float" or FORMS[name].floats is _compute.power
+    name
+    for name, form in FORMS.items()
+    if (form.kinds == "float" and form.form not in _ROUNDINGS) or form.floats is _compute.power
 )
+# What Arrow computes of float32 in float32, with other bits than a double that is rounded has.
+_OF_DOUBLES = frozenset({FORMS[name].form for name in _LIBM} | {_compute.power}) - {_compute.sqrt}
 
 
 @functools.cache
@@ -329,7 +431,7 @@ def is_trusted(name: str, function: Callable[..., Any]) -> bool:
     if name not in _LIBM:
         return True
     real = getattr(_compute_module, name)
-    for x in _tried():
+    for x in tried():
         args = (x, 2.75 - x / 3)[: function.__code__.co_argcount]
         try:
             given = function(*args)
@@ -340,7 +442,7 @@ def is_trusted(name: str, function: Callable[..., Any]) -> bool:
     return True
 
 
-def _tried() -> list[float]:
+def tried() -> list[float]:
     near = [(k - 20) * 0.4375 + 1 / (k + 1) for k in range(40)]
     far = [(-1) ** k * 10.0 ** ((k - 8) * 19) for k in range(16)]
     return [*near, *far, 0.0, -0.0, 5e-324, -1e-310, 0.5, 1.0, -1.0, math.nan]

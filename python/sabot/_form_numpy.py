@@ -14,7 +14,7 @@ from typing import cast as cast_to
 from sabot._encode_numpy import TYPES, writer_of
 from sabot._encode_program import Own
 from sabot._form_ufunc import constant_of, loop_of
-from sabot._form_values import ARROW, NUMPY, Array, Count, NoFormError
+from sabot._form_values import ARROW, NUMPY, Array, Count, Known, NoFormError
 from sabot._piece import arrow
 from sabot._record import local_of
 
@@ -43,12 +43,14 @@ def _builtin(node: ast.AST, name: str, value: ast.expr, letter: str) -> ast.expr
     return Own(node, write, [value])
 
 
-def array_of(reader: Reader, array: Array, node: ast.Call) -> Array:
-    """What to_numpy gives for an Arrow array of numbers without nulls."""
+def array_of(reader: Reader, array: Array, node: ast.Call, is_copy: bool) -> Array:
+    """What to_numpy gives for an Arrow array of numbers without nulls. is_copy: where need be, as for booleans."""
     if array.family != ARROW or array.type is None:
         raise NoFormError(node, "to_numpy of no column")
     dtype: Any = None
-    if arrow.types.is_integer(array.type) or arrow.types.is_floating(array.type):
+    if is_copy and arrow.types.is_boolean(array.type):
+        dtype = numpy().dtype(bool)
+    elif arrow.types.is_integer(array.type) or arrow.types.is_floating(array.type):
         dtype = numpy().dtype(array.type.to_pandas_dtype())
     if dtype is None or dtype.name not in TYPES:
         raise NoFormError(node, f"to_numpy of {array.type}")
@@ -131,7 +133,7 @@ def unary(reader: Reader, node: ast.UnaryOp) -> Array | None:
 
 def _power(reader: Reader, node: ast.BinOp, base: object) -> Array:
     """NumPy squares by a product and takes a root for 0.5; all else is its loop for powers."""
-    number = None if reader.maybe(node.right) is not None else reader.number(node.right)
+    number = None if isinstance(reader.maybe(node.right), Array) else reader.number(node.right)
     kind = str(base.type.kind) if isinstance(base, Array) and base.family == NUMPY else ""
     if (kind in ("i", "u", "f") and type(number) is int and number == 2) or (
         kind == "f" and type(number) is float and number == 2
@@ -149,7 +151,7 @@ def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr
     value = reader.value(given)
     if isinstance(value, Array) and value.family == NUMPY:
         return value.value(node), numpy().empty(0, value.type)
-    if value is None:
+    if value is None or isinstance(value, Known):
         constant: Any = reader.number(given)
         if type(constant) in (int, float, bool):
             return ast.copy_location(ast.Constant(constant), node), constant
@@ -167,7 +169,7 @@ def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.exp
     made = _expression(node, name, [value for value, _ in arguments])
     if made is None:
         return by_loop(reader, node, name, given)
-    return Array(NUMPY, reader.make(made, node), type=_checked(node, dtype))
+    return Array(NUMPY, reader.make(made, node), type=_checked(node, dtype), own=True)
 
 
 def by_loop(
@@ -176,7 +178,8 @@ def by_loop(
     """The same by NumPy's own loop. of: the operator that it stands for."""
     arrays = [reader.value(one) for one in given]
     numbers: list[Any] = [
-        None if a else reader.number(one) for a, one in zip(arrays, given, strict=True)
+        None if isinstance(a, Array) else reader.number(one)
+        for a, one in zip(arrays, given, strict=True)
     ]
     kinds = tuple(
         a.type if isinstance(a, Array) else number
@@ -198,7 +201,7 @@ def by_loop(
     column = reader.called_loop(name, loop, tuple(arguments))
     value = ast.copy_location(ast.Name(local_of(column), ast.Load()), node)
     made = reader.make(_builtin(node, "NP_ITEM", value, loop.letter), node)
-    return Array(NUMPY, made, type=loop.dtype)
+    return Array(NUMPY, made, type=loop.dtype, own=True)
 
 
 def _as_given(reader: Reader, node: ast.expr, array: Array, dtype: Any) -> str:
@@ -238,6 +241,9 @@ def _call(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:
     return Own(node, write, values)
 
 
+argument, checked = _argument, _checked  # for `_form_arrays`
+
+
 # Functions
 
 
@@ -246,7 +252,9 @@ def function_of(target: object) -> Callable[[Reader, ast.Call], Array | None] | 
     module = numpy()
     if module is None or not str(module.__version__).startswith("2."):
         return None
-    for name, read in _FUNCTIONS.items():
+    from sabot._form_arrays import FUNCTIONS
+
+    for name, read in (_FUNCTIONS | FUNCTIONS).items():
         if target is getattr(module, name):
             return read
     if type(target) is not module.ufunc:
@@ -262,7 +270,10 @@ def _ufunc(reader: Reader, node: ast.Call, name: str) -> Array | None:
         return None
     if node.keywords or any(isinstance(one, ast.Starred) for one in node.args):
         raise NoFormError(node, f"np.{name} with other arguments")
-    return operation(reader, node, name, node.args)
+    from sabot._form_arrays import ufunc
+
+    made = ufunc(reader, node, name, node.args)
+    return made if made is not None else operation(reader, node, name, node.args)
 
 
 def _clip(reader: Reader, node: ast.Call) -> Array | None:
@@ -279,16 +290,17 @@ def _where(reader: Reader, node: ast.Call) -> Array | None:
     dtype = _checked(node, numpy().where(shape, like_x, like_y).dtype)
     x, y = cast(node, x, dtype), cast(node, y, dtype)
     made = ast.copy_location(ast.IfExp(condition, x, y), node)
-    return Array(NUMPY, reader.make(made, node), type=dtype)
+    return Array(NUMPY, reader.make(made, node), type=dtype, own=True)
 
 
 def dtype_of(reader: Reader, node: ast.Call, given: ast.expr | None) -> Any:
     """The type that `dtype=` says, of NumPy's own when it is left out."""
     if given is None:
         return numpy().dtype(float)
-    found = reader.resolved(given)
-    if isinstance(given, ast.Constant) and isinstance(given.value, str):
-        found = given.value
+    from sabot._form_constants import known
+
+    text = known(reader, given)
+    found = reader.resolved(given) if text is None else text.value
     if _is_dtype(found):
         try:
             return _checked(node, numpy().dtype(found))
@@ -382,10 +394,11 @@ def copied(reader: Reader, node: ast.Call, array: Array) -> Array:
 
 
 def astype(reader: Reader, node: ast.Call, array: Array) -> Array:
-    if len(node.args) != 1 or node.keywords:
+    from sabot._form_arrays import converted
+    from sabot._form_calls import arguments
+
+    type_node, copy_node = arguments(node, "dtype", "copy")
+    copies = True if copy_node is None else reader.constant(copy_node)
+    if type_node is None or type(copies) is not bool or len(node.args) > 1:
         raise NoFormError(node, "its arguments")
-    dtype = dtype_of(reader, node, node.args[0])
-    if array.type.kind == "f" and dtype.kind != "f":
-        raise NoFormError(node, "floats as another type")
-    name = reader.make(cast(node, array.value(node), dtype), node)
-    return Array(NUMPY, name, type=dtype, own=True)
+    return converted(reader, node, array, dtype_of(reader, node, type_node), copies)

@@ -121,7 +121,7 @@ class RowLoop:
         _Flow(self._before, self.names).check(loop.body, self._targets())
         rewriter = self._rewriter()
         made = [*self._given(rewriter), *(rewriter.visit(copy.deepcopy(one)) for one in loop.body)]
-        for jump in _jumps(loop.body):
+        for jump in jumps(loop.body):
             if isinstance(jump, ast.Break):
                 raise NoFormError(jump, "a break out of the loop over the rows")
             return [_once(loop, made)], filled
@@ -180,7 +180,7 @@ def _once(loop: ast.For, body: list[ast.stmt]) -> ast.stmt:
     return again
 
 
-def _jumps(body: Iterable[ast.stmt]) -> Iterator[ast.Break | ast.Continue]:
+def jumps(body: Iterable[ast.stmt]) -> Iterator[ast.Break | ast.Continue]:
     """The `break` and `continue` statements of the loop around these statements, breaks first."""
     found: list[ast.Break | ast.Continue] = []
     stack = [*body]

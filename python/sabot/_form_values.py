@@ -77,7 +77,73 @@ class Gone(NamedTuple):
     """A local that a loop over the rows has bound: what it holds after the loop is no row's."""
 
 
-Value = Array | Batch | Builder | Count | Gone
+class Known(NamedTuple):
+    """What the text itself tells: a number, a text, names, an Arrow scalar, array or type."""
+
+    value: Any
+
+
+class Struct(NamedTuple):
+    """An Arrow array of structs, as its fields; some may be the same for all rows."""
+
+    fields: tuple[Any, ...]
+
+
+class Several(NamedTuple):
+    """A tuple or a list of arrays and of what the text tells."""
+
+    items: tuple[Any, ...]
+    is_list: bool = False
+
+
+class Columns(NamedTuple):
+    """A dict of arrays."""
+
+    pairs: tuple[tuple[str, Any], ...]
+
+
+class Lists(NamedTuple):
+    """A batch as a dict of lists."""
+
+    batch: Batch
+
+
+class Schema(NamedTuple):
+    """The schema of a batch."""
+
+    batch: Batch
+
+
+class Function(NamedTuple):
+    """A function that is defined inside; `home`: the reader of the text around it."""
+
+    node: ast.FunctionDef | ast.Lambda
+    home: Any
+
+
+Value = (
+    Array
+    | Batch
+    | Builder
+    | Count
+    | Gone
+    | Known
+    | Struct
+    | Several
+    | Columns
+    | Lists
+    | Schema
+    | Function
+)
+
+
+def listed(array: Array, node: ast.AST) -> Array:
+    """The values of an array as a list of Python objects."""
+    if array.family == LIST:
+        raise NoFormError(node, "the method to_pylist of a list")
+    if array.family == NUMPY or array.column is None:
+        raise NoFormError(node, "the values of an array that was made here, as a list")
+    return array._replace(family=LIST, type=None)
 
 
 def input_batch(types: Mapping[str, Any]) -> Batch:
