@@ -22,7 +22,7 @@ COLUMNS["f"] = (pa.float64(), [*COLUMNS["f"][1], *NEAR])
 COLUMNS["h"] = (pa.float32(), [*COLUMNS["h"][1], *(float(np.float32(v)) for v in NEAR if v < 1e30)])
 
 ONE = [
-    *(f"np.{name}(x)" for name in ("reciprocal", "signbit", "deg2rad", "rad2deg", "degrees", "radians", "positive")),
+    *(f"np.{name}(x)" for name in ("reciprocal", "signbit", "positive")),
     *(f"np.{name}(x)" for name in ("logical_not",)),
     *(f"np.{name}(x)" for name in ("absolute", "fabs", "sign", "square", "rint", "trunc", "isnan", "isinf", "invert", "negative")),
     *(f"np.round(x, {digits})" for digits in (0, 1, 2, -1, 5)),
@@ -61,7 +61,7 @@ STATEMENTS = [
     "out = (x > 0); out &= y > 0",
     "out = x.copy(); out //= 2",
 ]
-COMPILED_MIN = {"i": 52, "s": 47, "f": 54, "h": 50}
+COMPILED_MIN = {"i": 48, "s": 43, "f": 50, "h": 46}
 
 
 def function(body, letters):
@@ -167,7 +167,8 @@ REFUSED = {
     "out = x.copy(); out[::2] = 1": "items of an array that are no mask's are given values",
     "out = np.round(x, 20)": "a number of decimals that the text does not tell",
     "out = np.nan_to_num(x, False)": "np.nan_to_num of double",
-    "out = np.hypot(x, x)": "np.hypot",
+    "out = x.copy(); m = x > 0; out[m] = np.log(x[m])": "a function that NumPy's own loop computes, for the rows of a mask",
+    "out = np.divmod(x, x)": "np.divmod",
     "out = np.select([x > 0], [x], default=x.mean())": "the method mean",
     "out = x.astype(float, order='F')": "the argument order",
     "out = np.fmod(x, x, out=x)": "np.fmod with other arguments",

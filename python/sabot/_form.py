@@ -674,6 +674,11 @@ class Reader:
         found = self._found.get(text if text != root.id else self._mangle(root.id))
         return found.value if found is not None else None
 
+    @property
+    def loop_calls(self) -> int:
+        """How many functions NumPy's own loops compute so far."""
+        return len(self._calls)
+
     def called(self, node: ast.Call) -> object:
         return self.resolved(node.func)
 

@@ -377,7 +377,7 @@ def _masked(
     test = reader.maybe(mask)
     if not isinstance(test, Array) or test.family != NUMPY or test.type.kind != "b":
         raise NoFormError(node, "items of an array that are no mask's are given values")
-    before, reader.body = reader.body, []
+    calls, before, reader.body = reader.loop_calls, reader.body, []
     plain = _Unmasked(reader, mask).visit(copy.deepcopy(value))
     if operator is not None:
         assert isinstance(node, ast.AugAssign)
@@ -387,5 +387,9 @@ def _masked(
         given = argument(reader, plain, plain)[0]
     _store(reader, node, target, given)
     inner, reader.body = reader.body, before
+    if reader.loop_calls > calls:  # of all rows, where NumPy may warn of others
+        raise NoFormError(
+            value, "a function that NumPy's own loop computes, for the rows of a mask"
+        )
     made = ast.If(test.value(node), inner, [])
     reader.body.append(ast.copy_location(made, node))
