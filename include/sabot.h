@@ -180,7 +180,8 @@ SABOT_API int32_t sabot_function_param_index(const sabot_function *function, int
 SABOT_API const char *sabot_function_param_column(const sabot_function *function, int32_t i);
 /* JSON object: name, mode, kind, result, params, reads, can_raise, reasons[{code,message,hint,line,col,end_line,end_col}], lanes,
  * cpu, native ("none"|"pending"|"ready"|"failed"), native_from (""|"compiler"|"memory"|"disk"), native_error, compile_ms, rows,
- * rows_native, rows_interpreter, rows_left{reason: count}, ns_per_row. out-owned: sabot_text_free. Counters are those of all runs of
+ * rows_native, rows_interpreter, rows_left{reason: count}, timed{interpreter{ns, rows}, native{ns, rows}}: some vectors of rows and
+ * the time they took, by what computed them. out-owned: sabot_text_free. Counters are those of all runs of
  * this function so far. */
 SABOT_API sabot_status sabot_function_report(const sabot_function *function, char **json,
                                              sabot_error *err);

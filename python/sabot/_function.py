@@ -7,7 +7,7 @@ import json
 import os
 import struct
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -353,11 +353,25 @@ def _blob_of(captured: Captured, schema: pa.Schema, options: Options) -> bytes:
 
 def _annotated(blob: bytes, number: int) -> bytes:
     """The blob with another return annotation, which stands behind magic, version, name, file and line."""
+    place = _texts_of(blob)[1] + 4
+    return blob[:place] + bytes([number]) + blob[place + 1 :]
+
+
+def blob_head(blob: bytes) -> tuple[str, str, int]:
+    """A function's name, file and first line."""
+    (name, file), place = _texts_of(blob)
+    return name, file, int.from_bytes(blob[place : place + 4], "little")
+
+
+def _texts_of(blob: bytes) -> tuple[tuple[str, str], int]:
+    """Name and file, and where the blob goes on."""
+    texts: list[str] = []
     place = 8
     for _ in range(2):
-        place += 4 + int.from_bytes(blob[place : place + 4], "little")
-    place += 4
-    return blob[:place] + bytes([number]) + blob[place + 1 :]
+        end = place + 4 + int.from_bytes(blob[place : place + 4], "little")
+        texts.append(blob[place + 4 : end].decode("utf-8", "replace"))
+        place = end
+    return (texts[0], texts[1]), place
 
 
 _cache: OrderedDict[tuple[object, ...], _core.Function] = OrderedDict()
@@ -387,6 +401,17 @@ def core_function(
         _cache.move_to_end(key)
         while len(_cache) > _CACHE_MAX:
             _cache.popitem(last=False)
+    return found
+
+
+def bound_functions() -> list[tuple[bytes, tuple[tuple[str, str], ...], _core.Function]]:
+    """The functions that this process bound to columns last, with their blob and these columns' names and types."""
+    pid = os.getpid()
+    found: list[tuple[bytes, tuple[tuple[str, str], ...], _core.Function]] = []
+    for key, core in list(_cache.items()):
+        if key[0] == pid:
+            columns = cast("tuple[tuple[str, str], ...]", key[4])
+            found.append((cast("bytes", key[1]), columns, core))
     return found
 
 

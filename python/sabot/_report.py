@@ -51,7 +51,9 @@ class Report:
         compile_ms: time its native code took to compile; None before, 0.0 when it came from the cache.
         rows: rows it was run on so far.
         rows_left: rows that left native code for CPython so far, by reason.
-        ns_per_row: measured time a row outside CPython; None before.
+        ns_per_row: measured time a row by native code, or by the engine's interpreter as long as nothing else ran; None before.
+        ns_per_row_interpreter: measured time a row by the engine's interpreter, which serves until native code is there; None
+            where it was not needed.
     """
 
     def __init__(self, captured: Captured, bound: Scalar | BatchBinding, schema: pa.Schema) -> None:
@@ -94,7 +96,9 @@ class Report:
         self.compile_ms: float | None = facts["compile_ms"] if native else None
         self.rows: int = facts.get("rows", 0)
         self.rows_left: dict[str, int] = facts.get("rows_left", {})
-        self.ns_per_row: float | None = facts.get("ns_per_row")
+        interpreter, by_native = ns_per_row(facts)
+        self.ns_per_row: float | None = interpreter if by_native is None else by_native
+        self.ns_per_row_interpreter: float | None = interpreter
         self._cache_off: str = cache_off()
 
     def _whole(self, bound: BatchBinding) -> Reason:
@@ -146,6 +150,7 @@ class Report:
         """Everything as plain data."""
         names = "name mode kind form signature reads pure can_raise compile_ms rows rows_left ns_per_row"
         plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
+        plain["ns_per_row_interpreter"] = self.ns_per_row_interpreter
         plain["reasons"] = [reason._asdict() for reason in self.reasons]
         plain["cache_off"] = self._cache_off
         for name in (
@@ -184,7 +189,10 @@ class Report:
         else:
             parts.append("native code when first worth it")
         if self.ns_per_row is not None:
-            parts.append(f"about {self.ns_per_row:.2g} ns a row")
+            parts.append(f"about {_number(self.ns_per_row)} ns a row")
+            before = self.ns_per_row_interpreter
+            if before is not None and before != self.ns_per_row:
+                parts[-1] += f", {_number(before)} before"
         return " · ".join(parts)
 
     def _marked(self, reason: Reason) -> Marked | None:
@@ -233,6 +241,18 @@ class Report:
         kind = f"{self.kind}, {self.form} form" if self.form else self.kind
         reasons = [(self._marked(one), one.message, one.hint) for one in self.reasons]
         return html_of(self.signature, self.mode, kind, self._lines(), reasons)
+
+
+def ns_per_row(facts: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """What the engine measured of a function, by its interpreter and by native code; None: it did not run there."""
+    timed: dict[str, dict[str, int]] = facts.get("timed", {})
+    both = [timed.get(tier, {"ns": 0, "rows": 0}) for tier in ("interpreter", "native")]
+    before, after = (one["ns"] / one["rows"] if one["rows"] else None for one in both)
+    return before, after
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 class Marked(NamedTuple):

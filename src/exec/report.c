@@ -58,8 +58,14 @@ static void function_print(const sb_run *run, const sb_plan *node, int32_t i, sb
                   (long long)counts->func.rows, (long long)counts->func.rows_native,
                   (long long)counts->func.rows_interpreter);
     sb_buf_printf(json, ", \"rows_cpython\": %lld, \"ns_per_row\": ", (long long)counts->rows_host);
-    if (counts->func.rows_timed > 0) {
-        sb_buf_printf(json, "%.3f", (double)counts->func.ns / (double)counts->func.rows_timed);
+    int64_t ns = 0;
+    int64_t rows_timed = 0;
+    for (int k = 0; k < SB_RAN_COUNT; k++) {
+        ns += counts->func.ns[k];
+        rows_timed += counts->func.rows_timed[k];
+    }
+    if (rows_timed > 0) {
+        sb_buf_printf(json, "%.3f", (double)ns / (double)rows_timed);
     } else {
         sb_buf_text(json, "null");
     }

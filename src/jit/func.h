@@ -55,11 +55,15 @@ typedef struct sb_func_local sb_func_local;
 sb_status sb_func_local_new(sb_func *func, sb_func_local **out, sb_error *err);
 void sb_func_local_free(sb_func_local *local);
 
+enum { SB_RAN_INTERPRETER, SB_RAN_NATIVE, SB_RAN_COUNT };
+
 typedef struct sb_func_counts {
     int64_t rows, rows_native,
         rows_interpreter; /* rows given; finished or left in native code / in tier 0 */
     int64_t left[SB_REASON_COUNT];
-    int64_t ns, rows_timed; /* some vectors are timed: their time and rows */
+    /* Some vectors are timed: their time and rows, in tier 0 and in native code. One that native code gives up counts with both
+     * times as tier 0's. */
+    int64_t ns[SB_RAN_COUNT], rows_timed[SB_RAN_COUNT];
 } sb_func_counts;
 
 /* Computes rows [0, row_count) of one vector. The caller sets in, out, active, stop of *call; this sets rt, the leave list (owned by
