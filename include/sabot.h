@@ -167,6 +167,10 @@ SABOT_API sabot_status sabot_function_new_keys(sabot_session *session, const voi
                                                sabot_error *err);
 /* Drops the caller's reference; NULL is fine. */
 SABOT_API void sabot_function_free(sabot_function *function);
+/* Says what the host computes a function with that is not compiled, as reports and explain name it ("numba"; it counts as not exact),
+ * or, with name NULL, why CPython does, in place of the reasons there were. Before the function is in a plan. Borrows both. */
+SABOT_API sabot_status sabot_function_set_host(sabot_function *function, const char *name,
+                                               const char *why, sabot_error *err);
 SABOT_API bool sabot_function_is_compiled(const sabot_function *function);
 /* borrow: Arrow format, "l" "g" "b" "u" "n"; "+s" of several results */
 SABOT_API const char *sabot_function_result_format(const sabot_function *function);

@@ -39,7 +39,7 @@ class Report:
 
     Attributes:
         name: the function's name.
-        mode: "compiled" or "interpreted".
+        mode: "compiled", "interpreted" or "numba", which is not exact.
         kind: "scalar", "record" or "batch".
         signature: the function with its column types and result type.
         reads: columns whose values it uses; None for a batch function that CPython runs, which may use all.
@@ -79,6 +79,9 @@ class Report:
         if options.pure is False and options.compile != "off":
             impure = Reason(*_IMPURE, captured.file, captured.first_line, 0, 0, 0, "")
             self.reasons = [impure if one.code == "off" else one for one in self.reasons]
+        if isinstance(bound, Scalar) and isinstance(bound.numba, str) and bound.numba:
+            place = (captured.file, captured.first_line, 0, 0, 0)
+            self.reasons = [Reason("numba", bound.numba, *place, _NUMBA_HINT)]
         if batch is not None and whole and not self.reasons:
             self.reasons.append(self._whole(batch))
         types = dict(zip(schema.names, map(str, schema.types), strict=True))
@@ -223,6 +226,9 @@ class Report:
 
     def _lines(self) -> list[str]:
         """What is said of a compiled function, line by line."""
+        if self.mode == "numba":
+            reads = ", ".join(self.reads or ())
+            return [f"reads {reads} · not exact · nulls, and rows that raise, go to CPython"]
         if self.mode != "compiled":
             return ["declared pure"] if self._declared_pure else []
         reads = ", ".join(self.reads or ()) or "no column"
@@ -287,6 +293,7 @@ _ORIGINS = {"memory": "compiled before", "disk": "compiled by an earlier process
 _UNTOLD = ("result_type", "the result's type cannot be told")
 _UNTOLD_HINT = "Add a return annotation, such as -> int"
 _IMPURE = ("impure", "it was declared to have effects (pure=False)")
+_NUMBA_HINT = 'It runs in CPython. compile="auto" is what Sabot compiles by itself'
 _BATCH = ("batch", "a batch function runs in CPython, batch by batch")
 
 

@@ -65,6 +65,8 @@ struct sb_func_local {
 
 void sb_func_parts_release(sb_func *parts)
 {
+    sb_mem_free(parts->host);
+    sb_mem_free(parts->host_why);
     sb_mem_free(parts->record);
     sb_mem_free(parts->name);
     for (uint32_t k = 0; k < parts->param_count; k++) {
@@ -155,6 +157,30 @@ void sb_func_drop(sb_func *func)
     sb_mem_free(priv);
     sb_func_parts_release(func);
     sb_mem_free(func);
+}
+
+static sb_status text_copy(const char *text, char **out, sb_error *err)
+{
+    const size_t size = strlen(text) + 1;
+    char *copy = sb_mem_alloc(size);
+    if (copy == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    memcpy(copy, text, size);
+    sb_mem_free(*out);
+    *out = copy;
+    return SB_OK;
+}
+
+sb_status sb_func_set_host(sb_func *func, const char *name, const char *why, sb_error *err)
+{
+    SB_ASSERT(!func->compiled && (name == NULL) != (why == NULL));
+    return name != NULL ? text_copy(name, &func->host, err) : text_copy(why, &func->host_why, err);
+}
+
+const char *sb_func_mode(const sb_func *func)
+{
+    return func->compiled ? "compiled" : func->host != NULL ? func->host : "interpreted";
 }
 
 /* --- native code ---------------------------------------------------------------------------------------------------------- */
@@ -491,7 +517,8 @@ bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)
 static void report_reasons(const sb_func *func, sb_buf *json)
 {
     sb_buf_text(json, "\"reasons\": [");
-    for (uint32_t k = 0; k < func->refusal_count; k++) {
+    for (uint32_t k = 0; k < func->refusal_count && func->host == NULL && func->host_why == NULL;
+         k++) {
         const sb_refusal *r = &func->refusals[k];
         sb_buf_text(json, k == 0 ? "{\"code\": " : ", {\"code\": ");
         sb_buf_json_string(json, sb_refusal_code_name(r->code), SIZE_MAX);
@@ -639,8 +666,8 @@ void sb_func_report(const sb_func *func, sb_buf *json)
     sb_buf_text(json, "{\"name\": ");
     sb_buf_json_string(json, func->name, SIZE_MAX);
     sb_buf_printf(json, ", \"mode\": \"%s\", \"kind\": \"%s\", \"result\": \"%s\", ",
-                  func->compiled ? "compiled" : "interpreted",
-                  sb_func_is_record(func) ? "record" : "scalar", type_name(func->result_format));
+                  sb_func_mode(func), sb_func_is_record(func) ? "record" : "scalar",
+                  type_name(func->result_format));
     sb_buf_text(json, "\"record\": ");
     sb_buf_json_string(json, func->record != NULL ? func->record : "", SIZE_MAX);
     sb_buf_text(json, ", ");
