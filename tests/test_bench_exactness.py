@@ -149,7 +149,7 @@ def test_a_small_run():
         [sys.executable, str(BENCH / "exactness.py"), "--quick"],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=560,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     _, head, _, *lines = done.stdout.splitlines()
@@ -162,7 +162,7 @@ def test_a_small_run():
         assert counts["rows"] == sum(counts.values()) - counts["rows"]
         board[name] = counts
     for name in ("Sabot, native code", "Sabot, its interpreter", 'Sabot, compile="off"'):
-        assert board[name]["right"] == board[name]["rows"] > 200
+        assert board[name]["right"] == board[name]["rows"] > 100
     for module, engine in (("numba", "Numba, row by row"), ("tuplex", "Tuplex")):
         assert (engine in board) != (f"{module} is not installed: left out" in done.stderr)
     if "Numba, row by row" in board:
