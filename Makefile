@@ -3,7 +3,7 @@ SETUP = @python3 tools/setup.py
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate arm bench bench-operators bench-functions bench-batches fmt tidy cover docs wheel
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate arm bench bench-operators bench-functions bench-batches bench-exactness fmt tidy cover docs wheel
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
@@ -61,6 +61,10 @@ bench-operators: ## the same for operators: throughput, what a batch costs, filt
 bench-functions: ## functions beside CPython, C, Numba, Polars, DuckDB, Daft, pandas
 	$(SETUP) bench
 	@PYTHONPATH=build-release/lib $(PY) bench/functions.py
+
+bench-exactness: ## answers that are not CPython's, of Sabot, Numba and Tuplex, by kind
+	$(SETUP) bench-exactness
+	@PYTHONPATH=build-release/lib $(PY) bench/exactness.py
 
 bench-batches: ## functions of batches beside CPython, NumPy, Numba, C
 	$(SETUP) bench

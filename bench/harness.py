@@ -90,14 +90,18 @@ class Table:
 
     def write(self) -> None:
         """Replaces this table's section of RESULTS.md, which is named by its title."""
-        lines = [f"## {self.title}", "", f"Machine: {machine()}.", ""]
-        lines += [
+        lines = [
             "| what | measured | peers in the same run | goal | met |",
             "|---|---|---|---|---|",
         ]
-        lines += ["| " + " | ".join(row) + " |" for row in self.rows]
-        text = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
-        head, marker, rest = text.partition(f"## {self.title}\n")
-        after = rest.partition("\n## ")[2] if marker else ""
-        body = head.rstrip() + "\n\n" + "\n".join(lines) + "\n"
-        RESULTS.write_text(body + (f"\n## {after}" if after else ""))
+        write_section(self.title, lines + ["| " + " | ".join(row) + " |" for row in self.rows])
+
+
+def write_section(title: str, lines: list[str]) -> None:
+    """Replaces a section of RESULTS.md, which begins with what machine it was."""
+    text = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
+    head, marker, rest = text.partition(f"## {title}\n")
+    after = rest.partition("\n## ")[2] if marker else ""
+    section = "\n".join([f"## {title}", "", f"Machine: {machine()}.", "", *lines])
+    body = head.rstrip() + "\n\n" + section + "\n"
+    RESULTS.write_text(body + (f"\n## {after}" if after else ""))

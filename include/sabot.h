@@ -167,6 +167,10 @@ SABOT_API sabot_status sabot_function_new_keys(sabot_session *session, const voi
                                                sabot_error *err);
 /* Drops the caller's reference; NULL is fine. */
 SABOT_API void sabot_function_free(sabot_function *function);
+/* Says what the host computes a function with that is not compiled, as reports and explain name it ("numba"; it counts as not exact),
+ * or, with name NULL, why CPython does, in place of the reasons there were. Before the function is in a plan. Borrows both. */
+SABOT_API sabot_status sabot_function_set_host(sabot_function *function, const char *name,
+                                               const char *why, sabot_error *err);
 SABOT_API bool sabot_function_is_compiled(const sabot_function *function);
 /* borrow: Arrow format, "l" "g" "b" "u" "n"; "+s" of several results */
 SABOT_API const char *sabot_function_result_format(const sabot_function *function);
@@ -180,7 +184,8 @@ SABOT_API int32_t sabot_function_param_index(const sabot_function *function, int
 SABOT_API const char *sabot_function_param_column(const sabot_function *function, int32_t i);
 /* JSON object: name, mode, kind, result, params, reads, can_raise, reasons[{code,message,hint,line,col,end_line,end_col}], lanes,
  * cpu, native ("none"|"pending"|"ready"|"failed"), native_from (""|"compiler"|"memory"|"disk"), native_error, compile_ms, rows,
- * rows_native, rows_interpreter, rows_left{reason: count}, ns_per_row. out-owned: sabot_text_free. Counters are those of all runs of
+ * rows_native, rows_interpreter, rows_left{reason: count}, timed{interpreter{ns, rows}, native{ns, rows}}: some vectors of rows and
+ * the time they took, by what computed them. out-owned: sabot_text_free. Counters are those of all runs of
  * this function so far. */
 SABOT_API sabot_status sabot_function_report(const sabot_function *function, char **json,
                                              sabot_error *err);

@@ -149,7 +149,6 @@ def test_functions_of_one_array(name, letter):
 CHANGED = [
     "out = np.abs(x); before = np.sqrt(out + 1); waves = np.sin(out); out += 1; out = out + np.cos(out) + waves + before",
     "out = np.cos(x); other = out; out += 1; out[x > 0] = 2; out = np.arctan(out) + other",
-    "out = np.sin(x); seen = pa.array(out); out *= 2; out = np.exp(out) + seen.to_numpy()",
 ]
 
 
@@ -159,11 +158,7 @@ def test_arrays_that_are_changed_between_loops(body, letter):
     lines = ["def f(b):", "x = b['x'].to_numpy()", *body.split("; "), "return {'r': out}"]
     given = pa.table({"x": numbers(-3, 3, TYPES[letter])})
     fn = defined("\n    ".join(lines))
-    report = compare(fn, given)
-    if sb.explain(fn, given.schema).mode == "compiled":
-        assert report["rows_cpython"] == 0
-    else:
-        assert "seen" in body
+    assert compare(fn, given)["rows_cpython"] == 0
 
 
 @pytest.mark.parametrize("letters", ["dd", "ff", "df", "ld", "fs"])

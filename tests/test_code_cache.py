@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import logging
 import os
 import re
@@ -247,10 +248,91 @@ def test_metrics():
         sb.metrics("xml")
 
 
+def _measured(fn, found=None):
+    """What was measured of a function, by the columns it was bound to."""
+    found = sb.metrics() if found is None else found
+    place = f"{fn.__code__.co_filename}:{fn.__code__.co_firstlineno}"
+    return {one["columns"]: one for one in found["ns_per_row"] if one["place"] == place}
+
+
+def _heavier(a, b):
+    for _ in range(3):
+        a += b
+    return a
+
+
+def test_metrics_measure_each_function_before_and_after():
+    stream = Stream.from_table(pa.table({"a": [1.0] * 5000, "b": [2] * 5000, "c": [""] * 5000}))
+    assert _measured(_heavier) == {}
+    with sb.config(tier="interpreter"):
+        stream.with_columns(y=_heavier).collect()
+    (one,) = _measured(_heavier).values()
+    assert (one["function"], one["columns"]) == ("_heavier", "a: double, b: int64")
+    assert one["interpreter"] > 0
+    assert one["native"] is None
+    report = sb.explain(_heavier, stream.schema)
+    assert report.ns_per_row == report.ns_per_row_interpreter == one["interpreter"]
+    if HELPER.exists():
+        with sb.config(tier="native"):
+            stream.with_columns(y=_heavier).collect()
+        (after,) = _measured(_heavier).values()
+        assert after["interpreter"] == one["interpreter"]
+        assert 0 < after["native"] < 1e6
+        report = sb.explain(_heavier, stream.schema)
+        assert (report.ns_per_row, report.ns_per_row_interpreter) == (
+            after["native"],
+            one["interpreter"],
+        )
+        assert re.search(r"about [0-9.]+ ns a row, [0-9.]+ before", str(report))
+        assert report.to_dict()["ns_per_row_interpreter"] == one["interpreter"]
+
+
+def test_metrics_measure_neither_cpython_nor_what_did_not_run():
+    def opaque(a) -> float:
+        return len(str(a)) + 0.5
+
+    def off(a):
+        return a + 0.5
+
+    stream = Stream.from_table(pa.table({"a": [1.5]}))
+    stream.with_columns(y=opaque).collect()
+    with sb.config(compile="off"):
+        stream.with_columns(y=off).collect()
+    stream.with_columns(y=off)
+    assert _measured(opaque) == _measured(off) == {}
+
+
+def test_functions_of_one_place_are_measured_as_one():
+    def times(factor):
+        def product(a):
+            return a * factor
+
+        return product
+
+    with sb.config(tier="interpreter"):
+        for factor in (2, 3):
+            for extra in ("x", "y"):
+                table = pa.table({"a": [1.5] * 100, extra: [0] * 100})
+                Stream.from_table(table).with_columns(z=times(factor)).collect()
+        Stream.from_table(pa.table({"a": [3]})).with_columns(z=times(2)).collect()
+    assert sorted(_measured(times(2))) == ["a: double", "a: int64"]
+
+
+def test_a_place_with_quotes_in_the_prometheus_text():
+    scope = {}
+    exec(compile("f = lambda a: a + 1", 'a "b" \\\n', "exec"), scope)
+    linecache.cache['a "b" \\\n'] = (19, None, ["f = lambda a: a + 1\n"], 'a "b" \\\n')
+    with sb.config(tier="interpreter"):
+        Stream.from_table(pa.table({"a": [1]})).with_columns(y=scope["f"]).collect()
+    labels = 'function="<lambda>",place="a \\"b\\" \\\\\\n:1",columns="a: int64",tier="interpreter"'
+    assert f"\nsabot_ns_per_row{{{labels}}} " in sb.metrics("prometheus")
+
+
 def test_metrics_as_prometheus_reads_them():
     found = sb.metrics()
     text = sb.metrics(format="prometheus")
-    line = re.compile(r'(sabot_[a-z_]+)(\{[a-z]+="[a-z_]+"\})? (\d+(?:\.\d+)?(?:e-?\d+)?)$')
+    label = r'[a-z]+="(?:[^"\\\n]|\\["\\n])*"'
+    line = re.compile(rf"(sabot_[a-z_]+)(\{{{label}(?:,{label})*\}})? (\d+(?:\.\d+)?(?:e-?\d+)?)$")
     kinds, values = {}, {}
     for row in text.splitlines():
         if row.startswith("# TYPE "):

@@ -1,5 +1,5 @@
-"""Renders the manual into build/docs: the README, docs/, a page for each room, the tables that the code is made from, the
-Python interface from its docstrings, the C interface from its header.
+"""Renders the manual into build/docs: the README, docs/, the results of the benchmarks, a page for each room, the tables that the
+code is made from, the Python interface from its docstrings, the C interface from its header.
 
     .venv/bin/python tools/docs.py
 
@@ -170,7 +170,7 @@ def c_page() -> str:
 
 def sources() -> dict[str, Path]:
     """Name of each page -> its Markdown."""
-    pages = {"index.html": ROOT / "README.md"}
+    pages = {"index.html": ROOT / "README.md", "results.html": ROOT / "bench" / "RESULTS.md"}
     for path in sorted((ROOT / "docs").rglob("*.md")):
         pages[path.relative_to(ROOT).with_suffix(".html").as_posix()] = path
     for path in sorted((ROOT / "src").glob("*/README.md")):

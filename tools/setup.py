@@ -6,7 +6,8 @@
 Every step is skipped when its result is already there, so a second call takes seconds. What is installed is said first.
 
     .venv, .venv-3.12, ...   one per Python; .venv is that of the oldest supported Python found. Made from
-                             requirements.txt alone; .venv/.sabot-stamp holds the hash of what it was made from.
+                             requirements.txt; .venv/.sabot-stamp holds the hash of what it was made from. `bench-exactness`
+                             adds bench/requirements.txt to .venv.
     build, build-3.12, ...   one Meson build per configuration (CONFIGS) and Python
     build/lib                what Python imports: the package's files linked from python/sabot, the extension module and
                              the helper program from the build. A .pth file puts it on the path of the environment.
@@ -123,6 +124,7 @@ PURPOSES: dict[str, tuple[bool, tuple[str, ...]]] = {
     "tsan": (True, ("tsan",)),
     "fuzz": (False, ("main",)),
     "bench": (False, ("release",)),
+    "bench-exactness": (False, ("release",)),
     "fmt": (True, ()),
     "tidy": (True, ("main",)),
     "cover": (True, ("main",)),
@@ -332,18 +334,37 @@ def ensure_venv(python: Python, folder: Path) -> Path:
         say(f"making {folder.name} with {python.path}")
         run([python.path, "-m", "venv", str(folder)])
     say("installing requirements.txt into " + folder.name)
-    pip = [
-        str(inside),
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "install",
-        "--quiet",
-        "--no-deps",
-    ]
-    run([*pip, "-r", str(requirements)], hint=HINT_NETWORK)
+    install_python(inside, requirements)
     stamp.write_text(key)
     return folder
+
+
+def install_python(inside: Path, requirements: Path) -> None:
+    """Installs what a file names into the environment of that interpreter, and nothing else."""
+    pip = [str(inside), "-m", "pip", "--disable-pip-version-check"]
+    run([*pip, "install", "--quiet", "--no-deps", "-r", str(requirements)], hint=HINT_NETWORK)
+
+
+def ensure_peers(venv: Path) -> None:
+    """Installs what bench/exactness.py compares with. It goes on without what cannot be had, and says so itself."""
+    requirements = ROOT / "bench" / "requirements.txt"
+    stamp = venv / ".sabot-peers"
+    key = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    # Made after the environment: one that was made anew since then lacks them.
+    whole = venv / ".sabot-stamp"
+    if stamp.exists() and stamp.read_text() == key and newer(stamp, whole):
+        return
+    say(f"installing bench/requirements.txt into {venv.name} (180 MB)")
+    try:
+        install_python(venv / "bin" / "python", requirements)
+    except SetupError as error:
+        say(f"going on without: {error}")
+        return
+    stamp.write_text(key)
+
+
+def newer(path: Path, than: Path) -> bool:
+    return path.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 
 def made_here(folder: Path) -> bool:
@@ -484,6 +505,8 @@ def main() -> int:
             oldest = oldest_python()
             ensure_system([oldest], dev, configs)
             venv = ensure_venv(oldest, ROOT / ".venv")
+            if arguments.purpose == "bench-exactness":
+                ensure_peers(venv)
             for config in configs:
                 ensure_build(config, oldest, oldest, venv)
     except SetupError as error:

@@ -197,6 +197,20 @@ static PyObject *function_text(PyObject *object, PyObject *what)
         : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
 }
 
+static PyObject *function_set_host(PyObject *object, PyObject *args)
+{
+    sabot_error err;
+    const char *name = NULL;
+    const char *why = NULL;
+    if (!PyArg_ParseTuple(args, "zz", &name, &why)) {
+        return NULL;
+    }
+    sabot_status status =
+        sabot_function_set_host(((ext_function *)object)->function, name, why, &err);
+    return status == SABOT_OK ? Py_NewRef(Py_None)
+                              : ext_raise(ext_state_of_type(Py_TYPE(object)), &err);
+}
+
 static PyObject *function_params(PyObject *object, void *closure)
 {
     (void)closure;
@@ -246,6 +260,7 @@ static PyObject *function_key_formats(PyObject *object, void *closure)
 
 static PyMethodDef function_methods[] = {
     {"report", function_report, METH_NOARGS, "What was done with the function, as JSON text."},
+    {"set_host", function_set_host, METH_VARARGS, "What computes it, or why CPython does."},
     {"text", function_text, METH_O, "Its \"ir\", \"llvm\" or \"asm\"."},
     {NULL, NULL, 0, NULL},
 };

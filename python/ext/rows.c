@@ -14,6 +14,8 @@
 #define NATIVE "bcCsSiIlLefgun" /* formats of columns whose values are made here */
 #define ARGS_MAX 64             /* arguments kept on the stack; more are on the heap */
 
+#define BINDING_AHEAD 12 /* place of sabot._lane.Binding.ahead */
+
 /* sabot._lane.Binding.on_error. */
 enum { ON_ERROR_RAISE = 0, ON_ERROR_NULL = 1, ON_ERROR_SKIP = 2 };
 enum { VALID_NULL = 0, VALID_DROP = 2, VALID_NULL_ROW = 3 };
@@ -33,7 +35,9 @@ typedef struct row_call {
     Py_ssize_t positional_count;
     PyObject *keywords; /* tuple of names, or NULL */
     arg_column *columns;
-    PyObject **args;   /* one more in front, for vectorcall's offset */
+    PyObject **args; /* one more in front, for vectorcall's offset */
+    PyObject *
+        ahead; /* list: what the binding computed of all rows, Ellipsis where it did not; or NULL */
     PyObject *results; /* list, when the column is built by pyarrow */
     bool truth;        /* of a filter: only whether a result is true is wanted */
     bool skip_nulls;   /* a null argument gives null without a call */
@@ -69,8 +73,8 @@ static PyObject *list_of_rows(const sabot_event *event)
     return list;
 }
 
-/* The rows' values as a list made by pyarrow, which only borrows the column. */
-static PyObject *decode_column(const row_call *call, int32_t index)
+/* The schema and the array of an argument, which pyarrow only borrows: a pair of capsules. */
+static PyObject *column_capsules(const row_call *call, int32_t index)
 {
     const sabot_event *event = call->event;
     struct ArrowArray array = *event->args[index];
@@ -81,16 +85,56 @@ static PyObject *decode_column(const row_call *call, int32_t index)
     schema.private_data = NULL;
     PyObject *schema_capsule = ext_schema_capsule(&schema);
     PyObject *array_capsule = ext_array_capsule(&array);
-    PyObject *rows = list_of_rows(event);
-    PyObject *args = NULL;
-    if (schema_capsule != NULL && array_capsule != NULL && rows != NULL) {
-        args = Py_BuildValue("(OOOL)", schema_capsule, array_capsule, rows,
-                             (long long)event->row_count);
+    PyObject *pair = NULL;
+    if (schema_capsule != NULL && array_capsule != NULL) {
+        pair = PyTuple_Pack(2, schema_capsule, array_capsule);
     }
     Py_XDECREF(schema_capsule);
     Py_XDECREF(array_capsule);
+    return pair;
+}
+
+/* The rows' values as a list made by pyarrow. */
+static PyObject *decode_column(const row_call *call, int32_t index)
+{
+    PyObject *pair = column_capsules(call, index);
+    PyObject *rows = list_of_rows(call->event);
+    PyObject *args = NULL;
+    if (pair != NULL && rows != NULL) {
+        args = Py_BuildValue("(OOOL)", PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), rows,
+                             (long long)call->event->row_count);
+    }
+    Py_XDECREF(pair);
     Py_XDECREF(rows);
     return ext_call_helper(call->state, "values_of", args);
+}
+
+/* Lets the binding compute all rows at once, where it can. 0, or -1: end the run. */
+static int open_ahead(row_call *call)
+{
+    const sabot_event *event = call->event;
+    PyObject *ahead = PyTuple_GetItem(call->binding, BINDING_AHEAD);
+    if (ahead == NULL || ahead == Py_None) {
+        return ahead == NULL ? -1 : 0;
+    }
+    PyObject *columns = PyList_New(event->arg_count);
+    for (int32_t k = 0; columns != NULL && k < event->arg_count; k++) {
+        PyObject *pair = column_capsules(call, k);
+        if (pair == NULL) {
+            Py_CLEAR(columns);
+            break;
+        }
+        PyList_SET_ITEM(columns, k, pair);
+    }
+    PyObject *rows = list_of_rows(event);
+    PyObject *args = NULL;
+    if (columns != NULL && rows != NULL) {
+        args = Py_BuildValue("(OOOL)", ahead, columns, rows, (long long)event->row_count);
+    }
+    Py_XDECREF(columns);
+    Py_XDECREF(rows);
+    call->ahead = ext_call_helper(call->state, "computed_ahead", args);
+    return call->ahead != NULL ? 0 : -1;
 }
 
 /* Has the column an extension type, whose values are its own affair? The engine has checked the metadata's lengths. */
@@ -433,6 +477,20 @@ static bool skips(const row_call *call)
     return false;
 }
 
+/* What was computed ahead, else what a call gives. New reference, or NULL with the exception. */
+static PyObject *value_of_row(const row_call *call, int64_t position)
+{
+    if (call->ahead != NULL) {
+        PyObject *value = PyList_GetItem(call->ahead, (Py_ssize_t)position);
+        if (value != Py_Ellipsis) {
+            return Py_XNewRef(value);
+        }
+    }
+    return PyObject_Vectorcall(call->callable, call->args + 1,
+                               (size_t)call->positional_count | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                               call->keywords);
+}
+
 /* 0: the row is done; 1: it failed, and the run ends there; -1: end the run at once. */
 static int call_row(const row_call *call, int64_t position)
 {
@@ -449,9 +507,7 @@ static int call_row(const row_call *call, int64_t position)
     if (made == event->arg_count && skips(call)) {
         result = store_none(call, position, VALID_NULL);
     } else if (made == event->arg_count) {
-        PyObject *value = PyObject_Vectorcall(
-            call->callable, call->args + 1,
-            (size_t)call->positional_count | PY_VECTORCALL_ARGUMENTS_OFFSET, call->keywords);
+        PyObject *value = value_of_row(call, position);
         result = finish_row(call, value, position);
         Py_XDECREF(value);
     } else {
@@ -518,7 +574,7 @@ static int open_call(row_call *call)
             return -1;
         }
     }
-    return 0;
+    return open_ahead(call);
 }
 
 static int raise_cancelled(ext_state *state)
@@ -567,6 +623,7 @@ int ext_answer_rows(ext_state *state, sabot_run *run, const sabot_event *event, 
         Py_XDECREF(call.columns[k].list);
     }
     Py_XDECREF(call.results);
+    Py_XDECREF(call.ahead);
     if (many) {
         PyMem_Free(call.columns);
         PyMem_Free(call.args);

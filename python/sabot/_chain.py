@@ -263,7 +263,10 @@ def _run(
 ) -> Generator[Piece]:
     changed = _changed(chain)
     number_rows = stage is not context.root  # nobody asks for rows behind the last stage
-    functions: Sequence[Binding] = [step.binding for step in chain.steps]
+    functions: Sequence[Binding] = [
+        step.binding._replace(ahead=None) if index in changed else step.binding
+        for index, step in enumerate(chain.steps)
+    ]
     if context.watch is not None:
         functions = _counted(chain, changed, stage)
     watched = watch(chain, place.source, changed, context.consumer_runs)
@@ -308,7 +311,7 @@ def _counted(chain: Chain, changed: dict[int, str], stage: Stage) -> list[Bindin
     functions: list[Binding] = []
     calls: dict[int, Callable[[], int]] = {}
     for index, step in enumerate(chain.steps):
-        binding = step.binding
+        binding = step.binding._replace(ahead=None) if index in changed else step.binding
         if index in changed or not step.scalar.core.compiled:
             counting = lru_cache(maxsize=0)(binding.function)
             binding = binding._replace(function=counting)

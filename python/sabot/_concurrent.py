@@ -88,9 +88,9 @@ def call_of(fn: object) -> Call:
     captured = capture(target) if bound is target else capture_opaque(bound)
     if bound is not target:
         captured.name = (target if isinstance(target, type) else type(target)).__name__
-    if options.compile == "require":
+    if options.compile in ("require", "numba"):
         raise PlanError(
-            f'{captured.name}: compile="require", but calls in threads, processes or an event loop are interpreted'
+            f'{captured.name}: compile="{options.compile}", but calls in threads, processes or an event loop are interpreted'
         )
     given = options.max_concurrency
     if is_async(called):
@@ -114,10 +114,10 @@ def call_here(fn: Any) -> Call:
     """
     target, options = (fn.fn, fn.options) if isinstance(fn, Applied) else unwrap(fn)
     captured = capture(target)
-    if options.compile == "require":
+    if options.compile in ("require", "numba"):
         raise PlanError(
-            f'{captured.name}: compile="require", but on_error="skip" beside async or concurrent functions has it called in its turn, '
-            "interpreted; give it to a with_columns of its own"
+            f'{captured.name}: compile="{options.compile}", but on_error="skip" beside async or concurrent functions has it called in its '
+            "turn, interpreted; give it to a with_columns of its own"
         )
     return Call(target, fn, captured, options, "direct", 1, here=True)
 

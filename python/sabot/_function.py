@@ -7,7 +7,7 @@ import json
 import os
 import struct
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -24,6 +24,7 @@ from sabot._udf import FORMATS, Options, unwrap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sabot._numba import Form
     from sabot._returns import Given
 
 _CACHE_MAX = 256
@@ -46,6 +47,7 @@ class Scalar(NamedTuple):
     told: bool
     options: Options = Options()
     given: Given | None = None  # of a record function in map: what it gives
+    numba: Form | str = ""  # what computes it with compile="numba"; a text: why nothing does
 
     def binding(self, operator: str, *, truth: bool = False) -> Binding:
         """What the engine needs to call it; `operator` begins the text of its place, `truth` is for a filter."""
@@ -66,6 +68,7 @@ class Scalar(NamedTuple):
             options.dead_letter,
             keys=self.given.results if self.given is not None else (),
             pure=options.pure is True,
+            ahead=None if isinstance(self.numba, str) else self.numba.rows,
         )
 
 
@@ -100,6 +103,10 @@ def bind(
         raise PlanError(kind.error)
     if kind.kind == "scalar":
         return bind_scalar(captured, schema, operator, kind.rule, options)
+    if options.compile == "numba":
+        raise PlanError(
+            f'{operator}({captured.name}): compile="numba" is for scalar functions, and this is a {kind.kind} function ({kind.rule})'
+        )
     if kind.kind == "record":
         return _bind_record(captured, schema, operator, kind.rule, options, declared)
     if kind.kind != "batch":
@@ -275,7 +282,11 @@ def bind_scalar(
             raise PlanError(
                 f"{captured.name}: there is more than one column {param.name!r}; rename"
             )
-    core, told = _typed(captured, schema, operator, options)
+    if options.compile == "numba" and _config.get("compile") != "off":
+        core, told, numba = _by_numba(captured, schema, operator, options)
+    else:
+        core, told = _typed(captured, schema, operator, options)
+        numba = ""
     bound = [index for index, _ in core.params]
     positional = 0
     while (
@@ -285,10 +296,41 @@ def bind_scalar(
     ):
         positional += 1
     keywords = tuple(params[index].name for index in bound[positional:])
-    scalar = Scalar(captured, core, positional, keywords or None, rule, told, options)
+    scalar = Scalar(captured, core, positional, keywords or None, rule, told, options, numba=numba)
     if options.compile == "require" and not core.compiled and operator != "explain":
         raise not_compiled(captured, scalar, schema)
     return scalar
+
+
+def _by_numba(
+    captured: Captured, schema: pa.Schema, operator: str, options: Options
+) -> tuple[_core.Function, bool, Form | str]:
+    """The function with its form of Numba, or why it has none; Numba tells the result's type where nothing else does."""
+    from sabot._numba import MODE, compiled
+
+    form = compiled(captured, schema)
+    try:
+        core, told = _typed(captured, schema, operator, options)
+    except TypeMismatchError:
+        raise
+    except PlanError:
+        if isinstance(form, str):
+            raise
+        core, told = None, False
+    blob = _blob_of(captured, schema, options)
+    wanted = core.result_format if core is not None and told else ""
+    if not isinstance(form, str) and wanted not in ("", form.format) and operator != "filter":
+        types = {format: type_ for type_, format in FORMATS.items()}
+        form = f"Numba makes it {types[form.format]}, and its column is {types[wanted]}"
+    if not isinstance(form, str):
+        # A filter takes the truth of any result.
+        number = _BLOB_RESULTS[wanted or ("b" if operator == "filter" else form.format)]
+        return core_function(_annotated(blob, number), schema, True, host=(MODE, None)), True, form
+    assert core is not None
+    if told:
+        blob = _annotated(blob, _BLOB_RESULTS[wanted])
+        core = core_function(blob, schema, True, host=(None, form))
+    return core, told, form
 
 
 def _typed(
@@ -353,22 +395,41 @@ def _blob_of(captured: Captured, schema: pa.Schema, options: Options) -> bytes:
 
 def _annotated(blob: bytes, number: int) -> bytes:
     """The blob with another return annotation, which stands behind magic, version, name, file and line."""
+    place = _texts_of(blob)[1] + 4
+    return blob[:place] + bytes([number]) + blob[place + 1 :]
+
+
+def blob_head(blob: bytes) -> tuple[str, str, int]:
+    """A function's name, file and first line."""
+    (name, file), place = _texts_of(blob)
+    return name, file, int.from_bytes(blob[place : place + 4], "little")
+
+
+def _texts_of(blob: bytes) -> tuple[tuple[str, str], int]:
+    """Name and file, and where the blob goes on."""
+    texts: list[str] = []
     place = 8
     for _ in range(2):
-        place += 4 + int.from_bytes(blob[place : place + 4], "little")
-    place += 4
-    return blob[:place] + bytes([number]) + blob[place + 1 :]
+        end = place + 4 + int.from_bytes(blob[place : place + 4], "little")
+        texts.append(blob[place + 4 : end].decode("utf-8", "replace"))
+        place = end
+    return (texts[0], texts[1]), place
 
 
 _cache: OrderedDict[tuple[object, ...], _core.Function] = OrderedDict()
 
 
 def core_function(
-    blob: bytes, schema: pa.Schema, off: bool, keys: tuple[str, ...] | None = None
+    blob: bytes,
+    schema: pa.Schema,
+    off: bool,
+    keys: tuple[str, ...] | None = None,
+    host: tuple[str | None, str | None] | None = None,
 ) -> _core.Function:
     """Typed once for one text and one set of columns: a repeat shares the native code and the counters.
 
     keys: the names of the items of the tuple that it gives; None: it gives one value.
+    host: what computes it that is not CPython, or why CPython does.
     """
     compile_off = off or _config.get("compile") == "off"
     key = (
@@ -377,16 +438,29 @@ def core_function(
         compile_off,
         keys,
         tuple(zip(schema.names, map(str, schema.types), strict=True)),
+        host,
     )
     found = _cache.get(key)
     if found is None:
-        found = _cache[key] = _core.Function(
-            session(), blob, _known_zones(schema), compile_off, keys
-        )
+        found = _core.Function(session(), blob, _known_zones(schema), compile_off, keys)
+        if host is not None:
+            found.set_host(*host)
+        _cache[key] = found
     with contextlib.suppress(KeyError):  # another thread may be here, too
         _cache.move_to_end(key)
         while len(_cache) > _CACHE_MAX:
             _cache.popitem(last=False)
+    return found
+
+
+def bound_functions() -> list[tuple[bytes, tuple[tuple[str, str], ...], _core.Function]]:
+    """The functions that this process bound to columns last, with their blob and these columns' names and types."""
+    pid = os.getpid()
+    found: list[tuple[bytes, tuple[tuple[str, str], ...], _core.Function]] = []
+    for key, core in list(_cache.items()):
+        if key[0] == pid:
+            columns = cast("tuple[tuple[str, str], ...]", key[4])
+            found.append((cast("bytes", key[1]), columns, core))
     return found
 
 

@@ -74,7 +74,8 @@ class Binding(NamedTuple):
 
     `truth`: it is a filter's, so only whether a result is true is wanted. `on_error`: what a failed row does, by ON_ERROR. `skip_nulls`:
     a null argument gives null without a call. `path`, `log`, `dead_letter`: where failed rows are recorded; the last two of one run.
-    `keys`: the names of its results, where there are several. `pure`: it was declared so.
+    `keys`: the names of its results, where there are several. `pure`: it was declared so. `ahead`: computes many rows at once, given their
+    columns, and gives Ellipsis for those that are to be called.
     """
 
     function: Callable[..., object]
@@ -89,6 +90,9 @@ class Binding(NamedTuple):
     dead_letter: DeadLetter | None = None
     keys: tuple[str, ...] = ()
     pure: bool = False
+    ahead: Callable[[list[pa.Array[Any]]], list[object]] | None = (
+        None  # the extension knows its place
+    )
 
 
 class Failure(NamedTuple):
@@ -143,6 +147,23 @@ def values_of(schema: object, array: object, rows: list[int] | None, count: int)
         except Exception:
             rows = list(range(count))
     return [_value_of(column, row) for row in rows]
+
+
+def computed_ahead(
+    ahead: Callable[[list[pa.Array[Any]]], list[object]],
+    columns: list[tuple[object, object]],
+    rows: list[int] | None,
+    count: int,
+) -> list[object]:
+    """What a binding computes of some rows at once. The columns are borrowed."""
+    arrays = cast("Any", pa.Array)
+    given: list[pa.Array[Any]] = []
+    for schema, array in columns:
+        column: Any = arrays._import_from_c_capsule(schema, array)
+        given.append(
+            column.slice(0, count) if rows is None else column.take(pa.array(rows, pa.int64()))
+        )
+    return ahead(given)
 
 
 def _value_of(column: Any, row: int) -> object:

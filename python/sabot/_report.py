@@ -41,7 +41,7 @@ class Report:
 
     Attributes:
         name: the function's name.
-        mode: "compiled" or "interpreted".
+        mode: "compiled", "interpreted" or "numba", which is not exact.
         kind: "scalar", "record" or "batch".
         signature: the function with its column types and result type.
         reads: columns whose values it uses; None for a batch function that CPython runs, which may use all.
@@ -54,7 +54,9 @@ class Report:
         compile_ms: time its native code took to compile; None before, 0.0 when it came from the cache.
         rows: rows it was run on so far.
         rows_left: rows that left native code for CPython so far, by reason.
-        ns_per_row: measured time a row outside CPython; None before.
+        ns_per_row: measured time a row by native code, or by the engine's interpreter as long as nothing else ran; None before.
+        ns_per_row_interpreter: measured time a row by the engine's interpreter, which serves until native code is there; None
+            where it was not needed.
     """
 
     def __init__(self, captured: Captured, bound: Scalar | BatchBinding, schema: pa.Schema) -> None:
@@ -83,6 +85,9 @@ class Report:
         if options.pure is False and options.compile != "off":
             impure = Reason(*_IMPURE, captured.file, captured.first_line, 0, 0, 0, "")
             self.reasons = [impure if one.code == "off" else one for one in self.reasons]
+        if isinstance(bound, Scalar) and isinstance(bound.numba, str) and bound.numba:
+            place = (captured.file, captured.first_line, 0, 0, 0)
+            self.reasons = [Reason("numba", bound.numba, *place, _NUMBA_HINT)]
         if batch is not None and whole and not self.reasons:
             self.reasons.append(self._whole(batch))
         types = dict(zip(schema.names, map(str, schema.types), strict=True))
@@ -100,7 +105,9 @@ class Report:
         self.compile_ms: float | None = facts["compile_ms"] if native else None
         self.rows: int = facts.get("rows", 0)
         self.rows_left: dict[str, int] = facts.get("rows_left", {})
-        self.ns_per_row: float | None = facts.get("ns_per_row")
+        interpreter, by_native = ns_per_row(facts)
+        self.ns_per_row: float | None = interpreter if by_native is None else by_native
+        self.ns_per_row_interpreter: float | None = interpreter
         if batch is not None and batch.lowered is not None and batch.lowered.stages:
             self._add_stages(batch.lowered)
         self._cache_off: str = cache_off()
@@ -108,7 +115,8 @@ class Report:
     def _add_stages(self, lowered: Lowered) -> None:
         """What is said of a function whose row function has stages before it."""
         self.reads, self.loops = list(lowered.reads), list(lowered.loops)
-        self.ns_per_row = None  # the loops' time is not that of native code
+        # The loops' time is not that of native code.
+        self.ns_per_row = self.ns_per_row_interpreter = None
         left = Counter(self.rows_left)
         for core, _ in lowered.stages:
             facts: dict[str, Any] = json.loads(core.report())
@@ -165,6 +173,7 @@ class Report:
         """Everything as plain data."""
         names = "name mode kind form signature reads loops pure can_raise compile_ms rows rows_left ns_per_row"
         plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
+        plain["ns_per_row_interpreter"] = self.ns_per_row_interpreter
         plain["reasons"] = [reason._asdict() for reason in self.reasons]
         plain["cache_off"] = self._cache_off
         for name in (
@@ -203,7 +212,10 @@ class Report:
         else:
             parts.append("native code when first worth it")
         if self.ns_per_row is not None:
-            parts.append(f"about {self.ns_per_row:.2g} ns a row")
+            parts.append(f"about {_number(self.ns_per_row)} ns a row")
+            before = self.ns_per_row_interpreter
+            if before is not None and before != self.ns_per_row:
+                parts[-1] += f", {_number(before)} before"
         return " · ".join(parts)
 
     def _marked(self, reason: Reason) -> Marked | None:
@@ -234,6 +246,9 @@ class Report:
 
     def _lines(self) -> list[str]:
         """What is said of a compiled function, line by line."""
+        if self.mode == "numba":
+            reads = ", ".join(self.reads or ())
+            return [f"reads {reads} · not exact · nulls, and rows that raise, go to CPython"]
         if self.mode != "compiled":
             return ["declared pure"] if self._declared_pure else []
         reads = ", ".join(self.reads or ()) or "no column"
@@ -255,6 +270,18 @@ class Report:
         kind = f"{self.kind}, {self.form} form" if self.form else self.kind
         reasons = [(self._marked(one), one.message, one.hint) for one in self.reasons]
         return html_of(self.signature, self.mode, kind, self._lines(), reasons)
+
+
+def ns_per_row(facts: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """What the engine measured of a function, by its interpreter and by native code; None: it did not run there."""
+    timed: dict[str, dict[str, int]] = facts.get("timed", {})
+    both = [timed.get(tier, {"ns": 0, "rows": 0}) for tier in ("interpreter", "native")]
+    before, after = (one["ns"] / one["rows"] if one["rows"] else None for one in both)
+    return before, after
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 class Marked(NamedTuple):
@@ -289,6 +316,7 @@ _ORIGINS = {"memory": "compiled before", "disk": "compiled by an earlier process
 _UNTOLD = ("result_type", "the result's type cannot be told")
 _UNTOLD_HINT = "Add a return annotation, such as -> int"
 _IMPURE = ("impure", "it was declared to have effects (pure=False)")
+_NUMBA_HINT = 'It runs in CPython. compile="auto" is what Sabot compiles by itself'
 _BATCH = ("batch", "a batch function runs in CPython, batch by batch")
 
 

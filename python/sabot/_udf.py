@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CHOICES = {
     "kind": ("scalar", "record", "batch"),
     "nulls": ("pass", "skip"),
-    "compile": ("auto", "off", "require"),
+    "compile": ("auto", "off", "require", "numba"),
     "on_error": ("raise", "null", "skip"),
 }
 _EXPRESSIONS = frozenset({Applied, Column})
@@ -54,7 +54,7 @@ class Options(NamedTuple):
     @property
     def off(self) -> bool:
         """Whether it is never compiled."""
-        return self.compile == "off" or self.pure is False
+        return self.compile in ("off", "numba") or self.pure is False
 
 
 class Udf:
@@ -114,7 +114,7 @@ def udf(
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
     pure: bool | None = None,
-    compile: Literal["auto", "off", "require"] = "auto",
+    compile: Literal["auto", "off", "require", "numba"] = "auto",
     on_error: Literal["raise", "null", "skip"] = "raise",
     max_concurrency: int | None = None,
     use_process: bool | None = None,
@@ -131,7 +131,7 @@ def udf(
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
     pure: bool | None = None,
-    compile: Literal["auto", "off", "require"] = "auto",
+    compile: Literal["auto", "off", "require", "numba"] = "auto",
     on_error: Literal["raise", "null", "skip"] = "raise",
     max_concurrency: int | None = None,
     use_process: bool | None = None,
@@ -147,7 +147,7 @@ def udf(
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
     pure: bool | None = None,
-    compile: Literal["auto", "off", "require"] = "auto",
+    compile: Literal["auto", "off", "require", "numba"] = "auto",
     on_error: Literal["raise", "null", "skip"] = "raise",
     max_concurrency: int | None = None,
     use_process: bool | None = None,
@@ -165,7 +165,9 @@ def udf(
         nulls: "skip" makes the result null where an argument is, without a call.
         pure: True says that a function which Sabot does not see through neither changes nor reads anything that changes: compiled
             functions of the same run are computed without waiting for it. False keeps one in CPython, one call after the other.
-        compile: "off" always interprets it, "require" raises CompileError when it cannot be compiled.
+        compile: "off" always interprets it, "require" raises CompileError when it cannot be compiled. "numba" computes a scalar function
+            through Numba, whose answers are not always CPython's: integers wrap around, some errors are missing. Reports say so, and
+            why CPython runs it where Numba refuses it. Rows with a null are CPython's.
         on_error: what a failing row does: "raise" ends the run, "null" makes the result null, "skip" drops the row. The failing
             rows of a batch function are all rows of its batch. See `Stream.last_run` for them.
         max_concurrency: how many calls may run at once: threads, worker processes (as many as processors where nothing is said), or
@@ -181,6 +183,7 @@ def udf(
 
     Raises:
         PlanError: an option that is none of these, or that does not go with another; GPUs that are not there (when a stream gets it).
+        MissingLibraryError: compile="numba" without Numba (when a stream gets it).
         TypeMismatchError: with args=, a result that is not what `returns=` says; other columns, when a stream gets it.
 
     >>> import pyarrow as pa, sabot as sb
@@ -243,6 +246,8 @@ def _check(options: Options) -> None:
     if options.args is not None and options.kind not in (None, "scalar"):
         raise PlanError(f"args= is for scalar functions, not for those of kind {options.kind!r}")
     if options.pure is False:
+        if options.compile == "numba":
+            raise PlanError('pure=False keeps a function in CPython, and compile="numba" out of it')
         if options.compile == "require":
             raise PlanError(
                 'pure=False keeps a function in CPython, and compile="require" out of it'

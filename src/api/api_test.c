@@ -323,6 +323,27 @@ static sabot_status make_map(world *w, sabot_function **function, sabot_plan **p
                : status;
 }
 
+static void assert_reported(sabot_function *function, const char *wanted, bool there)
+{
+    char *json = NULL;
+    assert_int_equal(sabot_function_report(function, &json, NULL), SABOT_OK);
+    assert_int_equal(strstr(json, wanted) != NULL, there);
+    sabot_text_free(json);
+}
+
+/* What the host computes a function with, or why it does not, stands in its report in place of the refusals. */
+static void check_host(sabot_function *function)
+{
+    assert_int_equal(sabot_function_set_host(function, NULL, NULL, NULL), SABOT_INVALID);
+    assert_int_equal(sabot_function_set_host(function, "numba", "both", NULL), SABOT_INVALID);
+    assert_reported(function, "\"mode\": \"interpreted\"", true);
+    assert_reported(function, "\"code\"", true);
+    assert_int_equal(sabot_function_set_host(function, NULL, "refused", NULL), SABOT_OK);
+    assert_reported(function, "\"code\"", false);
+    assert_int_equal(sabot_function_set_host(function, "numba", NULL, NULL), SABOT_OK);
+    assert_reported(function, "\"mode\": \"numba\"", true);
+}
+
 static void test_maps(void **state)
 {
     (void)state;
@@ -334,6 +355,7 @@ static void test_maps(void **state)
     assert_int_equal(make_plan(&w), SABOT_OK);
     assert_int_equal(make_map(&w, &function, &plan), SABOT_OK);
     assert_false(sabot_function_is_compiled(function));
+    check_host(function);
     assert_string_equal(sabot_function_result_format(function), "+s");
     assert_int_equal(sabot_function_key_count(function), 1);
     assert_string_equal(sabot_function_key_format(function, 0), "");

@@ -91,6 +91,16 @@ void sabot_function_free(sabot_function *function)
     sb_func_drop(api_func(function));
 }
 
+sabot_status sabot_function_set_host(sabot_function *function, const char *name, const char *why,
+                                     sabot_error *err)
+{
+    if (function == NULL || (name == NULL) == (why == NULL) || api_func(function)->compiled) {
+        return api_status(sb_error_set(api_error(err), SB_INVALID,
+                                       "a function that is not compiled, and a name or a reason"));
+    }
+    return api_status(sb_func_set_host(api_func(function), name, why, api_error(err)));
+}
+
 bool sabot_function_is_compiled(const sabot_function *function)
 {
     return api_const_func(function)->compiled;

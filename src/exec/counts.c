@@ -107,8 +107,10 @@ void sb_run_count_locked(sb_run *run, sb_context *context)
         to->func.rows += from->func.rows;
         to->func.rows_native += from->func.rows_native;
         to->func.rows_interpreter += from->func.rows_interpreter;
-        to->func.ns += from->func.ns;
-        to->func.rows_timed += from->func.rows_timed;
+        for (int k = 0; k < SB_RAN_COUNT; k++) {
+            to->func.ns[k] += from->func.ns[k];
+            to->func.rows_timed[k] += from->func.rows_timed[k];
+        }
         for (int32_t k = 0; k < SB_REASON_COUNT; k++) {
             to->func.left[k] += from->func.left[k];
         }

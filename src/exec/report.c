@@ -5,17 +5,18 @@
 
 static const char *mode_of(const sb_run *run, const sb_func *func, int32_t index)
 {
-    if (!func->compiled) {
-        return "interpreted";
-    }
-    return atomic_load_explicit(&run->interpret[index], memory_order_relaxed)
+    const bool special = func->compiled || func->host != NULL;
+    return special && atomic_load_explicit(&run->interpret[index], memory_order_relaxed)
                ? "interpreted in this run"
-               : "compiled";
+               : sb_func_mode(func);
 }
 
 /* Which tier did the rows that did not go to the host from the start. */
-static const char *tier_of(const sb_call_counts *counts)
+static const char *tier_of(const sb_call_counts *counts, const sb_func *func)
 {
+    if (counts->rows_host > 0 && func->host != NULL) {
+        return func->host;
+    }
     if (counts->func.rows_native > 0) {
         return counts->func.rows_interpreter > 0 ? "native, interpreter" : "native";
     }
@@ -53,13 +54,19 @@ static void function_print(const sb_run *run, const sb_plan *node, int32_t i, sb
         sb_buf_text(json, "null");
     }
     sb_buf_printf(json, ", \"mode\": \"%s\", \"tier\": \"%s\"", mode_of(run, func, index),
-                  tier_of(counts));
+                  tier_of(counts, func));
     sb_buf_printf(json, ", \"rows\": %lld, \"rows_native\": %lld, \"rows_interpreter\": %lld",
                   (long long)counts->func.rows, (long long)counts->func.rows_native,
                   (long long)counts->func.rows_interpreter);
     sb_buf_printf(json, ", \"rows_cpython\": %lld, \"ns_per_row\": ", (long long)counts->rows_host);
-    if (counts->func.rows_timed > 0) {
-        sb_buf_printf(json, "%.3f", (double)counts->func.ns / (double)counts->func.rows_timed);
+    int64_t ns = 0;
+    int64_t rows_timed = 0;
+    for (int k = 0; k < SB_RAN_COUNT; k++) {
+        ns += counts->func.ns[k];
+        rows_timed += counts->func.rows_timed[k];
+    }
+    if (rows_timed > 0) {
+        sb_buf_printf(json, "%.3f", (double)ns / (double)rows_timed);
     } else {
         sb_buf_text(json, "null");
     }

@@ -24,7 +24,7 @@
 #define NATIVE_WORTH 100000 /* operations in tier 0, some 0.1 ms */
 #define BAD_SHARE 16
 #define BAD_VECTORS_MIN 4
-#define TIMED_EVERY 16 /* one vector in this many is timed */
+#define TIMED_EVERY 16 /* one vector in this many is timed, and the first after another tier */
 #define FLUSH_EVERY 32 /* vectors between additions to the function's totals */
 #ifdef SB_TEST_TINY
 #define LEAVE_CAPACITY_MIN 1
@@ -44,7 +44,9 @@ typedef struct sb_func_private {
     atomic_bool request_failed[ENTRY_COUNT]; /* emitting or queueing failed for good */
     atomic_llong worth;                      /* operations done in tier 0 */
     atomic_llong vectors, bad_vectors;
-    atomic_llong rows, rows_native, rows_interpreter, ns, rows_timed;
+    atomic_llong rows, rows_native, rows_interpreter;
+    atomic_llong ns[SB_RAN_COUNT], rows_timed[SB_RAN_COUNT];
+    atomic_uint tries; /* of sb_func_try */
     atomic_llong left[SB_REASON_COUNT];
 } func_private;
 
@@ -53,7 +55,8 @@ struct sb_func_local {
     sb_interp_state *state;
     uint32_t *leave;
     int32_t leave_capacity;
-    uint32_t vectors;
+    uint32_t vectors, untimed; /* in all; since one was timed */
+    bool was_native;
     sb_rt_heap heap;        /* of lists */
     sb_func_counts pending; /* not yet in the function's totals */
 };
@@ -62,6 +65,8 @@ struct sb_func_local {
 
 void sb_func_parts_release(sb_func *parts)
 {
+    sb_mem_free(parts->host);
+    sb_mem_free(parts->host_why);
     sb_mem_free(parts->record);
     sb_mem_free(parts->name);
     for (uint32_t k = 0; k < parts->param_count; k++) {
@@ -152,6 +157,30 @@ void sb_func_drop(sb_func *func)
     sb_mem_free(priv);
     sb_func_parts_release(func);
     sb_mem_free(func);
+}
+
+static sb_status text_copy(const char *text, char **out, sb_error *err)
+{
+    const size_t size = strlen(text) + 1;
+    char *copy = sb_mem_alloc(size);
+    if (copy == NULL) {
+        return sb_error_no_memory(err, size);
+    }
+    memcpy(copy, text, size);
+    sb_mem_free(*out);
+    *out = copy;
+    return SB_OK;
+}
+
+sb_status sb_func_set_host(sb_func *func, const char *name, const char *why, sb_error *err)
+{
+    SB_ASSERT(!func->compiled && (name == NULL) != (why == NULL));
+    return name != NULL ? text_copy(name, &func->host, err) : text_copy(why, &func->host_why, err);
+}
+
+const char *sb_func_mode(const sb_func *func)
+{
+    return func->compiled ? "compiled" : func->host != NULL ? func->host : "interpreted";
 }
 
 /* --- native code ---------------------------------------------------------------------------------------------------------- */
@@ -271,8 +300,12 @@ static void flush_counts(sb_func_local *local)
     add(&priv->rows, p->rows);
     add(&priv->rows_native, p->rows_native);
     add(&priv->rows_interpreter, p->rows_interpreter);
-    add(&priv->ns, p->ns);
-    add(&priv->rows_timed, p->rows_timed);
+    for (int k = 0; k < SB_RAN_COUNT; k++) {
+        if (p->rows_timed[k] != 0) {
+            add(&priv->ns[k], p->ns[k]);
+            add(&priv->rows_timed[k], p->rows_timed[k]);
+        }
+    }
     for (int k = 0; k < SB_REASON_COUNT; k++) {
         if (p->left[k] != 0) {
             add(&priv->left[k], p->left[k]);
@@ -373,9 +406,6 @@ static sb_status run_tier(sb_func_local *local, sb_kcall *call, int32_t row_coun
     if (tier == SB_TIER_INTERPRETER || priv->jit == NULL) {
         return run_careful(local, NULL, call, row_count, err);
     }
-    if (tier == SB_TIER_AUTO) {
-        consider(func, row_count);
-    }
     int64_t bad_count = atomic_load_explicit(&priv->bad_vectors, memory_order_relaxed);
     int64_t all = atomic_load_explicit(&priv->vectors, memory_order_relaxed);
     bool often_bad = all >= BAD_VECTORS_MIN && bad_count * BAD_SHARE > all;
@@ -401,17 +431,22 @@ static void count(sb_func_local *local, const sb_kcall *call, int32_t row_count,
     sb_func_counts one = {.rows = row_count};
     one.rows_native = native ? row_count : 0;
     one.rows_interpreter = native ? 0 : row_count;
+    const int ran = native ? SB_RAN_NATIVE : SB_RAN_INTERPRETER;
     if (started != 0) {
-        one.ns = sb_os_now_ns() - started;
-        one.rows_timed = row_count;
+        one.ns[ran] = sb_os_now_ns() - started;
+        one.rows_timed[ran] = row_count;
+    }
+    if (native != local->was_native) {
+        local->was_native = native;
+        local->untimed = 0;
     }
     sb_func_counts *sums[] = {counts, &local->pending};
     for (size_t s = 0; s < SB_COUNT_OF(sums); s++) {
         sums[s]->rows += one.rows;
         sums[s]->rows_native += one.rows_native;
         sums[s]->rows_interpreter += one.rows_interpreter;
-        sums[s]->ns += one.ns;
-        sums[s]->rows_timed += one.rows_timed;
+        sums[s]->ns[ran] += one.ns[ran];
+        sums[s]->rows_timed[ran] += one.rows_timed[ran];
         for (int32_t k = 0; k < call->leave_count; k++) {
             sums[s]->left[SB_LEAVE_REASON(call->leave[k])]++;
         }
@@ -426,7 +461,11 @@ sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32
 {
     SB_ASSERT(func == local->func && row_count >= 0 && row_count <= SB_VECTOR_ROWS);
     bool native = false;
-    int64_t started = local->vectors++ % TIMED_EVERY == 0 ? sb_os_now_ns() : 0;
+    if (tier == SB_TIER_AUTO && func->priv->jit != NULL) {
+        consider(func, row_count);
+    }
+    int64_t started = local->untimed++ % TIMED_EVERY == 0 ? sb_os_now_ns() : 0;
+    local->vectors++;
     call->rt = sb_rt_table_here();
     call->leave = local->leave;
     call->leave_capacity = local->leave_capacity;
@@ -434,7 +473,6 @@ sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32
     call->reserved = 0;
     call->heap = &local->heap;
     sb_status status = run_tier(local, call, row_count, tier, &native, err);
-    (void)func;
     if (local->heap.no_memory) {
         sb_rt_heap_release(&local->heap);
         return sb_error_no_memory(err, SB_RT_HEAP_MAX);
@@ -458,9 +496,15 @@ bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)
     call->leave_capacity = 0;
     call->leave_count = 0;
     call->reserved = 0;
+    const uint32_t tries = atomic_fetch_add_explicit(&priv->tries, 1, memory_order_relaxed);
+    const int64_t started = tries % TIMED_EVERY == 0 ? sb_os_now_ns() : 0;
     (void)fast(call, 0, row_count);
     if (call->status != SB_K_DONE) {
         return false;
+    }
+    if (started != 0) {
+        add(&priv->ns[SB_RAN_NATIVE], sb_os_now_ns() - started);
+        add(&priv->rows_timed[SB_RAN_NATIVE], row_count);
     }
     add(&priv->rows, row_count);
     add(&priv->rows_native, row_count);
@@ -473,7 +517,8 @@ bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)
 static void report_reasons(const sb_func *func, sb_buf *json)
 {
     sb_buf_text(json, "\"reasons\": [");
-    for (uint32_t k = 0; k < func->refusal_count; k++) {
+    for (uint32_t k = 0; k < func->refusal_count && func->host == NULL && func->host_why == NULL;
+         k++) {
         const sb_refusal *r = &func->refusals[k];
         sb_buf_text(json, k == 0 ? "{\"code\": " : ", {\"code\": ");
         sb_buf_json_string(json, sb_refusal_code_name(r->code), SIZE_MAX);
@@ -540,11 +585,21 @@ static void report_native(const sb_func *func, sb_buf *json)
     sb_buf_release(&why);
 }
 
+static void report_times(func_private *priv, sb_buf *json)
+{
+    static const char *const names[] = {"interpreter", "native"};
+    sb_buf_text(json, "\"timed\": {");
+    for (int k = 0; k < SB_RAN_COUNT; k++) {
+        sb_buf_printf(json, "%s\"%s\": {\"ns\": %lld, \"rows\": %lld}", k > 0 ? ", " : "", names[k],
+                      (long long)atomic_load_explicit(&priv->ns[k], memory_order_relaxed),
+                      (long long)atomic_load_explicit(&priv->rows_timed[k], memory_order_relaxed));
+    }
+    sb_buf_text(json, "}");
+}
+
 static void report_counts(const sb_func *func, sb_buf *json)
 {
     func_private *priv = func->priv;
-    int64_t timed = atomic_load_explicit(&priv->rows_timed, memory_order_relaxed);
-    int64_t ns = atomic_load_explicit(&priv->ns, memory_order_relaxed);
     sb_buf_printf(json, "\"rows\": %lld, \"rows_native\": %lld, \"rows_interpreter\": %lld",
                   (long long)atomic_load_explicit(&priv->rows, memory_order_relaxed),
                   (long long)atomic_load_explicit(&priv->rows_native, memory_order_relaxed),
@@ -559,12 +614,8 @@ static void report_counts(const sb_func *func, sb_buf *json)
             first = false;
         }
     }
-    sb_buf_text(json, "}, \"ns_per_row\": ");
-    if (timed > 0) {
-        sb_buf_printf(json, "%.3f", (double)ns / (double)timed);
-    } else {
-        sb_buf_text(json, "null");
-    }
+    sb_buf_text(json, "}, ");
+    report_times(priv, json);
 }
 
 static const char *type_name(const char *format)
@@ -615,8 +666,8 @@ void sb_func_report(const sb_func *func, sb_buf *json)
     sb_buf_text(json, "{\"name\": ");
     sb_buf_json_string(json, func->name, SIZE_MAX);
     sb_buf_printf(json, ", \"mode\": \"%s\", \"kind\": \"%s\", \"result\": \"%s\", ",
-                  func->compiled ? "compiled" : "interpreted",
-                  sb_func_is_record(func) ? "record" : "scalar", type_name(func->result_format));
+                  sb_func_mode(func), sb_func_is_record(func) ? "record" : "scalar",
+                  type_name(func->result_format));
     sb_buf_text(json, "\"record\": ");
     sb_buf_json_string(json, func->record != NULL ? func->record : "", SIZE_MAX);
     sb_buf_text(json, ", ");

@@ -33,6 +33,8 @@ struct sb_func {
     uint32_t refusal_count;
     sb_refusal *refusals; /* owned */
     sb_ir ir;             /* when compiled */
+    char *host;           /* owned: what the host computes it with, as reports say; NULL: CPython */
+    char *host_why;       /* owned: why CPython, in place of the refusals; NULL: those say it */
     struct sb_func_private *priv;
 };
 
@@ -42,6 +44,12 @@ sb_status sb_func_new(struct sb_jit *jit /* borrow, may be NULL: never native */
 sb_func *sb_func_retain(sb_func *func);
 void sb_func_drop(sb_func *func);           /* NULL is fine */
 void sb_func_parts_release(sb_func *parts); /* for the parts of a function that was not made */
+
+/* Says that the host computes it with something else than CPython (name), or why not (why); the other is NULL. Before it is shared; of
+ * one that is not compiled. */
+sb_status sb_func_set_host(sb_func *func, const char *name, const char *why, sb_error *err);
+/* "compiled", "interpreted", or what the host computes it with. borrow */
+const char *sb_func_mode(const sb_func *func);
 
 bool sb_func_is_record(const sb_func *func);
 /* Results a row, and the Arrow format of one of them. */
@@ -55,11 +63,15 @@ typedef struct sb_func_local sb_func_local;
 sb_status sb_func_local_new(sb_func *func, sb_func_local **out, sb_error *err);
 void sb_func_local_free(sb_func_local *local);
 
+enum { SB_RAN_INTERPRETER, SB_RAN_NATIVE, SB_RAN_COUNT };
+
 typedef struct sb_func_counts {
     int64_t rows, rows_native,
         rows_interpreter; /* rows given; finished or left in native code / in tier 0 */
     int64_t left[SB_REASON_COUNT];
-    int64_t ns, rows_timed; /* some vectors are timed: their time and rows */
+    /* Some vectors are timed: their time and rows, in tier 0 and in native code. One that native code gives up counts with both
+     * times as tier 0's. */
+    int64_t ns[SB_RAN_COUNT], rows_timed[SB_RAN_COUNT];
 } sb_func_counts;
 
 /* Computes rows [0, row_count) of one vector. The caller sets in, out, active, stop of *call; this sets rt, the leave list (owned by

@@ -224,6 +224,55 @@ static void test_auto_goes_over(void **state)
     sb_jit_free(jit);
 }
 
+static int64_t timed_of(sb_func *func, const char *tier)
+{
+    sb_buf json;
+    char what[64];
+    long long rows = -1;
+    sb_buf_init(&json, 0);
+    sb_func_report(func, &json);
+    snprintf(what, sizeof(what), "\"%s\": {\"ns\": ", tier);
+    const char *found = strstr(json.data, what);
+    assert_non_null(found);
+    assert_int_equal(sscanf(strstr(found, "\"rows\""), "\"rows\": %lld", &rows), 1);
+    sb_buf_release(&json);
+    return rows;
+}
+
+/* One vector in 16 is timed, whatever tier; the first of a tier always. */
+static void test_some_vectors_are_timed(void **state)
+{
+    (void)state;
+    sb_jit *jit = new_jit();
+    sb_func *func = NULL;
+    sb_func_local *local = NULL;
+    sb_func_counts counts = {0};
+    sb_kcall call;
+    fill(0);
+    assert_int_equal(new_func(jit, product_text, &func), SB_OK);
+    assert_int_equal(sb_func_local_new(func, &local, NULL), SB_OK);
+    for (int k = 0; k < 33; k++) {
+        assert_int_equal(run_vector(func, local, &call, SB_TIER_INTERPRETER, &counts), SB_OK);
+    }
+    assert_int_equal(counts.rows_timed[SB_RAN_INTERPRETER], 3 * SB_VECTOR_ROWS);
+    assert_int_equal(counts.rows_timed[SB_RAN_NATIVE], 0);
+    assert_true(counts.ns[SB_RAN_INTERPRETER] > 0 && counts.ns[SB_RAN_NATIVE] == 0);
+    sb_func_start(func, SB_TIER_NATIVE);
+    assert_int_equal(run_vector(func, local, &call, SB_TIER_NATIVE, &counts), SB_OK);
+    const bool native = has_native(func);
+    assert_int_equal(counts.rows_native, native ? SB_VECTOR_ROWS : 0);
+    sb_func_local_free(local);
+    assert_int_equal(timed_of(func, "interpreter"), 3 * SB_VECTOR_ROWS);
+    /* Whoever computes small batches by themselves is measured, too. */
+    int32_t tries = 0;
+    for (; tries < 17 && sb_func_try(func, &call, SB_VECTOR_ROWS); tries++) {
+    }
+    assert_int_equal(tries, native ? 17 : 0);
+    assert_int_equal(timed_of(func, "native"), native ? 2 * SB_VECTOR_ROWS : 0);
+    sb_func_drop(func);
+    sb_jit_free(jit);
+}
+
 typedef struct endless {
     sb_func *func;
     uint32_t stop;
@@ -377,10 +426,14 @@ static void test_lists_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiers_agree),         cmocka_unit_test(test_auto_goes_over),
-        cmocka_unit_test(test_endless_loop_stops),  cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_tiers_agree),
+        cmocka_unit_test(test_auto_goes_over),
+        cmocka_unit_test(test_some_vectors_are_timed),
+        cmocka_unit_test(test_endless_loop_stops),
+        cmocka_unit_test(test_texts),
 #ifdef SB_FAULTS
-        cmocka_unit_test(test_failing_allocations), cmocka_unit_test(test_lists_without_memory),
+        cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_lists_without_memory),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

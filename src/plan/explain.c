@@ -68,8 +68,9 @@ static void call_left(printer *p, const sb_func *func)
 
 static void call_right(printer *p, const sb_func *func)
 {
-    sb_buf_printf(p->out, "%s, %s", func->compiled ? "compiled" : "interpreted",
-                  sb_func_is_record(func) ? "record" : "scalar");
+    sb_buf_printf(p->out, "%s, %s%s", sb_func_mode(func),
+                  sb_func_is_record(func) ? "record" : "scalar",
+                  func->host != NULL ? ", not exact" : "");
     for (uint32_t i = 0; i < func->param_count; i++) {
         sb_buf_printf(p->out, "%s%s", i > 0 ? ", " : "  reads ", func->params[i].column);
     }
@@ -77,7 +78,9 @@ static void call_right(printer *p, const sb_func *func)
 
 static void because(printer *p, const sb_func *func)
 {
-    if (!func->compiled && func->refusal_count > 0) {
+    if (func->host_why != NULL) {
+        sb_buf_printf(p->out, "  because: %s", func->host_why);
+    } else if (!func->compiled && func->host == NULL && func->refusal_count > 0) {
         const sb_refusal *refusal = &func->refusals[0];
         sb_buf_printf(p->out, "  because: %s", sb_refusal_code_message(refusal->code));
         if (refusal->detail[0] != 0) {
