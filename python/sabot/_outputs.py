@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from sabot._errors import DataError, PlanError, SchemaError, TypeMismatchError
+from sabot._frame import frame_of
 from sabot._json import json_array
 from sabot._optional import need
 from sabot._values import python_lists
@@ -68,7 +69,7 @@ def to_pandas(table: pa.Table, *, arrow_types: bool = False) -> Any:
                     f"column {name!r} has nulls, which makes it floats in pandas, and {large}, which no float holds: "
                     "use arrow_types=True or fill the nulls"
                 )
-    return table.to_pandas()
+    return frame_of(table, pandas)
 
 
 def to_polars(table: pa.Table) -> Any:
