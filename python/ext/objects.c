@@ -416,7 +416,8 @@ static const char **names_or_null(PyObject *fast)
 
 /* map, or with a label lowered: which differ in one call. */
 static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObject *function,
-                        PyObject *columns_arg, PyObject *names_arg)
+                        PyObject *columns_arg, PyObject *names_arg,
+                        const struct ArrowSchema *schema)
 {
     ext_state *state = ext_state_of_type(Py_TYPE(self));
     PyObject *result = NULL;
@@ -435,7 +436,7 @@ static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObje
         } else if ((label == NULL
                         ? sabot_plan_map(self->plan, handle, count, columns, names, &plan, &err)
                         : sabot_plan_lowered(self->plan, label, handle, is_filter != 0, count,
-                                             columns, names, &plan, &err)) != SABOT_OK) {
+                                             columns, names, schema, &plan, &err)) != SABOT_OK) {
             ext_raise(state, &err);
         } else {
             result = plan_wrap(Py_TYPE(self), (PyObject *)self->owner, plan);
@@ -457,7 +458,7 @@ static PyObject *plan_map(PyObject *object, PyObject *args)
                           &function, &columns, &names)) {
         return NULL;
     }
-    return map_by((ext_plan *)object, NULL, 0, function, columns, names);
+    return map_by((ext_plan *)object, NULL, 0, function, columns, names, NULL);
 }
 
 static PyObject *plan_lowered(PyObject *object, PyObject *args)
@@ -467,12 +468,24 @@ static PyObject *plan_lowered(PyObject *object, PyObject *args)
     PyObject *function = NULL;
     PyObject *columns = NULL;
     PyObject *names = NULL;
-    if (!PyArg_ParseTuple(args, "sO!pOO:lowered", &label,
+    PyObject *schema_source = Py_None;
+    PyObject *keeper = NULL;
+    const struct ArrowSchema *schema = NULL;
+    if (!PyArg_ParseTuple(args, "sO!pOO|O:lowered", &label,
                           ext_state_of_type(Py_TYPE(object))->function_type, &function, &is_filter,
-                          &columns, &names)) {
+                          &columns, &names, &schema_source)) {
         return NULL;
     }
-    return map_by((ext_plan *)object, label, is_filter, function, columns, names);
+    if (schema_source != Py_None) {
+        schema = ext_schema_borrow(schema_source, &keeper);
+        if (schema == NULL) {
+            return NULL;
+        }
+    }
+    PyObject *result =
+        map_by((ext_plan *)object, label, is_filter, function, columns, names, schema);
+    Py_XDECREF(keeper);
+    return result;
 }
 
 /* select(columns) or, with new names, project(columns, names). */

@@ -68,6 +68,7 @@ class Plan:
         is_filter: bool,
         columns: Sequence[str | None],
         names: Sequence[str],
+        schema: _ArrowSchemaExporter | None = None,
         /,
     ) -> Plan: ...
     def select(self, names: Sequence[str], /) -> Plan: ...

@@ -46,14 +46,17 @@ class RowForm(NamedTuple):
     """A batch function as a function of rows.
 
     tree: gives a tuple of `results`; of a filter there is one. slots: its locals that the batch function has not.
-    read: the columns it reads. columns: of the result: each with the input's column that is passed on, or None. wanted: types that
-    the results were given by `type=`. kind: "row" where it has loops over rows, else "array".
+    read: the columns it reads. columns: of the result: each with the input's column that is passed on, or None. fields: of each, the
+    input's column whose field it has, or None: a new one. keeps: it has the metadata of the input's schema. wanted: types that the
+    results were given by `type=`. kind: "row" where it has loops over rows, else "array".
     """
 
     tree: ast.FunctionDef
     slots: tuple[str, ...]
     read: tuple[str, ...]
     columns: tuple[tuple[str, str | None], ...]
+    fields: tuple[str | None, ...]
+    keeps: bool
     results: tuple[str, ...]
     wanted: tuple[Any, ...]
     is_filter: bool
@@ -123,6 +126,8 @@ class Reader:
         if is_filter is None:
             is_filter = isinstance(result, Array)
         columns: tuple[tuple[str, str | None], ...] = ()
+        fields: tuple[str | None, ...] = ()
+        keeps = False
         made: dict[str, Array] = {}
         if is_filter:
             if not isinstance(result, Array) or result.family == LIST:
@@ -134,6 +139,8 @@ class Reader:
             if twice:
                 raise NoFormError(node, f"two columns named {min(twice)!r}")
             columns = tuple((name, array.passed) for name, array in batch.columns)
+            fields = tuple(array.field for _, array in batch.columns)
+            keeps = batch.keeps
             made = {n: array for n, array in batch.columns if array.passed is None}
             if not made:
                 raise NoFormError(node, "it computes nothing row by row", NOTHING)
@@ -149,7 +156,18 @@ class Reader:
         read = tuple(name for name in self._schema.names if name in _columns_of(tree))
         wanted = tuple(array.wanted for array in made.values())
         kind = "row" if self._loops else "array"
-        return RowForm(tree, tuple(self.slots), read, columns, tuple(made), wanted, is_filter, kind)
+        return RowForm(
+            tree,
+            tuple(self.slots),
+            read,
+            columns,
+            fields,
+            keeps,
+            tuple(made),
+            wanted,
+            is_filter,
+            kind,
+        )
 
     def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
         if isinstance(node, ast.Lambda):
@@ -433,9 +451,9 @@ class Reader:
         wanted = self.constant(key)
         names = batch.names
         if type(wanted) is int and -len(names) <= wanted < len(names):
-            return batch.columns[wanted][1]
+            return batch.columns[wanted][1]._replace(field=None)
         if isinstance(wanted, str) and names.count(wanted) == 1:
-            return batch.columns[names.index(wanted)][1]
+            return batch.columns[names.index(wanted)][1]._replace(field=None)
         raise NoFormError(node, "a column that the text does not tell")
 
     # Helpers

@@ -127,27 +127,27 @@ def _place(reader: Reader, node: ast.Call, place: ast.expr | None, count: int) -
 def _append_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     name, value = arguments(node, "field_", "column")
     made = _named(reader, node, name), _array_of(reader, node, value)
-    return Batch((*batch.columns, made))
+    return batch._replace(columns=(*batch.columns, made))
 
 
 def _add_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns) + 1)
     made = _named(reader, node, name), _array_of(reader, node, value)
-    return Batch((*batch.columns[:at], made, *batch.columns[at:]))
+    return batch._replace(columns=(*batch.columns[:at], made, *batch.columns[at:]))
 
 
 def _set_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns))
     made = _named(reader, node, name), _array_of(reader, node, value)
-    return Batch((*batch.columns[:at], made, *batch.columns[at + 1 :]))
+    return batch._replace(columns=(*batch.columns[:at], made, *batch.columns[at + 1 :]))
 
 
 def _remove_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     [place] = arguments(node, "i")
     at = _place(reader, node, place, len(batch.columns))
-    return Batch((*batch.columns[:at], *batch.columns[at + 1 :]))
+    return batch._replace(columns=(*batch.columns[:at], *batch.columns[at + 1 :]))
 
 
 def _names(reader: Reader, node: ast.Call, given: ast.expr | None) -> list[str]:
@@ -164,7 +164,7 @@ def _select(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     names = _names(reader, node, given)
     if any(batch.names.count(name) != 1 for name in names):
         raise NoFormError(node, "a column that the batch has not")
-    return Batch(tuple((name, columns[name]) for name in names))
+    return batch._replace(columns=tuple((name, columns[name]) for name in names))
 
 
 def _drop_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
@@ -173,7 +173,7 @@ def _drop_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     names = [name] if isinstance(name, str) else _names(reader, node, given)
     if any(batch.names.count(one) != 1 for one in names):
         raise NoFormError(node, "a column that the batch has not")
-    return Batch(tuple(pair for pair in batch.columns if pair[0] not in names))
+    return batch._replace(columns=tuple(pair for pair in batch.columns if pair[0] not in names))
 
 
 def _rename_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
@@ -181,6 +181,7 @@ def _rename_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     names = _names(reader, node, given)
     if len(names) != len(batch.columns):
         raise NoFormError(node, "as many names as columns")
+    # pyarrow keeps the metadata of the fields here, and not that of the schema.
     return Batch(
         tuple((name, array) for name, (_, array) in zip(names, batch.columns, strict=True))
     )

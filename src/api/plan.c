@@ -146,16 +146,22 @@ sabot_status sabot_plan_batch(sabot_plan *plan, const char *label, const struct 
 
 sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label, sabot_function *function,
                                 bool is_filter, int32_t count, const char *const *columns,
-                                const char *const *names, sabot_plan **out, sabot_error *err)
+                                const char *const *names, const struct ArrowSchema *schema,
+                                sabot_plan **out, sabot_error *err)
 {
     if (plan == NULL || label == NULL || function == NULL || out == NULL ||
         (count > 0 && (columns == NULL || names == NULL)) ||
         any_null(count, (const void *const *)names)) {
         return null_argument(err);
     }
+    sb_type *type = NULL;
     sb_plan *made = NULL;
-    sb_status status = sb_plan_new_lowered(api_plan(plan), label, api_func(function), is_filter,
-                                           count, columns, names, &made, api_error(err));
+    sb_status status = schema != NULL ? sb_type_import(schema, &type, api_error(err)) : SB_OK;
+    if (status == SB_OK) {
+        status = sb_plan_new_lowered(api_plan(plan), label, api_func(function), is_filter, count,
+                                     columns, names, type, &made, api_error(err));
+    }
+    sb_type_drop(type);
     return give(status, made, out);
 }
 

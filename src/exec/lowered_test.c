@@ -39,7 +39,7 @@ static sb_plan *lowered_plan(shape s)
     }
     if (whole) {
         (void)sb_plan_new_lowered(between != NULL ? between : source, "f(batch)\tcompiled", func,
-                                  s.filters, s.filters ? 0 : 5, names, names, &last, NULL);
+                                  s.filters, s.filters ? 0 : 5, names, names, NULL, &last, NULL);
     }
     sb_plan_drop(between);
     sb_plan_drop(source);
@@ -167,14 +167,21 @@ static void mistakes_are_refused(void **state)
     sb_plan *source = NULL, *deferred = NULL, *plan = NULL;
     assert_int_equal(sb_plan_new_source("KIT", schema, &source, NULL), SB_OK);
     assert_int_equal(sb_plan_new_batch(source, "g", NULL, false, &deferred, NULL), SB_OK);
-    assert_int_equal(sb_plan_new_lowered(source, "f", single, false, 1, none, names, &plan, NULL),
-                     SB_INVALID);
-    assert_int_equal(sb_plan_new_lowered(source, "f", keyed, false, 1, none, unknown, &plan, NULL),
-                     SB_INVALID);
-    assert_int_equal(sb_plan_new_lowered(source, "f", keyed, false, 1, unknown, names, &plan, NULL),
-                     SB_UNKNOWN_COLUMN);
-    assert_int_equal(sb_plan_new_lowered(deferred, "f", single, true, 0, NULL, NULL, &plan, NULL),
-                     SB_UNSUPPORTED);
+    assert_int_equal(
+        sb_plan_new_lowered(source, "f", single, false, 1, none, names, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_lowered(source, "f", keyed, false, 1, none, unknown, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_lowered(source, "f", keyed, false, 1, unknown, names, NULL, &plan, NULL),
+        SB_UNKNOWN_COLUMN);
+    assert_int_equal(
+        sb_plan_new_lowered(deferred, "f", single, true, 0, NULL, NULL, NULL, &plan, NULL),
+        SB_UNSUPPORTED);
+    assert_int_equal(
+        sb_plan_new_lowered(source, "f", keyed, false, 1, none, names, schema, &plan, NULL),
+        SB_INVALID);
     assert_null(plan);
     sb_plan_drop(deferred);
     sb_plan_drop(source);
