@@ -22,7 +22,7 @@ import pytest
 from support import SLACK, THREADS, TIERS, Trouble
 
 import sabot as sb
-from sabot import Stream, _files
+from sabot import Stream
 from sabot._errors import UnboundedError
 
 pytestmark = pytest.mark.api
@@ -694,37 +694,3 @@ def test_small_row_groups_are_not_read_far_ahead(threads, tmp_path):
     assert given == rows * groups
     # What may wait, the one that is read, the one that was given out, and one that is on its way between.
     assert peak < (max(threads + 2, (4 << 20) / group.nbytes) + 3) * group.nbytes
-
-
-def slow_sum(c0):
-    total = 0.0
-    for j in range(2000):
-        total += (c0 + j) * 0.5
-    return total
-
-
-def test_fewer_large_batches_than_small_ones_are_ahead(tmp_path, monkeypatch):
-    threads = 8
-    own, ahead = _files.FileSource._file, {}
-    for columns in (1, 100):
-        group = pa.table({f"c{k}": range(4000) for k in range(columns)})
-        path = tmp_path / f"{columns}.parquet"
-        with pq.ParquetWriter(path, group.schema) as writer:
-            for _ in range(60):
-                writer.write_table(group)
-        read, given, most = [], 0, 0
-
-        def counted(*arguments, read=read):
-            for batch in own(*arguments):
-                read.append(1)
-                yield batch
-
-        monkeypatch.setattr(_files.FileSource, "_file", counted)
-        with sb.config(threads=threads):
-            for _ in Stream.from_parquet(path).with_columns(y=slow_sum):
-                most = max(most, len(read) - given)
-                given += 1
-        ahead[columns] = most
-    # Beside those that wait the one that was given out.
-    assert ahead[100] <= threads + 3, ahead
-    assert ahead[100] < ahead[1], ahead
