@@ -228,11 +228,13 @@ SABOT_API sabot_status sabot_plan_batch(sabot_plan *plan, const char *label,
                                         sabot_plan **out, sabot_error *err);
 /* A batch function of which `function` computes the same row by row: with columns as of sabot_plan_map, or for a filter with one result,
  * whose truth keeps a row (count is 0). A batch of which it leaves a row is computed by the host instead (event CALL_BATCH, in no order),
- * as are all in a run that interprets the function. label: as of sabot_plan_batch. */
+ * as are all in a run that interprets the function. label: as of sabot_plan_batch. schema: the result's, which may differ from that of
+ * sabot_plan_map in metadata and nullability; NULL: it does not, as for a filter. */
 SABOT_API sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label,
                                           sabot_function *function, bool is_filter, int32_t count,
                                           const char *const *columns, const char *const *names,
-                                          sabot_plan **out, sabot_error *err);
+                                          const struct ArrowSchema *schema, sabot_plan **out,
+                                          sabot_error *err);
 
 /* A loop of the host's over numbers of one type, as NumPy's ufuncs have them: value k of argument i is at args[i] + k * steps[i], the
  * results go to args[arg_count] likewise, *count times. It is pure but for floating point flags, and called on any thread. */
@@ -264,8 +266,9 @@ typedef struct sabot_stage {
 SABOT_API sabot_status sabot_plan_staged(sabot_plan *plan, const char *label,
                                          sabot_function *function, bool is_filter, int32_t count,
                                          const char *const *columns, const char *const *names,
-                                         int32_t stage_count, const sabot_stage *stages,
-                                         sabot_plan **out, sabot_error *err);
+                                         const struct ArrowSchema *schema, int32_t stage_count,
+                                         const sabot_stage *stages, sabot_plan **out,
+                                         sabot_error *err);
 SABOT_API sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out,
                                          bool *deferred, sabot_error *err);
 /* The same of what goes into operator `op`. SABOT_INVALID: there is no such operator. */

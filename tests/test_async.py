@@ -33,6 +33,16 @@ NESTED = pa.table(
     {"l": [list(range(20))] * 20_000, "s": [{"x": k, "t": "a\nb"} for k in range(20_000)]}
 )
 
+OBJECTS = pa.table(
+    {
+        "m": pa.array(
+            [[("a", k), ("b", k)] for k in range(50_000)], pa.map_(pa.string(), pa.int64())
+        ),
+        "d": pa.array(range(50_000)).cast(pa.decimal128(24, 2)),
+        "b": pa.array([b"%d" % k for k in range(50_000)]),
+    }
+)
+
 
 def wait_until(condition, limit_s=5.0):
     until = time.monotonic() + limit_s
@@ -92,6 +102,17 @@ def rows_of_rows():  # the type of a column is known from all of them only
         yield {"s": row, "l": [] if k // 1024 % 2 else [k] * 5, "x": k if k < 40_000 else k + 0.5}
 
 
+def rows_that_fit_not():  # the first batch fails near its end
+    for k in range(65_000):
+        yield {"s": {"x": k, "y": {"u": k, "v": [1.5] * 5}, "l": [k] * 5}}
+    yield {"s": {"x": "no", "y": None, "l": []}}
+
+
+def long_lists_that_fit_not():
+    yield from rows_of_long_lists()
+    yield {"l": ["x"]}
+
+
 def rows_of_long_lists():
     for k in range(1500):
         yield {"l": [k] * 2000}
@@ -101,11 +122,27 @@ async def drained(stream):
     return sum([batch.num_rows async for batch in stream])
 
 
+async def refused(stream):
+    with pytest.raises(sb.SchemaError, match="row [0-9]+: column"):
+        await drained(stream)
+    return True
+
+
+async def in_pandas(table):
+    return len(await asyncio.to_thread(Stream.from_table(table).to_pandas))
+
+
 async def counted(stream):
     count = 0
     async for _ in stream.records():
         count += 1
     return count
+
+
+def in_json(folder):
+    path = folder / "n.jsonl"
+    Stream.from_table(pa.concat_tables([NESTED] * 3)).to_json(path)
+    return path
 
 
 def in_file(folder):
@@ -129,6 +166,11 @@ HEAVY = {
     "rows of dicts": lambda d: drained(Stream.from_dicts(rows_of_dicts)),
     "rows of rows": lambda d: drained(Stream.from_dicts(rows_of_rows)),
     "rows of long lists": lambda d: drained(Stream.from_dicts(rows_of_long_lists)),
+    "rows that do not fit": lambda d: refused(Stream.from_dicts(rows_that_fit_not)),
+    "long lists that do not fit": lambda d: refused(Stream.from_dicts(long_lists_that_fit_not)),
+    "nested JSON": lambda d: drained(Stream.from_json(in_json(d))),
+    "nested, to pandas": lambda d: in_pandas(pa.concat_tables([NESTED] * 3)),
+    "maps and decimals, to pandas": lambda d: in_pandas(OBJECTS),
     "slow to begin": lambda d: drained(Stream.from_batches(slow_to_begin)),
     "slow to begin, async": lambda d: drained(Stream.from_batches(slow_to_begin_async)),
     "union": lambda d: drained(

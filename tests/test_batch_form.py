@@ -754,3 +754,79 @@ def test_html_shows_the_same_and_escapes_it():
     assert "<lambda>" not in compiled
     assert "array form" in compiled
     assert "reads i" in compiled
+
+
+# --- what is known of the columns beside their types
+
+NOTED = pa.schema(
+    [
+        pa.field("a", pa.int64(), nullable=False, metadata={"unit": "m"}),
+        pa.field("b", pa.float64(), metadata={"unit": "s"}),
+    ],
+    metadata={"made": "here"},
+)
+
+
+MADE_BY = [
+    lambda t: t.append_column("c", pa.array([b * 0.5 for b in t["b"].to_pylist()])),
+    lambda t: t.add_column(0, "c", pa.array([b * 0.5 for b in t["b"].to_pylist()])),
+    lambda t: t.set_column(1, "b", pa.array([b * 0.5 for b in t["b"].to_pylist()])),
+    lambda t: t.set_column(0, "a", pa.array([b * 0.5 for b in t["b"].to_pylist()])),
+    lambda t: t.set_column(1, "c", t["a"]).append_column(
+        "d", pa.array([b * 0.5 for b in t["b"].to_pylist()])
+    ),
+    lambda t: t.append_column("c", pa.array([b * 0.5 for b in t["b"].to_pylist()])).select(
+        ["c", "a"]
+    ),
+    lambda t: t.append_column("c", pa.array([b * 0.5 for b in t["b"].to_pylist()])).drop_columns(
+        ["b"]
+    ),
+    lambda t: t.append_column("c", pa.array([b * 0.5 for b in t["b"].to_pylist()])).remove_column(
+        0
+    ),
+    lambda t: t.append_column("c", pa.array([b * 0.5 for b in t["b"].to_pylist()])).rename_columns(
+        ["x", "y", "z"]
+    ),
+    lambda t: {"a": t["a"], "c": pa.array([b * 0.5 for b in t["b"].to_pylist()])},
+    lambda t: pa.table({"a": t["a"], "c": pa.array([b * 0.5 for b in t["b"].to_pylist()])}),
+    lambda t: pa.record_batch({"a": t["a"], "c": [b * 0.5 for b in t["b"].to_pylist()]}),
+    lambda t: pa.record_batch({"a": t["a"], "c": pa.array([b * 0.5 for b in t["b"].to_pylist()])}),
+    lambda t: pa.RecordBatch.from_pydict(
+        {"a": t["a"], "c": pa.array([b * 0.5 for b in t["b"].to_pylist()])}
+    ),
+    lambda t: pa.RecordBatch.from_arrays(
+        [t["a"], pa.array([b * 0.5 for b in t["b"].to_pylist()])], names=["a", "c"]
+    ),
+    lambda t: pa.table([t["a"], pa.array([b * 0.5 for b in t["b"].to_pylist()])], ["a", "c"]),
+    lambda t: pa.Table.from_pydict(
+        {"a": t["a"], "c": pa.array([b * 0.5 for b in t["b"].to_pylist()])}
+    ),
+    lambda t: pa.Table.from_batches(
+        [t.append_column("c", pa.array([b * 0.5 for b in t["b"].to_pylist()]))]
+    ),
+    lambda t: t.append_column(
+        pa.field("c", pa.float64()), pa.array([b * 0.5 for b in t["b"].to_pylist()])
+    ),
+    lambda t: pa.table(
+        {"a": t["a"], "c": pa.array([b * 0.5 for b in t["b"].to_pylist()])}
+    ).append_column("d", t["b"]),
+    lambda t: pa.record_batch(
+        {"a": t["a"], "c": pa.array([b * 0.5 for b in t["b"].to_pylist()])}
+    ).rename_columns(["c", "a"]),
+]
+
+
+@pytest.mark.parametrize("way", range(len(MADE_BY)))
+def test_metadata_and_nulls_are_those_of_the_function_itself(way):
+    table = pa.table([range(10), [k / 4 for k in range(10)]], schema=NOTED)
+    given = MADE_BY[way](table.to_batches()[0])
+    wanted = pa.RecordBatch.from_pydict(given) if isinstance(given, dict) else given
+    for mode in ("auto", "off"):
+        stream = Stream.from_table(table, 3).map(sb.udf(MADE_BY[way], compile=mode))
+        assert ("compiled, batch" in stream.explain()) == (mode == "auto")
+        made = stream.collect()
+        assert made.schema.equals(wanted.schema, check_metadata=True), mode
+        assert made.to_pydict() == wanted.to_pydict()
+        assert stream.schema is None or stream.schema.equals(wanted.schema, check_metadata=True)
+        for batch in stream:
+            assert batch.schema.equals(wanted.schema, check_metadata=True), mode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import zoneinfo
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import sabot as sb
 from sabot import _dicts
+from sabot._values import Gently, Kept
 
 pytestmark = pytest.mark.api
 
@@ -81,7 +83,7 @@ def told(values):
     try:
         array = pa.array(values)
     except _dicts._CONVERSION_ERRORS as error:
-        return str(_dicts._conversion_error("c", values, None, False, 0, error))
+        return str(_dicts._misfit("c", Gently(values), None, False, 0, error).error)
     if array.type == pa.binary():
         for row, value in enumerate(values):
             if isinstance(value, str):
@@ -162,3 +164,74 @@ def test_a_kind_that_comes_late_is_that_of_the_first_batch():
     assert same(given, pa.array(values))
     assert same(in_steps([*values[:6000], "x"], 10_000), told([*values[:6000], "x"]))
     assert same(in_steps([*values, 2**53 + 1], 10_000), told([*values, 2**53 + 1]))
+
+
+NONE_OF_THESE = [
+    # (rows from the second on, what the error says); the schema is a: int64 not null, b: list<int64>
+    ([{"a": "x", "b": []}] + [{"a": 1, "b": ["y"]}] + [{"a": 1}], "row 1: column 'a' is str"),
+    ([{"a": 1, "b": ["y"]}] + [{"a": "x", "b": []}], "row 1: column 'b' is list"),
+    ([{"a": 1, "b": None}] * 9 + [{"a": 1, "c": 1}] + [{"a": "x", "b": []}], "row 10 has 'c'"),
+    ([{"a": 1, "b": None}] * 9 + [{"a": None, "b": 1}], "row 10: column 'a' is null"),
+    ([{"a": None, "b": None}] + [{"a": "x", "b": 1}], "row 1: column 'a' is null"),
+    ([{"a": "x", "b": None}] + [{"a": None, "b": 1}], "row 1: column 'a' is str"),
+    ([{"a": 1, "b": []}] * 5 + [7], "row 6 is int 7, not a dict"),
+    ([{"a": 1, "b": []}] * 5 + [{"a": 2**63, "b": []}] + [7], "row 6: column 'a' is int"),
+]
+
+
+@pytest.mark.parametrize(("rest", "text"), NONE_OF_THESE)
+def test_the_first_row_that_does_not_fit_is_told_however_rows_are_taken_apart(rest, text):
+    schema = pa.schema([pa.field("a", pa.int64(), nullable=False), ("b", pa.list_(pa.int64()))])
+    rows = [{"a": 1, "b": [1]}, *rest]
+    for step in (1, 2, 3, 5, 1024):
+        before, _dicts.STEP_ROWS = _dicts.STEP_ROWS, step
+        try:
+            with pytest.raises((sb.SchemaError, sb.IntegerOverflowError)) as caught:
+                _dicts.batch_of_dicts(rows, schema)
+        finally:
+            _dicts.STEP_ROWS = before
+        assert str(caught.value).startswith(text), step
+
+
+class Own(dict):
+    pass
+
+
+def test_what_is_kept_comes_back_as_it_was():
+    utc, zone = datetime.UTC, zoneinfo.ZoneInfo("Europe/Madrid")
+    times = [datetime.datetime(2020, 10, 25, 2, 30, fold=1, tzinfo=zone), datetime.time(1, 2)]
+    loop = []
+    loop.append(loop)
+    parts = [
+        [{"a": [1, (2.5, None)]}, [True, "\ud800", b"x", 2**80], None],
+        [{"t": times}, [datetime.datetime(2020, 1, 1, tzinfo=utc), decimal.Decimal("1.50")]],
+        [{"own": Own(a=1)}, [np.int8(3)]],
+        [Own(a=1), [1]],
+        [1, 2],
+    ]
+    kept = Kept()
+    for part in parts:
+        kept.add(part)
+    kept.add([loop])
+    kept.add_array(pa.array([[k] * 3000 for k in range(50)]))
+    wanted = [value for part in parts for value in part]
+    for _ in range(2):
+        given = [kept[k] for k in range(len(wanted))]
+        assert repr(given) == repr(wanted)
+        assert [type(v) for v in given] == [type(v) for v in wanted]
+    assert kept[0] is not parts[0][0] and kept[5] is parts[2][0] and kept[7] is parts[3][0]
+    assert kept[len(wanted)][0] is kept[len(wanted)]
+    assert [kept[len(wanted) + 1 + k] for k in range(50)] == [[k] * 3000 for k in range(50)]
+    assert list(kept.head(4)) == wanted[:4]
+    with pytest.raises(IndexError):
+        kept[len(kept)]
+
+
+def test_an_error_among_many_rows_is_found_with_few_tries(monkeypatch):
+    rows = [{"s": {"x": k}} for k in range(20_000)] + [{"s": {"x": "no"}}]
+    tries = []
+    own = _dicts._failure
+    monkeypatch.setattr(_dicts, "_failure", lambda v, k: tries.append(len(v)) or own(v, k))
+    with pytest.raises(sb.SchemaError, match="row 20000: column 's'.*is struct<x: int64> in the"):
+        _dicts.batch_of_dicts([*rows, *rows], None)
+    assert len(tries) <= 2, tries

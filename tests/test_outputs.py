@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 import sabot as sb
+from sabot import _frame
 from sabot._optional import MissingLibraryError, need
 from sabot._outputs import (
     aiter_rows,
@@ -82,6 +83,108 @@ def test_pandas_does_not_change_large_integers():
     assert to_pandas(pa.table({"a": [2**53, None]}))["a"][0] == 2**53
     assert to_pandas(pa.table({"a": [2**53 + 1, 0]}))["a"][0] == 2**53 + 1
     assert len(to_pandas(pa.table({"a": pa.array([None], pa.int64())}))) == 1
+
+
+LEAVES = [
+    *(pa.int64(), pa.uint8(), pa.bool_(), pa.float32(), pa.float16(), pa.string(), pa.binary()),
+    *(
+        pa.date32(),
+        pa.timestamp("us"),
+        pa.timestamp("ns", "UTC"),
+        pa.time64("us"),
+        pa.duration("s"),
+    ),
+    *(pa.date64(), pa.decimal128(5, 2), pa.large_binary(), pa.null()),
+    pa.dictionary(pa.int32(), pa.string()),
+]
+
+
+def some_type(rng, depth=3):
+    kind = rng.random()
+    if depth == 0 or kind < 0.25:
+        return rng.choice(LEAVES)
+    inner = some_type(rng, depth - 1)
+    if kind < 0.5:
+        return rng.choice([pa.list_, pa.large_list])(inner)
+    if kind < 0.75:
+        return pa.struct([("x", inner), ("y", some_type(rng, depth - 1))][: rng.randint(0, 2)])
+    return pa.map_(pa.string(), inner) if kind < 0.9 else pa.list_(inner, rng.randint(1, 2))
+
+
+def some_value(rng, kind, nulls):
+    types, n = pa.types, rng.randint(0, 9)
+    if rng.random() < nulls or types.is_null(kind):
+        return None
+    if types.is_map(kind):
+        return [(f"k{k}", some_value(rng, kind.item_type, nulls)) for k in range(n % 3)]
+    if types.is_nested(kind) and not types.is_struct(kind):
+        count = kind.list_size if types.is_fixed_size_list(kind) else n % 4
+        return [some_value(rng, kind.value_type, nulls) for _ in range(count)]
+    if types.is_struct(kind):
+        return {field.name: some_value(rng, field.type, nulls) for field in kind}
+    if types.is_temporal(kind):
+        return pa.scalar(n, pa.int32() if types.is_date32(kind) else pa.int64()).cast(kind).as_py()
+    if types.is_float16(kind):
+        return np.float16(n)
+    if types.is_boolean(kind):
+        return n % 2 == 0
+    if types.is_binary(kind) or types.is_large_binary(kind):
+        return b"%d" % n
+    if types.is_string(kind) or types.is_dictionary(kind):
+        return str(n)
+    return decimal.Decimal(n) if types.is_decimal(kind) else n
+
+
+def told(value):
+    """A value with the types of all that is in it."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}[{', '.join(map(told, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {told(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}({', '.join(map(told, value))})"
+    return f"{type(value).__name__} {value!r}"
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_pandas_by_parts_is_pandas_at_once(seed, monkeypatch):
+    monkeypatch.setattr(_frame, "_ROWS_MIN", 1)
+    rng = random.Random(seed)
+    kind, nulls, count = some_type(rng), rng.choice([0, 0, 0.05, 0.2]), rng.choice([1, 17, 60, 200])
+    chunks = [
+        pa.array([some_value(rng, kind, nulls) for _ in range(rows)], kind)
+        for rows in (count, rng.randint(0, 5))
+    ]
+    column = pa.chunked_array(chunks, kind)
+    if rng.random() < 0.5:
+        column = column.slice(rng.randint(0, count), rng.randint(0, count))
+    table = pa.table({"i": range(len(column)), "c": column, "s": ["x"] * len(column)})
+    try:
+        wanted = table.to_pandas()
+    except pa.ArrowException as error:  # a type that pandas has no objects for
+        with pytest.raises(type(error)):
+            to_pandas(table)
+        return
+    given = to_pandas(table)
+    assert list(given.columns) == list(wanted.columns)
+    assert list(given.dtypes) == list(wanted.dtypes)
+    assert given.index.equals(wanted.index)
+    assert [told(value) for value in given["c"]] == [told(value) for value in wanted["c"]]
+
+
+def test_pandas_by_parts_keeps_the_index(monkeypatch):
+    monkeypatch.setattr(_frame, "_ROWS_MIN", 1)
+    made = []
+    monkeypatch.setattr(_frame, "_objects", lambda c, own=_frame._objects: made.append(1) or own(c))
+    frame = pd.DataFrame({"k": [b"x", b"y"], "v": [[1], [2, 3]]}, index=[5, 9])
+    for wanted in (frame, frame.set_index("k"), frame.set_index("v")):
+        table = pa.Table.from_pandas(wanted)
+        given = to_pandas(table)
+        pd.testing.assert_frame_equal(given, table.to_pandas())
+        assert [told(v) for v in given.index] == [told(v) for v in table.to_pandas().index]
+    twice = pa.Table.from_arrays([table["v"], table["v"]], ["v", "v"])
+    assert to_pandas(twice).shape == (2, 2)
+    assert len(made) == 7
 
 
 def test_polars():

@@ -7,6 +7,9 @@ import contextlib
 import gc
 import importlib.util
 import io
+import json
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -656,3 +659,38 @@ def test_records():
         break
     gc.collect()
     assert (log.asked, len(log.closed)) == (1, 1)
+
+
+HOLDS = """
+import json, sys
+import pyarrow as pa
+import sabot as sb
+from sabot import Stream
+
+def slow(k):
+    total = 0.0
+    for j in range(4000):
+        total += (k + j) * 0.5
+    return total
+
+with sb.config(threads=int(sys.argv[2])):
+    stream = Stream.from_parquet(sys.argv[1]).with_columns(y=slow)
+    rows = sum(batch.num_rows for batch in stream)
+print(json.dumps([rows, pa.default_memory_pool().max_memory()]))
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_small_row_groups_are_not_read_far_ahead(threads, tmp_path):
+    rows, groups = 4000, 60
+    group = pa.table({"k": range(rows), **{f"c{k}": [k / 7] * rows for k in range(60)}})
+    path = tmp_path / "t.parquet"
+    with pq.ParquetWriter(path, group.schema, use_dictionary=False) as writer:
+        for _ in range(groups):
+            writer.write_table(group)
+    command = [sys.executable, "-c", HOLDS, str(path), str(threads)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    given, peak = json.loads(done.stdout)
+    assert given == rows * groups
+    # What may wait, the one that is read, the one that was given out, and one that is on its way between.
+    assert peak < (max(threads + 2, (4 << 20) / group.nbytes) + 3) * group.nbytes

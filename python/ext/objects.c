@@ -432,22 +432,24 @@ static const char **names_or_null(PyObject *fast)
 /* map, or with a label lowered: which differ in one call. */
 static sabot_status map_made(ext_plan *self, const char *label, int is_filter,
                              sabot_function *handle, int32_t count, const char *const *columns,
-                             const char *const *names, int32_t stage_count,
-                             const sabot_stage *stages, sabot_plan **plan, sabot_error *err)
+                             const char *const *names, const struct ArrowSchema *schema,
+                             int32_t stage_count, const sabot_stage *stages, sabot_plan **plan,
+                             sabot_error *err)
 {
     if (label == NULL) {
         return sabot_plan_map(self->plan, handle, count, columns, names, plan, err);
     }
     if (stage_count == 0) {
         return sabot_plan_lowered(self->plan, label, handle, is_filter != 0, count, columns, names,
-                                  plan, err);
+                                  schema, plan, err);
     }
     return sabot_plan_staged(self->plan, label, handle, is_filter != 0, count, columns, names,
-                             stage_count, stages, plan, err);
+                             schema, stage_count, stages, plan, err);
 }
 
 static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObject *function,
-                        PyObject *columns_arg, PyObject *names_arg, PyObject *stages_arg)
+                        PyObject *columns_arg, PyObject *names_arg, PyObject *stages_arg,
+                        const struct ArrowSchema *schema)
 {
     ext_state *state = ext_state_of_type(Py_TYPE(self));
     PyObject *result = NULL;
@@ -470,8 +472,8 @@ static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObje
         sabot_function *handle = ((ext_function *)function)->function;
         if (PySequence_Fast_GET_SIZE(columns_fast) != count) {
             PyErr_SetString(PyExc_ValueError, "columns and names differ in length");
-        } else if (map_made(self, label, is_filter, handle, count, columns, names, stage_count,
-                            stages, &plan, &err) != SABOT_OK) {
+        } else if (map_made(self, label, is_filter, handle, count, columns, names, schema,
+                            stage_count, stages, &plan, &err) != SABOT_OK) {
             ext_raise(state, &err);
         } else {
             result = plan_wrap(Py_TYPE(self), (PyObject *)self->owner, plan);
@@ -496,8 +498,9 @@ static PyObject *plan_map(PyObject *object, PyObject *args)
         return NULL;
     }
     PyObject *none = PyTuple_New(0);
-    PyObject *made =
-        none != NULL ? map_by((ext_plan *)object, NULL, 0, function, columns, names, none) : NULL;
+    PyObject *made = none != NULL
+                         ? map_by((ext_plan *)object, NULL, 0, function, columns, names, none, NULL)
+                         : NULL;
     Py_XDECREF(none);
     return made;
 }
@@ -510,12 +513,24 @@ static PyObject *plan_lowered(PyObject *object, PyObject *args)
     PyObject *columns = NULL;
     PyObject *names = NULL;
     PyObject *stages = NULL;
-    if (!PyArg_ParseTuple(args, "sO!pOOO:lowered", &label,
+    PyObject *schema_source = Py_None;
+    PyObject *keeper = NULL;
+    const struct ArrowSchema *schema = NULL;
+    if (!PyArg_ParseTuple(args, "sO!pOOO|O:lowered", &label,
                           ext_state_of_type(Py_TYPE(object))->function_type, &function, &is_filter,
-                          &columns, &names, &stages)) {
+                          &columns, &names, &stages, &schema_source)) {
         return NULL;
     }
-    return map_by((ext_plan *)object, label, is_filter, function, columns, names, stages);
+    if (schema_source != Py_None) {
+        schema = ext_schema_borrow(schema_source, &keeper);
+        if (schema == NULL) {
+            return NULL;
+        }
+    }
+    PyObject *result =
+        map_by((ext_plan *)object, label, is_filter, function, columns, names, stages, schema);
+    Py_XDECREF(keeper);
+    return result;
 }
 
 /* select(columns) or, with new names, project(columns, names). */

@@ -78,6 +78,7 @@ class Plan:
         stages: Sequence[
             tuple[Function, tuple[tuple[str, Loop, str, tuple[int | float, ...]], ...]]
         ],
+        schema: _ArrowSchemaExporter | None = None,
         /,
     ) -> Plan: ...
     def select(self, names: Sequence[str], /) -> Plan: ...

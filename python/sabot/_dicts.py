@@ -14,8 +14,8 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Mapping
-from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from time import thread_time
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -23,12 +23,14 @@ import pyarrow.types as pt
 from sabot._conform import arrow, common_type
 from sabot._errors import IntegerOverflowError, SchemaError
 from sabot._rows import describe
-from sabot._values import Gently, Pace, python_lists
+from sabot._values import Gently, Kept, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STEP_ROWS = 1024
+STEP_ROWS = 1024  # at most; fewer where they take long
+_NESTED_ROWS = 128  # of nested values, of which the next may be far larger than the last
+_NESTED: set[type] = {list, tuple, dict}
 # Values, and their types, that come back from Arrow such that it infers the same of them, alone or beside others.
 _CLASSES: set[type] = {
     type(None),
@@ -61,6 +63,13 @@ _PLAIN = {
 _CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
+class _Misfit(NamedTuple):
+    """The first row of some that does not fit, and the error that says so."""
+
+    row: int
+    error: Exception
+
+
 class DictItems:
     """Items that are rows; every `rows_max` of them make a batch. The first batch fixes the columns and their types."""
 
@@ -70,6 +79,7 @@ class DictItems:
         "_declared",
         "_first",
         "_names",
+        "_pace",
         "_rows",
         "_rows_max",
         "_schema",
@@ -79,6 +89,7 @@ class DictItems:
         self._schema = schema
         self._declared = schema is not None
         self._rows_max = rows_max
+        self._pace = Pace(STEP_ROWS)
         self._rows: list[object] = []
         self._count = 0  # rows of the batch in the columns
         self._first = 0  # number of the batch's first row
@@ -96,7 +107,7 @@ class DictItems:
         count = self._count + len(self._rows)
         if count >= self._rows_max:
             return self.finish()
-        if len(self._rows) >= STEP_ROWS:
+        if len(self._rows) >= self._pace.rows:
             self._step()
         return ()
 
@@ -125,15 +136,21 @@ class DictItems:
         self._columns = [_Known(field, self._declared) for field in schema]
 
     def _step(self) -> None:
+        began = thread_time()
         rows, self._rows = self._rows, []
         first = self._first + self._count
         if self._names is None:
             self._names = _names(rows[0], first)
             self._columns = [_Inferred(name, first) for name in self._names]
-        lists = _lists(rows, self._names, self._schema, self._declared, first, self._first)
+        lists, misfit = _lists(rows, self._names, self._schema, self._declared, first, self._first)
         for column, values in zip(self._columns, lists, strict=True):
-            column.add(values, first)
+            found = column.add(values, first)
+            if found is not None and (misfit is None or found.row < misfit.row):
+                misfit = found
+        if misfit is not None:
+            raise misfit.error
         self._count += len(rows)
+        self._pace.took(len(rows), thread_time() - began)
 
 
 def batch_of_dicts(rows: Sequence[object], schema: pa.Schema | None) -> pa.RecordBatch:
@@ -160,8 +177,7 @@ def column_of_values(name: str, values: list[object]) -> pa.Array[Any]:
         SchemaError, IntegerOverflowError: as of `batch_of_dicts`.
     """
     column = _Inferred(name, 0)
-    for first in range(0, len(values), STEP_ROWS):
-        column.add(values[first : first + STEP_ROWS], first)
+    column.add(values, 0)
     return column.end()
 
 
@@ -172,19 +188,39 @@ def _lists(
     declared: bool,
     first: int,
     batch_first: int,
-) -> list[list[object]]:
-    """The values of each column. first: number of the first row; batch_first: of the one whose keys are the columns."""
+) -> tuple[list[list[object]], _Misfit | None]:
+    """The values of each column, of the rows before one that has not the columns' keys.
+
+    Parameters:
+        first: number of the first row.
+        batch_first: number of the one whose keys are the columns.
+    """
     wanted = dict.fromkeys(names)
     columns: list[list[object]] = [[] for _ in names]
     for number, row in enumerate(rows, first):
-        if not isinstance(row, Mapping):
-            raise SchemaError(f"row {number} is {describe(row)}, not a dict")
-        values = cast("Mapping[object, object]", row)
-        if values.keys() != wanted.keys():
-            _check_keys(values, wanted, number, declared, schema, batch_first)
+        try:
+            values = _checked(row, wanted, number, declared, schema, batch_first)
+        except SchemaError as error:
+            return columns, _Misfit(number, error)
         for column, name in zip(columns, names, strict=True):
             column.append(values.get(name))
-    return columns
+    return columns, None
+
+
+def _checked(
+    row: object,
+    wanted: dict[str, None],
+    number: int,
+    declared: bool,
+    schema: pa.Schema | None,
+    batch_first: int,
+) -> Mapping[object, object]:
+    if not isinstance(row, Mapping):
+        raise SchemaError(f"row {number} is {describe(row)}, not a dict")
+    values = cast("Mapping[object, object]", row)
+    if values.keys() != wanted.keys():
+        _check_keys(values, wanted, number, declared, schema, batch_first)
+    return values
 
 
 def _names(row: object, first: int) -> list[str]:
@@ -229,20 +265,26 @@ class _Known:
     def __init__(self, field: pa.Field[Any], declared: bool) -> None:
         self._field = field
         self._declared = declared
-        self._pace = Pace(STEP_ROWS)
+        self._pace = Pace(_NESTED_ROWS if pt.is_nested(field.type) else STEP_ROWS)
         self._arrays: list[pa.Array[Any]] = []
 
-    def add(self, values: list[object], first: int) -> None:
+    def add(self, values: list[object], first: int) -> _Misfit | None:
         """More values, of rows from number `first` on."""
         name, kind = self._field.name, self._field.type
+        misfit: _Misfit | None = None
         try:
             array = _joined([arrow.array(part, kind) for part in self._pace.parts(values)], kind)
         except _CONVERSION_ERRORS as error:
-            raise _conversion_error(name, values, kind, self._declared, first, error) from None
+            given = Gently(values)
+            error = _failure(given, kind) or error
+            misfit = _misfit(name, given, kind, self._declared, first, error)
+            array = arrow.array(given.head(misfit.row - first), kind)
         if not self._field.nullable and array.null_count:
-            row = first + next(k for k, value in enumerate(values) if value is None)
-            raise SchemaError(f"row {row}: column {name!r} is null, in the schema it is not null")
+            row = first + array.is_null().index(True).as_py()
+            text = f"row {row}: column {name!r} is null, in the schema it is not null"
+            return _Misfit(row, SchemaError(text))
         self._arrays.append(array)
+        return misfit
 
     def end(self) -> pa.Array[Any]:
         """The batch's column."""
@@ -257,7 +299,7 @@ class _Inferred:
     them together decide.
     """
 
-    __slots__ = ("_arrays", "_first", "_kind", "_name", "_originals", "_pace", "_values")
+    __slots__ = ("_arrays", "_first", "_kept", "_kind", "_name", "_originals", "_pace")
 
     def __init__(self, name: str, first: int) -> None:
         self._name = name
@@ -267,27 +309,27 @@ class _Inferred:
         # Of arrays that do not tell ints from floats or times, digits of decimals, or objects that stand for a time zone.
         self._originals: dict[int, list[object]] = {}
         self._kind: pa.DataType = pa.null()
-        self._values: list[object] | None = None
+        self._kept: Kept | None = None
 
-    def add(self, values: list[object], first: int) -> None:
-        """More values."""
-        if self._values is not None:
-            self._values += values
-            return
-        done = len(self._arrays)
-        try:
-            together = all(self._takes(part) for part in self._pace.parts(values))
-        except _CONVERSION_ERRORS:
-            together = False
-        if not together:
-            del self._arrays[done:]
-            self._values = self._kept() + values
+    def add(self, values: list[object], first: int) -> _Misfit | None:
+        """More values; which of them does not fit is told at the end."""
+        for part in self._pace.parts(values):
+            if self._kept is None and not self._takes(part):
+                self._keep()
+            if self._kept is not None:
+                self._kept.add(part)
+        return None
 
     def _takes(self, part: list[object]) -> bool:
         classes = {type(value) for value in part}
+        if not classes.isdisjoint(_NESTED):
+            self._pace.limit(_NESTED_ROWS)
         if not classes <= _CLASSES:
             return False
-        array = arrow.array(part)
+        try:
+            array = arrow.array(part)
+        except _CONVERSION_ERRORS:
+            return False
         kind = common_type(self._kind, array.type)
         # Among bytes Arrow would encode a str.
         if kind is None or (kind == pa.binary() and str in classes):
@@ -301,37 +343,36 @@ class _Inferred:
         self._arrays.append(array)
         return True
 
-    def _kept(self) -> list[object]:
-        """The values so far, or others that Arrow makes the same of."""
-        kept: list[object] = []
+    def _keep(self) -> Kept:
+        """The values so far, or others that Arrow makes the same of, are kept from here on."""
+        self._kept = Kept()
         for number, array in enumerate(self._arrays):
             if number in self._originals:
-                kept += self._originals[number]
+                self._kept.add(self._originals[number])
             else:
-                kept += chain.from_iterable(python_lists(array))
+                self._kept.add_array(array)
         self._arrays, self._originals = [], {}
-        return kept
+        return self._kept
 
     def end(self) -> pa.Array[Any]:
         """The batch's column."""
-        if self._values is None:
+        kept = self._kept
+        if kept is None:
             try:
                 return _joined([widened(array, self._kind) for array in self._arrays], self._kind)
             except _CONVERSION_ERRORS:  # such as an int that no float is
-                self._values = self._kept()
-        values, self._values = self._values, []
+                kept = self._keep()
         try:
-            return self._all(values)
+            return self._all(kept)
         finally:
-            while values:  # many at once are long in going
-                del values[-STEP_ROWS:]
+            kept.clear()
 
-    def _all(self, values: list[object]) -> pa.Array[Any]:
+    def _all(self, values: Kept) -> pa.Array[Any]:
         name = self._name
         try:
-            array = cast("pa.Array[Any]", arrow.array(Gently(values)))
+            array = cast("pa.Array[Any]", arrow.array(values))
         except _CONVERSION_ERRORS as error:
-            raise _conversion_error(name, values, None, False, self._first, error) from None
+            raise _misfit(name, values, None, False, self._first, error).error from None
         if array.type == pa.binary():
             for row, value in enumerate(values, self._first):
                 if isinstance(value, str):
@@ -375,37 +416,48 @@ def _joined(arrays: list[pa.Array[Any]], kind: pa.DataType) -> pa.Array[Any]:
     return arrow.concat_arrays(arrays) if arrays else arrow.array([], kind)
 
 
-def _conversion_error(
+def _misfit(
     name: str,
-    values: list[object],
+    values: Gently,
     kind: pa.DataType | None,
     declared: bool,
     first: int,
     error: BaseException,
-) -> SchemaError | IntegerOverflowError:
-    """The error that names the first row whose value does not go into its column."""
+) -> _Misfit:
+    """The first row whose value does not go into its column.
+
+    Parameters:
+        values: which Arrow refused, all together.
+        first: row of the first of them.
+    """
     low, high = 0, len(values)  # the first `low` values convert, the first `high` do not
+    # Most often the one behind which Arrow asked for no other.
+    guesses = [values.asked + 1, values.asked]
     while high - low > 1:
-        middle = (low + high) // 2
-        found = _failure(Gently(values, middle), kind)
+        middle = guesses.pop() if guesses else (low + high) // 2
+        if not low < middle < high:
+            continue
+        found = _failure(values.head(middle), kind)
         if found is None:
             low = middle
         else:
             high, error = middle, found
-    where = f"row {first + high - 1}: column {name!r}"
+    row = first + high - 1
+    where = f"row {row}: column {name!r}"
     value = values[high - 1]
     if isinstance(error, OverflowError):
-        return IntegerOverflowError(f"{where} is {describe(value)}, which does not fit 64 bits")
+        text = f"{where} is {describe(value)}, which does not fit 64 bits"
+        return _Misfit(row, IntegerOverflowError(text))
     reason = str(error).split("\n", 1)[0].rstrip(".")
     if kind is None:
         before = (
-            ""
-            if low == 0
-            else f", and is {arrow.array(Gently(values, low)).type} in the rows before"
+            "" if low == 0 else f", and is {arrow.array(values.head(low)).type} in the rows before"
         )
-        return SchemaError(f"{where} is {describe(value)}{before} ({reason}); declare schema=")
+        text = f"{where} is {describe(value)}{before} ({reason}); declare schema="
+        return _Misfit(row, SchemaError(text))
     fix = "" if declared else "; the first rows fixed that: declare schema="
-    return SchemaError(f"{where} is {describe(value)}, in the schema it is {kind} ({reason}){fix}")
+    text = f"{where} is {describe(value)}, in the schema it is {kind} ({reason}){fix}"
+    return _Misfit(row, SchemaError(text))
 
 
 def _failure(values: Gently, kind: pa.DataType | None) -> BaseException | None:

@@ -64,14 +64,17 @@ class RowForm(NamedTuple):
 
     tree: gives a tuple of `results`; of a filter there is one. slots: its locals that the batch function has not.
     read: the columns it reads, those that loops of `stages` make behind the batch's. columns: of the result: each with the input's column
-    that is passed on, or None. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else
-    "array". stages: what is computed before it.
+    that is passed on, or None. fields: of each, the input's column whose field it has, or None: a new one. keeps: it has the metadata of
+    the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array".
+    stages: what is computed before it.
     """
 
     tree: ast.FunctionDef
     slots: tuple[str, ...]
     read: tuple[str, ...]
     columns: tuple[tuple[str, str | None], ...]
+    fields: tuple[str | None, ...]
+    keeps: bool
     results: tuple[str, ...]
     wanted: tuple[Any, ...]
     is_filter: bool
@@ -169,6 +172,8 @@ class Reader:
         if is_filter is None:
             is_filter = isinstance(result, Array)
         columns: tuple[tuple[str, str | None], ...] = ()
+        fields: tuple[str | None, ...] = ()
+        keeps = False
         made: dict[str, Array] = {}
         if is_filter:
             if not isinstance(result, Array) or result.family == LIST:
@@ -180,6 +185,8 @@ class Reader:
             if twice:
                 raise NoFormError(node, f"two columns named {min(twice)!r}")
             columns = tuple((name, array.passed) for name, array in batch.columns)
+            fields = tuple(array.field for _, array in batch.columns)
+            keeps = batch.keeps
             made = {n: array for n, array in batch.columns if array.passed is None}
             if not made:
                 raise NoFormError(node, "it computes nothing row by row", NOTHING)
@@ -197,7 +204,19 @@ class Reader:
         wanted = tuple(array.wanted for array in made.values())
         kind = "row" if self._loops else "array"
         slots, read = tuple(self.slots), self._read_by(tree)
-        return RowForm(tree, slots, read, columns, tuple(made), wanted, is_filter, kind, stages)
+        return RowForm(
+            tree,
+            slots,
+            read,
+            columns,
+            fields,
+            keeps,
+            tuple(made),
+            wanted,
+            is_filter,
+            kind,
+            stages,
+        )
 
     def _stage(self, node: ast.FunctionDef | ast.Lambda, part: Part) -> Stage:
         given = {one: None for call in part.calls for one in call.arguments if type(one) is str}
@@ -647,9 +666,9 @@ class Reader:
         wanted = self.constant(key)
         names = batch.names
         if type(wanted) is int and -len(names) <= wanted < len(names):
-            return batch.columns[wanted][1]
+            return batch.columns[wanted][1]._replace(field=None)
         if isinstance(wanted, str) and names.count(wanted) == 1:
-            return batch.columns[names.index(wanted)][1]
+            return batch.columns[names.index(wanted)][1]._replace(field=None)
         raise NoFormError(node, "a column that the text does not tell")
 
     # Helpers
@@ -673,6 +692,11 @@ class Reader:
             return None
         found = self._found.get(text if text != root.id else self._mangle(root.id))
         return found.value if found is not None else None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The input's."""
+        return self._schema
 
     @property
     def loop_calls(self) -> int:

@@ -185,9 +185,10 @@ def _told(
     wanted = dict(zip(form.results, form.wanted, strict=False))
     columns: Any = schema
     fields: list[pa.Field[Any]] = []
-    for name, passed in form.columns:
+    for (name, passed), field in zip(form.columns, form.fields, strict=True):
         if passed is not None:
-            fields.append(columns.field(passed).with_name(name))
+            kept = columns.field(passed) if field is None else columns.field(field)
+            fields.append(pa.field(name, kept.type) if field is None else kept.with_name(name))
             continue
         if formats[name] == "":
             return None
@@ -195,7 +196,7 @@ def _told(
         if wanted[name] is not None and wanted[name] != type:
             raise NoFormError(form.tree, f"an array of {wanted[name]} from values of {type}")
         fields.append(pa.field(name, type))
-    return pa.schema(fields, columns.metadata)
+    return pa.schema(fields, columns.metadata if form.keeps else None)
 
 
 def _label(captured: Captured, form: RowForm, schema: pa.Schema) -> str:

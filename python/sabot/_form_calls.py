@@ -56,6 +56,10 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         return None
     if target is list and not node.args and not node.keywords:
         return Builder(reader.slot())
+    if target is None and isinstance(node.func, ast.Attribute) and node.func.attr == "from_pydict":
+        owner = reader.resolved(node.func.value)
+        if owner is arrow.RecordBatch or owner is arrow.Table:
+            return _from_pydict(reader, node)
     for known, write in _FUNCTIONS:
         if target is known:
             return write(reader, node)
@@ -181,27 +185,27 @@ def _place(reader: Reader, node: ast.Call, place: ast.expr | None, count: int) -
 def _append_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     name, value = arguments(node, "field_", "column")
     made = _field_of(reader, node, name, value)
-    return Batch((*batch.columns, made))
+    return batch._replace(columns=(*batch.columns, made))
 
 
 def _add_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns) + 1)
     made = _field_of(reader, node, name, value)
-    return Batch((*batch.columns[:at], made, *batch.columns[at:]))
+    return batch._replace(columns=(*batch.columns[:at], made, *batch.columns[at:]))
 
 
 def _set_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns))
     made = _field_of(reader, node, name, value)
-    return Batch((*batch.columns[:at], made, *batch.columns[at + 1 :]))
+    return batch._replace(columns=(*batch.columns[:at], made, *batch.columns[at + 1 :]))
 
 
 def _remove_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     [place] = arguments(node, "i")
     at = _place(reader, node, place, len(batch.columns))
-    return Batch((*batch.columns[:at], *batch.columns[at + 1 :]))
+    return batch._replace(columns=(*batch.columns[:at], *batch.columns[at + 1 :]))
 
 
 def _names(reader: Reader, node: ast.Call, given: ast.expr | None) -> list[str]:
@@ -217,7 +221,7 @@ def _select(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     names = _names(reader, node, given)
     if any(batch.names.count(name) != 1 for name in names):
         raise NoFormError(node, "a column that the batch has not")
-    return Batch(tuple((name, columns[name]) for name in names))
+    return batch._replace(columns=tuple((name, columns[name]) for name in names))
 
 
 def _drop_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
@@ -226,7 +230,7 @@ def _drop_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     names = [name] if isinstance(name, str) else _names(reader, node, given)
     if any(batch.names.count(one) != 1 for one in names):
         raise NoFormError(node, "a column that the batch has not")
-    return Batch(tuple(pair for pair in batch.columns if pair[0] not in names))
+    return batch._replace(columns=tuple(pair for pair in batch.columns if pair[0] not in names))
 
 
 def _rename_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
@@ -234,6 +238,7 @@ def _rename_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     names = _names(reader, node, given)
     if len(names) != len(batch.columns):
         raise NoFormError(node, "as many names as columns")
+    # pyarrow keeps the metadata of the fields here, and not that of the schema.
     return Batch(
         tuple((name, array) for name, (_, array) in zip(names, batch.columns, strict=True))
     )
@@ -385,14 +390,14 @@ def _arrays(reader: Reader, node: ast.Call, given: ast.expr) -> list[Array]:
 def _fields(reader: Reader, node: ast.Call, given: ast.expr) -> list[tuple[str, Any]]:
     """The names and types of a schema: the batch's own, or a captured one without more to it."""
     value = reader.maybe(given)
-    if isinstance(value, Schema):
-        return [(name, array.type) for name, array in value.batch.columns]
-    found: Any = reader.resolved(given)
+    found: Any = reader.schema if isinstance(value, Schema) else reader.resolved(given)
     # By its class alone, so that no code of the user's runs.
     if type(found) is not arrow.Schema:
         raise NoFormError(node, "a schema that the text does not tell")
     if found.metadata or any(one.metadata or not one.nullable for one in found):
         raise NoFormError(node, "a schema with metadata or fields without nulls")
+    if isinstance(value, Schema):
+        return [(name, array.type) for name, array in value.batch.columns]
     return [(one.name, one.type) for one in found]
 
 
@@ -421,7 +426,8 @@ def _of_dict(reader: Reader, node: ast.Call, given: ast.expr | None) -> Value:
 def _of_data(reader: Reader, node: ast.Call) -> Value:
     """pa.table, pa.record_batch: of a dict, or of arrays with names."""
     data, _, schema = arguments(node, "data", "names", "schema")
-    if schema is None and data is not None and isinstance(reader.value(data), Columns):
+    display = data is None or isinstance(data, (ast.List, ast.Tuple))
+    if schema is None and not display and isinstance(reader.value(data), Columns):
         return _of_dict(reader, node, data)
     return _from_arrays(reader, node)
 
@@ -432,8 +438,6 @@ _FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
     (arrow.table, _of_data),
     (arrow.record_batch, _of_data),
     (arrow.RecordBatch.from_arrays, _from_arrays),
-    (arrow.RecordBatch.from_pydict, _from_pydict),
     (arrow.Table.from_batches, _from_batches),
     (arrow.Table.from_arrays, _from_arrays),
-    (arrow.Table.from_pydict, _from_pydict),
 )

@@ -34,6 +34,7 @@ class Array(NamedTuple):
     name: the local that holds the row's value. column: it is the input's column of that name, untouched.
     type: of an Arrow array, where it is known, or the dtype of a NumPy array. wanted: the `type=` that pa.array was given.
     own: a NumPy array that the function may change.
+    field: in a batch, the input's column whose field it has there, with what that says of nulls and metadata.
     """
 
     family: str
@@ -42,6 +43,7 @@ class Array(NamedTuple):
     type: Any = None
     wanted: Any = None
     own: bool = False
+    field: str | None = None
 
     @property
     def passed(self) -> str | None:
@@ -54,9 +56,10 @@ class Array(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A record batch, as its columns."""
+    """A record batch, as its columns. keeps: it has the metadata of the input's schema."""
 
     columns: tuple[tuple[str, Array], ...]
+    keeps: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -148,6 +151,7 @@ def listed(array: Array, node: ast.AST) -> Array:
 
 def input_batch(types: Mapping[str, Any]) -> Batch:
     """The batch that the function is given."""
-    return Batch(
-        tuple((name, Array(ARROW, local_of(name), name, type)) for name, type in types.items())
-    )
+    columns = [
+        (name, Array(ARROW, local_of(name), name, type, field=name)) for name, type in types.items()
+    ]
+    return Batch(tuple(columns), keeps=True)

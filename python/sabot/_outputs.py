@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from sabot._errors import DataError, PlanError, SchemaError, TypeMismatchError
+from sabot._frame import frame_of
 from sabot._json import json_array
 from sabot._optional import need
 from sabot._values import python_lists
@@ -68,7 +70,9 @@ def to_pandas(table: pa.Table, *, arrow_types: bool = False) -> Any:
                     f"column {name!r} has nulls, which makes it floats in pandas, and {large}, which no float holds: "
                     "use arrow_types=True or fill the nulls"
                 )
-    return table.to_pandas()
+    if threading.active_count() == 1:  # nobody to wait for the interpreter
+        return table.to_pandas()
+    return frame_of(table, pandas)
 
 
 def to_polars(table: pa.Table) -> Any:

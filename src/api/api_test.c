@@ -376,24 +376,24 @@ static void test_maps(void **state)
     assert_int_equal(sabot_plan_map(w.start, w.function, 1, map_columns, map_names, &refused, NULL),
                      SABOT_INVALID);
     assert_int_equal(sabot_plan_lowered(w.start, NULL, function, false, 1, map_columns, map_names,
+                                        NULL, &refused, &w.err),
+                     SABOT_INVALID);
+    assert_int_equal(sabot_plan_lowered(w.start, "f", function, false, 1, NULL, map_names, NULL,
                                         &refused, &w.err),
                      SABOT_INVALID);
-    assert_int_equal(
-        sabot_plan_lowered(w.start, "f", function, false, 1, NULL, map_names, &refused, &w.err),
-        SABOT_INVALID);
     const sabot_stage stages[] = {{function, 1, NULL}, {NULL, 0, NULL}, {function, 0, NULL}};
     for (int k = 0; k < 3; k++) {
         assert_int_equal(sabot_plan_staged(w.start, "f", function, false, 1, map_columns, map_names,
-                                           1, &stages[k], &refused, &w.err),
+                                           NULL, 1, &stages[k], &refused, &w.err),
                          SABOT_INVALID);
     }
-    assert_int_equal(sabot_plan_staged(w.start, "f", function, false, 1, map_columns, map_names, 0,
-                                       stages, &refused, &w.err),
+    assert_int_equal(sabot_plan_staged(w.start, "f", function, false, 1, map_columns, map_names,
+                                       NULL, 0, stages, &refused, &w.err),
                      SABOT_INVALID);
     assert_null(refused);
     sabot_plan_free(plan);
     assert_int_equal(sabot_plan_lowered(w.start, "f\tby rows", function, false, 1, map_columns,
-                                        map_names, &plan, &w.err),
+                                        map_names, NULL, &plan, &w.err),
                      SABOT_OK);
     assert_int_equal(sabot_plan_explain(plan, &text, &w.err), SABOT_OK);
     assert_non_null(strstr(text, "MAP    f"));
@@ -540,7 +540,7 @@ static sabot_status all_calls(world *w)
         made = NULL;
         if (status == SABOT_OK) {
             status = sabot_plan_lowered(w->start, "f", function, false, 1, map_columns, map_names,
-                                        &made, &w->err);
+                                        NULL, &made, &w->err);
         }
         sabot_plan_free(made);
         sabot_function_free(function);

@@ -144,21 +144,6 @@ sabot_status sabot_plan_batch(sabot_plan *plan, const char *label, const struct 
     return give(status, made, out);
 }
 
-sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label, sabot_function *function,
-                                bool is_filter, int32_t count, const char *const *columns,
-                                const char *const *names, sabot_plan **out, sabot_error *err)
-{
-    if (plan == NULL || label == NULL || function == NULL || out == NULL ||
-        (count > 0 && (columns == NULL || names == NULL)) ||
-        any_null(count, (const void *const *)names)) {
-        return null_argument(err);
-    }
-    sb_plan *made = NULL;
-    sb_status status = sb_plan_new_lowered(api_plan(plan), label, api_func(function), is_filter,
-                                           count, columns, names, &made, api_error(err));
-    return give(status, made, out);
-}
-
 static bool any_stage_null(int32_t count, const sabot_stage *stages)
 {
     for (int32_t i = 0; i < count; i++) {
@@ -169,22 +154,49 @@ static bool any_stage_null(int32_t count, const sabot_stage *stages)
     return false;
 }
 
-sabot_status sabot_plan_staged(sabot_plan *plan, const char *label, sabot_function *function,
-                               bool is_filter, int32_t count, const char *const *columns,
-                               const char *const *names, int32_t stage_count,
-                               const sabot_stage *stages, sabot_plan **out, sabot_error *err)
+static sabot_status lowered(sabot_plan *plan, const char *label, sabot_function *function,
+                            bool is_filter, int32_t count, const char *const *columns,
+                            const char *const *names, const struct ArrowSchema *schema,
+                            int32_t stage_count, const sabot_stage *stages, sabot_plan **out,
+                            sabot_error *err)
 {
     if (plan == NULL || label == NULL || function == NULL || out == NULL ||
         (count > 0 && (columns == NULL || names == NULL)) ||
-        any_null(count, (const void *const *)names) || stage_count < 1 || stages == NULL ||
-        any_stage_null(stage_count, stages)) {
+        any_null(count, (const void *const *)names)) {
         return null_argument(err);
     }
+    sb_type *type = NULL;
     sb_plan *made = NULL;
-    sb_status status = sb_plan_new_staged(
-        api_plan(plan), label, api_func(function), is_filter, count, columns, names, stage_count,
-        (const sb_stage *)(const void *)stages, &made, api_error(err));
+    sb_status status = schema != NULL ? sb_type_import(schema, &type, api_error(err)) : SB_OK;
+    if (status == SB_OK) {
+        status = sb_plan_new_staged(api_plan(plan), label, api_func(function), is_filter, count,
+                                    columns, names, type, stage_count,
+                                    (const sb_stage *)(const void *)stages, &made, api_error(err));
+    }
+    sb_type_drop(type);
     return give(status, made, out);
+}
+
+sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label, sabot_function *function,
+                                bool is_filter, int32_t count, const char *const *columns,
+                                const char *const *names, const struct ArrowSchema *schema,
+                                sabot_plan **out, sabot_error *err)
+{
+    return lowered(plan, label, function, is_filter, count, columns, names, schema, 0, NULL, out,
+                   err);
+}
+
+sabot_status sabot_plan_staged(sabot_plan *plan, const char *label, sabot_function *function,
+                               bool is_filter, int32_t count, const char *const *columns,
+                               const char *const *names, const struct ArrowSchema *schema,
+                               int32_t stage_count, const sabot_stage *stages, sabot_plan **out,
+                               sabot_error *err)
+{
+    if (stage_count < 1 || stages == NULL || any_stage_null(stage_count, stages)) {
+        return null_argument(err);
+    }
+    return lowered(plan, label, function, is_filter, count, columns, names, schema, stage_count,
+                   stages, out, err);
 }
 
 static sabot_status schema_give(sb_type *schema, struct ArrowSchema *out, bool *deferred,

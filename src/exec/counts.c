@@ -65,6 +65,15 @@ static int64_t array_size(const sb_array *array)
     return size;
 }
 
+int64_t sb_chunk_size(const sb_chunk *chunk)
+{
+    int64_t size = 0;
+    for (int64_t i = 0; chunk->columns != NULL && i < chunk->schema->child_count; i++) {
+        size += array_size(chunk->columns[i]);
+    }
+    return size;
+}
+
 void sb_op_count_output(const sb_op *op, sb_op_counts *counts, const sb_chunk *chunk,
                         const void *before)
 {

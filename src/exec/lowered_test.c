@@ -51,7 +51,7 @@ static sb_plan *lowered_plan(shape s)
     }
     if (whole) {
         (void)sb_plan_new_lowered(between != NULL ? between : source, "f(batch)\tcompiled", func,
-                                  s.filters, s.filters ? 0 : 5, names, names, &last, NULL);
+                                  s.filters, s.filters ? 0 : 5, names, names, NULL, &last, NULL);
     }
     sb_plan_drop(between);
     sb_plan_drop(source);
@@ -133,7 +133,7 @@ static sb_plan *staged_plan(bool leaves, bool behind)
     }
     if (whole) {
         (void)sb_plan_new_staged(between != NULL ? between : source, "f(batch)", last, false, 5,
-                                 passed, names, 2, stages, &plan, NULL);
+                                 passed, names, NULL, 2, stages, &plan, NULL);
     }
     sb_plan_drop(between);
     sb_plan_drop(source);
@@ -263,9 +263,9 @@ static void stages_that_do_not_fit_are_refused(void **state)
     wrong[9].args[0] = -2;
     for (size_t k = 0; k < SB_COUNT_OF(wrong); k++) {
         const sb_stage stage = {first, 1, &wrong[k]};
-        assert_int_equal(
-            sb_plan_new_staged(source, "f", first, false, 1, none, made, 1, &stage, &plan, NULL),
-            SB_INVALID);
+        assert_int_equal(sb_plan_new_staged(source, "f", first, false, 1, none, made, NULL, 1,
+                                            &stage, &plan, NULL),
+                         SB_INVALID);
     }
     const sb_loop twice[] = {right, right};
     const sb_stage stages[] = {{first, 2, twice},
@@ -274,12 +274,12 @@ static void stages_that_do_not_fit_are_refused(void **state)
                                {nullable, 1, &right},
                                {first, 0, NULL}};
     for (size_t k = 0; k < SB_COUNT_OF(stages); k++) {
-        assert_int_equal(sb_plan_new_staged(source, "f", first, false, 1, none, made, 1, &stages[k],
-                                            &plan, NULL),
+        assert_int_equal(sb_plan_new_staged(source, "f", first, false, 1, none, made, NULL, 1,
+                                            &stages[k], &plan, NULL),
                          SB_INVALID);
     }
     assert_int_equal(
-        sb_plan_new_staged(source, "f", first, false, 1, none, made, -1, stages, &plan, NULL),
+        sb_plan_new_staged(source, "f", first, false, 1, none, made, NULL, -1, stages, &plan, NULL),
         SB_INVALID);
     assert_null(plan);
     sb_plan_drop(source);
@@ -340,14 +340,21 @@ static void mistakes_are_refused(void **state)
     sb_plan *source = NULL, *deferred = NULL, *plan = NULL;
     assert_int_equal(sb_plan_new_source("KIT", schema, &source, NULL), SB_OK);
     assert_int_equal(sb_plan_new_batch(source, "g", NULL, false, &deferred, NULL), SB_OK);
-    assert_int_equal(sb_plan_new_lowered(source, "f", single, false, 1, none, names, &plan, NULL),
-                     SB_INVALID);
-    assert_int_equal(sb_plan_new_lowered(source, "f", keyed, false, 1, none, unknown, &plan, NULL),
-                     SB_INVALID);
-    assert_int_equal(sb_plan_new_lowered(source, "f", keyed, false, 1, unknown, names, &plan, NULL),
-                     SB_UNKNOWN_COLUMN);
-    assert_int_equal(sb_plan_new_lowered(deferred, "f", single, true, 0, NULL, NULL, &plan, NULL),
-                     SB_UNSUPPORTED);
+    assert_int_equal(
+        sb_plan_new_lowered(source, "f", single, false, 1, none, names, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_lowered(source, "f", keyed, false, 1, none, unknown, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_lowered(source, "f", keyed, false, 1, unknown, names, NULL, &plan, NULL),
+        SB_UNKNOWN_COLUMN);
+    assert_int_equal(
+        sb_plan_new_lowered(deferred, "f", single, true, 0, NULL, NULL, NULL, &plan, NULL),
+        SB_UNSUPPORTED);
+    assert_int_equal(
+        sb_plan_new_lowered(source, "f", keyed, false, 1, none, names, schema, &plan, NULL),
+        SB_INVALID);
     assert_null(plan);
     sb_plan_drop(deferred);
     sb_plan_drop(source);

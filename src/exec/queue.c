@@ -22,6 +22,7 @@ void sb_run_append_locked(sb_run *run, sb_task *task)
     task->next = NULL;
     *at = task;
     run->in_flight++;
+    run->in_flight_bytes += task->bytes;
 }
 
 void sb_run_unlink_locked(sb_run *run, sb_task *task)
@@ -33,6 +34,7 @@ void sb_run_unlink_locked(sb_run *run, sb_task *task)
     *at = task->next;
     task->next = NULL;
     run->in_flight--;
+    run->in_flight_bytes -= task->bytes;
 }
 
 static void inputs_clear(sb_run *run)
@@ -43,6 +45,21 @@ static void inputs_clear(sb_run *run)
         sb_input_drop(input);
     }
     run->inputs_tail = &run->inputs;
+}
+
+static int64_t bytes_of(const sb_input *input, int64_t rows)
+{
+    double share = input->chunk->rows > 0 ? (double)rows / (double)input->chunk->rows : 1;
+    return (int64_t)((double)input->bytes * share);
+}
+
+int64_t sb_run_ahead_locked(const sb_run *run)
+{
+    int64_t bytes = run->in_flight_bytes;
+    for (const sb_input *input = run->inputs; input != NULL; input = input->next) {
+        bytes += bytes_of(input, input->chunk->rows - input->cut);
+    }
+    return bytes;
 }
 
 static sb_task *task_cut_next(sb_run *run)
@@ -59,6 +76,7 @@ static sb_task *task_cut_next(sb_run *run)
     }
     int64_t left = input->chunk->rows - input->cut;
     task->rows = sb_input_is_cut(run, input) && left > run->morsel_rows ? run->morsel_rows : left;
+    task->bytes = bytes_of(input, task->rows);
     task->start = input->cut;
     task->part = input->parts++;
     task->input = input;
@@ -148,8 +166,7 @@ static void cancel_above(sb_run *run, int64_t order, sb_task **garbage)
             at = &task->next;
             continue;
         }
-        *at = task->next;
-        run->in_flight--;
+        sb_run_unlink_locked(run, task);
         task->next = *garbage;
         *garbage = task;
     }

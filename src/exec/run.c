@@ -23,6 +23,8 @@
 #define LEAD_NS_MAX ((int64_t)250 * 1000) /* of one step: it may have been kept waiting by others */
 #define LONG_STEP_NS                                                                               \
     ((int64_t)10 * 1000 * 1000) /* the lane should have looked at signals meanwhile */
+#define AHEAD_BYTES_MIN                                                                            \
+    ((int64_t)4 << 20) /* batches that are no more than this together may wait */
 #define MORSEL_ROWS_MAX ((int64_t)1 << 24)
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
@@ -316,6 +318,15 @@ static int64_t morsels_waiting(const sb_run *run)
     return morsels;
 }
 
+/* Whether one more batch, taken to be as large as the last, would be more than may wait: a few small ones, or a large one a worker. */
+static bool is_laden(const sb_run *run)
+{
+    int64_t ahead = sb_run_ahead_locked(run);
+    int64_t most = (run->threads + 2) * run->pull_bytes;
+    most = most > AHEAD_BYTES_MIN ? most : AHEAD_BYTES_MIN;
+    return ahead > 0 && ahead + run->pull_bytes > most;
+}
+
 /* May the source be asked? hungry: somebody waits for it. */
 static bool pull_wanted(const sb_run *run, bool *hungry)
 {
@@ -331,6 +342,9 @@ static bool pull_wanted(const sb_run *run, bool *hungry)
     }
     if (run->inline_run) {
         return run->inputs == NULL && run->in_flight == 0;
+    }
+    if (is_laden(run)) {
+        return false;
     }
     *hungry = run->inputs == NULL && run->in_flight < run->flight_max;
     return morsels_waiting(run) < run->threads;

@@ -10,6 +10,7 @@ typedef struct sb_input {
     struct sb_input *next;
     _Atomic int64_t refs; /* the queue's and one per task that has not cut its part yet */
     sb_chunk *chunk;      /* const */
+    int64_t bytes;        /* const: of its columns */
     bool whole;           /* const: never cut */
     int64_t cut;          /* lock: rows given to tasks */
     int64_t parts;        /* lock: tasks made */
@@ -36,6 +37,7 @@ typedef struct sb_task {
     _Atomic uint32_t stop; /* set under lock, polled by kernels */
     sb_input *input;       /* owner: owned reference, until the chunk is cut */
     int64_t start, rows;   /* const: of input */
+    int64_t bytes;         /* const: of these rows */
     int64_t part;          /* const */
     int32_t op;            /* owner: the operator it is at */
     int64_t asked_ns;      /* owner: when it had its ask ready */
@@ -85,6 +87,7 @@ struct sb_run {
     _Atomic int64_t batches, source_rows; /* reports of other threads read these and workers_used */
     _Atomic int64_t source_ns;            /* of all pulls */
     int64_t pull_ns;                      /* how long the last pull took */
+    int64_t pull_bytes;                   /* of the columns of the batch that was pulled last */
     int64_t asked_ns;                     /* when the host was asked last */
     int64_t lead_ns;    /* how much longer its own steps took than handing them to a worker would */
     int64_t longest_ns; /* of its own steps */
@@ -109,6 +112,7 @@ struct sb_run {
     sb_cond *lane_cond; /* for the lane */
     sb_task *tasks;
     int64_t in_flight;
+    int64_t in_flight_bytes; /* of the source's columns, as the tasks took them */
     int64_t next_order;
     int64_t baton; /* the task that may ask in order */
     sb_input *inputs, **inputs_tail;
@@ -137,6 +141,8 @@ void sb_task_free(sb_run *run, sb_task *task);
 void sb_input_drop(sb_input *input);
 
 /* counts.c */
+/* What the rows of its columns take; none where the host alone has them. */
+int64_t sb_chunk_size(const sb_chunk *chunk);
 /* Adds what the context counted to the run's; with the lock held. */
 void sb_run_count_locked(sb_run *run, sb_context *context);
 /* After a push or answer: what came out of the operator. `before` is the chunk's array of columns before the call. */
@@ -150,6 +156,8 @@ void sb_run_settle_locked(sb_run *run, sb_context *context, sb_task *task, sb_ta
                           sb_task **garbage);
 void sb_run_append_locked(sb_run *run, sb_task *task);
 void sb_run_unlink_locked(sb_run *run, sb_task *task);
+/* Bytes of the source's columns that were pulled and not yet given out. */
+int64_t sb_run_ahead_locked(const sb_run *run);
 void sb_run_stop_locked(sb_run *run); /* sets every stop word, wakes everybody */
 /* Has every task that is not bound begin anew. */
 void sb_run_redo_locked(sb_run *run);

@@ -126,6 +126,8 @@ static sb_status input_new(sb_run *run, const sb_supply *supply, sb_input **out,
     atomic_init(&input->refs, 1);
     input->whole = whole;
     input->chunk = chunk;
+    input->bytes = sb_chunk_size(chunk);
+    run->pull_bytes = input->bytes;
     chunk->seq.batch = run->batches++;
     run->source_rows += chunk->rows;
     *out = input;

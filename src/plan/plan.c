@@ -584,16 +584,16 @@ static sb_status stages_set(sb_plan *plan, int32_t stage_count, const sb_stage *
 
 sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
                               int32_t count, const char *const *columns, const char *const *names,
-                              sb_plan **out, sb_error *err)
+                              sb_type *schema, sb_plan **out, sb_error *err)
 {
-    return sb_plan_new_staged(input, label, func, is_filter, count, columns, names, 0, NULL, out,
-                              err);
+    return sb_plan_new_staged(input, label, func, is_filter, count, columns, names, schema, 0, NULL,
+                              out, err);
 }
 
 sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, bool is_filter,
                              int32_t count, const char *const *columns, const char *const *names,
-                             int32_t stage_count, const sb_stage *stages, sb_plan **out,
-                             sb_error *err)
+                             sb_type *schema, int32_t stage_count, const sb_stage *stages,
+                             sb_plan **out, sb_error *err)
 {
     sb_plan *plan = NULL;
     sb_status status;
@@ -615,6 +615,15 @@ sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, b
         plan->schema = sb_type_retain(input->schema);
     } else {
         SB_TRY(map_schema(plan, count, columns, names, err));
+    }
+    if (schema != NULL) {
+        if (is_filter || !sb_type_equal(schema, plan->schema)) {
+            status = sb_error_set(err, SB_INVALID, "the schema of %.60s is not that of its columns",
+                                  func->name);
+            goto out;
+        }
+        sb_type_drop(plan->schema);
+        plan->schema = sb_type_retain(schema);
     }
 out:
     return node_give(status, plan, out);

@@ -99,15 +99,16 @@ sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *
 sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, bool is_filter,
                             sb_plan **out, sb_error *err);
 /* func: of rows, as for a map, or for a filter one result whose truth keeps a row. A batch of which it leaves a row is the host's as a
- * whole. */
+ * whole. schema: borrow, the result's with its metadata, which is not a filter's; NULL: columns that are passed on have the input's.
+ * SB_INVALID: it is not that of the columns. */
 sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
                               int32_t count, const char *const *columns, const char *const *names,
-                              sb_plan **out, sb_error *err);
+                              sb_type *schema, sb_plan **out, sb_error *err);
 /* Likewise, with stages before it. SB_INVALID, SB_UNSUPPORTED as sabot_plan_staged says. */
 sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, bool is_filter,
                              int32_t count, const char *const *columns, const char *const *names,
-                             int32_t stage_count, const sb_stage *stages, sb_plan **out,
-                             sb_error *err);
+                             sb_type *schema, int32_t stage_count, const sb_stage *stages,
+                             sb_plan **out, sb_error *err);
 sb_plan *sb_plan_retain(sb_plan *plan);
 void sb_plan_drop(sb_plan *plan); /* NULL is fine */
 
