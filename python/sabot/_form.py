@@ -47,7 +47,8 @@ class RowForm(NamedTuple):
 
     tree: gives a tuple of `results`; of a filter there is one. slots: its locals that the batch function has not.
     read: the columns it reads. columns: of the result: each with the input's column that is passed on, or None. wanted: types that
-    the results were given by `type=`. kind: "row" where it has loops over rows, else "array".
+    the results were given by `type=`. kind: "row" where it has loops over rows, else "array"; "whole" where the function is of
+    whole columns and its results are lists (`_form_whole`).
     """
 
     tree: ast.FunctionDef
@@ -92,7 +93,9 @@ class Reader:
         self._schema = schema
         self.param = batch_parameter(captured)
         types = dict(zip(schema.names, schema.types, strict=True))
-        self.env: dict[str, Value] = {self.param: input_batch(types)}
+        batch = input_batch(types)
+        self._input = dict(batch.columns)
+        self.env: dict[str, Value] = {self.param: batch}
         self._plain: set[str] = set()  # locals with a value that does not depend on the batch
         self.body: list[ast.stmt] = []
         self.slots: dict[str, None] = {}
@@ -148,8 +151,12 @@ class Reader:
         tree = self._tree(node, value)
         read = tuple(name for name in self._schema.names if name in _columns_of(tree))
         wanted = tuple(array.wanted for array in made.values())
-        kind = "row" if self._loops else "array"
-        return RowForm(tree, tuple(self.slots), read, columns, tuple(made), wanted, is_filter, kind)
+        slots = tuple(self.slots)
+        return RowForm(tree, slots, read, columns, tuple(made), wanted, is_filter, self.kind)
+
+    @property
+    def kind(self) -> str:
+        return "row" if self._loops else "array"
 
     def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
         if isinstance(node, ast.Lambda):
@@ -200,6 +207,10 @@ class Reader:
                 name = self.make(value.value(node), node)
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
+
+    def as_array(self, value: ast.expr, node: ast.AST) -> Array:
+        """A column of the result."""
+        return self.as_arrow(self.value(value), node)
 
     def _tree(self, node: ast.FunctionDef | ast.Lambda, value: ast.expr) -> ast.FunctionDef:
         end = node.body if isinstance(node, ast.Lambda) else node.body[-1]

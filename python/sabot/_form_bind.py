@@ -15,10 +15,13 @@ from sabot._capture import Param, Refusal, record_blob, seen_names
 from sabot._errors import PlanError
 from sabot._form import RowForm, batch_parameter, row_form
 from sabot._form_values import NOTHING, NoFormError
+from sabot._form_whole import whole_form
 from sabot._function import Scalar, because, core_function
 from sabot._lane import TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sabot import _core
     from sabot._capture import Captured
     from sabot._lane import BatchBinding
@@ -60,16 +63,12 @@ def lower(
         return _refused(bound, captured.refusals[0] if captured.refusals else None)
     try:
         wanted = None if explains else bound.is_filter
-        form = row_form(captured, seen_names(captured), schema, wanted)
-        bound = bound._replace(is_filter=form.is_filter)
-        made = row_function(captured, form)
-        assert made.blob is not None
-        core = core_function(made.blob, schema, options.compile == "off", form.results)
-        told = _told(core, form, schema, bound)
+        form, made, core, told, why = _formed(captured, schema, options, wanted)
     except NoFormError as error:
         return _refused(bound, error.refusal)
     except PlanError as error:
         return _refused(bound, Refusal("type", str(error), 0, 0, 0, 0))
+    bound = bound._replace(is_filter=form.is_filter)
     declared = bound.schema
     if told is not None and not bound.is_filter and declared is None:
         bound = bound._replace(schema=told, told=True)
@@ -83,7 +82,70 @@ def lower(
     columns: tuple[list[str | None], list[str]] = ([], [])
     if not bound.is_filter:
         columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
-    return bound._replace(lowered=Lowered(scalar, form.kind, _label(captured, form), columns))
+    label = _label(captured, form) + why
+    return bound._replace(lowered=Lowered(scalar, form.kind, label, columns))
+
+
+class _Formed(NamedTuple):
+    """What is made of a batch function. told: the schema of what it gives; None: not compiled. why: it has no better form."""
+
+    form: RowForm
+    made: Captured
+    core: _core.Function
+    told: pa.Schema | None
+    why: str = ""
+
+
+def _formed(
+    captured: Captured, schema: pa.Schema, options: Options, is_filter: bool | None
+) -> _Formed:
+    """The row form, or where that is not compiled the whole form.
+
+    Raises:
+        NoFormError, PlanError: it has neither; the row form's reason.
+    """
+    rows: _Formed | None = None
+    failed: NoFormError | PlanError | None = None
+    try:
+        rows = _read(row_form, captured, schema, options, is_filter)
+    except (NoFormError, PlanError) as error:
+        failed = error
+    if rows is not None and rows.told is not None:
+        return rows
+    nothing = isinstance(failed, NoFormError) and failed.refusal.code == NOTHING
+    try:
+        whole = None if nothing else _read(whole_form, captured, schema, options, is_filter)
+    except (NoFormError, PlanError):
+        whole = None
+    if whole is not None and whole.told is not None:
+        return whole._replace(why=_why_not_rows(failed, rows))
+    if rows is None:
+        assert failed is not None
+        raise failed
+    return rows
+
+
+def _why_not_rows(failed: NoFormError | PlanError | None, rows: _Formed | None) -> str:
+    if rows is not None:
+        return because(rows.core).replace("because:", "not by rows:")
+    if isinstance(failed, NoFormError):
+        line = f" (line {failed.refusal.line})" if failed.refusal.line else ""
+        return f"  not by rows: {failed.refusal.detail}{line}"
+    return f"  not by rows: {failed}"
+
+
+def _read(
+    reads: Callable[..., RowForm],
+    captured: Captured,
+    schema: pa.Schema,
+    options: Options,
+    is_filter: bool | None,
+) -> _Formed:
+    form = reads(captured, seen_names(captured), schema, is_filter)
+    made = row_function(captured, form)
+    assert made.blob is not None
+    core = core_function(made.blob, schema, options.compile == "off", form.results)
+    return _Formed(form, made, core, _told(core, form, schema, is_filter=form.is_filter))
 
 
 def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
@@ -111,14 +173,15 @@ def _told(
     core: _core.Function,
     form: RowForm,
     schema: pa.Schema,
-    bound: BatchBinding,
+    *,
+    is_filter: bool,
 ) -> pa.Schema | None:
     """The schema of what it gives; None where the row function is not compiled and does not tell.
 
     Raises:
         NoFormError: it is no schema that this function could have.
     """
-    if bound.is_filter:
+    if is_filter:
         if core.key_formats[0] in ("b", ""):
             return schema if core.key_formats[0] else None
         raise NoFormError(form.tree, "a filter that gives no array of bool")

@@ -40,7 +40,7 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         return None
     if target is list and not node.args and not node.keywords:
         return Builder(reader.slot())
-    for known, write in _FUNCTIONS:
+    for known, write in FUNCTIONS:
         if target is known:
             return write(reader, node)
     read = function_of(target) if target is not None else None
@@ -92,7 +92,7 @@ def arguments(node: ast.Call, *names: str) -> list[ast.expr | None]:
     return [given.get(name) for name in names]
 
 
-def _needed(node: ast.Call, value: ast.expr | None) -> ast.expr:
+def needed(node: ast.Call, value: ast.expr | None) -> ast.expr:
     if value is None:
         raise NoFormError(node, "a missing argument")
     return value
@@ -103,22 +103,22 @@ def _needed(node: ast.Call, value: ast.expr | None) -> ast.expr:
 
 def _column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     [key] = arguments(node, "i")
-    return reader.column(batch, _needed(node, key), node)
+    return reader.column(batch, needed(node, key), node)
 
 
 def _named(reader: Reader, node: ast.Call, name: ast.expr | None) -> str:
-    found = reader.constant(_needed(node, name))
+    found = reader.constant(needed(node, name))
     if not isinstance(found, str):
         raise NoFormError(node, "a column's name that the text does not tell")
     return found
 
 
 def _array_of(reader: Reader, node: ast.Call, value: ast.expr | None) -> Array:
-    return reader.as_arrow(reader.value(_needed(node, value)), node)
+    return reader.as_array(needed(node, value), node)
 
 
 def _place(reader: Reader, node: ast.Call, place: ast.expr | None, count: int) -> int:
-    found = reader.constant(_needed(node, place))
+    found = reader.constant(needed(node, place))
     if type(found) is not int or not 0 <= found < count:
         raise NoFormError(node, "a column's place that the text does not tell")
     return found
@@ -234,17 +234,17 @@ def _cast(reader: Reader, node: ast.Call, array: Array) -> Value:
 
     if array.family != ARROW:
         raise NoFormError(node, "the method cast of no Arrow array")
-    return cast(reader, node, array, _type(reader, node, _needed(node, type_node)))
+    return cast(reader, node, array, type_of(reader, node, needed(node, type_node)))
 
 
 def _pc_cast(reader: Reader, node: ast.Call) -> Value:
     values, type_node = arguments(node, "arr", "target_type")
-    array = reader.value(_needed(node, values))
+    array = reader.value(needed(node, values))
     from sabot._form_compute import cast
 
     if not isinstance(array, Array) or array.family != ARROW:
         raise NoFormError(node, "pc.cast of no Arrow array")
-    return cast(reader, node, array, _type(reader, node, _needed(node, type_node)))
+    return cast(reader, node, array, type_of(reader, node, needed(node, type_node)))
 
 
 _ARRAY: dict[str, Method] = {
@@ -266,14 +266,14 @@ _NUMPY: dict[str, Method] = {"astype": astype, "copy": copied}
 
 def _pa_array(reader: Reader, node: ast.Call) -> Value:
     values, type_node = arguments(node, "obj", "type")
-    given = reader.value(_needed(node, values))
+    given = reader.value(needed(node, values))
     if not isinstance(given, Array) or given.family == ARROW:
         raise NoFormError(node, "pa.array of something else than a list or array of the rows")
-    wanted = None if type_node is None else _type(reader, node, type_node)
+    wanted = None if type_node is None else type_of(reader, node, type_node)
     return reader.as_arrow(given, node)._replace(wanted=wanted, column=None, type=None)
 
 
-def _type(reader: Reader, node: ast.Call, given: ast.expr) -> Any:
+def type_of(reader: Reader, node: ast.Call, given: ast.expr) -> Any:
     if isinstance(given, ast.Call) and not given.args and not given.keywords:
         made = reader.called(given)
         for make in _TYPES:
@@ -328,7 +328,7 @@ def _of_data(reader: Reader, node: ast.Call) -> Value:
     return _from_arrays(reader, node)
 
 
-_FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
+FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
     (arrow.array, _pa_array),
     (arrow.table, _of_data),
     (arrow.record_batch, _of_data),
