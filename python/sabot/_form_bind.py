@@ -7,6 +7,8 @@ computed exactly. What a column's type is follows from the row function, in ever
 from __future__ import annotations
 
 import copy
+import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -63,11 +65,11 @@ def lower(
         return _refused(bound, captured.refusals[0] if captured.refusals else None)
     try:
         wanted = None if explains else bound.is_filter
-        form, made, core, told, why = _formed(captured, schema, options, wanted)
+        form, made, core, told, refusal = _formed(captured, schema, options, wanted)
     except NoFormError as error:
         return _refused(bound, error.refusal)
     except PlanError as error:
-        return _refused(bound, Refusal("type", str(error), 0, 0, 0, 0))
+        return _refused(bound, _refusal_by(error))
     bound = bound._replace(is_filter=form.is_filter)
     declared = bound.schema
     if told is not None and not bound.is_filter and declared is None:
@@ -82,18 +84,23 @@ def lower(
     columns: tuple[list[str | None], list[str]] = ([], [])
     if not bound.is_filter:
         columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
-    label = _label(captured, form) + why
-    return bound._replace(lowered=Lowered(scalar, form.kind, label, columns))
+    label = _label(captured, form)
+    if refusal is not None:
+        line = f" (line {refusal.line})" if refusal.line else ""
+        label += f"  not by rows: {refusal.detail or refusal.code}{line}"
+    return bound._replace(
+        lowered=Lowered(scalar, form.kind, label, columns), refusal=refusal
+    )
 
 
 class _Formed(NamedTuple):
-    """What is made of a batch function. told: the schema of what it gives; None: not compiled. why: it has no better form."""
+    """What is made of a batch function. told: the schema of what it gives; None: not compiled. refusal: why it has no better form."""
 
     form: RowForm
     made: Captured
     core: _core.Function
     told: pa.Schema | None
-    why: str = ""
+    refusal: Refusal | None = None
 
 
 def _formed(
@@ -112,26 +119,36 @@ def _formed(
         failed = error
     if rows is not None and rows.told is not None:
         return rows
-    nothing = isinstance(failed, NoFormError) and failed.refusal.code == NOTHING
-    try:
-        whole = None if nothing else _read(whole_form, captured, schema, options, is_filter)
-    except (NoFormError, PlanError):
-        whole = None
+    why = _refusal_of(rows.core) if rows is not None else _refusal_by(failed)
+    whole: _Formed | None = None
+    if why.code != NOTHING:
+        with suppress(NoFormError, PlanError):
+            whole = _read(whole_form, captured, schema, options, is_filter)
     if whole is not None and whole.told is not None:
-        return whole._replace(why=_why_not_rows(failed, rows))
-    if rows is None:
+        return whole._replace(refusal=why)
+    if rows is None and whole is None:
         assert failed is not None
         raise failed
-    return rows
+    # What the whole form cannot do is why, where the text has no other.
+    made = rows or whole
+    assert made is not None
+    return made
 
 
-def _why_not_rows(failed: NoFormError | PlanError | None, rows: _Formed | None) -> str:
-    if rows is not None:
-        return because(rows.core).replace("because:", "not by rows:")
+def _refusal_by(failed: NoFormError | PlanError | None) -> Refusal:
     if isinstance(failed, NoFormError):
-        line = f" (line {failed.refusal.line})" if failed.refusal.line else ""
-        return f"  not by rows: {failed.refusal.detail}{line}"
-    return f"  not by rows: {failed}"
+        return failed.refusal
+    return Refusal("type", str(failed), 0, 0, 0, 0)
+
+
+def _refusal_of(core: _core.Function) -> Refusal:
+    """Why a function is not compiled, the first reason."""
+    reasons: list[dict[str, Any]] = json.loads(core.report())["reasons"]
+    if not reasons:
+        return Refusal("row_form", "", 0, 0, 0, 0)
+    one = reasons[0]
+    detail = one["message"] + (f": {one['detail']}" if one["detail"] else "")
+    return Refusal(one["code"], detail, one["line"], one["col"], one["end_line"], one["end_col"])
 
 
 def _read(

@@ -102,7 +102,7 @@ class WholeReader(Reader):
     def _stands_for(self, node: ast.stmt, name: str, value: ast.expr) -> bool:
         """Whether a name now stands for a part of the batch, or for an array."""
         given = self.value(value)
-        made = None if given is not None else self._array(value)
+        made = None if given is not None else self.array(value)
         if given is None and made is None:
             return False
         if name in self.arrays:
@@ -192,7 +192,7 @@ class WholeReader(Reader):
                 return ast.copy_location(_len(self.items(array, node)), node)
         raise NoFormError(node, "a batch without a column of numbers")
 
-    def _array(self, node: ast.expr) -> tuple[ast.expr, bool] | None:
+    def array(self, node: ast.expr) -> tuple[ast.expr, bool] | None:
         """The items of a NumPy array, and whether it is the function's own; None: it is no array."""
         match node:
             case ast.Call(ast.Attribute(of, "to_numpy")):
@@ -311,7 +311,7 @@ class _Rewriter(ast.NodeTransformer):
             if isinstance(given, Array):
                 return ast.copy_location(_len(reader.items(given, node)), node)
         if any(target is known for known in _OF_ITEMS):
-            node.args = [one if self._is_array(one) else self.visit(one) for one in node.args]
+            node.args = [self._items(one) for one in node.args]
             node.keywords = [self.visit(one) for one in node.keywords]
             return node
         return self.generic_visit(node)
@@ -320,6 +320,16 @@ class _Rewriter(ast.NodeTransformer):
 
     def _is_array(self, node: ast.AST) -> bool:
         return isinstance(node, ast.Name) and node.id in self._reader.arrays
+
+    def _items(self, node: ast.expr) -> ast.expr:
+        """Where all items of an array are taken one by one, it may stand as it is."""
+        if self._is_array(node):
+            return node
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            made = self._reader.array(node) if node.func.attr == "to_numpy" else None
+            if made is not None:
+                return made[0]
+        return self.visit(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         match node:
@@ -359,8 +369,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_For(self, node: ast.For) -> ast.AST:
         self._check_items(node.target)
-        if not self._is_array(node.iter):
-            return self.generic_visit(node)
+        node.iter = self._items(node.iter)
         node.target = self.visit(node.target)
         node.body = [self.visit(one) for one in node.body]
         node.orelse = [self.visit(one) for one in node.orelse]
@@ -368,8 +377,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
         self._check_items(node.target)
-        if not self._is_array(node.iter):
-            return self.generic_visit(node)
+        node.iter = self._items(node.iter)
         node.target = self.visit(node.target)
         node.ifs = [self.visit(one) for one in node.ifs]
         return node

@@ -370,9 +370,16 @@ static sb_status keys_new(lowering *l, sb_lowered *out, sb_error *err)
 static const pyval *list_values(lowering *l, const pyval *result)
 {
     pyval *lists = sb_items_new(l, result->count);
+    const sb_node *end = l->tree.body.items[l->tree.body.count - 1];
     for (uint32_t k = 0; lists != NULL && k < result->count; k++) {
-        const pyval held =
-            sb_list_held(l, result->items[k], l->tree.body.items[l->tree.body.count - 1]);
+        const pyval held = sb_list_held(l, result->items[k], end);
+        if (!(held.tags & LIST_BIT)) {
+            char detail[120];
+            (void)snprintf(detail, sizeof(detail), "the result \"%.80s\", which is no list",
+                           l->key_names[k]);
+            sb_refuse(l, SB_REFUSAL_TYPE, detail, end);
+            return NULL;
+        }
         lists[k] = sb_list_only(l, held, "the result");
     }
     return lists;
