@@ -204,7 +204,15 @@ class Writer:
         out = "o0[k]" if own else "r0"
         array = rng.choice(("np.zeros(n)", f"np.zeros_like({first})", "np.full(n, 0.5)"))
         self.lines.append(f"o0 = {array}" if own else "r0 = []")
-        self.lines.append(rng.choice(("for k in range(n):", "for k in range(n):", "k = -1\n    while k < n - 1:\n        k += 1")))
+        self.lines.append(
+            rng.choice(
+                (
+                    "for k in range(n):",
+                    "for k in range(n):",
+                    "k = -1\n    while k < n - 1:\n        k += 1",
+                )
+            )
+        )
         pad = "    "
         if none:
             missing = " or ".join(f"{one} is None" for one in [*items, *states])
@@ -242,7 +250,9 @@ class Writer:
             call = rng.choice((f"sum({first})", f"max({first})", f"min({first})", f"{first}[0]"))
             self.lines.append(f"{made[0]} = {call}")
         if not of_numpy and rng.random() < 0.2:
-            change = rng.choice((f"{first}[0] = 3", f"{first}.reverse()", f"{first} = {first}[1:] + [2]"))
+            change = rng.choice(
+                (f"{first}[0] = 3", f"{first}.reverse()", f"{first} = {first}[1:] + [2]")
+            )
             self.lines.append(change)
         return made
 

@@ -138,6 +138,25 @@ FORMS = {
                 made[k] = k
             return {"first": first, "second": made}
     """,
+    "changes_while_it_returns": """
+        def f(batch):
+            i = []
+            for v in batch["i"].to_pylist():
+                i.insert(len(i) // 2, v)
+            return {"i": i[1:], "more": pa.array(i[1:] if i[0] > 0 else i[1:]), "less": [i.pop() for _ in range(len(i) - 1)]}
+    """,
+    "one_name_for_all": """
+        def f(batch):
+            i = batch.column("i")
+            i = i.to_pylist()
+            keep = i if len(i) > 2 else [v for v in i]
+            same = pa.array(keep if i[0] else i)
+            i.reverse()
+            def changed(values):
+                values[0] = 3
+                return 1
+            return {"same": same, "i": i, "one": [changed(i) for _ in i]}
+    """,
     "shared_by_pa_array": """
         def f(batch):
             x = batch["x"].to_numpy()

@@ -88,9 +88,7 @@ def lower(
     if refusal is not None:
         line = f" (line {refusal.line})" if refusal.line else ""
         label += f"  not by rows: {refusal.detail or refusal.code}{line}"
-    return bound._replace(
-        lowered=Lowered(scalar, form.kind, label, columns), refusal=refusal
-    )
+    return bound._replace(lowered=Lowered(scalar, form.kind, label, columns), refusal=refusal)
 
 
 class _Formed(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
 from typing import cast as cast_to
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from sabot._form_values import Value
     from sabot._guards import Found
 
+_CHANGING = frozenset(["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"])
+_FRESH = (ast.List, ast.ListComp, ast.BinOp)  # what makes a list that nobody else has
 _OF_ITEMS = (len, enumerate, zip, reversed, sum, min, max, list)  # what arrays may be given to
 
 
@@ -65,7 +68,9 @@ class WholeReader(Reader):
     def __init__(self, captured: Captured, found: Mapping[str, Found], schema: pa.Schema) -> None:
         super().__init__(captured, found, schema)
         self.arrays: dict[str, bool] = {}  # names of NumPy arrays: is it the function's own
+        self._nodes: list[ast.AST] = []
         self._returning = False
+        self._changes = False  # lists may change while what is read is made
         nodes = [] if captured.node is None else [*ast.walk(captured.node)]
         takes_arrays = any(isinstance(n, ast.Attribute) and n.attr == "to_numpy" for n in nodes)
         # Lists may hold None where the text says something about it; else a batch with nulls is CPython's.
@@ -78,13 +83,25 @@ class WholeReader(Reader):
 
     # Statements
 
-    def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
-        self._returning = isinstance(node.body, list) and isinstance(node.body[0], ast.Return)
-        return super()._result(node)
-
     def _given(self, node: ast.expr) -> Value | dict[str, Value]:
         self._returning = True
+        self._changes = not self._changes_nothing(node)
         return super()._given(node)
+
+    def _changes_nothing(self, node: ast.expr) -> bool:
+        """Whether no list changes while what is returned is made."""
+        for one in ast.walk(node):
+            match one:
+                case ast.Call(ast.Attribute(attr=name)):
+                    if name in _CHANGING:
+                        return False
+                case ast.Call():
+                    # A function of the user's may change a list that it is given, or finds.
+                    if type(self.called(one)) not in (type, BuiltinFunctionType):
+                        return False
+                case _:
+                    pass
+        return True
 
     def _statement(self, node: ast.stmt, first: bool) -> None:
         match node:
@@ -101,6 +118,7 @@ class WholeReader(Reader):
 
     def _stands_for(self, node: ast.stmt, name: str, value: ast.expr) -> bool:
         """Whether a name now stands for a part of the batch, or for an array."""
+        self._changes = not self._changes_nothing(value)
         given = self.value(value)
         made = None if given is not None else self.array(value)
         if given is None and made is None:
@@ -119,7 +137,14 @@ class WholeReader(Reader):
 
     def _keep(self, node: ast.stmt) -> None:
         """A statement that stays, with the batch's columns as lists."""
-        made = cast_to("ast.stmt", _Rewriter(self).visit(copy.deepcopy(node)))
+        match node:
+            case ast.Assign([ast.Name(name)], value) if name in self.env:
+                kept = ast.Assign([ast.Name(name, ast.Store())], self.rewritten(value))
+                ast.copy_location(kept.targets[0], node)
+                made = ast.copy_location(kept, node)
+                self.env.pop(name)
+            case _:
+                made = cast_to("ast.stmt", _Rewriter(self).visit(self._copied(node)))
         self._plain |= stored([node])
         self.body.append(made)
 
@@ -147,7 +172,11 @@ class WholeReader(Reader):
     def as_array(self, value: ast.expr, node: ast.AST) -> Array:
         """A column of the result, of an array or of what pyarrow makes one of: a list of the function's."""
         given = self.value(value)
-        return Array(ARROW, self._list(value)) if given is None else self.as_arrow(given, node)
+        if given is not None:
+            return self.as_arrow(given, node)
+        if self._changes:
+            raise NoFormError(value, "a list that may change while the result is made")
+        return Array(ARROW, self._list(value, copies=not self._returning))
 
     def _columns(self, node: ast.Dict) -> dict[str, Value]:
         columns: dict[str, Value] = {}
@@ -155,25 +184,37 @@ class WholeReader(Reader):
             name = self.constant(key) if key is not None else None
             if not isinstance(name, str) or name in columns:
                 raise NoFormError(item, "a column that the text does not tell")
-            columns[name] = self.as_array(item, item)
+            given = self.value(item)
+            if given is None:  # becomes an array behind the return
+                given = Array(ARROW, self._list(item, copies=False))
+            columns[name] = given
         return columns
 
     def _pa_array(self, node: ast.Call) -> Array:
         values, type_node = arguments(node, "obj", "type")
         wanted = None if type_node is None else type_of(self, node, type_node)
-        return Array(ARROW, self._list(needed(node, values)), wanted=wanted)
+        copies = self._changes or not self._returning
+        return Array(ARROW, self._list(needed(node, values), copies=copies), wanted=wanted)
 
-    def _list(self, node: ast.expr) -> str:
+    def _list(self, node: ast.expr, *, copies: bool) -> str:
         """A local that holds the items of an array of Arrow that is made of an expression."""
         if isinstance(node, ast.Name) and node.id in self.arrays:
             return self.make(node, node)  # they share memory
-        made = self.rewritten(node)
-        if isinstance(node, ast.Name) and not self._returning:  # the list may change later
-            made = ast.copy_location(ast.Subscript(made, ast.Slice(), ast.Load()), node)
-        return self.make(made, node)
+        name = self.make(self.rewritten(node), node)
+        if not copies or isinstance(node, _FRESH):
+            return name
+        held = ast.copy_location(ast.Name(name, ast.Load()), node)  # the list may change later
+        copied = ast.Subscript(held, ast.Slice(), ast.Load())
+        return self.make(ast.copy_location(copied, node), node)
 
     def rewritten(self, node: ast.expr) -> ast.expr:
-        return cast_to("ast.expr", _Rewriter(self).visit(copy.deepcopy(node)))
+        return cast_to("ast.expr", _Rewriter(self).visit(self._copied(node)))
+
+    def _copied(self, node: ast.AST) -> ast.AST:
+        """A copy whose nodes stay: what they stand for is remembered by their identity."""
+        made = copy.deepcopy(node)
+        self._nodes += ast.walk(made)
+        return made
 
     # Columns and arrays
 
@@ -247,12 +288,14 @@ class WholeReader(Reader):
     def _count(self, node: ast.expr) -> ast.expr:
         """The length of a new array; a negative one fails, as a row does that leaves."""
         made = self.rewritten(node)
-        if isinstance(made, ast.Call) and self.called(made) is len or isinstance(made, Own):
+        if (isinstance(made, ast.Call) and self.called(made) is len) or isinstance(made, Own):
             return made
         count = _builtin(node, "ARRAY_INDEX", made)
         again = _builtin(node, "ARRAY_INDEX", self.rewritten(node))
         fails = ast.BinOp(again, ast.FloorDiv(), ast.Constant(0))
-        test = ast.Compare(_builtin(node, "ARRAY_INDEX", self.rewritten(node)), [ast.Lt()], [ast.Constant(0)])
+        test = ast.Compare(
+            _builtin(node, "ARRAY_INDEX", self.rewritten(node)), [ast.Lt()], [ast.Constant(0)]
+        )
         return _placed(ast.IfExp(test, fails, count), node)
 
 

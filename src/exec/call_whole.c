@@ -1,8 +1,8 @@
 /* The native part of a call of a function of whole batches: one row, whose inputs are the columns as lists, see sb_item.
  *
  * Algorithm: a column of int64 or double without nulls is a list where it lies; any other is written out as words, or as pairs where
- * items may be None. The kernel runs once. Its outputs are lists in the heap of the function's local, which are copied into columns: as long
- * as each other, and as the batch where columns of it are passed on, else the host calls the function, which then raises.
+ * items may be None. The kernel runs once. Its outputs are lists in the heap of the function's local, which are copied into columns: as
+ * long as each other, and as the batch where columns of it are passed on, else the host calls the function, which then raises.
  *
  * Threads: see exec/call.h. Memory: words of columns belong to the local and are kept; large ones are given back after the call. */
 #include <string.h>
@@ -155,7 +155,8 @@ static sb_status lists_in(const sb_call *call, sb_call_local *local, const sb_ch
             pairs = func->params[p].input == (int32_t)k ? func->params[p].pairs : pairs;
         }
         sb_array *column = chunk->columns[call->site->input_columns[k]];
-        sb_status status = column_list(column, pairs, &local->inputs[k], &local->whole[k], reason, err);
+        sb_status status =
+            column_list(column, pairs, &local->inputs[k], &local->whole[k], reason, err);
         if (status != SB_OK || *reason != SB_REASON_NONE) {
             return status;
         }
@@ -182,7 +183,7 @@ static const sb_rt_list *list_out(const sb_call_local *local, int32_t k)
     int64_t handle;
     memcpy(&handle, local->out[k].values, sizeof handle);
     SB_ASSERT(handle != 0);
-    return (const sb_rt_list *)(uintptr_t) /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    return (const sb_rt_list *)(uintptr_t)/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
         handle;
 }
 
@@ -220,8 +221,8 @@ static bool item_put(sb_call_result *result, char format, int64_t row, int64_t w
 }
 
 /* The items of one list; false: one does not fit the type. */
-static sb_status items_copy(sb_call *call, int32_t k, const sb_rt_list *list, bool pairs, bool *fits,
-                            sb_error *err)
+static sb_status items_copy(sb_call *call, int32_t k, const sb_rt_list *list, bool pairs,
+                            bool *fits, sb_error *err)
 {
     sb_call_result *result = &call->results[k];
     const char format = call->site->formats[k];

@@ -44,8 +44,8 @@ static sb_plan *lowered_plan(shape s)
     if (whole) {
         static const char *const made[] = {NULL, NULL, NULL, NULL, "s"};
         (void)sb_plan_new_lowered(between != NULL ? between : source, "f(batch)\tcompiled", func,
-                                  s.filters, s.filters ? 0 : 5, s.whole ? made : names, names, &last,
-                                  NULL);
+                                  s.filters, s.filters ? 0 : 5, s.whole ? made : names, names,
+                                  &last, NULL);
     }
     sb_plan_drop(between);
     sb_plan_drop(source);
@@ -106,7 +106,8 @@ static int64_t check_run(sb_plan *plan, const sb_run_options *options, shape s)
 static shape shape_of(int number)
 {
     if (number >= 8) {
-        return (shape){.compiled = true, .whole = true, .pairs = number % 2, .behind = number / 2 % 2};
+        return (shape){
+            .compiled = true, .whole = true, .pairs = number % 2, .behind = number / 2 % 2};
     }
     return (shape){.compiled = number % 2 == 0, .filters = number / 2 % 2, .behind = number / 4};
 }

@@ -180,8 +180,8 @@ enum {
     X(REVERSE, 40, 1, 1)                                                                           \
     X(SORT, 41, 2, 2) /* reverse: a constant */                                                    \
     X(LIST_INDEX, 42, 2, 2)                                                                        \
-    X(SORT_BY, 43, 4, 4) /* a list, its keys; constants: reverse, in place. The sorted list */     \
-    X(COLUMN, 44, 2, 2) /* a column of the batch as a list: a parameter; SB_BLOB_COLUMN_* */      \
+    X(SORT_BY, 43, 4, 4)     /* a list, its keys; constants: reverse, in place. The sorted list */ \
+    X(COLUMN, 44, 2, 2)      /* a column of the batch as a list: a parameter; SB_BLOB_COLUMN_* */  \
     X(ARRAY_INDEX, 45, 1, 1) /* an index of a NumPy array: no boolean */                           \
     X(LDEXP, 58, 2, 2)                                                                             \
     X(EXPONENT, 59, 1, 1)  /* the second item of math.frexp */                                     \

@@ -143,8 +143,7 @@ static pyval mixed_value(lowering *l, uint32_t kinds, item from)
     for (size_t k = 0; k < SB_COUNT_OF(kinds_of_items); k++) {
         const struct kind_of_item one = kinds_of_items[k];
         if (kinds & TAG_BIT(one.tag)) {
-            v.is[one.tag] =
-                sb_op2(l, SB_IR_PY_EQ_I64, from.kind, sb_irb_const_i(&l->b, one.kind));
+            v.is[one.tag] = sb_op2(l, SB_IR_PY_EQ_I64, from.kind, sb_irb_const_i(&l->b, one.kind));
         }
     }
     if (kinds & BOOL_BIT) {

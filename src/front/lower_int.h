@@ -124,9 +124,9 @@ typedef struct invoked {
 } invoked;
 
 typedef struct whole_column { /* a parameter of a function of whole batches */
-    sb_value handle;           /* of the list that it is; 0: of no type that lists hold */
-    unsigned tag;              /* of its items, None aside */
-    const char *format;        /* borrow */
+    sb_value handle;          /* of the list that it is; 0: of no type that lists hold */
+    unsigned tag;             /* of its items, None aside */
+    const char *format;       /* borrow */
 } whole_column;
 
 typedef struct lowering {
@@ -146,7 +146,7 @@ typedef struct lowering {
     invoked *functions; /* as the tree has them */
     bool grown;         /* kinds of functions have grown in this round */
     sb_list_sites *sites;
-    whole_column *columns; /* by parameter; NULL: a function of rows */
+    whole_column *columns;                 /* by parameter; NULL: a function of rows */
     bool in_memory;                        /* displays make lists in memory */
     bool wants_memory;                     /* that could help against a refusal */
     bool unsettled;                        /* too many rounds: to be refused */

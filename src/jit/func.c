@@ -460,6 +460,7 @@ sb_status sb_func_run_whole(sb_func *func, sb_func_local *local, sb_kcall *call,
 {
     SB_ASSERT(func == local->func && func->is_whole && rows > 0);
     local->heap.is_whole = true;
+    local->heap.likely = func->key_count > 0 && func->keys[0].pairs ? 2 * rows : rows;
     return run(local, call, 1, rows, tier, counts, err);
 }
 

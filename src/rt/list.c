@@ -16,6 +16,7 @@
 
 #define CHUNK_MIN ((size_t)64 << 10)
 #define SMALL 64 /* items up to which a list grows fourfold */
+#define LONG 512 /* items from which a list may be one of all rows */
 #define RUN 16
 
 struct sb_rt_chunk {
@@ -52,7 +53,7 @@ void sb_rt_heap_release(sb_rt_heap *heap)
         sb_mem_free(heap->first);
         heap->first = next;
     }
-    *heap = (sb_rt_heap){.is_whole = heap->is_whole};
+    *heap = (sb_rt_heap){.is_whole = heap->is_whole, .likely = heap->likely};
 }
 
 void sb_rt_heap_reset(sb_rt_heap *heap)
@@ -99,7 +100,10 @@ static void *take(sb_rt_heap *heap, size_t size)
     }
     if (size > (size_t)(heap->end - heap->at)) {
         sb_rt_chunk *next = heap->current != NULL ? heap->current->next : heap->first;
-        if (next != NULL && size <= next->size - sizeof(*next)) {
+        while (next != NULL && size > next->size - sizeof(*next)) {
+            next = next->next; /* what is passed over is free again after the reset */
+        }
+        if (next != NULL) {
             enter_chunk(heap, next);
         } else if (!add_chunk(heap, size)) {
             return NULL;
@@ -145,6 +149,7 @@ static sb_reason make_room(sb_rt_heap *heap, sb_rt_list *list, int64_t count)
         return SB_REASON_MEMORY;
     }
     int64_t room = list->room * (list->room < SMALL ? 4 : 2);
+    room = room < heap->likely && count > LONG ? heap->likely : room;
     room = room < count ? count : room;
     room = room > list_max(heap) ? list_max(heap) : room;
     const size_t more = (size_t)(room - list->room) * sizeof(int64_t);

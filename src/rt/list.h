@@ -91,6 +91,7 @@ typedef struct sb_rt_heap {       /* generated code knows the offsets of what it
     bool full;                    /* 48: since the reset: SB_RT_HEAP_MAX was reached */
     bool no_memory;               /* an allocation failed; whoever looks clears it */
     bool is_whole;                /* its one row is a batch: the larger limits; set by the owner */
+    int64_t likely; /* words that a list which has outgrown some will likely have; likewise */
 } sb_rt_heap;
 
 /* A heap of zeros is empty and ready. */

@@ -129,8 +129,7 @@ static sb_status whole_native(const sb_plan *node, sb_call *call, sb_call_local 
                               sb_work *work, int64_t *left, sb_error *err)
 {
     bool leaves = false;
-    sb_status status =
-        sb_call_whole_native(call, local, work, keeps_rows(node), &leaves, err);
+    sb_status status = sb_call_whole_native(call, local, work, keeps_rows(node), &leaves, err);
     *left = leaves ? work->chunk->rows : 0;
     return status;
 }
@@ -154,9 +153,8 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
     }
     sb_call_init(&call, &own->site, work->chunk->rows);
     if (status == SB_OK) {
-        status = own->site.func->is_whole
-                     ? whole_native(op->node, &call, local, work, &left, err)
-                     : sb_call_native(&call, local, work, &left, err);
+        status = own->site.func->is_whole ? whole_native(op->node, &call, local, work, &left, err)
+                                          : sb_call_native(&call, local, work, &left, err);
     }
     if (status == SB_OK && left == 0) {
         status = op->node->is_filter ? mask_set(&call, work->chunk, err)
