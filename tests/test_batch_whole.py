@@ -157,6 +157,16 @@ FORMS = {
                 return 1
             return {"same": same, "i": i, "one": [changed(i) for _ in i]}
     """,
+    "ints_put_among_floats": """
+        def f(batch):
+            x = batch["x"].to_pylist()
+            x = x[1:] + [2]
+            out, last = [], 0
+            for k in range(len(x)):
+                last = x[k] * 2 - last
+                out.append(last)
+            return {"made": out, "x": x}
+    """,
     "shared_by_pa_array": """
         def f(batch):
             x = batch["x"].to_numpy()

@@ -109,12 +109,12 @@ static const void *words_there(const sb_array *column, bool pairs)
 }
 
 /* *reason: why the batch leaves, if it does. */
-static sb_status column_list(sb_array *column, bool pairs, sb_view_scratch *scratch,
+static sb_status column_list(sb_array *column, bool pairs, bool nulls, sb_view_scratch *scratch,
                              sb_call_whole *input, sb_reason *reason, sb_error *err)
 {
     const int64_t rows = column->length;
     const int64_t count = pairs ? 2 * rows : rows;
-    if (!pairs && sb_array_null_count(column) > 0) {
+    if (!nulls && sb_array_null_count(column) > 0) {
         *reason = SB_REASON_NONE_OPERAND;
         return SB_OK;
     }
@@ -151,12 +151,15 @@ static sb_status lists_in(const sb_call *call, sb_call_local *local, const sb_ch
             continue;
         }
         bool pairs = false;
+        bool nulls = false;
         for (uint32_t p = 0; p < func->param_count; p++) {
-            pairs = func->params[p].input == (int32_t)k ? func->params[p].pairs : pairs;
+            const bool is_it = func->params[p].input == (int32_t)k;
+            pairs = is_it ? func->params[p].pairs : pairs;
+            nulls = is_it ? func->params[p].nulls : nulls;
         }
         sb_array *column = chunk->columns[call->site->input_columns[k]];
         sb_status status =
-            column_list(column, pairs, &local->inputs[k], &local->whole[k], reason, err);
+            column_list(column, pairs, nulls, &local->inputs[k], &local->whole[k], reason, err);
         if (status != SB_OK || *reason != SB_REASON_NONE) {
             return status;
         }

@@ -317,7 +317,7 @@ static pyval copy(lowering *l, const pyval *list)
 
 pyval sb_list_column(lowering *l, const sb_node *n)
 {
-    const whole_column *column = &l->columns[n->list.items[0]->slot];
+    whole_column *column = &l->columns[n->list.items[0]->slot];
     const bool numpy = (n->list.items[1]->value.i & SB_BLOB_COLUMN_NUMPY) != 0;
     if (column->handle == 0 || (numpy && column->format[0] != 'g')) {
         sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, column->format, n);
@@ -331,6 +331,13 @@ pyval sb_list_column(lowering *l, const sb_node *n)
     l->sites->items[root_of(l, site)].is_column = true;
     add_kinds(l, site, TAG_BIT(numpy ? TAG_NP_F64 : column->tag));
     add_kinds(l, site, l->tree.has_nulls ? NONE_BIT : 0);
+    const bool pairs = is_mixed(l, site);
+    if ((pairs && (numpy || column->words)) || (!pairs && column->pairs)) {
+        refuse_kinds(l); /* the column's items are laid out in one way */
+        return sb_pyval_never();
+    }
+    column->pairs = pairs;
+    column->words = !pairs;
     const pyval list = list_value(column->handle, site);
     return l->sites->items[root_of(l, site)].changes ? copy(l, &list) : list;
 }

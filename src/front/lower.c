@@ -69,7 +69,7 @@ static sb_status bind_whole(lowering *l, const sb_column_kind *kind, sb_func_par
     const bool listed = kind->prim != SB_PRIM_VOID && !(TAG_BIT(kind->tag) & TIME_BITS);
     *column = (whole_column){.tag = kind->tag, .format = param->format};
     param->prim = listed ? SB_PRIM_I64 : SB_PRIM_VOID;
-    param->pairs = l->tree.has_nulls;
+    param->nulls = l->tree.has_nulls;
     if (!listed) {
         return SB_OK;
     }
@@ -555,6 +555,9 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
         return status;
     }
     sb_lower_block(l, &e, &l->tree.body, 0);
+    for (uint32_t k = 0; l->columns != NULL && k < out->param_count; k++) {
+        out->params[k].pairs = l->columns[out->params[k].index].pairs;
+    }
     sb_finish_result(l, &e);
     status = sb_lower_functions(l, &out->ir, err);
     if (status != SB_OK) {

@@ -127,6 +127,7 @@ typedef struct whole_column { /* a parameter of a function of whole batches */
     sb_value handle;          /* of the list that it is; 0: of no type that lists hold */
     unsigned tag;             /* of its items, None aside */
     const char *format;       /* borrow */
+    bool words, pairs;        /* what lists of it have been made of; never both */
 } whole_column;
 
 typedef struct lowering {

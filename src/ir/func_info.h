@@ -22,6 +22,7 @@ typedef struct sb_func_param {
     sb_prim prim;   /* what kernels see of the column; VOID: they do not know its type */
     int32_t input;  /* index in ir.inputs (kernel in[]); -1: the kernel does not read it */
     bool pairs;     /* of a function of whole batches: see sb_item */
+    bool nulls;     /* likewise: items may be None */
 } sb_func_param;
 
 typedef enum sb_mixing { /* what the values of a result may be, besides those of its type */

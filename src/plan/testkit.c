@@ -123,6 +123,7 @@ static sb_func *func_make(struct sb_jit *jit, sb_func parts, const char *name, c
     for (uint32_t k = 0; parts.is_whole && k < parts.param_count; k++) {
         parts.params[k].format[0] = results[2 * k + 1]; /* its results are its columns */
         parts.params[k].pairs = pairs;
+        parts.params[k].nulls = pairs;
     }
     for (uint32_t k = 0; parts.is_whole && k < parts.key_count; k++) {
         parts.keys[k].prim = SB_PRIM_I64;
