@@ -86,6 +86,23 @@ def large_amounts(batch):
     return pc.greater(batch.column("value"), 0.5)
 
 
+def running(batch):
+    made, total = [], 0.0
+    for value in batch["value"].to_pylist():
+        total += value
+        made.append(total)
+    return batch.append_column("total", pa.array(made))
+
+
+def ema(batch):
+    x = batch.column("value").to_numpy()
+    out = np.empty(len(x))
+    out[0] = x[0]
+    for i in range(1, len(x)):
+        out[i] = 0.1 * x[i] + 0.9 * out[i - 1]
+    return batch.append_column("ema", pa.array(out))
+
+
 def by_sabot(fn: Callable[..., Any], table: pa.Table) -> Callable[[], pa.Table]:
     stream = Stream.from_table(table)
     stream = stream.filter(fn) if fn is large_amounts else stream.map(fn)
@@ -176,6 +193,60 @@ def by_numba(table: pa.Table) -> Callable[[], np.ndarray]:
 
     values = table["value"].to_numpy()
     return lambda: transform(values)
+
+
+def carried(out: Table, table: pa.Table, rounds: int) -> None:
+    """Loops that carry values from row to row: one call for each batch of the usual size."""
+    rows = min(20_000, table.num_rows)
+    few = table.slice(0, rows)
+    values = table["value"].to_numpy()
+    for fn, numba in ((running, numba_running()), (ema, numba_ema())):
+        contenders = {
+            "Sabot": Stream.from_table(table, 65_536).map(fn).collect,
+            "CPython": by_itself(fn, few),
+            "Numba": lambda numba=numba: numba(values),
+        }
+        times = race(contenders, same(contenders["CPython"]()), rounds)
+        own = times["Sabot"] / table.num_rows
+        ratio = times["CPython"] / rows / own
+        of_numba = own / (times["Numba"] / table.num_rows)
+        cpython = per_row(times["CPython"], rows)
+        out.add(
+            fn.__name__,
+            f"{per_row(own, 1)}, {ratio:,.0f}x CPython, {of_numba:.1f} of Numba",
+            f"CPython {cpython}, Numba {per_row(times['Numba'], table.num_rows)}",
+            "at least 10x CPython",
+            ratio >= 10,
+        )
+
+
+def numba_running() -> Callable[[Any], Any]:
+    import numba
+
+    @numba.njit
+    def run(values):
+        made = np.empty(len(values))
+        total = 0.0
+        for i in range(len(values)):
+            total += values[i]
+            made[i] = total
+        return made
+
+    return run
+
+
+def numba_ema() -> Callable[[Any], Any]:
+    import numba
+
+    @numba.njit
+    def run(x):
+        out = np.empty(len(x))
+        out[0] = x[0]
+        for i in range(1, len(x)):
+            out[i] = 0.1 * x[i] + 0.9 * out[i - 1]
+        return out
+
+    return run
 
 
 def arrays(out: Table, table: pa.Table, rounds: int) -> None:
@@ -282,6 +353,7 @@ def main() -> None:
     out = Table("Functions of batches")
     with sb.config(tier="native", threads=1), tempfile.TemporaryDirectory() as folder:
         loops(out, table, library(Path(folder)), rounds)
+        carried(out, table, rounds)
         arrays(out, table, rounds)
         of_numpy = Table("Functions that NumPy's own loops compute")
         for count in (rows, 10 * rows):

@@ -1,4 +1,4 @@
-"""Batch functions against CPython: loops over rows, NumPy arrays, chains of pyarrow.compute, one batch after the other.
+"""Batch functions against CPython: loops over rows and from row to row, NumPy arrays, chains of pyarrow.compute, batch by batch.
 
     python -m fuzz.batches --functions 300 --columns 6 --seed 7 [--only INDEX]
 
@@ -137,6 +137,7 @@ class Writer:
             (
                 *(self.lists, self.numpy_rows, self.arrays, self.arrays, self.loops),
                 *(self.compute, self.compute, self.columns_in_turn),
+                *(self.carried, self.carried),
             )
         )
         make()
@@ -256,6 +257,81 @@ class Writer:
         self.lines.append("for k in range(n):")
         self.lines += self.turn([f"a{column}[k]" for column in used], outs, "    ")
         self.result(["pa.array(o0)"] if own else [f"pa.array({out})" for out in outs])
+
+    def carried(self) -> None:
+        """A loop with values that go from row to row, neighbours, and lists that grow as they like."""
+        rng = self.rng
+        doubles = self.of("f")
+        of_numpy = bool(doubles) and rng.random() < 0.35
+        pool = doubles if of_numpy else self.of(NUMBERS)
+        used = rng.sample(pool, rng.randint(1, min(2, len(pool))))
+        items = [f"a{column}[k]" for column in used]
+        method = "to_numpy" if of_numpy else "to_pylist"
+        for column in used:
+            self.lines.append(f'a{column} = batch["{column}"].{method}()')
+        first = f"a{used[0]}"
+        self.lines.append(f"n = len({first})")
+        names = [*items, *self.before(first, of_numpy)]
+        states = [self.name() for _ in range(rng.randint(1, 2))]
+        none = not of_numpy and rng.random() < 0.3
+        for state in states:
+            start = "None" if none and rng.random() < 0.5 else rng.choice(("0", "0.0", "1"))
+            self.lines.append(f"{state} = {start}")
+        own = of_numpy and rng.random() < 0.5
+        out = "o0[k]" if own else "r0"
+        array = rng.choice(("np.zeros(n)", f"np.zeros_like({first})", "np.full(n, 0.5)"))
+        self.lines.append(f"o0 = {array}" if own else "r0 = []")
+        self.lines.append(
+            rng.choice(
+                (
+                    "for k in range(n):",
+                    "for k in range(n):",
+                    "k = -1\n    while k < n - 1:\n        k += 1",
+                )
+            )
+        )
+        pad = "    "
+        if none:
+            missing = " or ".join(f"{one} is None" for one in [*items, *states])
+            self.lines.append(f"{pad}if {missing}:")
+            self.lines += [f"{pad}    {state} = {rng.choice(('0', '1.5'))}" for state in states]
+            self.lines += [f"{pad}    {out}.append(None)", f"{pad}    continue"]
+        if rng.random() < 0.4:
+            names.append(f"{first}[k - 1]")
+        if own and rng.random() < 0.6:
+            names.append("o0[k - 1]")
+        for state in states:
+            change = self.number([*names, *states], 2)
+            word = rng.choice(("=", "+=", "+="))
+            line = f"{pad}{state} {word} {change}"
+            self.lines.append(line)
+            if rng.random() < 0.4:
+                self.lines.append(f"{pad}if {self.truth([*names, *states], 1)}:")
+                self.lines.append(f"{pad}    {state} = {self.number([*items, *states], 1)}")
+        if rng.random() < 0.15:
+            self.lines.append(f"{pad}if {self.truth([*items, *states], 0)}:")
+            self.lines.append(f"{pad}    break")
+        given = self.given([*names, *states], out, pad)
+        if not own and rng.random() < 0.3:
+            self.lines.append(f"{pad}if {self.truth([*items, *states], 0)}:")
+            given = "    " + given
+        self.lines.append(given)
+        self.result(["pa.array(o0)" if own else "pa.array(r0)"])
+
+    def before(self, first: str, of_numpy: bool) -> list[str]:
+        """Reductions over a column that go before the loop, and a change of its list."""
+        rng = self.rng
+        made: list[str] = []
+        if rng.random() < 0.4:
+            made.append(self.name())
+            call = rng.choice((f"sum({first})", f"max({first})", f"min({first})", f"{first}[0]"))
+            self.lines.append(f"{made[0]} = {call}")
+        if not of_numpy and rng.random() < 0.2:
+            change = rng.choice(
+                (f"{first}[0] = 3", f"{first}.reverse()", f"{first} = {first}[1:] + [2]")
+            )
+            self.lines.append(change)
+        return made
 
     def arrays(self) -> None:
         """Operators over whole NumPy arrays."""
@@ -527,7 +603,7 @@ def as_batch(result: Any) -> pa.RecordBatch:
     if isinstance(result, dict):
         return pa.RecordBatch.from_pydict(result)
     if isinstance(result, pa.Table):
-        return result.combine_chunks().to_batches()[0]
+        return (result.combine_chunks().to_batches() or [pa.record_batch([])])[0]
     return result
 
 
@@ -537,7 +613,9 @@ def by_cpython(fn: Any, given: list[pa.RecordBatch]) -> Given:
         warnings.simplefilter("always")
         for batch in given:
             try:
-                out.results.append(as_batch(fn(batch)))
+                made = as_batch(fn(batch))
+                if made.num_rows > 0:  # a stream gives no empty batches
+                    out.results.append(made)
             except Exception as error:
                 out.error = error
                 break

@@ -82,6 +82,7 @@ COMPARE = {
     "In": 9,
     "NotIn": 10,
 }
+COLUMN_NULLS, COLUMN_NUMPY = 1, 2  # flags of COLUMN
 BOOLOP = {"And": 0, "Or": 1}
 BUILTINS = {
     "RANGE": 1,
@@ -127,6 +128,8 @@ BUILTINS = {
     "SORT": 41,
     "LIST_INDEX": 42,
     "SORT_BY": 43,
+    "COLUMN": 44,
+    "ARRAY_INDEX": 45,
     "LDEXP": 58,
     "EXPONENT": 59,
     "BIT_COUNT": 60,

@@ -388,7 +388,8 @@ class Encoder:
         is_tuple = held is not node.value or (
             found is not None and _plain_tuple(found.value) is not None
         )
-        inner = isinstance(node.value, (ast.Tuple, ast.List, ast.ListComp, ast.Subscript, ast.Call))
+        made = (ast.Tuple, ast.List, ast.ListComp, ast.Subscript, ast.Call, Own)
+        inner = isinstance(node.value, made)
         if not (local or is_tuple or inner):
             return self.refuse(node)
         if isinstance(node.slice, ast.Slice):

@@ -65,8 +65,8 @@ class RowForm(NamedTuple):
     tree: gives a tuple of `results`; of a filter there is one. slots: its locals that the batch function has not.
     read: the columns it reads, those that loops of `stages` make behind the batch's. columns: of the result: each with the input's column
     that is passed on, or None. fields: of each, the input's column whose field it has, or None: a new one. keeps: it has the metadata of
-    the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array".
-    stages: what is computed before it.
+    the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array";
+    "whole" where the function is of whole columns and its results are lists (`_form_whole`). stages: what is computed before it.
     """
 
     tree: ast.FunctionDef
@@ -137,7 +137,9 @@ class Reader:
         self._schema = schema
         self.param = batch_parameter(captured)
         types = dict(zip(schema.names, schema.types, strict=True))
-        self.env: dict[str, Value] = {self.param: input_batch(types)}
+        batch = input_batch(types)
+        self._input = dict(batch.columns)
+        self.env: dict[str, Value] = {self.param: batch}
         self._plain: set[str] = set()  # locals with a value that does not depend on the batch
         self.body: list[ast.stmt] = []
         self.slots: dict[str, None] = {}
@@ -202,7 +204,6 @@ class Reader:
         stages = tuple(self._stage(node, part) for part in parts)
         tree = self._tree(node, last, value)
         wanted = tuple(array.wanted for array in made.values())
-        kind = "row" if self._loops else "array"
         slots, read = tuple(self.slots), self._read_by(tree)
         return RowForm(
             tree,
@@ -214,7 +215,7 @@ class Reader:
             tuple(made),
             wanted,
             is_filter,
-            kind,
+            self.kind,
             stages,
         )
 
@@ -250,6 +251,10 @@ class Reader:
         if isinstance(value, (dict, Function, Builder)):
             raise NoFormError(node, "a result that is no array, batch or number")
         return value
+
+    @property
+    def kind(self) -> str:
+        return "row" if self._loops else "array"
 
     def _result(self, node: ast.FunctionDef | ast.Lambda) -> Value | dict[str, Value]:
         if isinstance(node, ast.Lambda):
@@ -309,6 +314,17 @@ class Reader:
                 name = self.make(value.value(node), node)
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
+
+    def columns_of(self, given: ast.expr, node: ast.AST) -> tuple[tuple[str, Array], ...]:
+        """The columns of a batch that is made of a dict."""
+        columns = self.value(given)
+        if not isinstance(columns, Columns):
+            raise NoFormError(node, "columns that the text does not tell")
+        return tuple((name, self.as_arrow(one, node)) for name, one in columns.pairs)
+
+    def as_array(self, value: ast.expr, node: ast.AST) -> Array:
+        """A column of the result."""
+        return self.as_arrow(self.value(value), node)
 
     def _tree(
         self, node: ast.FunctionDef | ast.Lambda, body: list[ast.stmt], value: ast.expr

@@ -7,6 +7,8 @@ computed exactly. What a column's type is follows from the row function, in ever
 from __future__ import annotations
 
 import copy
+import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
@@ -15,10 +17,12 @@ from sabot._capture import Param, Refusal, record_blob, seen_names
 from sabot._errors import PlanError
 from sabot._form import RowForm, batch_parameter, row_form
 from sabot._form_values import NOTHING, NoFormError
+from sabot._form_whole import whole_form
 from sabot._function import Scalar, because, core_function
 from sabot._lane import TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeAlias
 
     from sabot import _core
@@ -70,18 +74,13 @@ def lower(
         return _refused(bound, captured.refusals[0] if captured.refusals else None)
     try:
         wanted = None if explains else bound.is_filter
-        form = row_form(captured, seen_names(captured), schema, wanted)
-        bound = bound._replace(is_filter=form.is_filter)
-        made = row_function(captured, form)
-        assert made.blob is not None
-        off = options.compile == "off"
-        core = core_function(made.blob, with_made(schema, form), off, form.results)
-        stages, refusing = stages_of(captured, form, schema, off)
-        told = _told(core, form, schema, bound)
+        form, made, core, told, refusal = _formed(captured, schema, options, wanted)
+        stages, refusing = stages_of(captured, form, schema, options.compile == "off")
     except NoFormError as error:
         return _refused(bound, error.refusal)
     except PlanError as error:
-        return _refused(bound, Refusal("type", str(error), 0, 0, 0, 0))
+        return _refused(bound, _refusal_by(error))
+    bound = bound._replace(is_filter=form.is_filter)
     declared = bound.schema
     if told is not None and not bound.is_filter and declared is None:
         bound = bound._replace(schema=told, told=True)
@@ -98,7 +97,83 @@ def lower(
         columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
     label, loops = _label(captured, form, schema), loops_of(form)
     reads = inputs_of(form, schema)
-    return bound._replace(lowered=Lowered(scalar, form.kind, label, columns, stages, loops, reads))
+    if refusal is not None:
+        line = f" (line {refusal.line})" if refusal.line else ""
+        label += f"  not by rows: {refusal.detail or refusal.code}{line}"
+    lowered = Lowered(scalar, form.kind, label, columns, stages, loops, reads)
+    return bound._replace(lowered=lowered, refusal=refusal)
+
+
+class _Formed(NamedTuple):
+    """What is made of a batch function. told: the schema of what it gives; None: not compiled. refusal: why it has no better form."""
+
+    form: RowForm
+    made: Captured
+    core: _core.Function
+    told: pa.Schema | None
+    refusal: Refusal | None = None
+
+
+def _formed(
+    captured: Captured, schema: pa.Schema, options: Options, is_filter: bool | None
+) -> _Formed:
+    """The row form, or where that is not compiled the whole form.
+
+    Raises:
+        NoFormError, PlanError: it has neither; the row form's reason.
+    """
+    rows: _Formed | None = None
+    failed: NoFormError | PlanError | None = None
+    try:
+        rows = _read(row_form, captured, schema, options, is_filter)
+    except (NoFormError, PlanError) as error:
+        failed = error
+    if rows is not None and rows.told is not None:
+        return rows
+    why = _refusal_of(rows.core) if rows is not None else _refusal_by(failed)
+    whole: _Formed | None = None
+    if why.code != NOTHING:
+        with suppress(NoFormError, PlanError):
+            whole = _read(whole_form, captured, schema, options, is_filter)
+    if whole is not None and whole.told is not None:
+        return whole._replace(refusal=why)
+    if rows is None and whole is None:
+        assert failed is not None
+        raise failed
+    # What the whole form cannot do is why, where the text has no other.
+    made = rows or whole
+    assert made is not None
+    return made
+
+
+def _refusal_by(failed: NoFormError | PlanError | None) -> Refusal:
+    if isinstance(failed, NoFormError):
+        return failed.refusal
+    return Refusal("type", str(failed), 0, 0, 0, 0)
+
+
+def _refusal_of(core: _core.Function) -> Refusal:
+    """Why a function is not compiled, the first reason."""
+    reasons: list[dict[str, Any]] = json.loads(core.report())["reasons"]
+    if not reasons:
+        return Refusal("row_form", "", 0, 0, 0, 0)
+    one = reasons[0]
+    detail = one["message"] + (f": {one['detail']}" if one["detail"] else "")
+    return Refusal(one["code"], detail, one["line"], one["col"], one["end_line"], one["end_col"])
+
+
+def _read(
+    reads: Callable[..., RowForm],
+    captured: Captured,
+    schema: pa.Schema,
+    options: Options,
+    is_filter: bool | None,
+) -> _Formed:
+    form = reads(captured, seen_names(captured), schema, is_filter)
+    made = row_function(captured, form)
+    assert made.blob is not None
+    core = core_function(made.blob, with_made(schema, form), options.compile == "off", form.results)
+    return _Formed(form, made, core, _told(core, form, schema, is_filter=form.is_filter))
 
 
 def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
@@ -170,14 +245,15 @@ def _told(
     core: _core.Function,
     form: RowForm,
     schema: pa.Schema,
-    bound: BatchBinding,
+    *,
+    is_filter: bool,
 ) -> pa.Schema | None:
     """The schema of what it gives; None where the row function is not compiled and does not tell.
 
     Raises:
         NoFormError: it is no schema that this function could have.
     """
-    if bound.is_filter:
+    if is_filter:
         if core.key_formats[0] in ("b", ""):
             return schema if core.key_formats[0] else None
         raise NoFormError(form.tree, "a filter that gives no array of bool")

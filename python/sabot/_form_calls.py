@@ -17,7 +17,6 @@ from sabot._form_values import (
     Array,
     Batch,
     Builder,
-    Columns,
     Count,
     Known,
     Lists,
@@ -60,7 +59,7 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         owner = reader.resolved(node.func.value)
         if owner is arrow.RecordBatch or owner is arrow.Table:
             return _from_pydict(reader, node)
-    for known, write in _FUNCTIONS:
+    for known, write in FUNCTIONS:
         if target is known:
             return write(reader, node)
     read = function_of(target) if target is not None else None
@@ -124,7 +123,7 @@ def arguments(node: ast.Call, *names: str) -> list[ast.expr | None]:
     return [given.get(name) for name in names]
 
 
-def _needed(node: ast.Call, value: ast.expr | None) -> ast.expr:
+def needed(node: ast.Call, value: ast.expr | None) -> ast.expr:
     if value is None:
         raise NoFormError(node, "a missing argument")
     return value
@@ -135,7 +134,7 @@ def _needed(node: ast.Call, value: ast.expr | None) -> ast.expr:
 
 def _column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     [key] = arguments(node, "i")
-    return reader.column(batch, _needed(node, key), node)
+    return reader.column(batch, needed(node, key), node)
 
 
 def _to_pydict(reader: Reader, node: ast.Call, batch: Batch) -> Value:
@@ -150,7 +149,7 @@ def _field_of(
     array = _array_of(reader, node, value)
     if isinstance(field, ast.Call) and reader.called(field) is arrow.field:
         name, type_node = arguments(field, "name", "type")
-        type_ = type_of_text(reader, node, _needed(node, type_node))
+        type_ = type_of_text(reader, node, needed(node, type_node))
         return _named(reader, node, name), _of_type(node, array, type_)
     return _named(reader, node, field), array
 
@@ -165,18 +164,18 @@ def _of_type(node: ast.AST, array: Array, type_: Any) -> Array:
 
 
 def _named(reader: Reader, node: ast.Call, name: ast.expr | None) -> str:
-    found = reader.constant(_needed(node, name))
+    found = reader.constant(needed(node, name))
     if not isinstance(found, str):
         raise NoFormError(node, "a column's name that the text does not tell")
     return found
 
 
 def _array_of(reader: Reader, node: ast.Call, value: ast.expr | None) -> Array:
-    return reader.as_arrow(reader.value(_needed(node, value)), node)
+    return reader.as_array(needed(node, value), node)
 
 
 def _place(reader: Reader, node: ast.Call, place: ast.expr | None, count: int) -> int:
-    found = reader.constant(_needed(node, place))
+    found = reader.constant(needed(node, place))
     if type(found) is not int or not 0 <= found < count:
         raise NoFormError(node, "a column's place that the text does not tell")
     return found
@@ -270,7 +269,7 @@ def _field_index(reader: Reader, node: ast.Call, schema: Schema) -> Value:
 def _field(reader: Reader, node: ast.Call, schema: Schema) -> Value:
     """Of a field, what is asked is its array's: its type."""
     [key] = arguments(node, "i")
-    return reader.column(schema.batch, _needed(node, key), node)
+    return reader.column(schema.batch, needed(node, key), node)
 
 
 _SCHEMA: dict[str, Method] = {"field": _field, "get_field_index": _field_index}
@@ -310,7 +309,7 @@ def _cast(reader: Reader, node: ast.Call, array: Array) -> Value:
 
 def _pc_cast(reader: Reader, node: ast.Call) -> Value:
     values, type_node, safe = arguments(node, "arr", "target_type", "safe")
-    return _cast_of(reader, node, reader.value(_needed(node, values)), type_node, safe)
+    return _cast_of(reader, node, reader.value(needed(node, values)), type_node, safe)
 
 
 def _cast_of(
@@ -327,7 +326,7 @@ def _cast_of(
     is_safe = True if safe is None else reader.constant(safe)
     if type(is_safe) is not bool:
         raise NoFormError(node, "safe=")
-    return cast(reader, node, array, type_of_text(reader, node, _needed(node, type_node)), is_safe)
+    return cast(reader, node, array, type_of_text(reader, node, needed(node, type_node)), is_safe)
 
 
 _ARRAY: dict[str, Method] = {
@@ -354,7 +353,7 @@ _NUMPY: dict[str, Method] = {
 
 def _pa_array(reader: Reader, node: ast.Call) -> Value:
     values, type_node = arguments(node, "obj", "type")
-    given = reader.value(_needed(node, values))
+    given = reader.value(needed(node, values))
     wanted = None if type_node is None else type_of_text(reader, node, type_node)
     if values is not None and (given is None or isinstance(given, Known)):
         made = known_array(reader, node, values, wanted)
@@ -367,7 +366,7 @@ def _pa_array(reader: Reader, node: ast.Call) -> Value:
 
 def _from_arrays(reader: Reader, node: ast.Call) -> Value:
     arrays, names, schema = arguments(node, "arrays", "names", "schema")
-    given = _arrays(reader, node, _needed(node, arrays))
+    given = _arrays(reader, node, needed(node, arrays))
     fields = None if schema is None else _fields(reader, node, schema)
     wanted = _names(reader, node, names) if fields is None else [name for name, _ in fields]
     if len(wanted) != len(given) or (fields is not None and names is not None):
@@ -417,22 +416,18 @@ def _from_pydict(reader: Reader, node: ast.Call) -> Value:
 
 
 def _of_dict(reader: Reader, node: ast.Call, given: ast.expr | None) -> Value:
-    columns = None if given is None else reader.value(given)
-    if not isinstance(columns, Columns):
-        raise NoFormError(node, "columns that the text does not tell")
-    return Batch(tuple((name, reader.as_arrow(one, node)) for name, one in columns.pairs))
+    return Batch(reader.columns_of(needed(node, given), node))
 
 
 def _of_data(reader: Reader, node: ast.Call) -> Value:
     """pa.table, pa.record_batch: of a dict, or of arrays with names."""
     data, _, schema = arguments(node, "data", "names", "schema")
-    display = data is None or isinstance(data, (ast.List, ast.Tuple))
-    if schema is None and not display and isinstance(reader.value(data), Columns):
+    if data is not None and schema is None and not isinstance(data, (ast.List, ast.Tuple)):
         return _of_dict(reader, node, data)
     return _from_arrays(reader, node)
 
 
-_FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
+FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
     (arrow.array, _pa_array),
     (arrow.scalar, scalar),
     (arrow.table, _of_data),

@@ -46,11 +46,11 @@ class Report:
         signature: the function with its column types and result type.
         reads: columns whose values it uses; None for a batch function that CPython runs, which may use all.
         form: "row" for a batch function of which native code computes a loop over its rows, "array" where it is one of whole
-            columns; else None.
+            columns, "whole" where native code computes it once per batch; else None.
         pure: whether it is known, or was declared, to do nothing but compute its result.
         loops: NumPy's functions of which a compiled batch function calls NumPy's own inner loops.
         can_raise: whether some row may raise.
-        reasons: why it is not compiled.
+        reasons: why it is not compiled; of the whole form, why it is not computed row by row.
         compile_ms: time its native code took to compile; None before, 0.0 when it came from the cache.
         rows: rows it was run on so far.
         rows_left: rows that left native code for CPython so far, by reason.
@@ -88,7 +88,7 @@ class Report:
         if isinstance(bound, Scalar) and isinstance(bound.numba, str) and bound.numba:
             place = (captured.file, captured.first_line, 0, 0, 0)
             self.reasons = [Reason("numba", bound.numba, *place, _NUMBA_HINT)]
-        if batch is not None and whole and not self.reasons:
+        if batch is not None and not self.reasons and (whole or self.form == "whole"):
             self.reasons.append(self._whole(batch))
         types = dict(zip(schema.names, map(str, schema.types), strict=True))
         if isinstance(bound, Scalar):
@@ -128,6 +128,8 @@ class Report:
         """Why a batch function is not computed row by row."""
         code, message = _BATCH
         hint = "For speed name its parameters after columns and give a value a row (with_columns)"
+        if self.form == "whole":
+            message, hint = _ONCE, ""
         refusal = bound.refusal
         if refusal is None:
             return Reason(
@@ -318,6 +320,7 @@ _UNTOLD_HINT = "Add a return annotation, such as -> int"
 _IMPURE = ("impure", "it was declared to have effects (pure=False)")
 _NUMBA_HINT = 'It runs in CPython. compile="auto" is what Sabot compiles by itself'
 _BATCH = ("batch", "a batch function runs in CPython, batch by batch")
+_ONCE = "one call of native code for each batch, and not row by row"
 
 
 _SHOWN_MAX = 100  # characters of a line

@@ -13,6 +13,7 @@ static void move_parts(sb_lowered *from, sb_func *to)
     *to = (sb_func){.name = from->name,
                     .record = from->record,
                     .compiled = from->compiled,
+                    .is_whole = from->is_whole,
                     .can_raise = from->can_raise,
                     .result_prim = from->result_prim,
                     .key_count = from->key_count,

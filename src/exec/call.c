@@ -159,6 +159,10 @@ sb_status sb_call_local_new(const sb_call_site *site, sb_call_local **out, sb_er
             goto out;
         }
         SB_TRY(sb_func_local_new(site->func, &local->func, err));
+        local->input_count = count;
+        if (site->func->is_whole) {
+            SB_TRY(sb_call_whole_new(site, &local->whole, err));
+        }
     }
     *out = local;
     return SB_OK;
@@ -175,6 +179,7 @@ void sb_call_local_free(sb_call_local *local)
     if (local->func != NULL) {
         sb_func_local_free(local->func);
     }
+    sb_call_whole_free(local->whole, local->input_count);
     sb_mem_free_aligned(local->inputs);
     sb_mem_free(local->in);
     sb_mem_free_aligned(local->out);
@@ -266,7 +271,7 @@ static sb_status values_new(const sb_call *call, sb_call_result *result, char fo
     return SB_OK;
 }
 
-static sb_status results_new(sb_call *call, sb_error *err)
+sb_status sb_call_results_new(sb_call *call, sb_error *err)
 {
     const sb_call_site *site = call->site;
     size_t size = (size_t)site->result_count * sizeof *call->results;
@@ -428,7 +433,7 @@ sb_status sb_call_try(sb_call *call, sb_call_local *local, const sb_chunk *chunk
 {
     SB_ASSERT(call->site->native && chunk->active == NULL && call->rows <= SB_VECTOR_ROWS);
     *done = false;
-    sb_status status = results_new(call, err);
+    sb_status status = sb_call_results_new(call, err);
     if (status == SB_OK) {
         status = valids_new(call, err);
     }
@@ -467,7 +472,7 @@ sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *
 {
     *blocked = false;
     if (!call->computed) {
-        sb_status status = results_new(call, err);
+        sb_status status = sb_call_results_new(call, err);
         if (status == SB_OK) {
             call->by_host = sb_call_site_by_host(call->site);
             status = call->by_host ? host_rows_all(call, work->chunk, err)
@@ -485,7 +490,7 @@ sb_status sb_call_native(sb_call *call, sb_call_local *local, sb_work *work, int
                          sb_error *err)
 {
     SB_ASSERT(call->site->native);
-    sb_status status = results_new(call, err);
+    sb_status status = sb_call_results_new(call, err);
     if (status == SB_OK) {
         status = native_run(call, local, work, err);
     }

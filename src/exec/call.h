@@ -50,6 +50,8 @@ void sb_call_site_release(sb_call_site *site); /* zeroed is fine */
 /* Whether the host computes every row of a call that begins now. */
 bool sb_call_site_by_host(const sb_call_site *site);
 
+typedef struct sb_call_whole sb_call_whole;
+
 /* A worker's memory for one site. */
 typedef struct sb_call_local {
     sb_func_local *func;
@@ -59,6 +61,8 @@ typedef struct sb_call_local {
     sb_kout *kout;                  /* owned, likewise */
     struct sb_stages_local *stages; /* owned: run before each vector; NULL: none */
     const sb_view_scratch *made;    /* borrow: what stages made of the vector; NULL: none */
+    sb_call_whole *whole;           /* owned; of a function of whole batches */
+    size_t input_count;
 } sb_call_local;
 
 sb_status sb_call_local_new(const sb_call_site *site, sb_call_local **out, sb_error *err);
@@ -105,6 +109,10 @@ sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *
 /* Native code alone; *left: rows that it could not do. */
 sb_status sb_call_native(sb_call *call, sb_call_local *local, sb_work *work, int64_t *left,
                          sb_error *err);
+/* The same of a function of whole batches, which makes call->rows those of its result; same_rows: these must be as many as before.
+ * *left: it could not do this batch. */
+sb_status sb_call_whole_native(sb_call *call, sb_call_local *local, sb_work *work, bool same_rows,
+                               bool *left, sb_error *err);
 /* Takes what the host computed; *blocked: there is another ask. */
 sb_status sb_call_answer(sb_call *call, sb_work *work, const sb_answer *answer, bool *blocked,
                          sb_error *err);

@@ -4,7 +4,13 @@
 
 #include "exec/call.h"
 
+/* The blocks of all results, for call->rows rows. */
+sb_status sb_call_results_new(sb_call *call, sb_error *err);
 sb_status sb_call_valid_new(sb_call *call, sb_call_result *result, bool value, sb_error *err);
+
+/* Columns as lists: one for each kernel input. */
+sb_status sb_call_whole_new(const sb_call_site *site, sb_call_whole **out, sb_error *err);
+void sb_call_whole_free(sb_call_whole *whole, size_t count); /* NULL is fine */
 
 /* Fills work->ask when rows are left for the host. */
 sb_status sb_call_host_ask(sb_call *call, sb_work *work, bool *blocked, sb_error *err);

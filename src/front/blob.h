@@ -135,6 +135,7 @@ enum {
 /* Builtins: X(NAME, number, least arguments, most arguments). The SUM_ ones are the steps of sum(): a state of (total, correction);
  * SUM_NEXT_PLAIN is that of CPython before 3.12. ISINSTANCE has the kinds as bits of a constant (SB_BLOB_KIND_*). NP_ITEM is a column's
  * value as an element of the NumPy array that the column is: a NumPy scalar of the type that the letter says.
+ * A function with a COLUMN is called once per batch: its parameters are whole columns, and nothing else reads them.
  * NP_CAST is that type called with a number; those behind it are functions of NumPy, called with numbers. */
 #define SB_BLOB_BUILTIN_LIST(X)                                                                    \
     X(RANGE, 1, 1, 3)                                                                              \
@@ -179,7 +180,9 @@ enum {
     X(REVERSE, 40, 1, 1)                                                                           \
     X(SORT, 41, 2, 2) /* reverse: a constant */                                                    \
     X(LIST_INDEX, 42, 2, 2)                                                                        \
-    X(SORT_BY, 43, 4, 4) /* a list, its keys; constants: reverse, in place. The sorted list */     \
+    X(SORT_BY, 43, 4, 4)     /* a list, its keys; constants: reverse, in place. The sorted list */ \
+    X(COLUMN, 44, 2, 2)      /* a column of the batch as a list: a parameter; SB_BLOB_COLUMN_* */  \
+    X(ARRAY_INDEX, 45, 1, 1) /* an index of a NumPy array: no boolean */                           \
     X(LDEXP, 58, 2, 2)                                                                             \
     X(EXPONENT, 59, 1, 1)  /* the second item of math.frexp */                                     \
     X(BIT_COUNT, 60, 1, 1) /* methods: their object */                                             \
@@ -248,6 +251,10 @@ enum {
     SB_BLOB_KIND_FLOAT = 8,
     SB_BLOB_KIND_TUPLE = 16,
     SB_BLOB_KIND_LIST = 32
+};
+enum {
+    SB_BLOB_COLUMN_NULLS = 1, /* items may be None; holds for all columns where it is set once */
+    SB_BLOB_COLUMN_NUMPY = 2  /* items are those of a NumPy array */
 };
 enum { SB_BLOB_TIME_DATE = 0, SB_BLOB_TIME_STAMP = 1, SB_BLOB_TIME_AWARE = 2 };
 enum {

@@ -523,6 +523,10 @@ static pyval value_call(lowering *l, const sb_node *n, pyval *args, uint32_t cou
     if (n->op == SB_BLOB_LIST_NEW) {
         return sb_list_new(l, n);
     }
+    if (n->op == SB_BLOB_ARRAY_INDEX) {
+        made = sb_pyval_strip(l, args[0], TAG_NP_BOOL, SB_REASON_RAISE);
+        return sb_pyval_strip(l, made, TAG_BOOL, SB_REASON_RAISE);
+    }
     if (n->op == SB_BLOB_SORT_BY) {
         return sb_list_held(l, sorted_by(l, args), n);
     }
@@ -569,6 +573,9 @@ pyval sb_lower_call(lowering *l, env *e, const sb_node *n)
     }
     if (n->op == SB_BLOB_LIST_OF || n->op == SB_BLOB_SORTED) {
         return list_of(l, e, n);
+    }
+    if (n->op == SB_BLOB_COLUMN) {
+        return sb_list_column(l, n);
     }
     uint32_t count = n->list.count;
     pyval *args = sb_items_new(l, count);

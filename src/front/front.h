@@ -19,6 +19,7 @@ typedef struct sb_lowered {
     char *name;
     char *record;          /* of a record function: its parameter's name; else "" */
     bool compiled;         /* ir is there */
+    bool is_whole;         /* of whole batches: see sb_item */
     bool can_raise;        /* some row may leave or raise (true when not compiled) */
     char result_format[8]; /* "l" "g" "b" "u" "n"; "+s": the keys are the results */
     sb_prim result_prim;

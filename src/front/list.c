@@ -7,7 +7,8 @@
  * starts.
  *
  * Items are ints, floats or booleans; ints beside floats take two words each, and such lists are not sorted or searched. An item None
- * lets its row leave.
+ * lets its row leave. In functions of whole batches items may be None or np.float64, too, and columns are lists: nothing may change
+ * those, so where something does the list is a copy.
  *
  * Lists of known length that nothing changes are values by place (ITEMS) and take no memory. Which form a display has is decided for the
  * whole function: by place, unless that was refused for a list that changes or meets one in memory (l->wants_memory).
@@ -55,12 +56,29 @@ uint32_t sb_list_join(lowering *l, uint32_t x, uint32_t y)
     const uint32_t first = root_of(l, x);
     const uint32_t second = root_of(l, y);
     if (first != second) {
+        sb_list_site *x_root = &l->sites->items[first];
+        sb_list_site *y_root = &l->sites->items[second];
         const uint32_t kinds = l->sites->items[second].kinds;
+        if (x_root->changes != y_root->changes || x_root->is_column != y_root->is_column) {
+            x_root->changes = x_root->changes || y_root->changes;
+            x_root->is_column = x_root->is_column || y_root->is_column;
+            l->sites->changed = true;
+        }
         add_kinds(l, second, l->sites->items[first].kinds);
         add_kinds(l, first, kinds);
         l->sites->items[second].parent = first;
     }
     return first;
+}
+
+/* Its lists are about to change. */
+static void will_change(lowering *l, uint32_t site)
+{
+    sb_list_site *root = &l->sites->items[root_of(l, site)];
+    if (!root->changes) {
+        root->changes = true;
+        l->sites->changed = l->sites->changed || root->is_column;
+    }
 }
 
 /* Kinds of the items; none yet: an empty list. */
@@ -70,19 +88,28 @@ static uint32_t kinds_of(const lowering *l, uint32_t site)
 }
 
 /* --- items as words ------------------------------------------------------------------------------------------------------
- * An item of a site with one kind is one word. With ints and floats it is two: what it is, then which of both (1: a float). Positions of
+ * An item of a site with one kind is one word. With more it is two: what it is, then its kind (sb_item). Positions of
  * items are doubled then to be positions of words; negative ones stay right, as they count from the end. */
 
-#define MIXED_BITS (INT_BIT | FLOAT_BIT)
+#define MIXED_BITS (INT_BIT | FLOAT_BIT | NONE_BIT | NP_F64_BIT)
+#define WHOLE_ONLY_BITS (NONE_BIT | NP_BOOL_BIT | NP_F64_BIT) /* in functions of whole batches */
 
 typedef struct item {
     sb_value word;
-    sb_value is_float; /* an int; 0: one word only */
+    sb_value kind; /* an int; 0: one word only */
 } item;
 
 static bool is_mixed(const lowering *l, uint32_t site)
 {
-    return kinds_of(l, site) == MIXED_BITS;
+    const uint32_t kinds = kinds_of(l, site);
+    return sb_tag_count(kinds) > 1 &&
+           ((kinds & ~MIXED_BITS) == 0 || kinds == (BOOL_BIT | NONE_BIT));
+}
+
+/* Sorting and searching know numbers of one kind and booleans. */
+static bool is_plain(const lowering *l, uint32_t site)
+{
+    return !is_mixed(l, site) && (kinds_of(l, site) & WHOLE_ONLY_BITS) == 0;
 }
 
 static void refuse_kinds(lowering *l)
@@ -95,56 +122,109 @@ static pyval list_value(sb_value handle, uint32_t site)
     return (pyval){.tags = LIST_BIT, .i = handle, .site = site};
 }
 
-/* Of two kinds: the register of the other is zero. */
-static pyval mixed_value(lowering *l, item from)
+static const struct kind_of_item {
+    unsigned tag;
+    sb_item kind;
+} kinds_of_items[] = {{TAG_BOOL, SB_ITEM_PLAIN},
+                      {TAG_INT, SB_ITEM_PLAIN},
+                      {TAG_FLOAT, SB_ITEM_FLOAT},
+                      {TAG_NONE, SB_ITEM_NONE},
+                      {TAG_NP_F64, SB_ITEM_NP_F64}};
+
+static sb_value truth_of_word(lowering *l, sb_value word)
 {
-    pyval v = {.tags = MIXED_BITS};
-    v.is[TAG_INT] = sb_op2(l, SB_IR_PY_EQ_I64, from.is_float, l->zero_i);
-    v.is[TAG_FLOAT] = sb_op1(l, SB_IR_NOT, v.is[TAG_INT]);
-    v.i = sb_irb_op(&l->b, SB_IR_SELECT, v.is[TAG_INT], from.word, l->zero_i);
-    v.f = sb_irb_op(&l->b, SB_IR_SELECT, v.is[TAG_FLOAT], sb_op1(l, SB_IR_IX_F64_BITS, from.word),
-                    l->zero_f);
+    return sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, word, l->zero_i));
+}
+
+/* Of several kinds: the registers of the others are zero. */
+static pyval mixed_value(lowering *l, uint32_t kinds, item from)
+{
+    pyval v = {.tags = kinds};
+    for (size_t k = 0; k < SB_COUNT_OF(kinds_of_items); k++) {
+        const struct kind_of_item one = kinds_of_items[k];
+        if (kinds & TAG_BIT(one.tag)) {
+            v.is[one.tag] = sb_op2(l, SB_IR_PY_EQ_I64, from.kind, sb_irb_const_i(&l->b, one.kind));
+        }
+    }
+    if (kinds & BOOL_BIT) {
+        v.b = truth_of_word(l, from.word);
+    }
+    if (kinds & INT_BIT) {
+        v.i = sb_irb_op(&l->b, SB_IR_SELECT, v.is[TAG_INT], from.word, l->zero_i);
+    }
+    if (kinds & DOUBLE_BITS) {
+        sb_value is_float = kinds & FLOAT_BIT ? v.is[TAG_FLOAT] : v.is[TAG_NP_F64];
+        if ((kinds & DOUBLE_BITS) == (FLOAT_BIT | NP_F64_BIT)) {
+            is_float = sb_op2(l, SB_IR_OR, v.is[TAG_FLOAT], v.is[TAG_NP_F64]);
+        }
+        v.f = sb_irb_op(&l->b, SB_IR_SELECT, is_float, sb_op1(l, SB_IR_IX_F64_BITS, from.word),
+                        l->zero_f);
+    }
     return v;
 }
 
 static pyval value_of_item(lowering *l, uint32_t site, item from)
 {
+    if (is_mixed(l, site)) {
+        return mixed_value(l, kinds_of(l, site), from);
+    }
     switch (kinds_of(l, site)) {
     case BOOL_BIT:
-        return sb_pyval_bool(
-            sb_op1(l, SB_IR_NOT, sb_op2(l, SB_IR_PY_EQ_I64, from.word, l->zero_i)));
+        return sb_pyval_bool(truth_of_word(l, from.word));
     case INT_BIT:
         return sb_pyval_int(from.word);
     case FLOAT_BIT:
         return sb_pyval_float(sb_op1(l, SB_IR_IX_F64_BITS, from.word));
-    case MIXED_BITS:
-        return mixed_value(l, from);
+    case NONE_BIT:
+        return sb_pyval_none();
+    case NP_BOOL_BIT:
+        return (pyval){.tags = NP_BOOL_BIT, .b = truth_of_word(l, from.word)};
+    case NP_F64_BIT:
+        return (pyval){.tags = NP_F64_BIT, .f = sb_op1(l, SB_IR_IX_F64_BITS, from.word)};
     default:
         return sb_pyval_never();
     }
 }
 
-/* Of a value of one kind, or an int or float. */
+/* Of a value of one kind, or of those that an item of a list may have; None is any word. */
 static sb_value word_of_value(lowering *l, const pyval *v)
 {
-    if (v->tags & BOOL_BIT) {
+    if (v->tags & TRUTH_BITS) {
         return sb_op1(l, SB_IR_PY_INT_B, v->b);
     }
-    if (!(v->tags & FLOAT_BIT)) {
-        return v->i;
+    if (!(v->tags & DOUBLE_BITS)) {
+        return v->tags & INT_BIT ? v->i : l->zero_i;
     }
     const sb_value bits = sb_op1(l, SB_IR_IX_BITS_F64, v->f);
-    return v->tags & INT_BIT ? sb_irb_op(&l->b, SB_IR_SELECT, v->is[TAG_FLOAT], bits, v->i) : bits;
+    return v->tags & INT_BIT
+               ? sb_irb_op(&l->b, SB_IR_SELECT, sb_pyval_is(l, v, TAG_INT), v->i, bits)
+               : bits;
+}
+
+static sb_value kind_of_value(lowering *l, const pyval *v)
+{
+    sb_value kind = l->zero_i;
+    for (size_t k = 0; k < SB_COUNT_OF(kinds_of_items); k++) {
+        const struct kind_of_item one = kinds_of_items[k];
+        if ((v->tags & TAG_BIT(one.tag)) && one.kind != SB_ITEM_PLAIN) {
+            kind = sb_irb_op(&l->b, SB_IR_SELECT, sb_pyval_is(l, v, one.tag),
+                             sb_irb_const_i(&l->b, one.kind), kind);
+        }
+    }
+    return kind;
 }
 
 /* What to put into a list of this site; false: no row gets there, or it is refused. */
 static bool item_of_value(lowering *l, uint32_t site, pyval v, item *out)
 {
-    if (v.tags & (ITEMS_BIT | LIST_BIT | TIME_BITS | NP_BITS | OPAQUE_BIT)) {
+    if (v.tags & ((ITEMS_BIT | LIST_BIT | TIME_BITS | NP_BITS | OPAQUE_BIT) &
+                  ~(l->columns != NULL ? WHOLE_ONLY_BITS : 0))) {
         sb_refuse(l, SB_REFUSAL_TYPE, "a list whose items are no numbers or booleans", l->at);
         return false;
     }
-    v = sb_pyval_strip(l, v, TAG_NONE, SB_REASON_NONE_OPERAND);
+    if (!(l->columns != NULL && l->tree.has_nulls)) {
+        v = sb_pyval_strip(l, v, TAG_NONE, SB_REASON_NONE_OPERAND);
+    }
     if (v.tags == 0) {
         return false;
     }
@@ -156,7 +236,7 @@ static bool item_of_value(lowering *l, uint32_t site, pyval v, item *out)
     }
     *out = (item){.word = word_of_value(l, &v)};
     if (mixed) {
-        out->is_float = sb_op1(l, SB_IR_PY_INT_B, sb_pyval_is(l, &v, TAG_FLOAT));
+        out->kind = kind_of_value(l, &v);
     }
     return true;
 }
@@ -164,8 +244,8 @@ static bool item_of_value(lowering *l, uint32_t site, pyval v, item *out)
 static void append_item(lowering *l, sb_value handle, item from)
 {
     (void)sb_op2(l, SB_IR_LIST_APPEND, handle, from.word);
-    if (from.is_float != 0) {
-        (void)sb_op2(l, SB_IR_LIST_APPEND, handle, from.is_float);
+    if (from.kind != 0) {
+        (void)sb_op2(l, SB_IR_LIST_APPEND, handle, from.kind);
     }
 }
 
@@ -235,6 +315,39 @@ static pyval copy(lowering *l, const pyval *list)
     return slice(l, list, l->zero_i, sb_irb_const_i(&l->b, INT64_MAX));
 }
 
+pyval sb_list_column(lowering *l, const sb_node *n)
+{
+    whole_column *column = &l->columns[n->list.items[0]->slot];
+    const bool numpy = (n->list.items[1]->value.i & SB_BLOB_COLUMN_NUMPY) != 0;
+    if (column->handle == 0 || (numpy && column->format[0] != 'g')) {
+        sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, column->format, n);
+        return sb_pyval_never();
+    }
+    if (numpy && l->tree.has_nulls) {
+        sb_refuse(l, SB_REFUSAL_TYPE, "an array of a column that may have nulls", n);
+        return sb_pyval_never();
+    }
+    const uint32_t site = site_of(l, n);
+    l->sites->items[root_of(l, site)].is_column = true;
+    add_kinds(l, site, TAG_BIT(numpy ? TAG_NP_F64 : column->tag));
+    add_kinds(l, site, l->tree.has_nulls ? NONE_BIT : 0);
+    const bool pairs = is_mixed(l, site);
+    if ((pairs && (numpy || column->words)) || (!pairs && column->pairs)) {
+        refuse_kinds(l); /* the column's items are laid out in one way */
+        return sb_pyval_never();
+    }
+    column->pairs = pairs;
+    column->words = !pairs;
+    const pyval list = list_value(column->handle, site);
+    return l->sites->items[root_of(l, site)].changes ? copy(l, &list) : list;
+}
+
+pyval sb_list_kinds(const lowering *l, const pyval *list, bool *pairs)
+{
+    *pairs = is_mixed(l, list->site);
+    return (pyval){.tags = kinds_of(l, list->site)};
+}
+
 pyval sb_list_concat(lowering *l, const pyval *x, const pyval *y)
 {
     pyval r = copy(l, x);
@@ -257,6 +370,7 @@ pyval sb_list_repeat(lowering *l, pyval list, pyval count)
 
 static void reverse(lowering *l, const pyval *list)
 {
+    will_change(l, list->site);
     if (is_mixed(l, list->site)) {
         refuse_kinds(l);
     }
@@ -267,7 +381,8 @@ static void reverse(lowering *l, const pyval *list)
 static void sort(lowering *l, const pyval *list, bool descending)
 {
     const bool floats = kinds_of(l, list->site) == FLOAT_BIT;
-    if (is_mixed(l, list->site)) {
+    will_change(l, list->site);
+    if (!is_plain(l, list->site)) {
         refuse_kinds(l);
     }
     if (descending) {
@@ -298,7 +413,9 @@ pyval sb_list_sort_by(lowering *l, pyval list, pyval keys, bool descending)
     if (keys.tags == 0) {
         return sb_pyval_never();
     }
-    if (is_mixed(l, list.site) || is_mixed(l, keys.site)) {
+    will_change(l, list.site);
+    will_change(l, keys.site);
+    if (is_mixed(l, list.site) || !is_plain(l, keys.site)) {
         refuse_kinds(l);
     }
     const bool floats = kinds_of(l, keys.site) == FLOAT_BIT;
@@ -348,7 +465,7 @@ pyval sb_list_get(lowering *l, const pyval *list, sb_value index)
     index = first_word(l, list->site, index);
     from.word = sb_op2(l, SB_IR_LIST_GET, list->i, index);
     if (is_mixed(l, list->site)) {
-        from.is_float = sb_op2(l, SB_IR_LIST_GET, list->i, next_word(l, index));
+        from.kind = sb_op2(l, SB_IR_LIST_GET, list->i, next_word(l, index));
     }
     return value_of_item(l, list->site, from);
 }
@@ -367,10 +484,11 @@ bool sb_list_store(lowering *l, pyval list, pyval index, pyval v)
     if (list.tags == 0 || index.tags == 0 || !item_of_value(l, list.site, v, &one)) {
         return false;
     }
+    will_change(l, list.site);
     const sb_value at = first_word(l, list.site, index.i);
     (void)sb_irb_op(&l->b, SB_IR_LIST_SET, list.i, at, one.word);
-    if (one.is_float != 0) {
-        (void)sb_irb_op(&l->b, SB_IR_LIST_SET, list.i, next_word(l, at), one.is_float);
+    if (one.kind != 0) {
+        (void)sb_irb_op(&l->b, SB_IR_LIST_SET, list.i, next_word(l, at), one.kind);
     }
     return true;
 }
@@ -449,7 +567,7 @@ static sb_value find(lowering *l, const pyval *list, pyval v)
     if (v.tags == 0 || kinds_of(l, list->site) == 0) {
         return sb_irb_const_i(&l->b, -1); /* an empty list */
     }
-    if (sb_tag_count(v.tags) != 1 || !(v.tags & NUMERIC_BITS) || is_mixed(l, list->site)) {
+    if (sb_tag_count(v.tags) != 1 || !(v.tags & NUMERIC_BITS) || !is_plain(l, list->site)) {
         return 0;
     }
     if (floats) {
@@ -479,7 +597,7 @@ sb_value sb_list_has(lowering *l, const pyval *list, const pyval *v)
 sb_value sb_list_equal(lowering *l, const pyval *x, const pyval *y)
 {
     const uint32_t kinds = kinds_of(l, x->site) | kinds_of(l, y->site);
-    if (x->tags != LIST_BIT || y->tags != LIST_BIT ||
+    if (x->tags != LIST_BIT || y->tags != LIST_BIT || (kinds & WHOLE_ONLY_BITS) != 0 ||
         (kinds != FLOAT_BIT && (kinds & FLOAT_BIT) != 0)) {
         sb_refuse(l, SB_REFUSAL_OPERATOR, "comparison of such lists", l->at);
         return l->zero_b;
@@ -501,6 +619,7 @@ sb_value sb_list_length(lowering *l, const pyval *list)
 static pyval append(lowering *l, const pyval *list, const pyval *args)
 {
     item one = {0};
+    will_change(l, list->site);
     if (!item_of_value(l, list->site, args[1], &one)) {
         return sb_pyval_never();
     }
@@ -515,7 +634,8 @@ static pyval insert(lowering *l, const pyval *list, const pyval *args)
     if (index.tags == 0 || !item_of_value(l, list->site, args[2], &one)) {
         return sb_pyval_never();
     }
-    if (one.is_float != 0) {
+    will_change(l, list->site);
+    if (one.kind != 0) {
         refuse_kinds(l);
         return sb_pyval_never();
     }
@@ -529,6 +649,7 @@ static pyval pop(lowering *l, const pyval *list, const pyval *args, uint32_t cou
     if (index.tags == 0) {
         return index;
     }
+    will_change(l, list->site);
     const sb_value at = first_word(l, list->site, index.i);
     item from = {.word = sb_op2(l, SB_IR_LIST_POP, list->i, at)};
     if (is_mixed(
@@ -536,13 +657,14 @@ static pyval pop(lowering *l, const pyval *list, const pyval *args, uint32_t cou
             list->site)) { /* the second word has moved to where the first was, seen from the start */
         const sb_value from_end = sb_op2(l, SB_IR_PY_LT_I64, at, l->zero_i);
         const sb_value second = sb_irb_op(&l->b, SB_IR_SELECT, from_end, next_word(l, at), at);
-        from.is_float = sb_op2(l, SB_IR_LIST_POP, list->i, second);
+        from.kind = sb_op2(l, SB_IR_LIST_POP, list->i, second);
     }
     return value_of_item(l, list->site, from);
 }
 
 pyval sb_list_extend(lowering *l, const pyval *list, pyval other)
 {
+    will_change(l, list->site);
     if (other.tags == ITEMS_BIT) {
         for (uint32_t k = 0; k < other.count; k++) {
             item one = {0};

@@ -61,6 +61,27 @@ bool sb_working(lowering *l)
 
 /* --- parameters --------------------------------------------------------------------------------------------------------- */
 
+/* A parameter of a function of whole batches: nothing reads it but COLUMN. */
+static sb_status bind_whole(lowering *l, const sb_column_kind *kind, sb_func_param *param,
+                            sb_lowered *out, sb_error *err)
+{
+    whole_column *column = &l->columns[param->index];
+    const bool listed = kind->prim != SB_PRIM_VOID && !(TAG_BIT(kind->tag) & TIME_BITS);
+    *column = (whole_column){.tag = kind->tag, .format = param->format};
+    param->prim = listed ? SB_PRIM_I64 : SB_PRIM_VOID;
+    param->nulls = l->tree.has_nulls;
+    if (!listed) {
+        return SB_OK;
+    }
+    param->input = (int32_t)out->ir.inputs.count;
+    const sb_ir_input input = {.param = param->index, .prim = SB_PRIM_I64};
+    if (!SB_VEC_PUSH(&out->ir.inputs, input)) {
+        return sb_error_no_memory(err, sizeof(sb_ir_input));
+    }
+    column->handle = sb_irb_in(&l->b, (uint32_t)param->input);
+    return SB_OK;
+}
+
 static sb_status bind_column(lowering *l, uint32_t index, const sb_front_column *column,
                              sb_lowered *out, pyval *value, sb_error *err)
 {
@@ -72,6 +93,10 @@ static sb_status bind_column(lowering *l, uint32_t index, const sb_front_column 
     param->format = copy_text(column->format);
     if (param->column == NULL || param->format == NULL) {
         return sb_error_no_memory(err, strlen(column->name) + strlen(column->format));
+    }
+    if (l->columns != NULL) {
+        *value = sb_pyval_opaque(OPAQUE_COLUMN);
+        return bind_whole(l, &kind, param, out, err);
     }
     if (param->prim == SB_PRIM_VOID) {
         *value = sb_pyval_opaque(OPAQUE_COLUMN);
@@ -116,6 +141,14 @@ static sb_status bind_params(lowering *l, env *e, const sb_front_column *columns
         return sb_error_no_memory(err, sizeof(*out->params));
     }
     find_stamp_unit(l, columns, column_count);
+    if (l->tree.is_whole) {
+        out->is_whole = true;
+        l->columns =
+            sb_arena_alloc_zero(&l->arena, sizeof(*l->columns) * (l->tree.param_count + 1));
+        if (l->columns == NULL) {
+            return sb_error_no_memory(err, sizeof(*l->columns));
+        }
+    }
     for (uint32_t k = 0; k < l->tree.param_count; k++) {
         const sb_front_column *column = find_column(columns, column_count, l->tree.locals[k]);
         if (column != NULL) {
@@ -296,7 +329,7 @@ static sb_status store_result(lowering *l, const pyval *v, sb_prim prim, sb_lowe
         value = v->tags & TRUTH_BITS ? v->b : l->zero_b;
         break;
     case SB_PRIM_I64:
-        value = v->tags & INTEGER_BITS ? v->i : l->zero_i;
+        value = v->tags & (INTEGER_BITS | LIST_BIT) ? v->i : l->zero_i;
         break;
     case SB_PRIM_F64:
         value = v->tags & NUMBER_BITS ? double_result(l, v) : l->zero_f;
@@ -333,6 +366,25 @@ static sb_status keys_new(lowering *l, sb_lowered *out, sb_error *err)
     return SB_OK;
 }
 
+/* The results of a function of whole batches: lists in memory. */
+static const pyval *list_values(lowering *l, const pyval *result)
+{
+    pyval *lists = sb_items_new(l, result->count);
+    const sb_node *end = l->tree.body.items[l->tree.body.count - 1];
+    for (uint32_t k = 0; lists != NULL && k < result->count; k++) {
+        const pyval held = sb_list_held(l, result->items[k], end);
+        if (!(held.tags & LIST_BIT)) {
+            char detail[120];
+            (void)snprintf(detail, sizeof(detail), "the result \"%.80s\", which is no list",
+                           l->key_names[k]);
+            sb_refuse(l, SB_REFUSAL_TYPE, detail, end);
+            return NULL;
+        }
+        lists[k] = sb_list_only(l, held, "the result");
+    }
+    return lists;
+}
+
 /* The items of the result; rows that give none leave. NULL: no row gives any, or it cannot be told. */
 static const pyval *key_values(lowering *l, pyval *result)
 {
@@ -342,7 +394,10 @@ static const pyval *key_values(lowering *l, pyval *result)
     if (result->tags & NONE_BIT) {
         *result = sb_pyval_strip(l, *result, TAG_NONE, SB_REASON_RAISE);
     }
-    return result->tags == ITEMS_BIT && result->count == l->key_count ? result->items : NULL;
+    if (result->tags != ITEMS_BIT || result->count != l->key_count) {
+        return NULL;
+    }
+    return l->columns != NULL ? list_values(l, result) : result->items;
 }
 
 static sb_mixing mixing_of(const pyval *v)
@@ -361,9 +416,14 @@ static sb_status decide_keys(lowering *l, const pyval *values, sb_lowered *out, 
     (void)snprintf(out->result_format, sizeof(out->result_format), "+s");
     for (uint32_t k = 0; k < l->key_count; k++) {
         sb_func_key *key = &out->keys[k];
-        uint32_t tags = values != NULL ? values[k].tags : 0;
+        pyval value = values != NULL ? values[k] : sb_pyval_never();
+        if (value.tags == LIST_BIT) {
+            value = sb_list_kinds(l, &value, &key->pairs);
+            value.tags = value.tags == 0 ? NONE_BIT : value.tags; /* always empty */
+        }
+        const uint32_t tags = value.tags;
         const bool told = values != NULL && l->refusals.count == 0;
-        const char *format = told ? format_of_item(&values[k]) : NULL;
+        const char *format = told ? format_of_item(&value) : NULL;
         if (format == NULL && l->refusals.count > 0) {
             continue;
         }
@@ -378,8 +438,8 @@ static sb_status decide_keys(lowering *l, const pyval *values, sb_lowered *out, 
             return mixed_returns(l, key->name, l->key_tags[k], tags, err);
         }
         (void)snprintf(key->format, sizeof(key->format), "%s", format);
-        key->prim = sb_column_kind_of(format).prim;
-        key->mixing = mixing_of(&values[k]);
+        key->prim = l->columns != NULL ? SB_PRIM_I64 : sb_column_kind_of(format).prim;
+        key->mixing = mixing_of(&value);
     }
     return SB_OK;
 }
@@ -453,7 +513,7 @@ static void refuse_result(lowering *l, const pyval *v)
         refuse_value(l, v, "the result", l->return_tags);
         return;
     }
-    for (uint32_t k = 0; k < l->key_count; k++) {
+    for (uint32_t k = 0; l->columns == NULL && k < l->key_count; k++) {
         char what[120];
         (void)snprintf(what, sizeof(what), "the result \"%.80s\"", l->key_names[k]);
         refuse_value(l, &v->items[k], what, l->key_tags[k]);
@@ -495,6 +555,9 @@ static sb_status lower_body(lowering *l, const sb_front_column *columns, uint32_
         return status;
     }
     sb_lower_block(l, &e, &l->tree.body, 0);
+    for (uint32_t k = 0; l->columns != NULL && k < out->param_count; k++) {
+        out->params[k].pairs = l->columns[out->params[k].index].pairs;
+    }
     sb_finish_result(l, &e);
     status = sb_lower_functions(l, &out->ir, err);
     if (status != SB_OK) {
@@ -623,8 +686,8 @@ sb_status sb_front_lower_keys(const void *blob, size_t size, const sb_front_colu
         status = sb_error_no_memory(&failed, sizeof(*l.sites));
         goto out;
     }
-    status = lower_rounds(&l, false, columns, column_count, compile_off, out, &failed);
-    if (l.wants_memory && status != SB_NO_MEMORY) {
+    status = lower_rounds(&l, l.tree.is_whole, columns, column_count, compile_off, out, &failed);
+    if (l.wants_memory && !l.tree.is_whole && status != SB_NO_MEMORY) {
         status = lower_rounds(&l, true, columns, column_count, compile_off, out, &failed);
     }
 out:

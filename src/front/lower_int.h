@@ -97,6 +97,8 @@ typedef struct sb_list_site {
     const sb_node *place; /* where lists are made */
     uint32_t parent;      /* another site that it became one with, or itself */
     uint32_t kinds;       /* of the items: tags */
+    bool is_column;       /* a list of it may be a column of the batch */
+    bool changes;         /* its lists change: no column itself, but a copy */
 } sb_list_site;
 
 typedef struct sb_list_sites { /* kept while the function is lowered again */
@@ -121,6 +123,13 @@ typedef struct invoked {
     uint32_t result;
 } invoked;
 
+typedef struct whole_column { /* a parameter of a function of whole batches */
+    sb_value handle;          /* of the list that it is; 0: of no type that lists hold */
+    unsigned tag;             /* of its items, None aside */
+    const char *format;       /* borrow */
+    bool words, pairs;        /* what lists of it have been made of; never both */
+} whole_column;
+
 typedef struct lowering {
     sb_tree tree;
     sb_arena arena;
@@ -138,6 +147,7 @@ typedef struct lowering {
     invoked *functions; /* as the tree has them */
     bool grown;         /* kinds of functions have grown in this round */
     sb_list_sites *sites;
+    whole_column *columns;                 /* by parameter; NULL: a function of rows */
     bool in_memory;                        /* displays make lists in memory */
     bool wants_memory;                     /* that could help against a refusal */
     bool unsettled;                        /* too many rounds: to be refused */
@@ -271,6 +281,10 @@ pyval sb_lower_subscript(lowering *l, env *e, const sb_node *n);
 
 /* --- lists in memory (list.c): *never* where no row gets past, or where it was refused ------------------------------------- */
 pyval sb_list_new(lowering *l, const sb_node *place);
+/* A column of the batch as a list: n is the COLUMN. */
+pyval sb_list_column(lowering *l, const sb_node *n);
+/* What the items of a list are, as one value; *pairs: see sb_item. */
+pyval sb_list_kinds(const lowering *l, const pyval *list, bool *pairs);
 pyval sb_list_of_items(lowering *l, const pyval *items, uint32_t count, const sb_node *place);
 /* A list by place as the function has its lists: in memory, where they are there and its items can be. Others stay; nothing may change
  * them. */

@@ -17,6 +17,8 @@ typedef struct reader {
     uint32_t function_count; /* that may be called here */
     uint32_t function_total;
     bool has_stamps;
+    bool is_whole, has_nulls;
+    uint32_t param_count; /* that a COLUMN may stand for here */
 } reader;
 
 static void fail(reader *r, const char *what)
@@ -187,6 +189,21 @@ static void read_targets(reader *r, sb_node *n, uint32_t count)
     }
 }
 
+/* Of the function itself alone: those that it calls have no columns. */
+static void check_column(reader *r, const sb_node *n)
+{
+    const sb_node *column = n->list.items[0];
+    const sb_node *flags = n->list.items[1];
+    const int64_t known = SB_BLOB_COLUMN_NULLS | SB_BLOB_COLUMN_NUMPY;
+    if (column->kind != SB_BLOB_LOCAL || column->slot >= r->param_count ||
+        flags->kind != SB_BLOB_CONST_INT || (flags->value.i & ~known) != 0) {
+        fail(r, "no such column");
+        return;
+    }
+    r->is_whole = true;
+    r->has_nulls = r->has_nulls || (flags->value.i & SB_BLOB_COLUMN_NULLS) != 0;
+}
+
 static void read_call(reader *r, sb_node *n)
 {
     static const uint8_t limits[][2] = {
@@ -205,6 +222,9 @@ static void read_call(reader *r, sb_node *n)
     if (r->status == SB_OK &&
         (n->list.count < limits[n->op][0] || n->list.count > limits[n->op][1])) {
         fail(r, "a builtin with so many arguments");
+    }
+    if (r->status == SB_OK && n->op == SB_BLOB_COLUMN) {
+        check_column(r, n);
     }
 }
 
@@ -530,8 +550,11 @@ sb_status sb_tree_read(const void *blob, size_t size, sb_arena *arena, sb_tree *
     *out = (sb_tree){0};
     read_header(&r, out);
     read_functions(&r, out);
+    r.param_count = out->param_count;
     read_list(&r, &out->body, read_statement);
     out->has_stamps = r.has_stamps;
+    out->is_whole = r.is_whole;
+    out->has_nulls = r.has_nulls;
     if (r.status == SB_OK && r.at != r.end) {
         fail(&r, "bytes after its end");
     }

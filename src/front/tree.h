@@ -73,6 +73,8 @@ typedef struct sb_tree {
     sb_tree_function *functions;
     sb_node_list body;
     bool has_stamps; /* constants of microseconds */
+    bool is_whole;   /* called once per batch: it has a COLUMN */
+    bool has_nulls;  /* items of its columns may be None */
 } sb_tree;
 
 /* SB_INVALID for anything malformed: every count, size, slot and depth is checked. */

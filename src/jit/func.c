@@ -235,8 +235,9 @@ void sb_func_start(sb_func *func, sb_tier tier)
         return;
     }
     for (int k = 0; k < ENTRY_COUNT; k++) {
-        if (k == ENTRY_CAREFUL && func->ir.leave_reasons == 0) {
-            continue; /* never BAD */
+        const bool never_bad = func->ir.leave_reasons == 0;
+        if (func->is_whole ? k == ENTRY_FAST : k == ENTRY_CAREFUL && never_bad) {
+            continue;
         }
         request(func, k);
     }
@@ -249,14 +250,15 @@ void sb_func_start(sb_func *func, sb_tier tier)
 }
 
 /* Before a vector, under AUTO: is it time to ask for something? */
-static void consider(sb_func *func, int32_t row_count)
+static void consider(sb_func *func, int64_t row_count)
 {
     func_private *priv = func->priv;
-    if (atomic_load_explicit(&priv->codes[ENTRY_FAST], memory_order_acquire) == NULL) {
+    const int first = func->is_whole ? ENTRY_CAREFUL : ENTRY_FAST;
+    if (atomic_load_explicit(&priv->codes[first], memory_order_acquire) == NULL) {
         int64_t ops = (int64_t)func->ir.cost * row_count;
         int64_t worth = atomic_fetch_add_explicit(&priv->worth, ops, memory_order_relaxed) + ops;
         if (worth >= NATIVE_WORTH) {
-            request(func, ENTRY_FAST);
+            request(func, first);
         }
         return;
     }
@@ -410,6 +412,7 @@ static sb_status run_tier(sb_func_local *local, sb_kcall *call, int32_t row_coun
     int64_t all = atomic_load_explicit(&priv->vectors, memory_order_relaxed);
     bool often_bad = all >= BAD_VECTORS_MIN && bad_count * BAD_SHARE > all;
     sb_kernel_fn careful = entry_of(func, ENTRY_CAREFUL);
+    often_bad = often_bad || func->is_whole; /* one row: nothing is to be gained by a fast entry */
     sb_kernel_fn fast = careful != NULL && often_bad ? NULL : entry_of(func, ENTRY_FAST);
     bool bad = fast == NULL;
     if (fast != NULL) {
@@ -425,8 +428,9 @@ static sb_status run_tier(sb_func_local *local, sb_kcall *call, int32_t row_coun
     return run_careful(local, again, call, row_count, err);
 }
 
-static void count(sb_func_local *local, const sb_kcall *call, int32_t row_count, bool native,
-                  int64_t started, sb_func_counts *counts)
+/* rows_a_row: that one row of the call stands for. */
+static void count(sb_func_local *local, const sb_kcall *call, int64_t row_count, int64_t rows_a_row,
+                  bool native, int64_t started, sb_func_counts *counts)
 {
     sb_func_counts one = {.rows = row_count};
     one.rows_native = native ? row_count : 0;
@@ -448,7 +452,7 @@ static void count(sb_func_local *local, const sb_kcall *call, int32_t row_count,
         sums[s]->ns[ran] += one.ns[ran];
         sums[s]->rows_timed[ran] += one.rows_timed[ran];
         for (int32_t k = 0; k < call->leave_count; k++) {
-            sums[s]->left[SB_LEAVE_REASON(call->leave[k])]++;
+            sums[s]->left[SB_LEAVE_REASON(call->leave[k])] += rows_a_row;
         }
     }
     if (local->vectors % FLUSH_EVERY == 0 || row_count < SB_VECTOR_ROWS) {
@@ -456,13 +460,12 @@ static void count(sb_func_local *local, const sb_kcall *call, int32_t row_count,
     }
 }
 
-sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count,
-                      sb_tier tier, sb_func_counts *counts, sb_error *err)
+static sb_status run(sb_func_local *local, sb_kcall *call, int32_t row_count, int64_t rows_a_row,
+                     sb_tier tier, sb_func_counts *counts, sb_error *err)
 {
-    SB_ASSERT(func == local->func && row_count >= 0 && row_count <= SB_VECTOR_ROWS);
     bool native = false;
-    if (tier == SB_TIER_AUTO && func->priv->jit != NULL) {
-        consider(func, row_count);
+    if (tier == SB_TIER_AUTO && local->func->priv->jit != NULL) {
+        consider(local->func, row_count * rows_a_row);
     }
     int64_t started = local->untimed++ % TIMED_EVERY == 0 ? sb_os_now_ns() : 0;
     local->vectors++;
@@ -478,9 +481,34 @@ sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32
         return sb_error_no_memory(err, SB_RT_HEAP_MAX);
     }
     if (status == SB_OK) {
-        count(local, call, row_count, native, started, counts);
+        count(local, call, row_count * rows_a_row, rows_a_row, native, started, counts);
     }
     return status;
+}
+
+sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count,
+                      sb_tier tier, sb_func_counts *counts, sb_error *err)
+{
+    SB_ASSERT(func == local->func && !func->is_whole);
+    SB_ASSERT(row_count >= 0 && row_count <= SB_VECTOR_ROWS);
+    return run(local, call, row_count, 1, tier, counts, err);
+}
+
+sb_status sb_func_run_whole(sb_func *func, sb_func_local *local, sb_kcall *call, int64_t rows,
+                            sb_tier tier, sb_func_counts *counts, sb_error *err)
+{
+    SB_ASSERT(func == local->func && func->is_whole && rows > 0);
+    local->heap.is_whole = true;
+    local->heap.likely = func->key_count > 0 && func->keys[0].pairs ? 2 * rows : rows;
+    return run(local, call, 1, rows, tier, counts, err);
+}
+
+void sb_func_leave_whole(sb_func_local *local, int64_t rows, sb_reason reason,
+                         sb_func_counts *counts)
+{
+    counts->left[reason] += rows;
+    local->pending.left[reason] += rows;
+    flush_counts(local);
 }
 
 bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)

@@ -23,6 +23,7 @@ struct sb_func {
     char *name;   /* owned */
     char *record; /* owned: the parameter of a record function; "" or NULL: a scalar one */
     bool compiled;
+    bool is_whole;         /* of whole batches, by sb_func_run_whole alone: see sb_item */
     bool can_raise;        /* some row may leave or raise */
     char result_format[8]; /* Arrow format: "l" "g" "b" "u" "n"; "+s": one result for each key */
     sb_prim result_prim;   /* of "l" "g" "b"; VOID otherwise */
@@ -79,6 +80,15 @@ typedef struct sb_func_counts {
  * function's totals. SB_OK, SB_CANCELLED (stop was set), SB_NO_MEMORY. */
 sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count,
                       sb_tier tier, sb_func_counts *counts, sb_error *err);
+
+/* The same for a function of whole batches: one row, whose inputs are lists of `rows` items. Its outputs are lists that stay until the
+ * next run of `local`. */
+sb_status sb_func_run_whole(sb_func *func, sb_func_local *local, sb_kcall *call, int64_t rows,
+                            sb_tier tier, sb_func_counts *counts, sb_error *err);
+
+/* Counts a batch that such a function leaves for what its columns or its results are. */
+void sb_func_leave_whole(sb_func_local *local, int64_t rows, sb_reason reason,
+                         sb_func_counts *counts);
 
 /* The same by the fast entry alone, if it is there: false when some row must leave or stop was set; nothing is counted then, and what
  * was written means nothing. Needs no local. */

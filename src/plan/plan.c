@@ -134,7 +134,9 @@ static sb_status param_check(const sb_func *func, const sb_func_param *param, co
     return status;
 }
 
-static sb_status call_bind(sb_plan_call *call, sb_func *func, const sb_type *schema, sb_error *err)
+/* whole: it may be one of whole batches. */
+static sb_status call_bind(sb_plan_call *call, sb_func *func, const sb_type *schema, bool whole,
+                           sb_error *err)
 {
     size_t size = func->param_count * sizeof(int64_t);
     call->columns = sb_mem_alloc(size);
@@ -142,6 +144,9 @@ static sb_status call_bind(sb_plan_call *call, sb_func *func, const sb_type *sch
         return sb_error_no_memory(err, size);
     }
     call->func = sb_func_retain(func);
+    if (func->is_whole && !whole) {
+        return sb_error_set(err, SB_INVALID, "%.60s is a function of whole batches", func->name);
+    }
     for (uint32_t i = 0; i < func->param_count; i++) {
         const sb_func_param *param = &func->params[i];
         sb_status status = column_find(schema, param->column, &call->columns[i], err);
@@ -272,7 +277,7 @@ sb_status sb_plan_new_with(sb_plan *input, int32_t count, const char *const *nam
     int64_t end = input->schema->child_count;
     for (int32_t i = 0; i < count; i++) {
         SB_TRY(with_place(plan, names, i, &end, err));
-        SB_TRY(call_bind(&plan->calls[i], funcs[i], input->schema, err));
+        SB_TRY(call_bind(&plan->calls[i], funcs[i], input->schema, false, err));
     }
     SB_TRY(with_schema(plan, names, end, err));
     *out = plan;
@@ -292,7 +297,7 @@ sb_status sb_plan_new_filter(sb_plan *input, sb_func *func, sb_plan **out, sb_er
     SB_TRY(sb_plan_check_take(input->schema, err));
     SB_TRY(node_new(SB_PLAN_FILTER, input, 1, &plan, err));
     plan->function_end += 1;
-    SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
+    SB_TRY(call_bind(&plan->calls[0], func, input->schema, false, err));
     plan->schema = sb_type_retain(input->schema);
     *out = plan;
     return SB_OK;
@@ -456,7 +461,7 @@ sb_status sb_plan_new_map(sb_plan *input, sb_func *func, int32_t count, const ch
     SB_TRY(map_check(func, count, err));
     SB_TRY(node_new(SB_PLAN_MAP, input, 1, &plan, err));
     plan->function_end += 1;
-    SB_TRY(call_bind(&plan->calls[0], func, input->schema, err));
+    SB_TRY(call_bind(&plan->calls[0], func, input->schema, false, err));
     SB_TRY(map_schema(plan, count, columns, names, err));
 out:
     return node_give(status, plan, out);
@@ -504,7 +509,7 @@ static sb_status stage_set(sb_plan_stage *own, const sb_stage *stage, int64_t ma
     }
     own->loop_count = stage->loop_count;
     own->made_first = made_first;
-    sb_status status = call_bind(&own->call, stage->func, inner, err);
+    sb_status status = call_bind(&own->call, stage->func, inner, false, err);
     for (uint32_t i = 0; status == SB_OK && i < stage->func->param_count; i++) {
         if (own->call.columns[i] >= made_first) {
             status = sb_error_set(err, SB_INVALID, "stage %.60s reads what is made after it",
@@ -610,7 +615,8 @@ sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, b
     if (stage_count != 0) {
         SB_TRY(stages_set(plan, stage_count, stages, err));
     }
-    SB_TRY(call_bind(&plan->calls[0], func, stage_count != 0 ? plan->inner : input->schema, err));
+    SB_TRY(call_bind(&plan->calls[0], func, stage_count != 0 ? plan->inner : input->schema, true,
+                     err));
     if (is_filter) {
         plan->schema = sb_type_retain(input->schema);
     } else {

@@ -103,7 +103,7 @@ static bool keys_fill(sb_func *parts, const char *results)
 }
 
 static sb_func *func_make(struct sb_jit *jit, sb_func parts, const char *name, const char *columns,
-                          const char *results, const char *ir)
+                          const char *results, const char *ir, bool pairs)
 {
     sb_func *func = NULL;
     sb_error error = {0};
@@ -121,6 +121,15 @@ static sb_func *func_make(struct sb_jit *jit, sb_func parts, const char *name, c
     if (parts.name == NULL || !params_fill(&parts, columns)) {
         goto out;
     }
+    for (uint32_t k = 0; parts.is_whole && k < parts.param_count; k++) {
+        parts.params[k].format[0] = results[2 * k + 1]; /* its results are its columns */
+        parts.params[k].pairs = pairs;
+        parts.params[k].nulls = pairs;
+    }
+    for (uint32_t k = 0; parts.is_whole && k < parts.key_count; k++) {
+        parts.keys[k].prim = SB_PRIM_I64;
+        parts.keys[k].pairs = pairs;
+    }
     (void)sb_func_new(jit, &parts, &func, NULL);
 out:
     sb_func_parts_release(&parts);
@@ -137,11 +146,18 @@ sb_func *sb_kit_func_of(struct sb_jit *jit, const char *name, const char *column
 {
     sb_func parts = {.compiled = ir != NULL, .result_prim = prim_of(format)};
     memcpy(parts.result_format, format, strlen(format) + 1);
-    return func_make(jit, parts, name, columns, NULL, ir);
+    return func_make(jit, parts, name, columns, NULL, ir, false);
 }
 
 sb_func *sb_kit_map_func(const char *name, const char *columns, const char *results, const char *ir)
 {
     return func_make(NULL, (sb_func){.compiled = ir != NULL, .result_format = "+s"}, name, columns,
-                     results, ir);
+                     results, ir, false);
+}
+
+sb_func *sb_kit_whole_func(const char *name, const char *columns, const char *results,
+                           const char *ir, bool pairs)
+{
+    const sb_func parts = {.compiled = true, .is_whole = true, .result_format = "+s"};
+    return func_make(NULL, parts, name, columns, results, ir, pairs);
 }

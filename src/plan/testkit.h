@@ -13,6 +13,9 @@ sb_func *sb_kit_func(const char *name, const char *columns, const char *format, 
 /* One with several results: a letter and a format for each ("mlhgfb": m int64, h double, f bool), the outputs of the IR. */
 sb_func *sb_kit_map_func(const char *name, const char *columns, const char *results,
                          const char *ir);
+/* One of whole batches: inputs and outputs of the IR are lists; pairs: all of pairs, see sb_item. */
+sb_func *sb_kit_whole_func(const char *name, const char *columns, const char *results,
+                           const char *ir, bool pairs);
 /* The same with a code generator (borrow). */
 sb_func *sb_kit_func_of(struct sb_jit *jit, const char *name, const char *columns,
                         const char *format, const char *ir);
@@ -35,6 +38,11 @@ sb_func *sb_kit_func_of(struct sb_jit *jit, const char *name, const char *column
     "else\nv9:i64 = const_i64 0\nend_if\nv11:i64 = merge v7 v9\nv12:f64 = in 2\n"                  \
     "v13:f64 = const_f64 0x1p-1\nv14:f64 = py_mul_f64 v12 v13\nv15:b = in 3\nv16:b = in_valid 3\n" \
     "v17:b = not v15\nstore 0 v11 v1\nstore 1 v14\nstore 2 v17 v16\n"
+#define SB_KIT_COPIES /* of whole batches: its four columns, two of them copied in the heap */     \
+    "inputs i64 i64 i64 i64\noutputs i64 i64 i64 i64\nv1:i64 = in 0\nv2:i64 = in 1\n"              \
+    "v3:i64 = in 2\nv4:i64 = in 3\nv5:i64 = const_i64 0\nv6:i64 = const_i64 1000000\n"             \
+    "v7:i64 = list_slice v2 v5 v6\nv8:i64 = list_slice v3 v5 v6\nstore 0 v1\nstore 1 v7\n"         \
+    "store 2 v8\nstore 3 v4\n"
 #define SB_KIT_FOREVER                                                                             \
     "inputs i64\noutputs i64\nv1:i64 = in 0\nloop 0\nv3:i64 = arg v1 v5\nv4:i64 = const_i64 1\n"   \
     "v5:i64 = ix_add v3 v4\nv6:b = py_eq_i64 v5 v5\nend_loop v6\nv8:i64 = result v3\nstore 0 v8\n"

@@ -16,6 +16,7 @@
 
 #define CHUNK_MIN ((size_t)64 << 10)
 #define SMALL 64 /* items up to which a list grows fourfold */
+#define LONG 512 /* items from which a list may be one of all rows */
 #define RUN 16
 
 struct sb_rt_chunk {
@@ -27,6 +28,16 @@ _Static_assert(sizeof(sb_rt_chunk) == SB_RT_CHUNK_HEADER && SB_RT_CHUNK_HEADER %
                "what follows it is aligned");
 
 /* --- the heap ----------------------------------------------------------------------------------------------------- */
+
+static size_t heap_max(const sb_rt_heap *heap)
+{
+    return heap->is_whole ? SB_RT_WHOLE_HEAP_MAX : SB_RT_HEAP_MAX;
+}
+
+static int64_t list_max(const sb_rt_heap *heap)
+{
+    return heap->is_whole ? SB_RT_WHOLE_LIST_MAX : SB_RT_LIST_MAX;
+}
 
 static void enter_chunk(sb_rt_heap *heap, sb_rt_chunk *chunk)
 {
@@ -42,7 +53,7 @@ void sb_rt_heap_release(sb_rt_heap *heap)
         sb_mem_free(heap->first);
         heap->first = next;
     }
-    *heap = (sb_rt_heap){0};
+    *heap = (sb_rt_heap){.is_whole = heap->is_whole, .likely = heap->likely};
 }
 
 void sb_rt_heap_reset(sb_rt_heap *heap)
@@ -83,13 +94,16 @@ static bool add_chunk(sb_rt_heap *heap, size_t size)
 /* size: a multiple of 8, at most some times SB_RT_LIST_MAX. NULL: the row leaves. */
 static void *take(sb_rt_heap *heap, size_t size)
 {
-    if (size > SB_RT_HEAP_MAX - heap->used) {
+    if (size > heap_max(heap) - heap->used) {
         heap->full = true;
         return NULL;
     }
     if (size > (size_t)(heap->end - heap->at)) {
         sb_rt_chunk *next = heap->current != NULL ? heap->current->next : heap->first;
-        if (next != NULL && size <= next->size - sizeof(*next)) {
+        while (next != NULL && size > next->size - sizeof(*next)) {
+            next = next->next; /* what is passed over is free again after the reset */
+        }
+        if (next != NULL) {
             enter_chunk(heap, next);
         } else if (!add_chunk(heap, size)) {
             return NULL;
@@ -113,7 +127,7 @@ static sb_rt_list *list_of(int64_t handle)
 static sb_reason new_list(sb_rt_heap *heap, int64_t room, sb_rt_list **out)
 {
     room = room < 0 ? 0 : room;
-    if (room > SB_RT_LIST_MAX) {
+    if (room > list_max(heap)) {
         return SB_REASON_MEMORY;
     }
     sb_rt_list *list = take(heap, sizeof(*list) + (size_t)room * sizeof(int64_t));
@@ -131,15 +145,16 @@ static sb_reason make_room(sb_rt_heap *heap, sb_rt_list *list, int64_t count)
     if (count <= list->room) {
         return SB_REASON_NONE;
     }
-    if (count > SB_RT_LIST_MAX) {
+    if (count > list_max(heap)) {
         return SB_REASON_MEMORY;
     }
     int64_t room = list->room * (list->room < SMALL ? 4 : 2);
+    room = room < heap->likely && count > LONG ? heap->likely : room;
     room = room < count ? count : room;
-    room = room > SB_RT_LIST_MAX ? SB_RT_LIST_MAX : room;
+    room = room > list_max(heap) ? list_max(heap) : room;
     const size_t more = (size_t)(room - list->room) * sizeof(int64_t);
     const bool is_last = (char *)(list->items + list->room) == heap->at;
-    if (is_last && more <= (size_t)(heap->end - heap->at) && more <= SB_RT_HEAP_MAX - heap->used) {
+    if (is_last && more <= (size_t)(heap->end - heap->at) && more <= heap_max(heap) - heap->used) {
         heap->at += more;
         heap->used += more;
         list->room = room;

@@ -21,8 +21,9 @@
  *     FIND_I64 a b, FIND_F64 a b   position of the first item equal to b, or -1; TYPE_TAG where identity of NaNs would decide
  *     EQ_I64 a b, EQ_F64 a b       1 or 0; likewise
  *
- * Limits: SB_RT_LIST_MAX items a list, SB_RT_HEAP_MAX bytes a row, garbage included (nothing is given back before the reset); beyond
- * them a row leaves for MEMORY. When memory itself is short it leaves too, and heap->no_memory is set.
+ * Limits: SB_RT_LIST_MAX words a list, SB_RT_HEAP_MAX bytes a row, garbage included (nothing is given back before the reset); beyond
+ * them a row leaves for MEMORY. A heap whose one row is a whole batch has SB_RT_WHOLE_LIST_MAX and SB_RT_WHOLE_HEAP_MAX. When memory
+ * itself is short the row leaves too, and heap->no_memory is set.
  *
  * Memory: chunks, owned by the heap, kept from reset to reset. Threads: a heap belongs to one thread. */
 #ifndef SB_RT_LIST_H
@@ -35,6 +36,8 @@
 
 #define SB_RT_LIST_MAX (INT64_C(1) << 20)
 #define SB_RT_HEAP_MAX ((size_t)64 << 20)
+#define SB_RT_WHOLE_LIST_MAX (INT64_C(1) << 26)
+#define SB_RT_WHOLE_HEAP_MAX ((size_t)2 << 30)
 
 /* X(NAME, name, result, operands, may leave, changes a list), for the op table handed through as ARG */
 #define SB_RT_LIST_LIST(X, ARG)                                                                    \
@@ -87,6 +90,8 @@ typedef struct sb_rt_heap {       /* generated code knows the offsets of what it
     size_t held;                  /* bytes of all chunks */
     bool full;                    /* 48: since the reset: SB_RT_HEAP_MAX was reached */
     bool no_memory;               /* an allocation failed; whoever looks clears it */
+    bool is_whole;                /* its one row is a batch: the larger limits; set by the owner */
+    int64_t likely; /* words that a list which has outgrown some will likely have; likewise */
 } sb_rt_heap;
 
 /* A heap of zeros is empty and ready. */

@@ -306,6 +306,23 @@ static void limits(void **state)
     sb_rt_heap_release(&heap);
 }
 
+static void a_batch_has_larger_limits(void **state)
+{
+    (void)state;
+    sb_rt_heap heap = {.is_whole = true};
+    const int64_t one[] = {1};
+    const int64_t list = built(&heap, one, 1);
+    (void)call(&heap, SB_RT_LIST_REPEAT, list, SB_RT_LIST_MAX + 1, 0);
+    assert_int_equal(reason_of(&heap, SB_RT_LIST_REPEAT, list, SB_RT_WHOLE_LIST_MAX + 1, 0),
+                     SB_REASON_MEMORY);
+    assert_false(heap.full);
+    heap.used = SB_RT_WHOLE_HEAP_MAX - 64; /* as if so much were there */
+    assert_int_equal(reason_of(&heap, SB_RT_LIST_REPEAT, list, 100, 0), SB_REASON_MEMORY);
+    assert_true(heap.full);
+    sb_rt_heap_release(&heap);
+    assert_true(heap.is_whole);
+}
+
 /* A heap whose rows need ever other sizes does not keep all of them. */
 static void chunks_do_not_pile_up(void **state)
 {
@@ -363,6 +380,7 @@ int main(void)
         cmocka_unit_test(sorting_by_ranks),
         cmocka_unit_test(nans_leave),
         cmocka_unit_test(limits),
+        cmocka_unit_test(a_batch_has_larger_limits),
         cmocka_unit_test(chunks_do_not_pile_up),
 #ifdef SB_FAULTS
         cmocka_unit_test(failing_allocations),

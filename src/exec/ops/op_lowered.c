@@ -2,6 +2,7 @@
  *
  * Algorithm: a function of rows that gives the same runs over the whole batch. When it leaves no row, its results and the columns that are
  * passed on are the batch; else all of it is given up and the host calls the batch function itself, which is pure, so in no order.
+ * A function of whole batches runs once for the batch instead, and may give it another number of rows.
  * A function that the run interprets is the host's in the order of its batches.
  *
  * Threads: shared state is const after open, but for the schema, see op_batch.h; one local per worker. Memory: results belong to the
@@ -106,6 +107,10 @@ static sb_status columns_set(const sb_op *op, sb_call *call, sb_chunk *chunk, sb
     if (status != SB_OK) {
         return status;
     }
+    if (call->rows != chunk->rows) { /* of whole batches, none of whose columns is passed on */
+        chunk->rows = call->rows;
+        chunk->active_count = call->rows;
+    }
     /* As behind any batch function: what is known shall not depend on how it runs. */
     return sb_chunk_set_source(chunk, -1, NULL, err);
 }
@@ -118,6 +123,25 @@ static sb_status mask_set(sb_call *call, sb_chunk *chunk, sb_error *err)
         sb_chunk_restrict(chunk, mask);
         status = sb_chunk_compact(chunk, err);
     }
+    return status;
+}
+
+/* Whether columns of the batch are passed on, beside which the results stand. */
+static bool keeps_rows(const sb_plan *node)
+{
+    bool keeps = node->is_filter;
+    for (int64_t k = 0; !node->is_filter && k < node->schema->child_count; k++) {
+        keeps = keeps || node->sources[k] >= 0;
+    }
+    return keeps;
+}
+
+static sb_status whole_native(const sb_plan *node, sb_call *call, sb_call_local *local,
+                              sb_work *work, int64_t *left, sb_error *err)
+{
+    bool leaves = false;
+    sb_status status = sb_call_whole_native(call, local, work, keeps_rows(node), &leaves, err);
+    *left = leaves ? work->chunk->rows : 0;
     return status;
 }
 
@@ -134,14 +158,19 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
     if (by_host || work->chunk->active_count == 0) { /* it may fail without rows, too */
         return sb_batch_ask(work, by_host, result, err);
     }
-    if (own->stages != NULL) { /* loops see all rows that they are given */
-        sb_status status = sb_chunk_compact(work->chunk, err);
-        if (status != SB_OK || work->chunk->rows == 1) {
-            return status == SB_OK ? sb_batch_ask(work, false, result, err) : status;
+    sb_status status = SB_OK;
+    if (own->stages != NULL || own->site.func->is_whole) {
+        /* They see all rows that they are given. */
+        status = sb_chunk_compact(work->chunk, err);
+        if (status == SB_OK && own->stages != NULL && work->chunk->rows == 1) {
+            return sb_batch_ask(work, false, result, err);
         }
     }
     sb_call_init(&call, &own->site, work->chunk->rows);
-    sb_status status = sb_call_native(&call, local, work, &left, err);
+    if (status == SB_OK) {
+        status = own->site.func->is_whole ? whole_native(op->node, &call, local, work, &left, err)
+                                          : sb_call_native(&call, local, work, &left, err);
+    }
     if (status == SB_OK && left == 0) {
         status = op->node->is_filter ? mask_set(&call, work->chunk, err)
                                      : columns_set(op, &call, work->chunk, err);
