@@ -202,27 +202,6 @@ def test_ipc_keeps_every_type(tmp_path, layout, name, array):
     assert result == (2 * len(array), (str(path),), path.stat().st_size)
 
 
-def test_parquet_has_dictionaries_where_values_repeat(tmp_path):
-    rows = 20_000
-    table = pa.table(
-        {
-            "x.y": pa.array([k * 0.37 for k in range(rows)]),
-            "few": pa.array([k % 7 for k in range(rows)]),
-            "text": pa.array([str(k) for k in range(rows)]),
-            "s": pa.array([{"y": k, "list": [k]} for k in range(rows)]),
-            "id": pa.array(range(rows)),
-            "at": pa.array([None if k % 2 else k for k in range(rows)], pa.timestamp("us")),
-        }
-    )
-    path = tmp_path / "a.parquet"
-    sb.Stream.from_table(table).to_parquet(path)
-    assert pq.read_table(path).equals(table)
-    group = pq.ParquetFile(path).metadata.row_group(0)
-    found = [group.column(k) for k in range(group.num_columns)]
-    kept = {one.path_in_schema for one in found if "RLE_DICTIONARY" in one.encodings}
-    assert kept == {"few", "text", "s.y", "s.list.list.element", "at"}
-
-
 @pytest.mark.parametrize(("name", "array"), COLUMNS, ids=[name for name, _ in COLUMNS])
 def test_parquet_keeps_a_type_or_refuses_it(tmp_path, name, array):
     batch = pa.RecordBatch.from_arrays(

@@ -419,7 +419,10 @@ NEWER = [
     f"--ignore=tests/{name}"
     for name in (
         "integration",
+        "test_batch_arrays.py",
         "test_batch_compute.py",
+        "test_batch_compute_options.py",
+        "test_batch_ufuncs.py",
         "test_bench_batches.py",
         "test_bench_functions.py",
         "test_bench_operators.py",
@@ -461,6 +464,7 @@ SMALL = [
         for name in (
             "batch_form",
             "batch_identity",
+            "batch_whole",
             "column_kernels",
             "columns",
             "concurrent_engine",
