@@ -490,6 +490,7 @@ sb_status sb_func_run(sb_func *func, sb_func_local *local, sb_kcall *call, int32
                       sb_tier tier, sb_func_counts *counts, sb_error *err)
 {
     SB_ASSERT(func == local->func && !func->is_whole);
+    (void)func; /* asserted only */
     SB_ASSERT(row_count >= 0 && row_count <= SB_VECTOR_ROWS);
     return run(local, call, row_count, 1, tier, counts, err);
 }
