@@ -399,10 +399,10 @@ MUTATIONS = [
         "interpreter",
     ),
     Mutation(
-        "a list's ints beside floats come back as floats",
+        "items of a list of several kinds have the kind of their bits",
         LIST,
-        "v.is[TAG_INT] = sb_op2(l, SB_IR_PY_EQ_I64, from.is_float, l->zero_i);",
-        "v.is[TAG_INT] = sb_op2(l, SB_IR_PY_EQ_I64, from.is_float, from.word);",
+        "v.is[one.tag] = sb_op2(l, SB_IR_PY_EQ_I64, from.kind, sb_irb_const_i(&l->b, one.kind));",
+        "v.is[one.tag] = sb_op2(l, SB_IR_PY_EQ_I64, from.word, sb_irb_const_i(&l->b, one.kind));",
         "interpreter",
     ),
     Mutation(

@@ -281,6 +281,52 @@ FORMS = {
     """,
 }
 
+FORMS |= {
+    "length_with_effects": """
+        def f(batch):
+            n = [3, 4, 5, 6]
+            out = np.zeros(n.pop())
+            s = 0
+            for v in batch["i"].to_pylist():
+                s += v
+                out[0] = s
+            return {"out": out, "left": [len(n) for _ in range(6)]}
+    """,
+    "length_that_is_bound": """
+        def f(batch):
+            n, s = 1, 0
+            out = np.full((n := n + 1), 1.5)
+            for v in batch["i"].to_pylist():
+                s += v
+                out[n - 1] = s
+            return {"out": out, "n": [n, n]}
+    """,
+    "function_as_key_that_changes_a_list": """
+        def f(batch):
+            a = batch["i"].to_pylist()
+            c = a[:]
+            t = 0
+            for v in a:
+                t += v
+            def g(v):
+                a[0] = v
+                return -v
+            return {"a": pa.array(a), "b": sorted(c, key=g), "c": a}
+    """,
+    "function_as_map_that_changes_a_list": """
+        def f(batch):
+            a = batch["i"].to_pylist()
+            c = a[:]
+            t = 0
+            for v in a:
+                t += v
+            def g(v):
+                a[0] = v
+                return -v
+            return {"a": pa.array(a), "b": list(map(g, c)), "c": a}
+    """,
+}
+
 NULLS = {
     "last_seen": """
         def f(batch):
@@ -743,6 +789,47 @@ def test_require():
 
 
 REFUSED = {
+    "function_above_an_array": (
+        """
+        def f(b):
+            def g():
+                return out * 2
+            out = np.zeros(2)
+            t = 0
+            for v in b["i"].to_pylist():
+                t += v
+                out[0] = t
+            return {"r": [v for v in g()]}
+        """,
+        "",
+    ),
+    "function_that_reads_the_batch": (
+        """
+        def f(b):
+            def first():
+                return b["i"][0].as_py()
+            t = 0
+            r = []
+            for v in b["i"].to_pylist():
+                t += v - first()
+                r.append(t)
+            return {"r": r}
+        """,
+        "",
+    ),
+    "lambda_that_reads_the_batch": (
+        """
+        def f(b):
+            n = lambda: b.num_rows
+            t = 0
+            r = []
+            for v in b["i"].to_pylist():
+                t += v - n()
+                r.append(t)
+            return {"r": r}
+        """,
+        "",
+    ),
     "returns_early": (
         """
         def f(batch):

@@ -9,6 +9,8 @@ NAMES = [
     "my_transform",
     "simple_loop",
     "complex_computation",
+    "running",
+    "ema",
     "five_operations",
     "batch_processing",
     "large_amounts",

@@ -57,6 +57,8 @@ def test_numbers_are_those_of_the_header():
         "NOT_IN": _blob.COMPARE["NotIn"],
         **{f"TIME_{name}": number for name, number in _blob.TIMES.items()},
         **{f"KIND_{name}": number for name, number in _blob.KINDS.items()},
+        "COLUMN_NULLS": _blob.COLUMN_NULLS,
+        "COLUMN_NUMPY": _blob.COLUMN_NUMPY,
         **{f"ANN_{name.upper()}": number for name, number in _blob.ANNOTATIONS.items()},
     }
     written = dict(re.findall(r"SB_BLOB_(\w+) = (\d+)", text))

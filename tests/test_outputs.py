@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 import sabot as sb
-from sabot import _frame
+from sabot import _frame, _outputs
 from sabot._optional import MissingLibraryError, need
 from sabot._outputs import (
     aiter_rows,
@@ -33,6 +33,12 @@ from sabot._outputs import (
 pytestmark = pytest.mark.api
 
 TABLE = pa.table({"a": [1, 2, None], "x": [0.5, None, -1.5], "s": ["é", "", None]})
+
+
+@pytest.fixture(autouse=True)
+def not_alone(monkeypatch):
+    """As in a program with an event loop in another thread: frames are made in parts."""
+    monkeypatch.setattr(_outputs.threading, "active_count", lambda: 2)
 
 
 class Source:

@@ -34,6 +34,7 @@ from sabot._form_values import (
     Builder,
     Columns,
     Count,
+    FieldOf,
     Function,
     Gone,
     Known,
@@ -149,6 +150,9 @@ class Reader:
         self.functions: dict[str, Function] = {}  # functions inside that the rows have, too
         self._told: dict[int, tuple[ast.expr, Value | None]] = {}  # what nodes stand for
         self._of_rows: set[str] = set()  # locals that stood for something of the batch at any time
+        # Dicts and lists with one name alone, which may be filled.
+        self._filling: set[str] = set()
+        self._locals: set[str] = set()  # of a function that is read inside another: all of them
         self._inner: dict[
             str, ast.AST
         ] = {}  # names that functions beside the loops read, and where
@@ -239,11 +243,16 @@ class Reader:
         """What reads a function that is called here; callee: one that is defined elsewhere."""
         made = copy.copy(self)
         made.env, made.constants, made.functions, made._told = env, {}, {}, {}
-        made._plain, made._of_rows, made._inner = set(), set(), {}
+        made._plain, made._of_rows, made._inner, made._filling = set(), set(), {}, set()
+        made._locals = set()
         made.within = within
         if callee is not None:
             made._found, made._mangle = callee.found, callee.mangle
         return made
+
+    def hide(self, names: set[str]) -> None:
+        """Names that are locals of this function: nothing outside is meant by them."""
+        self._locals = names
 
     def given_back(self, node: ast.FunctionDef | ast.Lambda) -> Value:
         """What a function gives that is read inside another."""
@@ -400,12 +409,24 @@ class Reader:
             if found is not None and is_scalar(found.value):
                 self.constants[name] = found.value
             return
-        mutable = isinstance(given, (Builder, Columns)) or (
-            isinstance(given, Several) and given.is_list
-        )
-        if mutable and isinstance(value, ast.Name):
+        if is_mutable(given) and isinstance(value, ast.Name):
             raise NoFormError(node, f"another name of the list {value.id}")
         self.stands(name, given)
+        if isinstance(value, _DISPLAYS) or isinstance(given, Builder):
+            self._filling.add(name)
+
+    def freeze(self, node: ast.AST) -> None:
+        """What these names stand for, dicts and lists, may not be filled any more: something else has them too."""
+        for one in ast.walk(node):
+            if isinstance(one, ast.Name):
+                self._filling.discard(one.id)
+
+    def may_fill(self, name: str, node: ast.AST) -> None:
+        """Raises:
+        NoFormError: there may be another name of a dict or list.
+        """
+        if name not in self._filling:
+            raise NoFormError(node, f"{name}, which something else has too, is changed")
 
     def _define(self, node: ast.stmt, name: str, function: ast.FunctionDef | ast.Lambda) -> None:
         """A function inside: the rows have it too where it sees nothing of the batch."""
@@ -453,10 +474,12 @@ class Reader:
             if one is None:
                 made = ast.copy_location(ast.Assign([target], value), node)
                 self._assign(made, target.id, value)
-            elif isinstance(one, Builder) and isinstance(value, ast.Name):
+            elif is_mutable(one) and isinstance(value, ast.Name):
                 raise NoFormError(node, f"another name of the list {value.id}")
             else:
                 self.stands(target.id, one)
+                if isinstance(value, _DISPLAYS) or isinstance(one, Builder):
+                    self._filling.add(target.id)
 
     def _aside(self, node: ast.stmt) -> None:
         """A statement that has nothing to do with the batch: every row does it."""
@@ -475,6 +498,9 @@ class Reader:
             else:
                 stack.extend(ast.iter_child_nodes(inner))
         bound = stored([node])
+        if not isinstance(node, (ast.Assign, ast.AnnAssign, ast.FunctionDef)):
+            for name in sorted(bound & {*self.env}):
+                raise NoFormError(node, self._what(name))
         for name in bound:
             self.env.pop(name, None)
             self.constants.pop(name, None)
@@ -514,6 +540,7 @@ class Reader:
             case ast.Name(name) if name in self.env:
                 if isinstance(self.env[name], Gone):
                     raise NoFormError(node, self._what(name))
+                self._filling.discard(name)
                 return self.env[name]
             case ast.List([]):
                 return Builder(self.slot())
@@ -573,12 +600,14 @@ class Reader:
                 return Count()
             case Batch(columns), "num_columns":
                 return Known(len(columns))
-            case Batch(columns), "columns":
+            case Batch(columns, is_table=False), "columns":
                 return Several(tuple(array for _, array in columns))
             case ((Batch() as batch), "schema"):
                 return Schema(batch)
             case ((Batch() as batch), "column_names"):
                 return Known(batch.names)
+            case FieldOf(array), "type":
+                return None if array.type is None else Known(array.type)
             case Schema(batch), "names":
                 return Known(batch.names)
             case Array("arrow") as array, "type":
@@ -679,6 +708,8 @@ class Reader:
 
     def column(self, batch: Batch, key: ast.expr, node: ast.expr) -> Array:
         """A column of a batch, by name or number."""
+        if batch.is_table:
+            raise NoFormError(node, "a column of a table")
         wanted = self.constant(key)
         names = batch.names
         if type(wanted) is int and -len(names) <= wanted < len(names):
@@ -704,7 +735,7 @@ class Reader:
         from sabot._encode import dotted
 
         root, text = dotted(node)
-        if root is None or root.id in self.env or root.id in self._plain:
+        if root is None or root.id in self.env or root.id in self._plain | self._locals:
             return None
         found = self._found.get(text if text != root.id else self._mangle(root.id))
         return found.value if found is not None else None
@@ -739,6 +770,14 @@ class Reader:
         target = ast.copy_location(ast.Name(name, ast.Store()), node)
         self.body.append(cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node)))
         return name
+
+
+_DISPLAYS = (ast.Dict, ast.List, ast.ListComp, ast.DictComp)
+
+
+def is_mutable(value: Value | None) -> bool:
+    """Whether something may change it under another name."""
+    return isinstance(value, (Builder, Columns)) or (isinstance(value, Several) and value.is_list)
 
 
 def batch_parameter(captured: Captured) -> str:

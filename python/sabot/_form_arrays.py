@@ -66,9 +66,10 @@ def ufunc(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]) 
     arguments = [argument(reader, node, one) for one in given]
     likes = [like for _, like in arguments]
     try:
-        made = checked(node, function(*likes).dtype)
-        common = checked(node, numpy().result_type(*likes))
-    except TypeError as error:
+        with numpy().errstate(all="raise", under="ignore"):
+            made = checked(node, function(*likes).dtype)
+            common = checked(node, numpy().result_type(*likes))
+    except (TypeError, OverflowError, FloatingPointError) as error:
         raise NoFormError(node, f"np.{name}: {error}") from None
     if kinds != "b" and common.kind == "b":
         raise NoFormError(node, f"np.{name} of {common}")
@@ -194,7 +195,12 @@ def _nan_to_num(reader: Reader, node: ast.Call) -> Array | None:
             number = usual
         if type(number) not in (int, float) and number is not usual:
             raise NoFormError(node, "np.nan_to_num with a value that the text does not tell")
-        numbers.append(ast.copy_location(ast.Constant(float(array.type.type(number))), node))
+        try:
+            with numpy().errstate(all="raise", under="ignore"):
+                rounded = float(array.type.type(number))
+        except (OverflowError, FloatingPointError) as error:
+            raise NoFormError(node, f"np.nan_to_num: {error}") from None
+        numbers.append(ast.copy_location(ast.Constant(rounded), node))
     value = called(node, _ufuncs.nan_to_num, _plain(node, array.value(node), "f"), *numbers)
     name = reader.make(cast(node, value, array.type), node)
     return Array(NUMPY, name, type=array.type, own=True)
@@ -218,10 +224,10 @@ def _select(reader: Reader, node: ast.Call) -> Array | None:
     if not of_bool or len(conditions) + 1 != len(values):
         raise NoFormError(node, "np.select of other conditions")
     try:
-        dtype = checked(
-            node, numpy().select([one for _, one in conditions], likes[:-1], likes[-1]).dtype
-        )
-    except (TypeError, ValueError) as error:
+        with numpy().errstate(all="raise", under="ignore"):
+            chosen = numpy().select([one for _, one in conditions], likes[:-1], likes[-1])
+        dtype = checked(node, chosen.dtype)
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise NoFormError(node, f"np.select: {error}") from None
     made = cast(node, values[-1][0], dtype)
     for (test, _), (value, _) in reversed([*zip(conditions, values[:-1], strict=True)]):

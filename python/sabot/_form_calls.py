@@ -18,6 +18,7 @@ from sabot._form_values import (
     Batch,
     Builder,
     Count,
+    FieldOf,
     Known,
     Lists,
     NoFormError,
@@ -57,8 +58,10 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         return Builder(reader.slot())
     if target is None and isinstance(node.func, ast.Attribute) and node.func.attr == "from_pydict":
         owner = reader.resolved(node.func.value)
-        if owner is arrow.RecordBatch or owner is arrow.Table:
+        if owner is arrow.RecordBatch:
             return _from_pydict(reader, node)
+        if owner is arrow.Table:
+            return _table(_from_pydict)(reader, node)
     for known, write in FUNCTIONS:
         if target is known:
             return write(reader, node)
@@ -269,7 +272,7 @@ def _field_index(reader: Reader, node: ast.Call, schema: Schema) -> Value:
 def _field(reader: Reader, node: ast.Call, schema: Schema) -> Value:
     """Of a field, what is asked is its array's: its type."""
     [key] = arguments(node, "i")
-    return reader.column(schema.batch, needed(node, key), node)
+    return FieldOf(reader.column(schema.batch, needed(node, key), node))
 
 
 _SCHEMA: dict[str, Method] = {"field": _field, "get_field_index": _field_index}
@@ -405,8 +408,8 @@ def _from_batches(reader: Reader, node: ast.Call) -> Value:
     [given] = arguments(node, "batches")
     if isinstance(given, (ast.List, ast.Tuple)) and len(given.elts) == 1:
         batch = reader.value(given.elts[0])
-        if isinstance(batch, Batch):
-            return batch
+        if isinstance(batch, Batch) and not batch.is_table:
+            return batch._replace(is_table=True)
     raise NoFormError(node, "a table of other batches than one")
 
 
@@ -421,18 +424,29 @@ def _of_dict(reader: Reader, node: ast.Call, given: ast.expr | None) -> Value:
 
 def _of_data(reader: Reader, node: ast.Call) -> Value:
     """pa.table, pa.record_batch: of a dict, or of arrays with names."""
-    data, _, schema = arguments(node, "data", "names", "schema")
-    if data is not None and schema is None and not isinstance(data, (ast.List, ast.Tuple)):
+    data, names, schema = arguments(node, "data", "names", "schema")
+    if names is None and schema is None and not isinstance(data, (ast.List, ast.Tuple)):
         return _of_dict(reader, node, data)
     return _from_arrays(reader, node)
+
+
+def _table(write: Callable[[Reader, ast.Call], Value]) -> Callable[[Reader, ast.Call], Value]:
+    """The same as a table, whose columns are in chunks."""
+
+    def made(reader: Reader, node: ast.Call) -> Value:
+        batch = write(reader, node)
+        assert isinstance(batch, Batch)
+        return batch._replace(is_table=True)
+
+    return made
 
 
 FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
     (arrow.array, _pa_array),
     (arrow.scalar, scalar),
-    (arrow.table, _of_data),
+    (arrow.table, _table(_of_data)),
     (arrow.record_batch, _of_data),
     (arrow.RecordBatch.from_arrays, _from_arrays),
     (arrow.Table.from_batches, _from_batches),
-    (arrow.Table.from_arrays, _from_arrays),
+    (arrow.Table.from_arrays, _table(_from_arrays)),
 )

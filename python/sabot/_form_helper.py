@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, cast
 
 from sabot import _bound
 from sabot._form_constants import known
-from sabot._form_rows import stored
-from sabot._form_values import Builder, Function, Known, NoFormError, Value
+from sabot._form_rows import free, stored
+from sabot._form_values import Builder, Columns, Function, Known, NoFormError, Several, Value
 from sabot._guards import is_scalar
 
 if TYPE_CHECKING:
@@ -94,9 +94,12 @@ def _inline(
     made = _moved(function, node)
     within = (*reader.within, key)
     if isinstance(owner, Function):
+        for name_inside in free(function):
+            owner.home.freeze(ast.Name(name_inside, ast.Load()))
         inside = owner.home.inside({**_around(owner.home, made), **env}, within)
     else:
         inside = reader.inside(env, within, owner)
+    inside.hide(stored(_body(made)) - {*env})
     try:
         return inside.given_back(made)
     except NoFormError as error:
@@ -105,10 +108,14 @@ def _inline(
 
 def _around(home: Reader, function: ast.FunctionDef | ast.Lambda) -> dict[str, Value]:
     """What a function inside sees of the text around it."""
-    own = stored([function.body] if isinstance(function, ast.Lambda) else function.body)
+    own = stored(_body(function))
     around: dict[str, Value] = {one: Known(value) for one, value in home.constants.items()}
     around |= {**home.functions, **home.env}
     return {one: value for one, value in around.items() if one not in own}
+
+
+def _body(function: ast.FunctionDef | ast.Lambda) -> list[ast.AST]:
+    return [function.body] if isinstance(function, ast.Lambda) else [*function.body]
 
 
 def _moved(function: ast.FunctionDef | ast.Lambda, node: ast.Call) -> ast.FunctionDef | ast.Lambda:
@@ -175,8 +182,10 @@ def _default_texts(function: ast.FunctionDef | ast.Lambda) -> dict[str, ast.expr
 
 def _value(reader: Reader, node: ast.expr) -> Value:
     value = reader.value(node)
-    if isinstance(value, (Builder, Function)):
-        raise NoFormError(node, "a list or a function as an argument")
+    if isinstance(value, (Builder, Columns, Function)) or (
+        isinstance(value, Several) and value.is_list
+    ):
+        raise NoFormError(node, "a list, a dict or a function as an argument")
     if value is not None:
         return value
     found = known(reader, node)

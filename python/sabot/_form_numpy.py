@@ -59,7 +59,17 @@ def array_of(reader: Reader, array: Array, node: ast.Call, is_copy: bool) -> Arr
 
 
 def cast(node: ast.AST, value: ast.expr, dtype: Any) -> ast.expr:
-    """A value as an item of an array of that type."""
+    """A value as an item of an array of that type.
+
+    Raises:
+        NoFormError: it is a number of which NumPy would say something, whatever the rows are.
+    """
+    if isinstance(value, ast.Constant):
+        try:
+            with numpy().errstate(all="raise", under="ignore"):
+                numpy().zeros(1, dtype)[0] = value.value
+        except (OverflowError, ValueError, FloatingPointError, RuntimeWarning) as error:
+            raise NoFormError(node, f"a number as {dtype}: {error}") from None
     return _builtin(node, "NP_CAST", value, TYPES[dtype.name])
 
 
@@ -163,7 +173,8 @@ def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.exp
     arguments = [_argument(reader, node, one) for one in given]
     name = _SAME.get(name, name)
     try:
-        dtype = getattr(numpy(), name)(*(like for _, like in arguments)).dtype
+        with numpy().errstate(all="raise", under="ignore"):
+            dtype = getattr(numpy(), name)(*(like for _, like in arguments)).dtype
     except Exception as error:
         raise NoFormError(node, f"np.{name}: {error}") from None
     made = _expression(node, name, [value for value, _ in arguments])
@@ -287,7 +298,11 @@ def _where(reader: Reader, node: ast.Call) -> Array | None:
     (condition, shape), (x, like_x), (y, like_y) = arguments
     if getattr(getattr(shape, "dtype", None), "kind", "") != "b":
         raise NoFormError(node, "np.where of a condition that is no array of booleans")
-    dtype = _checked(node, numpy().where(shape, like_x, like_y).dtype)
+    try:
+        with numpy().errstate(all="raise", under="ignore"):
+            dtype = _checked(node, numpy().where(shape, like_x, like_y).dtype)
+    except (OverflowError, FloatingPointError) as error:
+        raise NoFormError(node, f"np.where: {error}") from None
     x, y = cast(node, x, dtype), cast(node, y, dtype)
     made = ast.copy_location(ast.IfExp(condition, x, y), node)
     return Array(NUMPY, reader.make(made, node), type=dtype, own=True)

@@ -65,6 +65,7 @@ def loop(reader: Reader, node: ast.For) -> bool:
         return False
     for jump in jumps(node.body):
         raise NoFormError(jump, "a loop over columns that is left or continued")
+    reader.freeze(node.iter)
     for item in items:
         _bind(reader, node.target, item)
         for statement in node.body:
@@ -169,6 +170,7 @@ def filled(reader: Reader, node: ast.stmt) -> bool:
         case ast.Assign([ast.Subscript(ast.Name(name), key)], value) if isinstance(
             columns := reader.env.get(name), Columns
         ):
+            reader.may_fill(name, node)
             reader.stands(name, with_column(reader, columns, key, value))
             return True
         case ast.Expr(ast.Call(ast.Attribute(ast.Name(name), "append"), [value], [])):
@@ -177,6 +179,7 @@ def filled(reader: Reader, node: ast.stmt) -> bool:
                 return False
             if not isinstance(owner, (Builder, Several)):
                 return False
+            reader.may_fill(name, node)
             items = owner.items if isinstance(owner, Several) else ()
             reader.stands(name, Several((*items, _value(reader, value)), is_list=True))
             return True

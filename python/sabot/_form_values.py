@@ -56,10 +56,11 @@ class Array(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A record batch, as its columns. keeps: it has the metadata of the input's schema."""
+    """A record batch, or a table of one, as its columns. keeps: it has the metadata of the input's schema."""
 
     columns: tuple[tuple[str, Array], ...]
     keeps: bool = False
+    is_table: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,6 +118,12 @@ class Schema(NamedTuple):
     batch: Batch
 
 
+class FieldOf(NamedTuple):
+    """The field of a column, in the schema of a batch."""
+
+    array: Array
+
+
 class Function(NamedTuple):
     """A function that is defined inside; `home`: the reader of the text around it."""
 
@@ -127,6 +134,7 @@ class Function(NamedTuple):
 Value = (
     Array
     | Batch
+    | FieldOf
     | Builder
     | Count
     | Gone

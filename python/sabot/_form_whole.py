@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
 from typing import cast as cast_to
@@ -24,7 +25,8 @@ from sabot._form import Reader, RowForm, batch_parameter
 from sabot._form_calls import FUNCTIONS, arguments, call, needed
 from sabot._form_constants import type_of_text
 from sabot._form_numpy import cast, numpy
-from sabot._form_rows import stored
+from sabot._form_rows import FUNCTIONS as INNER
+from sabot._form_rows import free, stored
 from sabot._form_values import ARROW, Array, Batch, NoFormError
 from sabot._piece import arrow
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from sabot._guards import Found
 
 _CHANGING = frozenset(["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"])
+_CALLING = (map, filter, sorted, min, max)  # what calls functions that it is given
 _FRESH = (ast.List, ast.ListComp, ast.BinOp)  # what makes a list that nobody else has
 _OF_ITEMS = (len, enumerate, zip, reversed, sum, min, max, list)  # what arrays may be given to
 
@@ -70,11 +73,13 @@ class WholeReader(Reader):
         super().__init__(captured, found, schema)
         self.arrays: dict[str, bool] = {}  # names of NumPy arrays: is it the function's own
         self._nodes: list[ast.AST] = []
+        self._read_inside: set[str] = set()  # names that functions inside read
         self._returning = False
         self._changes = False  # lists may change while what is read is made
         nodes = [] if captured.node is None else [*ast.walk(captured.node)]
         takes_arrays = any(isinstance(n, ast.Attribute) and n.attr == "to_numpy" for n in nodes)
         # Lists may hold None where the text says something about it; else a batch with nulls is CPython's.
+        self._has_functions = any(isinstance(n, INNER) for n in nodes[1:])
         says_none = any(isinstance(n, ast.Constant) and n.value is None for n in nodes)
         self._nulls = says_none and not takes_arrays
 
@@ -98,7 +103,13 @@ class WholeReader(Reader):
                         return False
                 case ast.Call():
                     # A function of the user's may change a list that it is given, or finds.
-                    if type(self.called(one)) not in (type, BuiltinFunctionType):
+                    target = self.called(one)
+                    if type(target) not in (type, BuiltinFunctionType):
+                        return False
+                    calls = any(target is known for known in _CALLING) or any(
+                        word.arg == "key" for word in one.keywords
+                    )
+                    if target is functools.reduce or (calls and self._has_functions):
                         return False
                 case _:
                     pass
@@ -126,6 +137,8 @@ class WholeReader(Reader):
             return False
         if name in self.arrays:
             raise NoFormError(node, f"{name}, an array, is bound anew")
+        if name in self._read_inside:
+            raise NoFormError(node, f"{name}, which a function above reads")
         if given is not None:
             self.stands(name, given)
             return True
@@ -225,7 +238,13 @@ class WholeReader(Reader):
     def _copied(self, node: ast.AST) -> ast.AST:
         """A copy whose nodes stay: what they stand for is remembered by their identity."""
         made = copy.deepcopy(node)
-        self._nodes += ast.walk(made)
+        for one in ast.walk(made):
+            self._nodes.append(one)
+            if isinstance(one, INNER):
+                read = free(one)
+                for name in sorted(read & {*self.env}):
+                    raise NoFormError(one, f"a function inside that reads {name}, of the batch")
+                self._read_inside |= read
         return made
 
     # Columns and arrays
@@ -302,13 +321,14 @@ class WholeReader(Reader):
         made = self.rewritten(node)
         if (isinstance(made, ast.Call) and self.called(made) is len) or isinstance(made, Own):
             return made
-        count = _builtin(node, "ARRAY_INDEX", made)
-        again = _builtin(node, "ARRAY_INDEX", self.rewritten(node))
-        fails = ast.BinOp(again, ast.FloorDiv(), ast.Constant(0))
-        test = ast.Compare(
-            _builtin(node, "ARRAY_INDEX", self.rewritten(node)), [ast.Lt()], [ast.Constant(0)]
-        )
-        return _placed(ast.IfExp(test, fails, count), node)
+        name = self.make(_builtin(node, "ARRAY_INDEX", made), node)
+
+        def count() -> ast.expr:
+            return ast.Name(name, ast.Load())
+
+        fails = ast.BinOp(count(), ast.FloorDiv(), ast.Constant(0))
+        test = ast.Compare(count(), [ast.Lt()], [ast.Constant(0)])
+        return _placed(ast.IfExp(test, fails, count()), node)
 
 
 class _Rewriter(ast.NodeTransformer):
