@@ -1,4 +1,4 @@
-"""Batch functions that change what has two names, or give NumPy and Arrow what they refuse: as CPython, warnings included, compiled or not."""
+"""Batch functions that change what has two names, or give NumPy and Arrow what they refuse: as CPython, with its warnings."""
 
 # ruff: noqa: E741, F823, F841
 import math

@@ -43,7 +43,9 @@ from sabot._form_values import (
     Schema,
     Several,
     Value,
+    columns_of_tree,
     input_batch,
+    is_mutable,
     listed,
 )
 from sabot._guards import is_scalar
@@ -233,7 +235,7 @@ class Reader:
         return Stage(tree, tuple(self.slots), self._read_by(tree), tuple(given), part.calls)
 
     def _read_by(self, tree: ast.FunctionDef) -> tuple[str, ...]:
-        columns = _columns_of(tree)
+        columns = columns_of_tree(tree)
         names = (*self._schema.names, *(call.column for call in self._calls))
         return tuple(name for name in names if name in columns)
 
@@ -775,11 +777,6 @@ class Reader:
 _DISPLAYS = (ast.Dict, ast.List, ast.ListComp, ast.DictComp)
 
 
-def is_mutable(value: Value | None) -> bool:
-    """Whether something may change it under another name."""
-    return isinstance(value, (Builder, Columns)) or (isinstance(value, Several) and value.is_list)
-
-
 def batch_parameter(captured: Captured) -> str:
     """The parameter that is the batch; "" where there is none."""
     params = captured.params or ()
@@ -795,15 +792,6 @@ def _definition(node: ast.Lambda) -> ast.FunctionDef:
 def _may_be_rows(node: ast.expr) -> bool:
     kinds = (ast.Call, ast.Subscript, ast.Attribute, ast.BinOp, ast.Compare, ast.UnaryOp)
     return isinstance(node, kinds)
-
-
-def _columns_of(tree: ast.AST) -> set[str]:
-    """The columns that a row function reads."""
-    return {
-        node.id[1:]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and node.id.startswith("\0")
-    }
 
 
 def _item(array: Array, place: ast.AST) -> ast.expr:

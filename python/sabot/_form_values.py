@@ -163,3 +163,17 @@ def input_batch(types: Mapping[str, Any]) -> Batch:
         (name, Array(ARROW, local_of(name), name, type, field=name)) for name, type in types.items()
     ]
     return Batch(tuple(columns), keeps=True)
+
+
+def is_mutable(value: Value | None) -> bool:
+    """Whether something may change it under another name."""
+    return isinstance(value, (Builder, Columns)) or (isinstance(value, Several) and value.is_list)
+
+
+def columns_of_tree(tree: ast.AST) -> set[str]:
+    """The columns that a row function reads."""
+    return {
+        node.id[1:]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id.startswith("\0")
+    }
