@@ -467,8 +467,8 @@ def auto_compile(fn: Callable[..., Any], schema: pa.Schema | None = None) -> Cal
     that is given for a record where a row cannot be compiled. The first call with new types waits for native code.
 
     What calls pandas, Polars or pyarrow alone, NumPy for something else than functions of items, or is no plain Python function (nor a
-    method or a partial of one) has nothing to gain and is returned itself. The same `fn` gives the same object while that is held. The logger
-    `sabot.compile` tells what was done.
+    method or a partial of one) has nothing to gain and is returned itself. The same `fn` gives the same object while that is held.
+    The logger `sabot.compile` tells what was done.
 
     Parameters:
         fn: a function, or a `udf`.

@@ -1,7 +1,7 @@
-"""`auto_compile` of functions that are called with NumPy arrays: the same bits, dtype and kind of array as it gives itself.
+"""`auto_compile` of functions that are called with NumPy arrays: the same bits, dtype and kind of array as they give.
 
-What a function does with arrays of some dtypes is read as of a stream's function of arrays (`_arrays`). Only what ends in a new array of its
-own is computed, so that nobody can tell the result's memory from that of the function itself.
+What a function does with arrays of some dtypes is read as of a stream's function of arrays (`_arrays`). Only what ends in a new array of
+its own is computed, so that nobody can tell the result's memory from that of the function itself.
 """
 
 from __future__ import annotations
