@@ -445,3 +445,11 @@ def test_no_code_of_the_user_s_runs_while_a_plan_is_built():
     for fn in (zeros, called):
         assert "TABLE" in Stream.from_table(pa.Table.from_batches([BATCH])).map(fn).explain()
         sb.UdfCompiler().analyze(fn)
+
+
+def test_reasons_have_the_names_of_the_text():
+    def years(batch: pa.RecordBatch):
+        return {"y": [v.year for v in batch["i"].to_pylist()]}
+
+    (reason,) = sb.explain(years, SCHEMA).reasons
+    assert "attribute access v.year" in reason.message
