@@ -533,6 +533,54 @@ static PyObject *plan_lowered(PyObject *object, PyObject *args)
     return result;
 }
 
+/* phased(phases, last): phases are pairs of a plan and whether one row is made of its result. */
+static PyObject *plan_phased(PyObject *object, PyObject *args)
+{
+    ext_plan *self = (ext_plan *)object;
+    ext_state *state = ext_state_of_type(Py_TYPE(object));
+    PyObject *pairs = NULL;
+    PyObject *last = NULL;
+    sabot_plan *plan = NULL;
+    sabot_error err;
+    if (!PyArg_ParseTuple(args, "OO!:phased", &pairs, state->plan_type, &last)) {
+        return NULL;
+    }
+    PyObject *fast = PySequence_Fast(pairs, "phases is no sequence");
+    if (fast == NULL) {
+        return NULL;
+    }
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
+    PyObject *result = NULL;
+    sabot_phase *phases = PyMem_Calloc((size_t)count + 1, sizeof *phases);
+    if (phases == NULL) {
+        PyErr_NoMemory();
+        goto out;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *one = NULL;
+        int one_row = 0;
+        PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
+        if (!PyTuple_Check(pair)) {
+            PyErr_SetString(PyExc_TypeError, "a phase is (plan, one_row)");
+            goto out;
+        }
+        if (!PyArg_ParseTuple(pair, "O!p", state->plan_type, &one, &one_row)) {
+            goto out;
+        }
+        phases[i] = (sabot_phase){.plan = ((ext_plan *)one)->plan, .one_row = one_row != 0};
+    }
+    if (sabot_plan_phased(self->plan, (int32_t)count, phases, ((ext_plan *)last)->plan, &plan,
+                          &err) != SABOT_OK) {
+        ext_raise(state, &err);
+    } else {
+        result = plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
+    }
+out:
+    PyMem_Free(phases);
+    Py_DECREF(fast);
+    return result;
+}
+
 /* select(columns) or, with new names, project(columns, names). */
 static PyObject *project(ext_plan *self, PyObject *columns_arg, PyObject *names_arg)
 {
@@ -707,6 +755,7 @@ static PyMethodDef plan_methods[] = {
     {"filter", plan_filter, METH_O, "filter(function) -> Plan"},
     {"lowered", plan_lowered, METH_VARARGS,
      "lowered(label, function, is_filter, columns or None, names, stages) -> Plan"},
+    {"phased", plan_phased, METH_VARARGS, "phased(phases, last) -> Plan"},
     {"map", plan_map, METH_VARARGS, "map(function, columns or None, names) -> Plan"},
     {"select", plan_select, METH_O, "select(names) -> Plan"},
     {"project", plan_project, METH_VARARGS, "project(columns, names) -> Plan"},

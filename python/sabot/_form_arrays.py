@@ -15,8 +15,8 @@ from typing import cast as cast_to
 from sabot import _ufuncs
 from sabot._encode_program import Own
 from sabot._form_narrow import called
-from sabot._form_numpy import argument, cast, checked, dtype_of, fresh, numpy, operation
-from sabot._form_values import NUMPY, Array, Known, NoFormError
+from sabot._form_numpy import argument, cast, checked, dtype_of, fresh, numpy, of_rows, operation
+from sabot._form_values import NUMPY, Array, Known, NoFormError, Single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,9 +149,12 @@ def rounded(reader: Reader, node: ast.Call, array: Array, digits: int) -> Array:
 
     scale = ast.copy_location(ast.Constant(float(10 ** abs(digits))), node)
     before, after = ("multiply", "true_divide") if digits > 0 else ("true_divide", "multiply")
-    made = operation(reader, node, before, [name(array), scale]) if digits else array
-    made = operation(reader, node, "rint", [name(made)])
-    return operation(reader, node, after, [name(made), scale]) if digits else made
+    def by(function: str, *given: ast.expr) -> Array:
+        return of_rows(node, operation(reader, node, function, given))
+
+    made = by(before, name(array), scale) if digits else array
+    made = by("rint", name(made))
+    return by(after, name(made), scale) if digits else made
 
 
 def _round(reader: Reader, node: ast.Call) -> Array | None:
@@ -216,6 +219,8 @@ def _select(reader: Reader, node: ast.Call) -> Array | None:
         raise NoFormError(node, "np.select of lists that the text does not tell")
     zero = ast.copy_location(ast.Constant(0), node)
     conditions = [argument(reader, node, one) for one in tests.elts]
+    if any(isinstance(reader.maybe(one), Single) for one in tests.elts):
+        raise NoFormError(node, "np.select of a scalar condition")
     values = [argument(reader, node, one) for one in [*choices.elts, default or zero]]
     likes = [like for _, like in values]
     of_bool = all(
@@ -292,7 +297,7 @@ def clip_method(reader: Reader, node: ast.Call, array: Array) -> Array:
     of = cast_to("ast.Attribute", node.func).value
     if low is None or high is None:
         raise NoFormError(node, "clip without two bounds")
-    return operation(reader, node, "clip", [of, low, high])
+    return of_rows(node, operation(reader, node, "clip", [of, low, high]))
 
 
 # Statements
@@ -383,7 +388,7 @@ def _masked(
     test = reader.maybe(mask)
     if not isinstance(test, Array) or test.family != NUMPY or test.type.kind != "b":
         raise NoFormError(node, "items of an array that are no mask's are given values")
-    calls, before, reader.body = reader.loop_calls, reader.body, []
+    calls, before, reader.body = reader.calls_of_numpy, reader.body, []
     plain = _Unmasked(reader, mask).visit(copy.deepcopy(value))
     if operator is not None:
         assert isinstance(node, ast.AugAssign)
@@ -393,9 +398,7 @@ def _masked(
         given = argument(reader, plain, plain)[0]
     _store(reader, node, target, given)
     inner, reader.body = reader.body, before
-    if reader.loop_calls > calls:  # of all rows, where NumPy may warn of others
-        raise NoFormError(
-            value, "a function that NumPy's own loop computes, for the rows of a mask"
-        )
+    if reader.calls_of_numpy > calls:  # of all rows, where NumPy may warn of others, or counts them
+        raise NoFormError(value, "a function that NumPy itself computes, for the rows of a mask")
     made = ast.If(test.value(node), inner, [])
     reader.body.append(ast.copy_location(made, node))

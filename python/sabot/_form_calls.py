@@ -11,6 +11,7 @@ from sabot._form_arrays import clip_method, round_method
 from sabot._form_constants import array as known_array
 from sabot._form_constants import scalar, texts, type_of_text
 from sabot._form_numpy import array_of, astype, copied, function_of
+from sabot._form_numpy_whole import METHODS
 from sabot._form_values import (
     ARROW,
     NUMPY,
@@ -344,6 +345,7 @@ _ARRAY: dict[str, Method] = {
 
 
 _NUMPY: dict[str, Method] = {
+    **METHODS,
     "astype": astype,
     "clip": clip_method,
     "copy": copied,

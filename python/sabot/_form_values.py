@@ -55,6 +55,17 @@ class Array(NamedTuple):
         return ast.copy_location(ast.Name(self.name, ast.Load()), node)
 
 
+class Single(NamedTuple):
+    """A scalar of NumPy's that is the same for all rows of a batch. name: the local that holds it; type: its dtype."""
+
+    name: str
+    type: Any
+
+    def value(self, node: ast.AST) -> ast.expr:
+        """It, as an expression at the place of `node`."""
+        return ast.copy_location(ast.Name(self.name, ast.Load()), node)
+
+
 class Batch(NamedTuple):
     """A record batch, or a table of one, as its columns. keeps: it has the metadata of the input's schema."""
 
@@ -133,6 +144,7 @@ class Function(NamedTuple):
 
 Value = (
     Array
+    | Single
     | Batch
     | FieldOf
     | Builder
