@@ -11,7 +11,7 @@ from sabot._form_arrays import clip_method, round_method
 from sabot._form_constants import array as known_array
 from sabot._form_constants import scalar, texts, type_of_text
 from sabot._form_numpy import array_of, astype, copied, function_of
-from sabot._form_numpy_whole import METHODS
+from sabot._form_numpy_whole import METHODS, of_ufunc
 from sabot._form_values import (
     ARROW,
     NUMPY,
@@ -66,6 +66,8 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     for known, write in FUNCTIONS:
         if target is known:
             return write(reader, node)
+    if target is None and (given := of_ufunc(reader, node)) is not None:
+        return given
     read = function_of(target) if target is not None else None
     if read is not None:
         return read(reader, node)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import operator
-from types import BuiltinFunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sabot._encode_numpy import TYPES
 from sabot._form_parts import WholeCall
@@ -91,25 +90,33 @@ _METHODS = (
     *("all", "any", "argmax", "argmin", "argsort", "cumprod", "cumsum", "dot", "max", "mean"),
     *("min", "prod", "searchsorted", "std", "sum", "take", "var"),
 )
-_OF_UFUNCS = {"reduce": _SUM, "accumulate": _SUM}
 
 
 def function_of(module: Any, target: object) -> Callable[[Reader, ast.Call], Any] | None:
-    """What reads a call of a function of whole arrays, or of a ufunc's `reduce` or `accumulate`; None: it is none."""
-    if type(target) is BuiltinFunctionType:
-        ufunc: Any = target.__self__
-        spec = _OF_UFUNCS.get(target.__name__)
-        if spec is None or type(ufunc) is not module.ufunc:
-            return None
-        name = f"{ufunc.__name__}.{target.__name__}"
-        if ufunc is not getattr(module, ufunc.__name__, None):
-            return None
-        # A bound method is made anew each time: two of them are the same where they are of the same ufunc.
-        return functools.partial(_function, name=name, spec=spec, target=target)
+    """What reads a call of a function of whole arrays; None: it is none."""
+    if target is module.linalg.norm:
+        return functools.partial(_function, name="linalg.norm", spec=_spec("x"), target=target)
     for name, spec in _FUNCTIONS.items():
         if target is getattr(module, name):
             return functools.partial(_function, name=name, spec=spec, target=target)
     return None
+
+
+def of_ufunc(reader: Reader, node: ast.Call) -> Any:
+    """`np.add.reduce(...)` or `np.maximum.accumulate(...)`; None where it is something else."""
+    from sabot._form_numpy import numpy
+
+    module: Any = numpy()
+    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+    ufunc: Any = None if owner is None or module is None else reader.resolved(owner)
+    if ufunc is None or type(ufunc) is not module.ufunc:
+        return None
+    word = cast("ast.Attribute", node.func).attr
+    name = ufunc.__name__
+    if word not in ("reduce", "accumulate") or ufunc is not getattr(module, name, None):
+        return None
+    target = getattr(ufunc, word)
+    return _function(reader, node, name=f"{name}.{word}", spec=_SUM, target=target)
 
 
 def _function(reader: Reader, node: ast.Call, *, name: str, spec: _Spec, target: Any) -> Any:
@@ -121,11 +128,10 @@ def _function(reader: Reader, node: ast.Call, *, name: str, spec: _Spec, target:
 
 def _method(name: str, reader: Reader, node: ast.Call, array: Array) -> Any:
     spec = _FUNCTIONS[name]
-    target = operator.methodcaller
     spec = spec._replace(arrays=spec.arrays[1:])
 
-    def call(self: Any, *arguments: Any, **named: Any) -> Any:
-        return target(name, *arguments, **named)(self)
+    def call(of: Any, *arguments: Any, **named: Any) -> Any:
+        return getattr(of, name)(*arguments, **named)
 
     return _called(reader, node, f"ndarray.{name}", spec, call, [array])
 
@@ -153,7 +159,10 @@ def taken(reader: Reader, node: ast.Subscript, array: Array, key: ast.expr) -> A
 
 
 def _of_two(function: Callable[[Any, Any], Any]) -> Callable[[list[Any]], Any]:
-    return lambda arrays: function(*arrays)
+    def make(arrays: list[Any]) -> Any:
+        return function(*arrays)
+
+    return make
 
 
 # Arguments
@@ -246,6 +255,8 @@ def _made(
         if not isinstance(one, Array) or one.family != NUMPY:
             raise NoFormError(node, f"{shown} of something else than whole arrays of NumPy")
     module = numpy()
+    if not str(module.__version__).startswith("2."):
+        raise NoFormError(node, f"{shown} of NumPy {module.__version__}, whose scalars have weak types")
     likes = [module.ones(_ROWS, one.type) for one in arrays]
     try:
         with module.errstate(all="raise"):
