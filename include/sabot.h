@@ -273,7 +273,8 @@ SABOT_API sabot_status sabot_plan_staged(sabot_plan *plan, const char *label,
  * sabot_plan_select or _project. */
 typedef struct sabot_phase {
     sabot_plan *plan; /* borrow */
-    bool one_row;     /* the host gives one row for its result, whose values all rows see; else one for each row */
+    bool
+        one_row; /* the host gives one row for its result, whose values all rows see; else one for each row */
 } sabot_phase;
 
 /* A batch function that does something with whole columns between its rows. Of a batch of two rows or more the first phase computes
@@ -359,8 +360,9 @@ typedef struct sabot_event {
     sabot_event_kind kind;
     int32_t op;             /* index of the operator in the plan; the source's consumer is 0 */
     int32_t function_index; /* CALL_ROWS: as in sabot_run_options.interpret; else -1 */
-    int32_t phase; /* CALL_BATCH: the batch is the result of this phase, from 1; 0: the batch function is to be called */
-    int64_t seq;            /* input batch */
+    int32_t
+        phase; /* CALL_BATCH: the batch is the result of this phase, from 1; 0: the batch function is to be called */
+    int64_t seq; /* input batch */
     /* Row in the source of row 0; -1: not known, as behind any batch function. */
     int64_t source_row;
     /* BATCH, CALL_BATCH: struct array and its schema, both out-owned; zeroed where `object` is not NULL. CALL_ROWS, PULL: zeroed. */

@@ -182,6 +182,24 @@ def test_functions_as_people_write_them():
         stays(expression, given)
 
 
+def test_arrays_of_every_type_are_computed_before():
+    given = pa.table({"x": column(pa.float64()), "y": column(pa.float64(), seed=1)})
+    for expression in (
+        "(x > 3).sum() + y",
+        "np.cumsum(x > 3)",
+        "(x.astype(np.int8) // 2).max() + y",
+        "np.sort(x.astype(np.int32))",
+        "np.sort(x.astype(np.float32) * 0.5)",
+        "np.argsort(x > 3, kind='stable')",
+        "np.sum(np.ones(len(x))) + x",
+        "np.zeros_like(x).sum() + x",
+        "np.cumsum(np.ones(len(x)))",
+        "x + (x @ x)",
+        "np.roll(np.logical_not(x > 3), 2)",
+    ):
+        stays(expression, given)
+
+
 def test_names_for_what_numpy_gives():
     def f(batch):
         x = batch["x"].to_numpy()

@@ -545,39 +545,19 @@ static PyObject *plan_phased(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "OO!:phased", &pairs, state->plan_type, &last)) {
         return NULL;
     }
-    PyObject *fast = PySequence_Fast(pairs, "phases is no sequence");
-    if (fast == NULL) {
+    int32_t count = 0;
+    PyObject *result = NULL;
+    sabot_phase *phases = ext_phases(state, pairs, &count);
+    if (phases == NULL) {
         return NULL;
     }
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
-    PyObject *result = NULL;
-    sabot_phase *phases = PyMem_Calloc((size_t)count + 1, sizeof *phases);
-    if (phases == NULL) {
-        PyErr_NoMemory();
-        goto out;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *one = NULL;
-        int one_row = 0;
-        PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
-        if (!PyTuple_Check(pair)) {
-            PyErr_SetString(PyExc_TypeError, "a phase is (plan, one_row)");
-            goto out;
-        }
-        if (!PyArg_ParseTuple(pair, "O!p", state->plan_type, &one, &one_row)) {
-            goto out;
-        }
-        phases[i] = (sabot_phase){.plan = ((ext_plan *)one)->plan, .one_row = one_row != 0};
-    }
-    if (sabot_plan_phased(self->plan, (int32_t)count, phases, ((ext_plan *)last)->plan, &plan,
-                          &err) != SABOT_OK) {
+    if (sabot_plan_phased(self->plan, count, phases, ((ext_plan *)last)->plan, &plan, &err) !=
+        SABOT_OK) {
         ext_raise(state, &err);
     } else {
         result = plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
     }
-out:
     PyMem_Free(phases);
-    Py_DECREF(fast);
     return result;
 }
 

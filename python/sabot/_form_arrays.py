@@ -149,6 +149,7 @@ def rounded(reader: Reader, node: ast.Call, array: Array, digits: int) -> Array:
 
     scale = ast.copy_location(ast.Constant(float(10 ** abs(digits))), node)
     before, after = ("multiply", "true_divide") if digits > 0 else ("true_divide", "multiply")
+
     def by(function: str, *given: ast.expr) -> Array:
         return of_rows(node, operation(reader, node, function, given))
 

@@ -17,8 +17,8 @@ from sabot import _core
 from sabot._between import Between
 from sabot._capture import Param, Refusal, record_blob, seen_names
 from sabot._encode_numpy import letter_of
-from sabot._errors import PlanError
 from sabot._engine import session
+from sabot._errors import PlanError
 from sabot._form import batch_parameter, row_form
 from sabot._form_values import NOTHING, NoFormError
 from sabot._form_whole import whole_form
@@ -146,9 +146,7 @@ def lower(
         label += f"  not by rows: {refusal.detail or refusal.code}{line}"
     calls = tuple(dict.fromkeys(call.name for call in form.whole_calls))
     seen = _behind(schema, form.phases)
-    lowered = Lowered(
-        scalar, form.kind, label, columns, stages, loops, reads, phases, calls, seen
-    )
+    lowered = Lowered(scalar, form.kind, label, columns, stages, loops, reads, phases, calls, seen)
     return bound._replace(lowered=lowered, refusal=refusal)
 
 

@@ -278,6 +278,11 @@ def _call(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:
 argument, checked = _argument, _checked  # for `_form_arrays`
 
 
+def item(node: ast.AST, value: ast.expr, dtype: Any) -> ast.expr:
+    """A column's value as an item of an array of that type."""
+    return _builtin(node, "NP_ITEM", value, TYPES[dtype.name])
+
+
 # Functions
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import ast
 import functools
 import operator
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sabot._encode_numpy import TYPES
 from sabot._form_parts import WholeCall
-from sabot._form_values import NUMPY, Array, Known, NoFormError, Single
+from sabot._form_values import NUMPY, Array, NoFormError, Single
 from sabot._record import local_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sabot._form import Reader
 
+_operator: Any = operator
 _ROWS = 3  # of arrays that tell what a call gives
 
 
@@ -106,12 +107,13 @@ def of_ufunc(reader: Reader, node: ast.Call) -> Any:
     """`np.add.reduce(...)` or `np.maximum.accumulate(...)`; None where it is something else."""
     from sabot._form_numpy import numpy
 
-    module: Any = numpy()
-    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
-    ufunc: Any = None if owner is None or module is None else reader.resolved(owner)
-    if ufunc is None or type(ufunc) is not module.ufunc:
+    module = numpy()
+    if module is None or not isinstance(node.func, ast.Attribute):
         return None
-    word = cast("ast.Attribute", node.func).attr
+    word = node.func.attr
+    ufunc: Any = reader.resolved(node.func.value)
+    if type(ufunc) is not module.ufunc:
+        return None
     name = ufunc.__name__
     if word not in ("reduce", "accumulate") or ufunc is not getattr(module, name, None):
         return None
@@ -144,7 +146,7 @@ METHODS: dict[str, Callable[[Any, ast.Call, Any], Any]] = {
 def product(reader: Reader, node: ast.BinOp) -> Array | Single:
     """`a @ b`."""
     arrays = [reader.value(node.left), reader.value(node.right)]
-    return _made(reader, node, "@", _of_two(operator.matmul), arrays)
+    return _made(reader, node, "@", _of_two(_operator.matmul), arrays)
 
 
 def taken(reader: Reader, node: ast.Subscript, array: Array, key: ast.expr) -> Array | None:
@@ -154,7 +156,7 @@ def taken(reader: Reader, node: ast.Subscript, array: Array, key: ast.expr) -> A
         return None
     if not isinstance(node.ctx, ast.Load):
         return None
-    made = _made(reader, node, "[order]", _of_two(operator.getitem), [array, order])
+    made = _made(reader, node, "[order]", _of_two(_operator.getitem), [array, order])
     return made if isinstance(made, Array) else None
 
 
@@ -209,12 +211,12 @@ def _constant(reader: Reader, node: ast.Call, shown: str, name: str, given: ast.
     from sabot._form_constants import known
 
     found = known(reader, given)
-    value = found.value if found is not None else ...
-    right = value is None or type(value) in (int, float, str, bool)
+    value: Any = None if found is None else found.value
+    right: bool = value is None or type(value) in (int, float, str, bool)
     if name == "axis":
-        right = value in (None, 0, -1)
+        right = value is None or (type(value) is int and value in (0, -1))
     elif name == "ddof":
-        right = type(value) in (int, float) and value < _ROWS
+        right = type(value) in (int, float) and float(value) < _ROWS
     if found is None or not right:
         raise NoFormError(node, f"{shown} with {name}= of this")
     return value
@@ -248,15 +250,16 @@ def _made(
     arrays: Sequence[Any],
     fits: Callable[[Any], bool] | None = None,
 ) -> Array | Single:
-    from sabot._form_numpy import _builtin as builtin
-    from sabot._form_numpy import numpy
+    from sabot._form_numpy import item, numpy
 
     for one in arrays:
         if not isinstance(one, Array) or one.family != NUMPY:
             raise NoFormError(node, f"{shown} of something else than whole arrays of NumPy")
     module = numpy()
     if not str(module.__version__).startswith("2."):
-        raise NoFormError(node, f"{shown} of NumPy {module.__version__}, whose scalars have weak types")
+        raise NoFormError(
+            node, f"{shown} of NumPy {module.__version__}, whose scalars have weak types"
+        )
     likes = [module.ones(_ROWS, one.type) for one in arrays]
     try:
         with module.errstate(all="raise"):
@@ -273,7 +276,7 @@ def _made(
     types = tuple(array.type for array in arrays)
     column = reader.called_whole(WholeCall("", shown, make, dtype, one, names, types, fits))
     value = ast.copy_location(ast.Name(local_of(column), ast.Load()), node)
-    name = reader.make(builtin(node, "NP_ITEM", value, TYPES[dtype.name]), node)
+    name = reader.make(item(node, value, dtype), node)
     if one:
         return Single(name, dtype)
     reader.untouched[name] = column

@@ -212,9 +212,9 @@ sabot_status sabot_plan_phased(sabot_plan *plan, int32_t phase_count, const sabo
         return null_argument(err);
     }
     sb_plan *made = NULL;
-    sb_status status = sb_plan_new_phased(api_plan(plan), phase_count,
-                                          (const sb_phase *)(const void *)phases, api_plan(last),
-                                          &made, api_error(err));
+    sb_status status =
+        sb_plan_new_phased(api_plan(plan), phase_count, (const sb_phase *)(const void *)phases,
+                           api_plan(last), &made, api_error(err));
     return give(status, made, out);
 }
 

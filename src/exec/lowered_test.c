@@ -155,12 +155,12 @@ static sb_plan *staged_plan(bool leaves, bool behind)
 
 /* x + m - k, which is x where both are the same. */
 #define JOINED                                                                                     \
-    "inputs f64 f64 f64 i64\noutputs f64\nv1:f64 = in 0\nv2:f64 = in 1\nv3:f64 = in 2\n"            \
+    "inputs f64 f64 f64 i64\noutputs f64\nv1:f64 = in 0\nv2:f64 = in 1\nv3:f64 = in 2\n"           \
     "v4:f64 = py_add_f64 v1 v2\nv5:f64 = py_sub_f64 v4 v3\nv6:i64 = in 3\nstore 0 v5\n"
 /* Those, and whether b is even. */
 #define JOINED_EVEN                                                                                \
-    "inputs f64 f64 i64\noutputs b\nv1:f64 = in 0\nv2:f64 = in 1\nv3:b = py_eq_f64 v1 v2\n"         \
-    "v4:i64 = in 2\nv5:i64 = const_i64 2\nv6:i64 = py_mod_i64 v4 v5\nv7:i64 = const_i64 0\n"        \
+    "inputs f64 f64 i64\noutputs b\nv1:f64 = in 0\nv2:f64 = in 1\nv3:b = py_eq_f64 v1 v2\n"        \
+    "v4:i64 = in 2\nv5:i64 = const_i64 2\nv6:i64 = py_mod_i64 v4 v5\nv7:i64 = const_i64 0\n"       \
     "v8:b = py_eq_i64 v6 v7\nv9:b = and v3 v8\nstore 0 v9\n"
 #define TWO                                                                                        \
     "inputs f64 f64\noutputs f64 f64\nv1:f64 = in 0\nv2:f64 = in 1\nstore 0 v1\nstore 1 v2\n"
@@ -465,12 +465,12 @@ static void phases_that_do_not_fit_are_refused(void **state)
     sb_plan *nested = NULL;
     assert_int_equal(sb_plan_new_select(source, 1, taken, &select, NULL), SB_OK);
     assert_int_equal(sb_plan_new_select(with, 1, taken, &late, NULL), SB_OK);
-    assert_int_equal(
-        sb_plan_new_lowered(with, "f", last, false, 1, made, one, NULL, &row, NULL), SB_OK);
+    assert_int_equal(sb_plan_new_lowered(with, "f", last, false, 1, made, one, NULL, &row, NULL),
+                     SB_OK);
     assert_int_equal(
         sb_plan_new_lowered(source, "f", single, true, 0, NULL, NULL, NULL, &filter, NULL), SB_OK);
-    assert_int_equal(
-        sb_plan_new_lowered(with, "f", host, false, 1, made, one, NULL, &byhost, NULL), SB_OK);
+    assert_int_equal(sb_plan_new_lowered(with, "f", host, false, 1, made, one, NULL, &byhost, NULL),
+                     SB_OK);
     const sb_phase right[] = {{select, true}, {select, true}};
     assert_int_equal(sb_plan_new_phased(source, 1, right, row, &nested, NULL), SB_OK);
     const sb_phase wrong[] = {{late, true}, {filter, true}, {source, true}, {nested, true}};

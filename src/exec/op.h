@@ -59,8 +59,8 @@ typedef struct sb_call_counts {
 
 /* Something for the host to do. Everything it points to is the operator's and stays until answer returns. */
 typedef struct sb_ask {
-    bool in_order;         /* user code with a memory of its own: strictly by seq */
-    bool whole_batch;      /* call the batch function on `chunk`; else rows of `func` */
+    bool in_order;    /* user code with a memory of its own: strictly by seq */
+    bool whole_batch; /* call the batch function on `chunk`; else rows of `func` */
     int32_t
         phase; /* whole_batch: `chunk` is the result of this phase of it, from 1, and what stands behind is wanted; 0: call it */
     const sb_chunk *chunk; /* compact; for a whole batch it may have no columns */

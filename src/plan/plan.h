@@ -64,8 +64,7 @@ typedef struct sb_phase {
 } sb_phase;
 
 typedef struct sb_plan_phase {
-    sb_plan *
-        plan; /* owned reference: LOWERED and no filter, or SELECT, over a source of its own */
+    sb_plan *plan; /* owned reference: LOWERED and no filter, or SELECT, over a source of its own */
     sb_type *made; /* owned reference, a struct: the columns that the host makes of its result */
     bool one_row;  /* of these: the same value in all rows */
 } sb_plan_phase;

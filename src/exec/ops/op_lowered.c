@@ -7,10 +7,10 @@
  *
  * Threads: shared state is const after open, but for the schema, see op_batch.h; one local per worker. Memory: results belong to the
  * chunk. */
+#include "exec/ops/op_lowered.h"
 #include "base/mem.h"
 #include "exec/call.h"
 #include "exec/ops/op_batch.h"
-#include "exec/ops/op_lowered.h"
 #include "exec/stages.h"
 
 typedef struct lowered_shared {
