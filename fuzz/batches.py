@@ -440,7 +440,9 @@ class Writer:
                 self.lines.append(f"{made} += {change}")
                 text = f"{made}[:]"
             else:
-                other = rng.choice((*scalars, *scalars, *names, self.constant()))
+                floats = [f"float({name})" for name in scalars]
+                lengths = (f"len({rng.choice(names)})", "batch.num_rows")
+                other = rng.choice((*scalars, *scalars, *names, self.constant(), *floats, *lengths))
                 text = f"{one} {rng.choice('+-*/')} {other}"
             self.lines.append(f"{made} = {text}")
             names.append(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -87,16 +88,19 @@ def refused(expression, type_=None, **names):
 
 
 def compare_plain(fn, given):
+    """The same of a function that is not compiled, failures included."""
     try:
         wanted, expected = by_numpy(fn, given)
     except Exception as error:
         with pytest.raises(type(error)):
             Stream.from_table(given).map(fn).collect()
         return
-    got = Stream.from_table(given).map(fn).collect()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        got = Stream.from_table(given).map(fn).collect()
     for name in wanted.schema.names:
         assert bits(got[name]) == bits(wanted[name])
-    assert expected is not None
+    assert [str(one.message) for one in seen] == expected
 
 
 # One call
@@ -232,6 +236,50 @@ def test_an_array_is_given_as_it_is_at_the_call():
     assert compare(f, given, 700)["rows_cpython"] == 0
 
 
+def scaled(x, by, of):
+    return x * (by / of)
+
+
+def masked(*lines):
+    text = "\n".join(f"    {line}" for line in lines)
+    return defined(
+        "def f(batch):\n    x = batch['x'].to_numpy()\n    y = batch['y'].to_numpy()\n"
+        f"    mean, low = x.mean(), y.min()\n    out = x * 2\n    m = y > 3\n{text}\n"
+        "    return {'out': out}",
+        scaled=scaled,
+    )
+
+
+def test_a_scalar_for_the_rows_of_a_mask():
+    given = table(pa.float64())
+    for line in (
+        "out[m] = mean",
+        "out[m] = x[m] - mean",
+        "out[m] += low * x[m]",
+        "out[m] = np.maximum(x[m], mean)",
+        "out[x > mean] = low",
+    ):
+        fn = masked(line)
+        report = sb.explain(fn, given.schema)
+        assert report.mode == "compiled", str(report)
+        assert compare(fn, given, 700)["rows_cpython"] == 0
+    # NumPy computes with scalars where a mask has no row, too.
+    none = pa.table({"x": [1e308, -1e308, 0.0], "y": [0.0, 0.0, 0.0]})
+    for line in (
+        "out[m] = x[m] * (mean / low)",
+        "out[m] = mean / low",
+        "out[m] = -mean * x[m]",
+        "out[m] = scaled(x[m], mean, low)",
+    ):
+        fn = masked(line)
+        report = sb.explain(fn, given.schema)
+        assert "scalars for the rows of a mask" in report.reasons[0].message, str(report)
+        compare_plain(fn, none)
+    fn = masked("out = x.astype(np.float32)", "out[m] = mean")
+    assert sb.explain(fn, given.schema).mode == "interpreted"
+    compare_plain(fn, none)
+
+
 def test_a_scalar_in_a_loop_over_the_rows():
     def f(batch):
         x = batch["x"].to_numpy()
@@ -249,6 +297,32 @@ def test_a_scalar_in_a_loop_over_the_rows():
 
 def centred(x, by=None):
     return x - np.mean(x)
+
+
+def test_numbers_of_pythons_that_a_batch_tells():
+    given = pa.table({"x": column(pa.float32()), "y": column(pa.float64(), seed=1)})
+    for expression in (
+        "y - y.sum() / len(x)",
+        "y.min() + y * len(y)",
+        "x.sum() / x.size + x",
+        "x - float(x.mean())",
+        "x - float(y.mean())",
+        "y / float(np.sum(x)) > len(x)",
+        "y - batch.num_rows * x.mean()",
+        "x.argmax() / len(x) + y",
+        "(x > 1).sum() / len(x) * y",
+        "np.cumsum(y) / len(y) + np.cumsum(x) * float(y.max())",
+    ):
+        stays(expression, given, 700)
+    fn, report = explained("y * len(y)", given.schema)  # NumPy has nothing to do
+    assert (report.mode, report.whole_calls) == ("compiled", [])
+    assert compare(fn, given, 700)["rows_cpython"] == 0
+    ints = pa.table({"x": column(pa.int64()), "y": column(pa.float64())})
+    stays("x // len(x) + x.min()", ints, 700)
+    stays("x - float(y.mean())", ints, 700)
+    for expression in ("float(x.mean()) - float(y.mean()) + y", "np.clip(x, 0, float(y.mean()))"):
+        assert "Python" in refused(expression)
+    assert "Python" in refused("x + len(x)", pa.int8())
 
 
 def test_a_function_of_the_users_own():

@@ -245,7 +245,7 @@ class Whole:
             return None
         form = row_form(captured, seen_names(captured), batch.schema, None)
         if form.phases:  # NumPy does most of it, and wants all of a table at once
-            raise NoFormError(form.tree, f"{form.whole_calls[0].name} of whole arrays")
+            raise NoFormError(form.tree, f"{form.phases[0].calls[0].name} of whole arrays")
         made = row_function(captured, form.tree, form)
         assert made.blob is not None
         places = [batch.schema.names.index(name) for name in inputs_of(form, batch.schema)]

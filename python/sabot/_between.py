@@ -47,7 +47,7 @@ class Between(NamedTuple):
         try:
             with numpy.errstate(**loud):
                 for call, places in self.calls:
-                    given = [arrays[place] for place in places]
+                    given = [arrays[place] for place in places] or [batch]
                     if call.fits is not None and not call.fits(given[0]):
                         return None
                     made.append(call.make(given))

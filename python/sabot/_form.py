@@ -110,6 +110,8 @@ class Reader:
         self._calls: list[Call] = []  # of loops of NumPy's
         self._wholes: list[WholeCall] = []  # of what NumPy does with whole arrays
         self.untouched: dict[str, str] = {}  # locals that hold a column's items, and these columns
+        self.length: list[str] = []  # the local that holds the number of rows, where one does
+        self.masks: list[ast.expr] = []  # what is read now for the rows of a mask alone
         self.constants: dict[str, object] = {}  # locals that are numbers or texts now
         self.functions: dict[str, Function] = {}  # functions inside that the rows have, too
         self._told: dict[int, tuple[ast.expr, Value | None]] = {}  # what nodes stand for

@@ -41,7 +41,7 @@ _FORMS: dict[str, tuple[Callable[..., Any], str]] = {
 }
 
 
-def _plain(node: ast.expr, value: ast.expr, kind: str) -> ast.expr:
+def plain(node: ast.expr, value: ast.expr, kind: str) -> ast.expr:
     """An item as the plain number that it is."""
     name = {"f": "FLOAT", "b": "BOOL"}.get(kind, "INT_INDEX")
 
@@ -83,7 +83,7 @@ def ufunc(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]) 
     for value, like in arguments:
         its = like.dtype if isinstance(like, numpy().ndarray) else numpy().asarray(like).dtype
         its = its if kinds == "b" else common
-        parts.append(_plain(node, cast(node, value, its), its.kind))
+        parts.append(plain(node, cast(node, value, its), its.kind))
     value = cast(node, called(node, form, *parts), made)
     return Array(NUMPY, reader.make(value, node), type=made, own=True)
 
@@ -205,7 +205,7 @@ def _nan_to_num(reader: Reader, node: ast.Call) -> Array | None:
         except (OverflowError, FloatingPointError) as error:
             raise NoFormError(node, f"np.nan_to_num: {error}") from None
         numbers.append(ast.copy_location(ast.Constant(rounded), node))
-    value = called(node, _ufuncs.nan_to_num, _plain(node, array.value(node), "f"), *numbers)
+    value = called(node, _ufuncs.nan_to_num, plain(node, array.value(node), "f"), *numbers)
     name = reader.make(cast(node, value, array.type), node)
     return Array(NUMPY, name, type=array.type, own=True)
 
@@ -372,7 +372,7 @@ class _Unmasked(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        if not isinstance(self._reader.env.get(node.id), (Known, type(None))):
+        if not isinstance(self._reader.env.get(node.id), (Known, Single, type(None))):
             raise NoFormError(node, "a whole array beside the rows of a mask")
         return node
 
@@ -391,12 +391,18 @@ def _masked(
         raise NoFormError(node, "items of an array that are no mask's are given values")
     calls, before, reader.body = reader.calls_of_numpy, reader.body, []
     plain = _Unmasked(reader, mask).visit(copy.deepcopy(value))
+    reader.masks.append(plain)  # what is computed of scalars alone is so without rows, too
     if operator is not None:
         assert isinstance(node, ast.AugAssign)
         load = ast.copy_location(ast.Name(target.id, ast.Load()), target)
         given = _updated(reader, node, load, operator, plain)
     else:
         given = argument(reader, plain, plain)[0]
+        single = reader.value(plain)
+        array = _array(reader, target)
+        if isinstance(single, Single) and array is not None and single.type != array.type:
+            raise NoFormError(value, "a scalar of another type for the rows of a mask")
+    reader.masks.pop()
     _store(reader, node, target, given)
     inner, reader.body = reader.body, before
     if reader.calls_of_numpy > calls:  # of all rows, where NumPy may warn of others, or counts them

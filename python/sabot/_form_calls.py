@@ -11,7 +11,7 @@ from sabot._form_arrays import clip_method, round_method
 from sabot._form_constants import array as known_array
 from sabot._form_constants import scalar, texts, type_of_text
 from sabot._form_numpy import array_of, astype, copied, function_of
-from sabot._form_numpy_whole import METHODS, of_ufunc
+from sabot._form_numpy_whole import METHODS, as_float, of_ufunc
 from sabot._form_values import (
     ARROW,
     NUMPY,
@@ -25,6 +25,7 @@ from sabot._form_values import (
     NoFormError,
     Schema,
     Several,
+    Single,
     Value,
     listed,
 )
@@ -55,6 +56,10 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         if isinstance(owner, (Array, Batch)):
             return Count()
         return None
+    if target is float and len(node.args) == 1 and not node.keywords:
+        owner = reader.maybe(node.args[0])
+        if isinstance(owner, Single):
+            return as_float(reader, node, owner)
     if target is list and not node.args and not node.keywords:
         return Builder(reader.slot())
     if target is None and isinstance(node.func, ast.Attribute) and node.func.attr == "from_pydict":

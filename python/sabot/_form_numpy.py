@@ -165,9 +165,19 @@ def _power(reader: Reader, node: ast.BinOp, base: object) -> Array:
     return by_loop(reader, node, "power", [node.left, node.right], "**")
 
 
-def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr, Any]:
-    """An argument as the row's value, and what NumPy may look at for its type."""
+def _argument(
+    reader: Reader, node: ast.expr, given: ast.expr, *, of_python: bool = False
+) -> tuple[ast.expr, Any]:
+    """An argument as the row's value, and what NumPy may look at for its type. of_python: it may be a number that only a batch tells."""
     value = reader.value(given)
+    if isinstance(value, Count) and of_python:
+        from sabot._form_numpy_whole import length
+
+        value = length(reader, node)
+    if isinstance(value, Single) and value.is_python:
+        if not of_python:
+            raise NoFormError(given, "a number of Python's that only the batch tells")
+        return value.value(node), value.type(1)  # it takes the type of what is beside it
     if isinstance(value, Single) or (isinstance(value, Array) and value.family == NUMPY):
         return value.value(node), numpy().empty(0, value.type)
     if value is None or isinstance(value, Known):
@@ -175,6 +185,20 @@ def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr
         if type(constant) in (int, float, bool):
             return ast.copy_location(ast.Constant(constant), node), constant
     raise NoFormError(given, "beside an array something that is no array of NumPy and no number")
+
+
+def _check_python(
+    reader: Reader, node: ast.expr, given: Sequence[ast.expr], likes: Sequence[Any]
+) -> None:
+    """Refuses numbers of Python's that only a batch tells, but beside numbers of types that hold them."""
+    told = [reader.value(one) for one in given]
+    if not any(
+        isinstance(one, Count) or (isinstance(one, Single) and one.is_python) for one in told
+    ):
+        return
+    types = [like.dtype for like in likes if isinstance(like, numpy().ndarray)]
+    if not types or any(one.kind != "f" and one.name != "int64" for one in types):
+        raise NoFormError(node, "a number of Python's beside something else than floats")
 
 
 def of_rows(node: ast.expr, value: Array | Single) -> Array:
@@ -188,8 +212,10 @@ def operation(
     reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]
 ) -> Array | Single:
     """What one of NumPy's functions that go item by item gives for arrays, scalars and numbers."""
-    arguments = [_argument(reader, node, one) for one in given]
     name = _SAME.get(name, name)
+    of_python = name in _OPERATORS or name in _COMPARISONS
+    arguments = [_argument(reader, node, one, of_python=of_python) for one in given]
+    _check_python(reader, node, given, [like for _, like in arguments])
     try:
         with numpy().errstate(all="raise", under="ignore"):
             dtype = getattr(numpy(), name)(*(like for _, like in arguments)).dtype
@@ -200,6 +226,8 @@ def operation(
         return by_loop(reader, node, name, given)
     name = reader.make(made, node)
     if not any(isinstance(reader.value(one), Array) for one in given):
+        if reader.masks:  # where NumPy may warn, be there a row or not
+            raise NoFormError(node, "an operation on scalars for the rows of a mask")
         return Single(name, _checked(node, dtype))
     return Array(NUMPY, name, type=_checked(node, dtype), own=True)
 
@@ -210,7 +238,7 @@ def by_loop(
     """The same by NumPy's own loop. of: the operator that it stands for."""
     arrays = [reader.value(one) for one in given]
     shown = of or f"np.{name}"
-    if any(isinstance(one, Single) for one in arrays):
+    if any(isinstance(one, (Single, Count)) for one in arrays):
         raise NoFormError(node, f"{shown} of a scalar")
     numbers: list[Any] = [
         None if isinstance(a, Array) else reader.number(one)

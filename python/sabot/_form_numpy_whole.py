@@ -160,6 +160,33 @@ def taken(reader: Reader, node: ast.Subscript, array: Array, key: ast.expr) -> A
     return made if isinstance(made, Array) else None
 
 
+def length(reader: Reader, node: ast.expr) -> Single:
+    """The number of rows as a number, which is Python's."""
+    from sabot._form_numpy import numpy
+
+    if not reader.length:
+        dtype = numpy().dtype("int64")
+        column = reader.called_whole(WholeCall("", "len", _length, dtype, True, (), ()))
+        value = ast.copy_location(ast.Name(local_of(column), ast.Load()), node)
+        reader.length.append(reader.make(value, node))
+    return Single(reader.length[0], int)
+
+
+def _length(given: list[Any]) -> Any:
+    from sabot._form_numpy import numpy
+
+    return numpy().int64(given[0].num_rows)
+
+
+def as_float(reader: Reader, node: ast.Call, single: Single) -> Single:
+    """`float(scalar)`."""
+    from sabot._form_arrays import plain
+
+    if single.is_python or single.type.kind != "f":
+        raise NoFormError(node, "float() of this scalar")
+    return Single(reader.make(plain(node, single.value(node), "f"), node), float)
+
+
 def _of_two(function: Callable[[Any, Any], Any]) -> Callable[[list[Any]], Any]:
     def make(arrays: list[Any]) -> Any:
         return function(*arrays)
@@ -216,7 +243,7 @@ def _constant(reader: Reader, node: ast.Call, shown: str, name: str, given: ast.
     if name == "axis":
         right = value is None or (type(value) is int and value in (0, -1))
     elif name == "ddof":
-        right = type(value) in (int, float) and float(value) < _ROWS
+        right = isinstance(value, (int, float)) and value is not True and value < _ROWS
     if found is None or not right:
         raise NoFormError(node, f"{shown} with {name}= of this")
     return value

@@ -26,8 +26,8 @@ class WholeCall(NamedTuple):
     """A call of NumPy with whole arrays.
 
     column: what the functions behind it call what it gives. name: as the text has it. make: gives it, of arrays. dtype: of that;
-    one: it is a scalar, else an array of as many items. arguments: the locals that hold the arrays; dtypes: of these. fits: whether
-    NumPy says nothing of the first array by itself; None: it never does.
+    one: it is a scalar, else an array of as many items. arguments: the locals that hold the arrays (none: it is given the phase's
+    result); dtypes: of these. fits: whether NumPy says nothing of the first array by itself; None: it never does.
     """
 
     column: str
@@ -102,7 +102,7 @@ class RowForm(NamedTuple):
     @property
     def whole_calls(self) -> tuple[WholeCall, ...]:
         """What NumPy does with whole arrays in it."""
-        return tuple(call for phase in self.phases for call in phase.calls)
+        return tuple(call for one in self.phases for call in one.calls if call.arguments)
 
 
 class Text(NamedTuple):
@@ -176,7 +176,7 @@ def _phase_numbers(
             given = looped[name].arguments
             depth[name] = max(depth.get(one, 0) for one in given if isinstance(one, str))
         for name in names & columns.keys():
-            numbers[name] = max(depth.get(one, 0) for one in columns[name].arguments)
+            numbers[name] = max((depth.get(one, 0) for one in columns[name].arguments), default=0)
             depth[name] = numbers[name] + 1
         own = max((depth.get(name, 0) for name in names), default=0)
         depth |= {name: max(own, depth.get(name, 0)) for name in stored([node])}

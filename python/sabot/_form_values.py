@@ -56,10 +56,14 @@ class Array(NamedTuple):
 
 
 class Single(NamedTuple):
-    """A scalar of NumPy's that is the same for all rows of a batch. name: the local that holds it; type: its dtype."""
+    """A scalar that is the same for all rows of a batch. name: the local that holds it; type: its dtype, or int or float of Python."""
 
     name: str
     type: Any
+
+    @property
+    def is_python(self) -> bool:
+        return self.type is int or self.type is float
 
     def value(self, node: ast.AST) -> ast.expr:
         """It, as an expression at the place of `node`."""

@@ -179,6 +179,7 @@ class Report:
         """Everything as plain data."""
         names = "name mode kind form signature reads loops pure can_raise compile_ms rows rows_left ns_per_row"
         plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
+        plain["whole_calls"] = self.whole_calls
         plain["ns_per_row_interpreter"] = self.ns_per_row_interpreter
         plain["reasons"] = [reason._asdict() for reason in self.reasons]
         plain["cache_off"] = self._cache_off
