@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import operator
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sabot._encode_numpy import TYPES
@@ -95,12 +96,20 @@ _METHODS = (
 
 def function_of(module: Any, target: object) -> Callable[[Reader, ast.Call], Any] | None:
     """What reads a call of a function of whole arrays; None: it is none."""
+    if not _is_numpys(target):
+        return None
     if target is module.linalg.norm:
         return functools.partial(_function, name="linalg.norm", spec=_spec("x"), target=target)
     for name, spec in _FUNCTIONS.items():
         if target is getattr(module, name):
             return functools.partial(_function, name=name, spec=spec, target=target)
     return None
+
+
+def _is_numpys(target: object) -> bool:
+    """Whether it is a function of NumPy's own, so that calling it runs no code of the user's."""
+    module = sys.modules.get("numpy._core._multiarray_umath")
+    return type(target) is getattr(module, "_ArrayFunctionDispatcher", None)
 
 
 def of_ufunc(reader: Reader, node: ast.Call) -> Any:
