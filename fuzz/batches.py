@@ -574,7 +574,7 @@ class Writer:
         )  # fmt: skip
 
     def compute(self) -> None:
-        """A chain of functions of pyarrow.compute."""
+        """A chain of functions of pyarrow.compute, and aggregates of columns."""
         rng = self.rng
         names = {
             kind: [f'batch["{c}"]' for c in self.of(kinds)]
@@ -597,7 +597,16 @@ class Writer:
             if text.startswith("pc.fill_null"):
                 text = f"pc.fill_null({x}, 1)"
             kind = "n"
-            if rng.random() < 0.4:
+            if rng.random() < 0.15:
+                of = f'batch["{rng.choice(self.of(NUMBERS) or ["c0"])}"]'
+                scalar = f"pc.{rng.choice(('sum', 'mean', 'min', 'max', 'stddev'))}({of})"
+                scalar += rng.choice(("", "", ".as_py()"))
+                name = rng.choice(("subtract", "divide", "multiply", "fill_null", "if_else"))
+                if name == "if_else":
+                    text = f"pc.if_else(pc.greater({x}, {scalar}), {x}, {scalar})"
+                else:
+                    text = f"pc.{name}({x}, {scalar})"
+            elif rng.random() < 0.4:
                 text, kind = self.option(x, y)
             elif rng.random() < 0.35:
                 kind = "b"

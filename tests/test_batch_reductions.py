@@ -99,6 +99,7 @@ def compare_plain(fn, given):
         warnings.simplefilter("always")
         got = Stream.from_table(given).map(fn).collect()
     for name in wanted.schema.names:
+        assert got[name].null_count == wanted[name].null_count
         assert bits(got[name]) == bits(wanted[name])
     assert [str(one.message) for one in seen] == expected
 
@@ -379,6 +380,59 @@ def test_threads_and_tiers(threads, tier):
         got = Stream.from_table(given, 1500).map(fn).collect()
     assert got.schema.equals(wanted.schema)
     assert bits(got["made"]) == bits(wanted["made"])
+
+
+# Aggregates of Arrow's
+
+
+def of_arrow(expression):
+    return defined(
+        f"def f(batch):\n    x, y = batch.column('x'), batch.column('y')\n"
+        f"    return batch.append_column('made', {expression})"
+    )
+
+
+AGGREGATES = [
+    "pc.subtract(x, pc.mean(x))",
+    "pc.multiply(pc.subtract(y, pc.min(y)), pc.max(y))",
+    "pc.divide(pc.subtract(y, pc.mean(y)), pc.stddev(y, ddof=1))",
+    "pc.fill_null(x, pc.mean(x))",
+    "pc.if_else(pc.greater(x, pc.mean(x)), x, pc.mean(x))",
+    "pc.add(y, pc.sum(x).as_py())",
+    "pc.greater(y, pc.variance(y))",
+    "pa.array(y.to_numpy() - pc.mean(x).as_py())",
+    "pa.array(y.to_numpy() / pc.sum(x, skip_nulls=True, min_count=2).as_py())",
+    "pc.add(pc.product(y), y)",
+]
+
+
+@pytest.mark.parametrize("nulls", [False, True])
+@pytest.mark.parametrize("type_", ["double", "float", "int64", "int8"])
+@pytest.mark.parametrize("expression", AGGREGATES)
+def test_aggregates_of_arrow(expression, type_, nulls):
+    x = column(TYPES[type_]).to_pylist()
+    if nulls:
+        x = [None if k % 7 == 3 else value for k, value in enumerate(x)]
+    given = pa.table({"x": pa.array(x, TYPES[type_]), "y": column(pa.float64(), seed=1)})
+    fn = of_arrow(expression)
+    report = sb.explain(fn, given.schema)
+    compare_plain(fn, given)
+    if report.mode == "compiled":
+        assert report.whole_calls
+        assert report.form == "array"
+    elif type_ == "double":
+        raise AssertionError(str(report))
+
+
+def test_an_aggregate_that_is_null_leaves_the_batch():
+    given = pa.table({"x": pa.array([None, None, 1.0, 2.0]), "y": [1.0, 2.0, 3.0, 4.0]})
+    for expression in ("pc.subtract(y, pc.mean(x))", "pc.fill_null(x, pc.mean(x))"):
+        fn = of_arrow(expression)
+        assert sb.explain(fn, given.schema).mode == "compiled"
+        stream = Stream.from_table(given, 2).map(fn)
+        wanted = pa.Table.from_batches([fn(b) for b in given.to_batches(max_chunksize=2)])
+        assert stream.collect().equals(wanted)
+        assert function_report(stream)["rows_cpython"] == 2
 
 
 # Where CPython has the batch

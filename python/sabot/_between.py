@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Between(NamedTuple):
     """What stands behind a phase.
 
-    calls: each with the places of its arrays in the phase's result. types: of the columns that they make. one: they have one row.
+    calls: each with the places of its arrays in the phase's result. dtypes: of these as NumPy's; None: Arrow's. types: of the columns that
+    the calls make. one: they have one row.
     """
 
     calls: Sequence[tuple[WholeCall, tuple[int, ...]]]
@@ -36,6 +37,9 @@ class Between(NamedTuple):
         arrays: list[Any] = []
         for place, dtype in enumerate(self.dtypes):
             column = batch.column(place)
+            if dtype is None:
+                arrays.append(column)
+                continue
             if column.null_count:
                 return None
             arrays.append(column.to_numpy(zero_copy_only=False))

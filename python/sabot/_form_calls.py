@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sabot._encode import dotted
 from sabot._form_arrays import clip_method, round_method
+from sabot._form_compute_whole import aggregate_of, as_py
 from sabot._form_constants import array as known_array
 from sabot._form_constants import scalar, texts, type_of_text
 from sabot._form_numpy import array_of, astype, copied, function_of
@@ -16,6 +17,7 @@ from sabot._form_values import (
     ARROW,
     NUMPY,
     Array,
+    ArrowSingle,
     Batch,
     Builder,
     Count,
@@ -86,6 +88,9 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         special = special_of(target)
         if special is not None:
             return special(reader, node)
+        aggregate = aggregate_of(target)
+        if aggregate is not None:
+            return aggregate(reader, node)
 
         name = name_of(target)
         if name is None:
@@ -115,6 +120,8 @@ def _methods(owner: Value) -> dict[str, Method]:
         return _BATCH
     if isinstance(owner, Schema):
         return _SCHEMA
+    if isinstance(owner, ArrowSingle):
+        return {"as_py": as_py}
     if not isinstance(owner, Array):
         return {}
     return {ARROW: _ARRAY, NUMPY: _NUMPY}.get(owner.family, {})

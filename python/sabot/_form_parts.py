@@ -36,7 +36,7 @@ class WholeCall(NamedTuple):
     dtype: Any
     one: bool
     arguments: tuple[str, ...]
-    dtypes: tuple[Any, ...]
+    dtypes: tuple[Any, ...]  # None: an array of Arrow's
     fits: Callable[[Any], bool] | None = None
 
 

@@ -70,6 +70,13 @@ class Single(NamedTuple):
         return ast.copy_location(ast.Name(self.name, ast.Load()), node)
 
 
+class ArrowSingle(NamedTuple):
+    """A scalar of Arrow's that is the same for all rows of a batch and not null. name: the local that holds its value."""
+
+    name: str
+    type: Any
+
+
 class Batch(NamedTuple):
     """A record batch, or a table of one, as its columns. keeps: it has the metadata of the input's schema."""
 
@@ -149,6 +156,7 @@ class Function(NamedTuple):
 Value = (
     Array
     | Single
+    | ArrowSingle
     | Batch
     | FieldOf
     | Builder
