@@ -1,7 +1,7 @@
 """Aggregates of pyarrow.compute in a batch function: called with a column as it is, between the phases of the function (`_form_parts`).
 
-What one gives is a scalar of Arrow's, to the rows a value like those of a column. One that gives null leaves the batch to CPython. Of arrays
-that the function made there are none: where Arrow begins to add depends on how an array lies in memory.
+What one gives is a scalar of Arrow's, to the rows a value like those of a column. One that gives null leaves the batch to CPython. There
+are none of arrays that the function made: where Arrow begins to add depends on how an array lies in memory.
 """
 
 from __future__ import annotations
