@@ -20,11 +20,12 @@ import pyarrow as pa
 from sabot._capture import seen_functions
 from sabot._form_arrays import changed
 from sabot._form_constants import known
-from sabot._form_narrow import as_result
+from sabot._form_narrow import item_of
 from sabot._form_numpy_whole import taken
 from sabot._form_parts import RowForm, Text, parts_of
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
 from sabot._form_stages import MADE
+from sabot._form_state import Held, check_used
 from sabot._form_ufunc import Call
 from sabot._form_unroll import comprehension, display, filled, loop
 from sabot._form_values import (
@@ -45,9 +46,11 @@ from sabot._form_values import (
     Schema,
     Several,
     Value,
+    batch_parameter,
     input_batch,
     is_mutable,
     listed,
+    may_be_rows,
 )
 from sabot._guards import is_scalar
 
@@ -112,12 +115,15 @@ class Reader:
         self.untouched: dict[str, str] = {}  # locals that hold a column's items, and these columns
         self.length: list[str] = []  # the local that holds the number of rows, where one does
         self.masks: list[ast.expr] = []  # what is read now for the rows of a mask alone
+        self.fresh = False
         self.constants: dict[str, object] = {}  # locals that are numbers or texts now
         self.functions: dict[str, Function] = {}  # functions inside that the rows have, too
         self._told: dict[int, tuple[ast.expr, Value | None]] = {}  # what nodes stand for
         self._of_rows: set[str] = set()  # locals that stood for something of the batch at any time
         # Dicts and lists with one name alone, which may be filled.
         self._filling: set[str] = set()
+        self.held = Held(self)
+        self.strict: dict[str, ast.AST] = {}  # locals that may fail, and where they are made
         self._locals: set[str] = set()  # of a function that is read inside another: all of them
         self._inner: dict[
             str, ast.AST
@@ -168,12 +174,15 @@ class Reader:
                     inner, f"a function inside that reads {name}, which changes from row to row"
                 )
         place = node.body if isinstance(node, ast.Lambda) else node
-        items = [_item(array, place) for array in made.values()]
+        items = [item_of(array, place) for array in made.values()]
         value = ast.Tuple(items, ast.Load())
+        check_used(self.body, value, self.strict.items(), (*self._calls, *self._wholes))
         slots = tuple(self.slots)
         text = Text(node, slots, self._schema.names, self.body, value)
         parts = parts_of(text, self._calls, self._wholes, self.untouched)
-        wanted = tuple(array.wanted for array in made.values())
+        wanted = tuple(
+            one.wanted or one.type if one.family == ARROW else None for one in made.values()
+        )
         return RowForm(
             parts.tree,
             slots,
@@ -187,6 +196,7 @@ class Reader:
             self.kind,
             parts.stages,
             parts.phases,
+            self.fresh,
         )
 
     def inside(
@@ -268,11 +278,12 @@ class Reader:
         if isinstance(value, Array):
             if value.family == ARROW:
                 return value
-            name = value.name
-            if (
-                value.own and value.type.kind == "b"
-            ):  # Arrow has bits of its own, else the same memory
+            name, self.fresh = value.name, value.own
+            # Arrow has bits of its own, else the same memory.
+            if value.own and value.type.kind == "b":
                 name = self.make(value.value(node), node)
+            if value.family == LIST:
+                self.strict[name] = node
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
 
@@ -307,8 +318,10 @@ class Reader:
                 given := self.value(value), Several
             ):
                 self._unpack(node, targets, given)
-            case ast.Import() | ast.ImportFrom() if self.within:
-                pass
+            case ast.Import() | ast.ImportFrom():
+                for name in stored([node]) & {*self.env, *self._plain}:
+                    raise NoFormError(node, f"{name} is bound anew")
+                self.body += [] if self.within else [copy.deepcopy(node)]
             case ast.Assign() | ast.AugAssign() if changed(self, node):
                 pass
             case ast.Assign() | ast.Expr() if filled(self, node):
@@ -320,6 +333,7 @@ class Reader:
                     self.statement(inner)
             case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
                 self._loops += 1
+                self.held.check([node.target, *node.body])
                 rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
                 body, lists = rows.statements(node)
                 self._add_loop(rows, body)
@@ -445,6 +459,7 @@ class Reader:
             self.constants.pop(name, None)
             self.functions.pop(name, None)
         self._plain |= bound
+        self.held.add(node, bound)
         self.body.append(copy.deepcopy(node))
 
     def _check_own(self, node: ast.Name) -> None:
@@ -522,10 +537,11 @@ class Reader:
                 return owner  # a view of the same memory
             case Array("numpy"), _:
                 return taken(self, node, owner, key)
-            case Lists(batch), _:
+            case Lists(batch), _ if isinstance(self.constant(key), str):
                 return listed(self.column(batch, key, node), node)
             case Columns(pairs), _:
-                return dict(pairs).get(str(self.constant(key)))
+                name = self.constant(key)
+                return dict(pairs).get(name) if isinstance(name, str) else None
             case Several(items), _:
                 at = self.constant(key)
                 if type(at) is int and -len(items) <= at < len(items):
@@ -537,12 +553,12 @@ class Reader:
     def _attribute(self, of: ast.expr, name: str) -> Value | None:
         """What is known of an attribute of a batch, a schema or an array."""
         match self.maybe(of), name:
-            case Batch(), "num_rows":
+            case Batch(columns), "num_rows" if columns:
                 return Count()
             case Batch(columns), "num_columns":
                 return Known(len(columns))
             case Batch(columns, is_table=False), "columns":
-                return Several(tuple(array for _, array in columns))
+                return Several(tuple(array._replace(field=None) for _, array in columns))
             case ((Batch() as batch), "schema"):
                 return Schema(batch)
             case ((Batch() as batch), "column_names"):
@@ -582,7 +598,7 @@ class Reader:
         """What an expression stands for, where it can be told by its beginning."""
         if isinstance(node, ast.Name) and id(node) not in self._told:
             return self.env.get(node.id)
-        return self.value(node) if _may_be_rows(node) or id(node) in self._told else None
+        return self.value(node) if may_be_rows(node) or id(node) in self._told else None
 
     def _check_aside(self, node: ast.expr) -> None:
         for inner in ast.walk(node):
@@ -597,6 +613,7 @@ class Reader:
         if len(node.generators) > 1 or first.ifs or first.is_async:
             raise NoFormError(node, "a comprehension over rows with conditions or loops inside")
         self._loops += 1
+        self.held.check([first.target, node.elt])
         rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
         given, item = rows.element(node.elt)
         self._add_loop(rows, given)
@@ -620,6 +637,8 @@ class Reader:
                 if inner is not None and len(inner) == 1:
                     return [Count(), *inner]
                 return self._none(inner, node)
+            if name is zip and len(args) == 1 and self._items(args[0]) is not None:
+                raise NoFormError(node, "rows in tuples of one")
             if name is zip and args:
                 found = [self._items(one) for one in args]
                 known = [one for one in found if one is not None and len(one) == 1]
@@ -720,21 +739,3 @@ class Reader:
 
 
 _DISPLAYS = (ast.Dict, ast.List, ast.ListComp, ast.DictComp)
-
-
-def batch_parameter(captured: Captured) -> str:
-    """The parameter that is the batch; "" where there is none."""
-    params = captured.params or ()
-    needed = [one.name for one in params if not one.has_default]
-    return next(iter([*needed, *(one.name for one in params)]), "")
-
-
-def _may_be_rows(node: ast.expr) -> bool:
-    kinds = (ast.Call, ast.Subscript, ast.Attribute, ast.BinOp, ast.Compare, ast.UnaryOp)
-    return isinstance(node, kinds)
-
-
-def _item(array: Array, place: ast.AST) -> ast.expr:
-    """The row's value of a result."""
-    value = array.value(place)
-    return as_result(value, array.type) if array.family == ARROW else value

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sabot._form_rows import stored
 from sabot._form_stages import cut, names_of
-from sabot._form_values import columns_of_tree
+from sabot._form_values import columns_of_tree, definition
 from sabot._record import local_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class RowForm(NamedTuple):
     that is passed on, or None. fields: of each, the input's column whose field it has, or None: a new one. keeps: it has the metadata of
     the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array";
     "whole" where the function is of whole columns and its results are lists (`_form_whole`). stages: what is computed before it;
-    phases: what is computed, with what NumPy makes of whole arrays, before these.
+    phases: what is computed, with what NumPy makes of whole arrays, before these. fresh: the last column is made of a NumPy array that
+    nobody else has.
     """
 
     tree: ast.FunctionDef
@@ -92,6 +93,7 @@ class RowForm(NamedTuple):
     kind: str
     stages: tuple[Stage, ...] = ()
     phases: tuple[Phase, ...] = ()
+    fresh: bool = False
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -230,15 +232,10 @@ def _tree(
 ) -> ast.FunctionDef:
     end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
     last = ast.copy_location(ast.Return(value), end)
-    tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else _definition(node)
+    tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else definition(node)
     tree.body = [*body, last]
     for statement in tree.body:
         for inner in ast.walk(statement):
             if isinstance(inner, (ast.expr, ast.stmt)) and not hasattr(inner, "lineno"):
                 ast.copy_location(inner, statement)
     return tree
-
-
-def _definition(node: ast.Lambda) -> ast.FunctionDef:
-    made = ast.FunctionDef("lambda", node.args, [], [])
-    return ast.copy_location(made, node)
