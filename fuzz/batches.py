@@ -137,7 +137,7 @@ class Writer:
             (
                 *(self.lists, self.numpy_rows, self.arrays, self.arrays, self.loops),
                 *(self.compute, self.compute, self.columns_in_turn),
-                *(self.carried, self.carried),
+                *(self.carried, self.carried, self.wholes, self.wholes),
             )
         )
         make()
@@ -407,6 +407,82 @@ class Writer:
             names.append(made)
         self.result([f"pa.array({name})" for name in names if name.startswith("v")])
 
+    def wholes(self) -> None:
+        """Scalars and arrays that NumPy makes of whole arrays, between operators."""
+        rng = self.rng
+        used = rng.sample(self.of("ijsufh"), rng.randint(1, len(self.of("ijsufh"))))
+        names = [f"a{column}" for column in used]
+        self.lines += [f'a{column} = batch["{column}"].to_numpy()' for column in used]
+        scalars: list[str] = []
+        for _ in range(rng.randint(2, 6)):
+            made = self.name()
+            pick = rng.random()
+            one = rng.choice((rng.choice(names), f"({rng.choice(names)} * {rng.choice(names)})"))
+            if pick < 0.45:
+                self.lines.append(f"{made} = {self.reduction(one, rng.choice(names))}")
+                scalars.append(made)
+                continue
+            if pick < 0.65:
+                text = self.accumulated(one, rng.choice(names))
+            elif pick < 0.72 and len(scalars) > 1:
+                word = rng.choice("+-*/")
+                self.lines.append(f"{made} = {rng.choice(scalars)} {word} {rng.choice(scalars)}")
+                scalars.append(made)
+                continue
+            elif pick < 0.78 and scalars:
+                text = f"np.where({one} > {rng.choice(scalars)}, {one}, {rng.choice(scalars)})"
+            elif pick < 0.82:
+                text = f"np.{rng.choice(LOOPS[:5])}({one} * 0.1)"
+            elif pick < 0.88:
+                self.lines.append(f"{made} = {one} * 1.5")
+                change = rng.choice((*scalars, *names, "0"))
+                self.lines.append(f"{made}[{made} > {self.constant()}] = 0")
+                self.lines.append(f"{made} += {change}")
+                text = f"{made}[:]"
+            else:
+                floats = [f"float({name})" for name in scalars]
+                lengths = (f"len({rng.choice(names)})", "batch.num_rows")
+                other = rng.choice((*scalars, *scalars, *names, self.constant(), *floats, *lengths))
+                text = f"{one} {rng.choice('+-*/')} {other}"
+            self.lines.append(f"{made} = {text}")
+            names.append(made)
+        arrays = [name for name in names if name.startswith("v")]
+        ends = [f"pa.array({names[0]} - {one})" for one in scalars]
+        self.result([f"pa.array({name})" for name in arrays] + ends)
+
+    def reduction(self, one: str, other: str) -> str:
+        rng = self.rng
+        name = rng.choice(("sum", "mean", "min", "max", "std", "var", "prod", "ptp", "median"))
+        method = rng.choice(("sum", "mean", "min", "max", "std", "var", "argmax", "any", "all"))
+        return rng.choice(
+            (
+                f"np.{name}({one})",
+                f"{one}.{method}()",
+                f"{one}.{rng.choice(('std', 'var'))}(ddof={rng.choice((0, 1, 2))})",
+                f"np.nan{rng.choice(('sum', 'mean', 'max', 'std', 'median'))}({one})",
+                f"np.percentile({one}, {rng.choice((0, 10, 50, 99.5))})",
+                f"{one} @ {other}",
+                f"np.dot({one}, {other})",
+                f"np.{rng.choice(('add', 'maximum', 'multiply'))}.reduce({one})",
+                f"np.sum({one}, dtype=np.{rng.choice(('float32', 'float64', 'int64'))})",
+                f"{one}.{rng.choice(('sum', 'mean'))}(axis={rng.choice((0, None))})",
+            )
+        )
+
+    def accumulated(self, one: str, other: str) -> str:
+        rng = self.rng
+        return rng.choice(
+            (
+                f"np.{rng.choice(('cumsum', 'cumprod', 'sort', 'argsort'))}({one})",
+                f"{one}.{rng.choice(('cumsum', 'argsort'))}()",
+                f"{one}[np.argsort({other})]",
+                f"np.{rng.choice(('maximum', 'add', 'minimum'))}.accumulate({one})",
+                f"np.roll({one}, {rng.choice((1, -1, 3))})",
+                f"np.searchsorted(np.sort({one}), {other})",
+                f"np.argsort({one}, kind='stable')",
+            )
+        )
+
     def more_of_numpy(self, names: list[str]) -> str:
         rng = self.rng
         one, other = rng.choice(names), rng.choice(names)
@@ -498,7 +574,7 @@ class Writer:
         )  # fmt: skip
 
     def compute(self) -> None:
-        """A chain of functions of pyarrow.compute."""
+        """A chain of functions of pyarrow.compute, and aggregates of columns."""
         rng = self.rng
         names = {
             kind: [f'batch["{c}"]' for c in self.of(kinds)]
@@ -521,7 +597,16 @@ class Writer:
             if text.startswith("pc.fill_null"):
                 text = f"pc.fill_null({x}, 1)"
             kind = "n"
-            if rng.random() < 0.4:
+            if rng.random() < 0.15:
+                of = f'batch["{rng.choice(self.of(NUMBERS) or ["c0"])}"]'
+                scalar = f"pc.{rng.choice(('sum', 'mean', 'min', 'max', 'stddev'))}({of})"
+                scalar += rng.choice(("", "", ".as_py()"))
+                name = rng.choice(("subtract", "divide", "multiply", "fill_null", "if_else"))
+                if name == "if_else":
+                    text = f"pc.if_else(pc.greater({x}, {scalar}), {x}, {scalar})"
+                else:
+                    text = f"pc.{name}({x}, {scalar})"
+            elif rng.random() < 0.4:
                 text, kind = self.option(x, y)
             elif rng.random() < 0.35:
                 kind = "b"

@@ -270,6 +270,23 @@ SABOT_API sabot_status sabot_plan_staged(sabot_plan *plan, const char *label,
                                          const struct ArrowSchema *schema, int32_t stage_count,
                                          const sabot_stage *stages, sabot_plan **out,
                                          sabot_error *err);
+/* A phase: a plan of one operator over a source of its own (sabot_plan_source): sabot_plan_lowered or _staged, no filter, or
+ * sabot_plan_select or _project. */
+typedef struct sabot_phase {
+    sabot_plan *plan; /* borrow */
+    bool
+        one_row; /* the host gives one row for its result, whose values all rows see; else one for each row */
+} sabot_phase;
+
+/* A batch function that does something with whole columns between its rows. Of a batch of two rows or more the first phase computes
+ * columns; the host is asked with them (event CALL_BATCH with `phase` 1) and gives further columns; the second phase computes with these
+ * too, and so on; `last`, a plan of sabot_plan_lowered or _staged over a source of its own, makes the result. The source of the first
+ * phase has the columns of `plan`, that of each one behind it those before and, in their order, what the host gives. Where a row leaves,
+ * or the host gives no batch (sabot_run_reply_batch without one), the host computes the batch (CALL_BATCH with `phase` 0), as all of
+ * one row. SABOT_INVALID: the phases do not fit together so, or a function is not compiled. */
+SABOT_API sabot_status sabot_plan_phased(sabot_plan *plan, int32_t phase_count,
+                                         const sabot_phase *phases, sabot_plan *last,
+                                         sabot_plan **out, sabot_error *err);
 SABOT_API sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out,
                                          bool *deferred, sabot_error *err);
 /* The same of what goes into operator `op`. SABOT_INVALID: there is no such operator. */
@@ -344,7 +361,9 @@ typedef struct sabot_event {
     sabot_event_kind kind;
     int32_t op;             /* index of the operator in the plan; the source's consumer is 0 */
     int32_t function_index; /* CALL_ROWS: as in sabot_run_options.interpret; else -1 */
-    int64_t seq;            /* input batch */
+    int32_t
+        phase; /* CALL_BATCH: the batch is the result of this phase, from 1; 0: the batch function is to be called */
+    int64_t seq; /* input batch */
     /* Row in the source of row 0; -1: not known, as behind any batch function. */
     int64_t source_row;
     /* BATCH, CALL_BATCH: struct array and its schema, both out-owned; zeroed where `object` is not NULL. CALL_ROWS, PULL: zeroed. */

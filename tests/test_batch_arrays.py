@@ -167,9 +167,9 @@ REFUSED = {
     "out = x.copy(); out[::2] = 1": "items of an array that are no mask's are given values",
     "out = np.round(x, 20)": "a number of decimals that the text does not tell",
     "out = np.nan_to_num(x, False)": "np.nan_to_num of double",
-    "out = x.copy(); m = x > 0; out[m] = np.log(x[m])": "a function that NumPy's own loop computes, for the rows of a mask",
+    "out = x.copy(); m = x > 0; out[m] = np.log(x[m])": "a function that NumPy itself computes, for the rows of a mask",
     "out = np.divmod(x, x)": "np.divmod",
-    "out = np.select([x > 0], [x], default=x.mean())": "the method mean",
+    "out = np.select([x > 0], [x], default=x.tobytes())": "the method tobytes",
     "out = x.astype(float, order='F')": "the argument order",
     "out = np.fmod(x, x, out=x)": "np.fmod with other arguments",
 }

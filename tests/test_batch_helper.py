@@ -171,7 +171,7 @@ REFUSED = {
     "price(x, x, rate=1)": "the arguments of price",
     "price(*[x, x])": "x used in another way than row by row",
     "price(x, [1])": "beside an array something that is no array of NumPy and no number, in price",
-    "deep(x, times=x.sum())": "the method sum",
+    "deep(x, times=x.tolist())": "the method tolist",
     "functools.partial(both, x)()": "x used in another way than row by row",
 }
 

@@ -116,6 +116,10 @@ PyObject *ext_call_loop(PyObject *module, PyObject *args);
  * number of a result, or a float. NULL: exception. PyMem_Free gives them back, loops and all. */
 sabot_stage *ext_stages(const ext_state *state, PyObject *fast);
 
+/* The phases of a phased plan, from a sequence of (plan, one_row), which keeps the plans alive. NULL: exception. PyMem_Free gives them
+ * back. */
+sabot_phase *ext_phases(const ext_state *state, PyObject *pairs, int32_t *count);
+
 int ext_add_cache(PyObject *module, ext_state *state);
 int ext_add_session(PyObject *module, ext_state *state);
 int ext_add_plan(PyObject *module, ext_state *state);

@@ -533,6 +533,34 @@ static PyObject *plan_lowered(PyObject *object, PyObject *args)
     return result;
 }
 
+/* phased(phases, last): phases are pairs of a plan and whether one row is made of its result. */
+static PyObject *plan_phased(PyObject *object, PyObject *args)
+{
+    ext_plan *self = (ext_plan *)object;
+    ext_state *state = ext_state_of_type(Py_TYPE(object));
+    PyObject *pairs = NULL;
+    PyObject *last = NULL;
+    sabot_plan *plan = NULL;
+    sabot_error err;
+    if (!PyArg_ParseTuple(args, "OO!:phased", &pairs, state->plan_type, &last)) {
+        return NULL;
+    }
+    int32_t count = 0;
+    PyObject *result = NULL;
+    sabot_phase *phases = ext_phases(state, pairs, &count);
+    if (phases == NULL) {
+        return NULL;
+    }
+    if (sabot_plan_phased(self->plan, count, phases, ((ext_plan *)last)->plan, &plan, &err) !=
+        SABOT_OK) {
+        ext_raise(state, &err);
+    } else {
+        result = plan_wrap(Py_TYPE(object), (PyObject *)self->owner, plan);
+    }
+    PyMem_Free(phases);
+    return result;
+}
+
 /* select(columns) or, with new names, project(columns, names). */
 static PyObject *project(ext_plan *self, PyObject *columns_arg, PyObject *names_arg)
 {
@@ -707,6 +735,7 @@ static PyMethodDef plan_methods[] = {
     {"filter", plan_filter, METH_O, "filter(function) -> Plan"},
     {"lowered", plan_lowered, METH_VARARGS,
      "lowered(label, function, is_filter, columns or None, names, stages) -> Plan"},
+    {"phased", plan_phased, METH_VARARGS, "phased(phases, last) -> Plan"},
     {"map", plan_map, METH_VARARGS, "map(function, columns or None, names) -> Plan"},
     {"select", plan_select, METH_O, "select(names) -> Plan"},
     {"project", plan_project, METH_VARARGS, "project(columns, names) -> Plan"},

@@ -489,6 +489,26 @@ static int reply_batch(ext_run *self, ext_state *state, sabot_batch *batch, bool
     return 0;
 }
 
+/* What stands between two phases of the binding's function, which calls no user code; none: the function itself has to be called. */
+static int answer_phase(ext_run *self, ext_state *state, const sabot_event *event,
+                        PyObject *binding, PyObject *given)
+{
+    sabot_batch batch = {.source_row = -1};
+    PyObject *made = ext_call_helper(state, "call_between",
+                                     Py_BuildValue("(OiO)", binding, (int)event->phase, given));
+    if (made == NULL) {
+        return -1;
+    }
+    const bool none = made == Py_None;
+    int result = none ? 0 : ext_export(state, made, &batch.array, NULL);
+    Py_DECREF(made);
+    if (result == 0) {
+        return reply_batch(self, state, none ? NULL : &batch, false);
+    }
+    batch_release(&batch);
+    return result;
+}
+
 static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
 {
     sabot_batch batch = {.source_row = -1};
@@ -497,7 +517,9 @@ static int answer_batch(ext_run *self, ext_state *state, sabot_event *event)
     PyObject *given = binding != NULL ? batch_of(self, state, event, event->op + 1) : NULL;
     PyObject *made = NULL;
     int result = -1;
-    if (given != NULL) {
+    if (given != NULL && event->phase > 0) {
+        result = answer_phase(self, state, event, binding, given);
+    } else if (given != NULL) {
         made = is_filter ? call_filter(self, state, event, binding, given)
                          : call_batch(self, state, event, binding, given);
     }

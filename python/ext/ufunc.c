@@ -229,3 +229,31 @@ fail:
     PyMem_Free(stages);
     return NULL;
 }
+
+sabot_phase *ext_phases(const ext_state *state, PyObject *pairs, int32_t *count)
+{
+    PyObject *fast = PySequence_Fast(pairs, "phases is no sequence");
+    if (fast == NULL) {
+        return NULL;
+    }
+    *count = (int32_t)PySequence_Fast_GET_SIZE(fast);
+    sabot_phase *phases = PyMem_Calloc((size_t)*count + 1, sizeof *phases);
+    if (phases == NULL) {
+        PyErr_NoMemory();
+    }
+    for (int32_t i = 0; phases != NULL && i < *count; i++) {
+        PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
+        PyObject *plan =
+            PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2 ? PyTuple_GET_ITEM(pair, 0) : NULL;
+        if (plan == NULL || !PyObject_TypeCheck(plan, state->plan_type)) {
+            PyErr_SetString(PyExc_TypeError, "a phase is (plan, one_row)");
+            PyMem_Free(phases);
+            phases = NULL;
+            continue;
+        }
+        phases[i] = (sabot_phase){.plan = ((ext_plan *)plan)->plan,
+                                  .one_row = PyTuple_GET_ITEM(pair, 1) == Py_True};
+    }
+    Py_DECREF(fast);
+    return phases;
+}

@@ -213,6 +213,8 @@ class ByArrays:
         wrapped = as_batch(captured, arrays, read, columns_taken(captured, arrays, read))
         form, made, core, told, _ = formed(wrapped, read, options, False)
         assert captured.node is not None
+        if form.phases:  # NumPy does most of it
+            raise NoFormError(captured.node, f"{form.phases[0].calls[0].name} of whole arrays")
         if told is None:
             reasons: list[dict[str, Any]] = json.loads(core.report())["reasons"]
             raise PlanError("; ".join(one["message"] for one in reasons) or 'compile="off"')

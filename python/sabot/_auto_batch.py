@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sabot._capture import Captured, Refusal
-    from sabot._form import RowForm
+    from sabot._form_parts import RowForm
     from sabot._udf import Options
 
 _log = logging.getLogger("sabot.compile")
@@ -244,7 +244,9 @@ class Whole:
             self._refused(captured.refusals[0] if captured.refusals else None)
             return None
         form = row_form(captured, seen_names(captured), batch.schema, None)
-        made = row_function(captured, form)
+        if form.phases:  # NumPy does most of it, and wants all of a table at once
+            raise NoFormError(form.tree, f"{form.phases[0].calls[0].name} of whole arrays")
+        made = row_function(captured, form.tree, form)
         assert made.blob is not None
         places = [batch.schema.names.index(name) for name in inputs_of(form, batch.schema)]
         if not places:

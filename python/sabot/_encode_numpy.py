@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sabot._encode_calls import builtin, has_stars, joined, refuse_call
 
@@ -54,6 +54,11 @@ FUNCTIONS = {
     "maximum": 2,
     "clip": 3,
 }
+
+
+def letter_of(dtype: Any) -> str:
+    """Of one of `TYPES`."""
+    return TYPES[dtype.name]
 
 
 def writer_of(value: object) -> Writer | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -21,8 +21,10 @@ from sabot._capture import seen_functions
 from sabot._form_arrays import changed
 from sabot._form_constants import known
 from sabot._form_narrow import item_of
+from sabot._form_numpy_whole import taken
+from sabot._form_parts import RowForm, Text, parts_of
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
-from sabot._form_stages import MADE, cut
+from sabot._form_stages import MADE
 from sabot._form_state import Held, check_used
 from sabot._form_ufunc import Call
 from sabot._form_unroll import comprehension, display, filled, loop
@@ -45,8 +47,6 @@ from sabot._form_values import (
     Several,
     Value,
     batch_parameter,
-    columns_of_tree,
-    definition,
     input_batch,
     is_mutable,
     listed,
@@ -59,54 +59,11 @@ if TYPE_CHECKING:
 
     from sabot._capture import Captured
     from sabot._encode_program import Callee
-    from sabot._form_stages import Part
+    from sabot._form_parts import WholeCall
     from sabot._form_ufunc import Loop
     from sabot._guards import Found
 
 _SLOT = "\2"  # begins the names of what the row function makes
-
-
-class RowForm(NamedTuple):
-    """A batch function as a function of rows.
-
-    tree: gives a tuple of `results`; of a filter there is one. slots: its locals that the batch function has not.
-    read: the columns it reads, those that loops of `stages` make behind the batch's. columns: of the result: each with the input's column
-    that is passed on, or None. fields: of each, the input's column whose field it has, or None: a new one. keeps: it has the metadata of
-    the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array";
-    "whole" where the function is of whole columns and its results are lists (`_form_whole`). stages: what is computed before it.
-    fresh: the last column is made of a NumPy array that nobody else has.
-    """
-
-    tree: ast.FunctionDef
-    slots: tuple[str, ...]
-    read: tuple[str, ...]
-    columns: tuple[tuple[str, str | None], ...]
-    fields: tuple[str | None, ...]
-    keeps: bool
-    results: tuple[str, ...]
-    wanted: tuple[Any, ...]
-    is_filter: bool
-    kind: str
-    stages: tuple[Stage, ...] = ()
-    fresh: bool = False
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """The loops of NumPy's that it needs."""
-        return tuple(call for stage in self.stages for call in stage.calls)
-
-
-class Stage(NamedTuple):
-    """What is computed before the row function: `tree` gives a tuple of `results`, the arguments of loops of NumPy's.
-
-    read: as of a RowForm, with columns that loops of earlier stages made.
-    """
-
-    tree: ast.FunctionDef
-    slots: tuple[str, ...]
-    read: tuple[str, ...]
-    results: tuple[str, ...]
-    calls: tuple[Call, ...]
 
 
 def row_form(
@@ -154,6 +111,10 @@ class Reader:
         self.slots: dict[str, None] = {}
         self._loops = 0
         self._calls: list[Call] = []  # of loops of NumPy's
+        self._wholes: list[WholeCall] = []  # of what NumPy does with whole arrays
+        self.untouched: dict[str, str] = {}  # locals that hold a column's items, and these columns
+        self.length: list[str] = []  # the local that holds the number of rows, where one does
+        self.masks: list[ast.expr] = []  # what is read now for the rows of a mask alone
         self.fresh = False
         self.constants: dict[str, object] = {}  # locals that are numbers or texts now
         self.functions: dict[str, Function] = {}  # functions inside that the rows have, too
@@ -215,18 +176,17 @@ class Reader:
         place = node.body if isinstance(node, ast.Lambda) else node
         items = [item_of(array, place) for array in made.values()]
         value = ast.Tuple(items, ast.Load())
-        check_used(self.body, value, self.strict.items())
-        parts, last = cut(self.body, self._calls, value)
-        stages = tuple(self._stage(node, part) for part in parts)
-        tree = self._tree(node, last, value)
+        check_used(self.body, value, self.strict.items(), (*self._calls, *self._wholes))
+        slots = tuple(self.slots)
+        text = Text(node, slots, self._schema.names, self.body, value)
+        parts = parts_of(text, self._calls, self._wholes, self.untouched)
         wanted = tuple(
             one.wanted or one.type if one.family == ARROW else None for one in made.values()
         )
-        slots, read = tuple(self.slots), self._read_by(tree)
         return RowForm(
-            tree,
+            parts.tree,
             slots,
-            read,
+            parts.read,
             columns,
             fields,
             keeps,
@@ -234,23 +194,10 @@ class Reader:
             wanted,
             is_filter,
             self.kind,
-            stages,
+            parts.stages,
+            parts.phases,
             self.fresh,
         )
-
-    def _stage(self, node: ast.FunctionDef | ast.Lambda, part: Part) -> Stage:
-        given = {one: None for call in part.calls for one in call.arguments if type(one) is str}
-        place = node.body if isinstance(node, ast.Lambda) else node
-        items: list[ast.expr] = [
-            ast.copy_location(ast.Name(one, ast.Load()), place) for one in given
-        ]
-        tree = self._tree(node, part.body, ast.Tuple(items, ast.Load()))
-        return Stage(tree, tuple(self.slots), self._read_by(tree), tuple(given), part.calls)
-
-    def _read_by(self, tree: ast.FunctionDef) -> tuple[str, ...]:
-        columns = columns_of_tree(tree)
-        names = (*self._schema.names, *(call.column for call in self._calls))
-        return tuple(name for name in names if name in columns)
 
     def inside(
         self, env: dict[str, Value], within: tuple[Hashable, ...], callee: Callee | None = None
@@ -350,19 +297,6 @@ class Reader:
     def as_array(self, value: ast.expr, node: ast.AST) -> Array:
         """A column of the result."""
         return self.as_arrow(self.value(value), node)
-
-    def _tree(
-        self, node: ast.FunctionDef | ast.Lambda, body: list[ast.stmt], value: ast.expr
-    ) -> ast.FunctionDef:
-        end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
-        last = ast.copy_location(ast.Return(value), end)
-        tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else definition(node)
-        tree.body = [*body, last]
-        for statement in tree.body:
-            for inner in ast.walk(statement):
-                if isinstance(inner, (ast.expr, ast.stmt)) and not hasattr(inner, "lineno"):
-                    ast.copy_location(inner, statement)
-        return tree
 
     # Statements
 
@@ -601,6 +535,8 @@ class Reader:
                 return self.column(owner, key, node)
             case Array("numpy"), ast.Slice(None, None, None):
                 return owner  # a view of the same memory
+            case Array("numpy"), _:
+                return taken(self, node, owner, key)
             case Lists(batch), _ if isinstance(self.constant(key), str):
                 return listed(self.column(batch, key, node), node)
             case Columns(pairs), _:
@@ -770,9 +706,9 @@ class Reader:
         return self._schema
 
     @property
-    def loop_calls(self) -> int:
-        """How many functions NumPy's own loops compute so far."""
-        return len(self._calls)
+    def calls_of_numpy(self) -> int:
+        """How many functions NumPy itself computes so far, by its loops or as a whole."""
+        return len(self._calls) + len(self._wholes)
 
     def called(self, node: ast.Call) -> object:
         return self.resolved(node.func)
@@ -786,6 +722,12 @@ class Reader:
         """The column that a loop of NumPy's makes of locals and numbers."""
         column = f"{MADE}{len(self._calls)}"
         self._calls.append(Call(column, name, loop, arguments))
+        return column
+
+    def called_whole(self, call: WholeCall) -> str:
+        """The column that NumPy makes of whole arrays."""
+        column = f"{MADE}w{len(self._wholes)}"
+        self._wholes.append(call._replace(column=column))
         return column
 
     def make(self, value: ast.expr, node: ast.AST) -> str:

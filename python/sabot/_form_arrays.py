@@ -15,9 +15,9 @@ from typing import cast as cast_to
 from sabot import _ufuncs
 from sabot._encode_program import Own
 from sabot._form_narrow import called
-from sabot._form_numpy import argument, cast, checked, dtype_of, fresh, numpy, operation
+from sabot._form_numpy import argument, cast, checked, dtype_of, fresh, numpy, of_rows, operation
 from sabot._form_state import is_users
-from sabot._form_values import NUMPY, Array, Known, NoFormError
+from sabot._form_values import NUMPY, Array, Known, NoFormError, Single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ _FORMS: dict[str, tuple[Callable[..., Any], str]] = {
 }
 
 
-def _plain(node: ast.expr, value: ast.expr, kind: str) -> ast.expr:
+def plain(node: ast.expr, value: ast.expr, kind: str) -> ast.expr:
     """An item as the plain number that it is."""
     name = {"f": "FLOAT", "b": "BOOL"}.get(kind, "INT_INDEX")
 
@@ -84,7 +84,7 @@ def ufunc(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]) 
     for value, like in arguments:
         its = like.dtype if isinstance(like, numpy().ndarray) else numpy().asarray(like).dtype
         its = its if kinds == "b" else common
-        parts.append(_plain(node, cast(node, value, its), its.kind))
+        parts.append(plain(node, cast(node, value, its), its.kind))
     value = cast(node, called(node, form, *parts), made)
     return Array(NUMPY, reader.make(value, node), type=made, own=True)
 
@@ -150,9 +150,13 @@ def rounded(reader: Reader, node: ast.Call, array: Array, digits: int) -> Array:
 
     scale = ast.copy_location(ast.Constant(float(10 ** abs(digits))), node)
     before, after = ("multiply", "true_divide") if digits > 0 else ("true_divide", "multiply")
-    made = operation(reader, node, before, [name(array), scale]) if digits else array
-    made = operation(reader, node, "rint", [name(made)])
-    return operation(reader, node, after, [name(made), scale]) if digits else made
+
+    def by(function: str, *given: ast.expr) -> Array:
+        return of_rows(node, operation(reader, node, function, given))
+
+    made = by(before, name(array), scale) if digits else array
+    made = by("rint", name(made))
+    return by(after, name(made), scale) if digits else made
 
 
 def _round(reader: Reader, node: ast.Call) -> Array | None:
@@ -202,7 +206,7 @@ def _nan_to_num(reader: Reader, node: ast.Call) -> Array | None:
         except (OverflowError, FloatingPointError) as error:
             raise NoFormError(node, f"np.nan_to_num: {error}") from None
         numbers.append(ast.copy_location(ast.Constant(rounded), node))
-    value = called(node, _ufuncs.nan_to_num, _plain(node, array.value(node), "f"), *numbers)
+    value = called(node, _ufuncs.nan_to_num, plain(node, array.value(node), "f"), *numbers)
     name = reader.make(cast(node, value, array.type), node)
     return Array(NUMPY, name, type=array.type, own=True)
 
@@ -217,6 +221,8 @@ def _select(reader: Reader, node: ast.Call) -> Array | None:
         raise NoFormError(node, "np.select of lists that the text does not tell")
     zero = ast.copy_location(ast.Constant(0), node)
     conditions = [argument(reader, node, one) for one in tests.elts]
+    if any(isinstance(reader.maybe(one), Single) for one in tests.elts):
+        raise NoFormError(node, "np.select of a scalar condition")
     values = [argument(reader, node, one) for one in [*choices.elts, default or zero]]
     likes = [like for _, like in values]
     of_bool = all(
@@ -293,7 +299,7 @@ def clip_method(reader: Reader, node: ast.Call, array: Array) -> Array:
     of = cast_to("ast.Attribute", node.func).value
     if low is None or high is None:
         raise NoFormError(node, "clip without two bounds")
-    return operation(reader, node, "clip", [of, low, high])
+    return of_rows(node, operation(reader, node, "clip", [of, low, high]))
 
 
 # Statements
@@ -375,7 +381,7 @@ class _Unmasked(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        if not isinstance(self._reader.env.get(node.id), (Known, type(None))):
+        if not isinstance(self._reader.env.get(node.id), (Known, Single, type(None))):
             raise NoFormError(node, "a whole array beside the rows of a mask")
         return node
 
@@ -392,19 +398,23 @@ def _masked(
     test = reader.maybe(mask)
     if not isinstance(test, Array) or test.family != NUMPY or test.type.kind != "b":
         raise NoFormError(node, "items of an array that are no mask's are given values")
-    calls, before, reader.body = reader.loop_calls, reader.body, []
+    calls, before, reader.body = reader.calls_of_numpy, reader.body, []
     plain = _Unmasked(reader, mask).visit(copy.deepcopy(value))
+    reader.masks.append(plain)  # what is computed of scalars alone is so without rows, too
     if operator is not None:
         assert isinstance(node, ast.AugAssign)
         load = ast.copy_location(ast.Name(target.id, ast.Load()), target)
         given = _updated(reader, node, load, operator, plain)
     else:
         given = argument(reader, plain, plain)[0]
+        single = reader.value(plain)
+        array = _array(reader, target)
+        if isinstance(single, Single) and array is not None and single.type != array.type:
+            raise NoFormError(value, "a scalar of another type for the rows of a mask")
+    reader.masks.pop()
     _store(reader, node, target, given)
     inner, reader.body = reader.body, before
-    if reader.loop_calls > calls:  # of all rows, where NumPy may warn of others
-        raise NoFormError(
-            value, "a function that NumPy's own loop computes, for the rows of a mask"
-        )
+    if reader.calls_of_numpy > calls:  # of all rows, where NumPy may warn of others, or counts them
+        raise NoFormError(value, "a function that NumPy itself computes, for the rows of a mask")
     made = ast.If(test.value(node), inner, [])
     reader.body.append(ast.copy_location(made, node))

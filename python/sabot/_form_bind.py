@@ -13,29 +13,43 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
+from sabot import _core
+from sabot._between import Between
 from sabot._capture import Param, Refusal, record_blob, seen_names
+from sabot._encode_numpy import letter_of
+from sabot._engine import session
 from sabot._errors import PlanError
-from sabot._form import RowForm, row_form
+from sabot._form import row_form
 from sabot._form_values import NOTHING, NoFormError, batch_parameter
 from sabot._form_whole import whole_form
 from sabot._function import Scalar, because, core_function
 from sabot._lane import TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ast
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from sabot import _core
     from sabot._capture import Captured
-    from sabot._form import Stage
+    from sabot._form_parts import Phase, RowForm, Stage
     from sabot._lane import BatchBinding
     from sabot._udf import Options
 
     StageLoop: TypeAlias = tuple[str, _core.Loop, str, tuple[int | float, ...]]
     Stages: TypeAlias = tuple[tuple[_core.Function, tuple[StageLoop, ...]], ...]
+    Phases: TypeAlias = tuple["LoweredPhase", ...]
 
 
 _BY_BATCH = "in CPython, batch by batch"
+
+
+class LoweredPhase(NamedTuple):
+    """A phase as the engine takes it. core: its row function, or None; stages: what runs before that. between: what NumPy does then."""
+
+    plan: _core.Plan
+    core: _core.Function | None
+    stages: Stages
+    between: Between
 
 
 class Lowered(NamedTuple):
@@ -43,7 +57,8 @@ class Lowered(NamedTuple):
 
     scalar: the row function. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column
     the input's that is passed on, or None, and its name; of a filter none. stages: what runs before it, each a function and the loops
-    of NumPy's behind it; loops: names of NumPy's functions that these compute. reads: columns of the input.
+    of NumPy's behind it; loops: names of NumPy's functions that these compute. reads: columns of the input. phases: what is computed
+    before all that, and what NumPy does with it; whole_calls: the names of that; seen: the columns that are there behind them.
     """
 
     scalar: Scalar
@@ -53,6 +68,30 @@ class Lowered(NamedTuple):
     stages: Stages = ()
     loops: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    phases: Phases = ()
+    whole_calls: tuple[str, ...] = ()
+    seen: pa.Schema | None = None
+
+    @property
+    def others(self) -> tuple[_core.Function, ...]:
+        """The functions that run before the row function."""
+        cores = [one.core for one in self.phases if one.core is not None]
+        stages = (*(stage for one in self.phases for stage in one.stages), *self.stages)
+        return (*cores, *(core for core, _ in stages))
+
+    def plan(self, before: _core.Plan, bound: BatchBinding) -> _core.Plan:
+        """The plan with it as the next operator. bound: its binding."""
+        schema = None if bound.is_filter else bound.schema
+        source = before
+        if self.phases:
+            assert self.seen is not None
+            source = _core.Plan(session(), "PHASE", self.seen)
+        made = source.lowered(
+            self.label, self.scalar.core, bound.is_filter, *self.columns, self.stages, schema
+        )
+        if not self.phases:
+            return made
+        return before.phased([(one.plan, one.between.one) for one in self.phases], made)
 
 
 def lower(
@@ -75,7 +114,12 @@ def lower(
     try:
         wanted = None if explains else bound.is_filter
         form, made, core, told, refusal = formed(captured, schema, options, wanted)
-        stages, refusing = stages_of(captured, form, schema, options.compile == "off")
+        off = options.compile == "off"
+        phases, refusing = _phases_of(captured, form, schema, off)
+        if refusing is None:
+            stages, refusing = stages_of(captured, form, schema, off)
+        else:
+            stages: Stages = ()
     except NoFormError as error:
         return _refused(bound, error.refusal)
     except PlanError as error:
@@ -100,7 +144,9 @@ def lower(
     if refusal is not None:
         line = f" (line {refusal.line})" if refusal.line else ""
         label += f"  not by rows: {refusal.detail or refusal.code}{line}"
-    lowered = Lowered(scalar, form.kind, label, columns, stages, loops, reads)
+    calls = tuple(dict.fromkeys(call.name for call in form.whole_calls))
+    seen = _behind(schema, form.phases)
+    lowered = Lowered(scalar, form.kind, label, columns, stages, loops, reads, phases, calls, seen)
     return bound._replace(lowered=lowered, refusal=refusal)
 
 
@@ -170,7 +216,7 @@ def _read(
     is_filter: bool | None,
 ) -> Formed:
     form = reads(captured, seen_names(captured), schema, is_filter)
-    made = row_function(captured, form)
+    made = row_function(captured, form.tree, form)
     assert made.blob is not None
     core = core_function(made.blob, with_made(schema, form), options.compile == "off", form.results)
     return Formed(form, made, core, _told(core, form, schema, is_filter=form.is_filter))
@@ -186,15 +232,31 @@ def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
 
 
 def with_made(schema: pa.Schema, form: RowForm) -> pa.Schema:
-    """What the row function and its stages may read: a batch's columns, and those that loops make."""
-    made: Any = [(call.column, TYPES[call.loop.letter]) for call in form.calls]
-    fields: Any = [*cast("Any", schema), *(pa.field(name, type) for name, type in made)]
+    """What the row function and its stages may read: a batch's columns, and those that NumPy makes."""
+    return _with_loops(_behind(schema, form.phases), form.stages)
+
+
+def _behind(schema: pa.Schema, phases: Sequence[Phase]) -> pa.Schema:
+    """The columns that are there behind phases."""
+    calls = [call for phase in phases for call in phase.calls]
+    return _with_columns(schema, [(call.column, letter_of(call.dtype)) for call in calls])
+
+
+def _with_loops(schema: pa.Schema, stages: Sequence[Stage]) -> pa.Schema:
+    calls = [call for stage in stages for call in stage.calls]
+    return _with_columns(schema, [(call.column, call.loop.letter) for call in calls])
+
+
+def _with_columns(schema: pa.Schema, made: Sequence[tuple[str, str]]) -> pa.Schema:
+    fields: Any = [*cast("Any", schema), *(pa.field(name, TYPES[letter]) for name, letter in made)]
     return pa.schema(fields) if made else schema
 
 
 def inputs_of(form: RowForm, schema: pa.Schema) -> tuple[str, ...]:
     """The batch's columns that it reads."""
-    read = {name for one in (form, *form.stages) for name in one.read}
+    parts = (form, *form.stages, *form.phases, *(s for one in form.phases for s in one.stages))
+    read = {name for one in parts for name in one.read}
+    read |= {column for one in form.phases for _, column in one.given if column is not None}
     return tuple(name for name in schema.names if name in read)
 
 
@@ -207,10 +269,16 @@ def stages_of(
     captured: Captured, form: RowForm, schema: pa.Schema, off: bool
 ) -> tuple[Stages, _core.Function | None]:
     """The stages as the engine takes them; or the function of one that is not compiled."""
-    inner = with_made(schema, form)
+    return _stages_of(captured, form.stages, _behind(schema, form.phases), off)
+
+
+def _stages_of(
+    captured: Captured, stages: Sequence[Stage], schema: pa.Schema, off: bool
+) -> tuple[Stages, _core.Function | None]:
+    inner = _with_loops(schema, stages)
     made: list[tuple[_core.Function, tuple[StageLoop, ...]]] = []
-    for stage in form.stages:
-        blob = row_function(captured, stage).blob
+    for stage in stages:
+        blob = row_function(captured, stage.tree, stage).blob
         assert blob is not None
         places = {name: place for place, name in enumerate(stage.results)}
         core = core_function(blob, inner, off, tuple(map(str, places.values())))
@@ -229,12 +297,58 @@ def stages_of(
     return tuple(made), None
 
 
-def row_function(captured: Captured, form: RowForm | Stage) -> Captured:
+def _phases_of(
+    captured: Captured, form: RowForm, schema: pa.Schema, off: bool
+) -> tuple[Phases, _core.Function | None]:
+    """Likewise the phases.
+
+    Raises:
+        NoFormError: a phase does not give the arrays that NumPy is to be given.
+    """
+    made: list[LoweredPhase] = []
+    for number, phase in enumerate(form.phases):
+        seen = _behind(schema, form.phases[:number])
+        source = _core.Plan(session(), "PHASE", seen)
+        names = [str(place) for place in range(len(phase.given))]
+        columns = [column for _, column in phase.given]
+        places = {name: place for place, (name, _) in enumerate(phase.given)}
+        dtypes: dict[str, Any] = {
+            name: dtype
+            for call in phase.calls
+            for name, dtype in zip(call.arguments, call.dtypes, strict=True)
+        }
+        core, stages = None, ()
+        if phase.tree is None:
+            plan = source.project([column for column in columns if column is not None], names)
+        else:
+            blob = row_function(captured, phase.tree, phase).blob
+            assert blob is not None
+            keys = tuple(str(places[name]) for name in phase.results)
+            core = core_function(blob, _with_loops(seen, phase.stages), off, keys)
+            if not core.compiled:
+                return (), core
+            stages, refusing = _stages_of(captured, phase.stages, seen, off)
+            if refusing is not None:
+                return (), refusing
+            wanted = [letter_of(dtypes[name]) for name in phase.results]
+            if [*core.key_formats] != wanted:
+                raise NoFormError(phase.tree, "an array of another type than NumPy's")
+            plan = source.lowered("", core, False, columns, names, stages)
+        calls = [(call, tuple(places[one] for one in call.arguments)) for call in phase.calls]
+        types = [TYPES[letter_of(call.dtype)] for call in phase.calls]
+        between = Between(calls, [dtypes[name] for name, _ in phase.given], types, phase.one)
+        made.append(LoweredPhase(plan, core, stages, between))
+    return tuple(made), None
+
+
+def row_function(
+    captured: Captured, tree: ast.FunctionDef, form: RowForm | Stage | Phase
+) -> Captured:
     """The row function: its parameters are columns."""
     made = copy.copy(captured)
     param = batch_parameter(captured)
     made.record = param
-    made.blob = record_blob(captured, form.tree, param, form.read, form.slots, is_record=False)
+    made.blob = record_blob(captured, tree, param, form.read, form.slots, is_record=False)
     made.params = tuple(
         Param(name, "positional", has_default=False, default=None) for name in form.read
     )
@@ -286,4 +400,6 @@ def _label(bound: BatchBinding, form: RowForm, schema: pa.Schema) -> str:
     parts += [f"writes {made}"] if made else []
     parts += [f"passes {passed}"] if passed else []
     parts += [f"loops of NumPy's: {', '.join(loops_of(form))}"] if form.calls else []
+    whole = dict.fromkeys(call.name for call in form.whole_calls)
+    parts += [f"NumPy itself: {', '.join(whole)}"] if whole else []
     return "  ".join(parts)

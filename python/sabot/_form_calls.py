@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from sabot import _compute
 from sabot._encode import dotted
 from sabot._form_arrays import clip_method, round_method
+from sabot._form_compute_whole import aggregate_of, as_py
 from sabot._form_constants import array as known_array
 from sabot._form_constants import scalar, texts, type_of_text
 from sabot._form_narrow import called
 from sabot._form_numpy import array_of, astype, copied, function_of
+from sabot._form_numpy_whole import METHODS, as_float, of_ufunc
 from sabot._form_values import (
     ARROW,
     NUMPY,
     Array,
+    ArrowSingle,
     Batch,
     Builder,
     Count,
@@ -26,6 +29,7 @@ from sabot._form_values import (
     NoFormError,
     Schema,
     Several,
+    Single,
     Value,
     listed,
 )
@@ -58,6 +62,10 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         if isinstance(owner, (Array, Batch)):
             return Count()
         return None
+    if target is float and len(node.args) == 1 and not node.keywords:
+        owner = reader.maybe(node.args[0])
+        if isinstance(owner, Single):
+            return as_float(reader, node, owner)
     if target is list and not node.args and not node.keywords:
         return Builder(reader.slot())
     if target is None and isinstance(node.func, ast.Attribute) and node.func.attr == "from_pydict":
@@ -69,6 +77,8 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     for known, write in FUNCTIONS:
         if target is known:
             return write(reader, node)
+    if target is None and (given := of_ufunc(reader, node)) is not None:
+        return given
     read = function_of(target) if target is not None else None
     if read is not None:
         return read(reader, node)
@@ -82,6 +92,9 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         special = special_of(target)
         if special is not None:
             return special(reader, node)
+        aggregate = aggregate_of(target)
+        if aggregate is not None:
+            return aggregate(reader, node)
 
         name = name_of(target)
         if name is None:
@@ -111,6 +124,8 @@ def _methods(owner: Value) -> dict[str, Method]:
         return _BATCH
     if isinstance(owner, Schema):
         return _SCHEMA
+    if isinstance(owner, ArrowSingle):
+        return {"as_py": as_py}
     if not isinstance(owner, Array):
         return {}
     return {ARROW: _ARRAY, NUMPY: _NUMPY}.get(owner.family, {})
@@ -372,6 +387,7 @@ _ARRAY: dict[str, Method] = {
 
 
 _NUMPY: dict[str, Method] = {
+    **METHODS,
     "astype": astype,
     "clip": clip_method,
     "copy": copied,

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sabot import _compute
 from sabot._form_constants import known
 from sabot._form_narrow import BOUNDS, called, fitted
-from sabot._form_values import ARROW, Array, Known, NoFormError, Struct
+from sabot._form_values import ARROW, Array, ArrowSingle, Known, NoFormError, Single, Struct
 from sabot._piece import arrow
 
 if TYPE_CHECKING:
@@ -184,6 +184,9 @@ def _called_with(
     if any(isinstance(one, ast.Starred) for one in node.args):
         raise NoFormError(node, "its arguments")
     every = [*given, *(argument(reader, node, one) for one in node.args)]
+    values = [*given, *(reader.value(one) for one in node.args)]
+    if not any(isinstance(one, Array) for one in values):
+        raise NoFormError(node, f"pc.{name} of no array")
     return computed(reader, node, name, every, function, flags)
 
 
@@ -204,6 +207,12 @@ def argument(reader: Reader, node: ast.Call, given: ast.expr) -> Array | Constan
     value = reader.value(given)
     if isinstance(value, Array) and value.family == ARROW and value.type is not None:
         return value
+    if isinstance(value, ArrowSingle):
+        return Array(ARROW, value.name, type=value.type)
+    if isinstance(value, Single) and value.is_python:
+        return Array(
+            ARROW, value.name, type=arrow.float64() if value.type is float else arrow.int64()
+        )
     if value is None or isinstance(value, Known):
         found = known(reader, given)
         constant: Any = found.value if found is not None else NoneType  # which is no value

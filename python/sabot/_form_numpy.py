@@ -14,7 +14,7 @@ from typing import cast as cast_to
 from sabot._encode_numpy import TYPES, writer_of
 from sabot._encode_program import Own
 from sabot._form_ufunc import constant_of, loop_of
-from sabot._form_values import ARROW, NUMPY, Array, Count, Known, NoFormError
+from sabot._form_values import ARROW, NUMPY, Array, Count, Known, NoFormError, Single
 from sabot._piece import arrow
 from sabot._record import local_of
 
@@ -55,7 +55,10 @@ def array_of(reader: Reader, array: Array, node: ast.Call, is_copy: bool) -> Arr
     if dtype is None or dtype.name not in TYPES:
         raise NoFormError(node, f"to_numpy of {array.type}")
     made = _builtin(node, "NP_ITEM", array.value(node), TYPES[dtype.name])
-    return Array(NUMPY, reader.make(made, node), type=dtype)
+    name = reader.make(made, node)
+    if array.column is not None:
+        reader.untouched[name] = array.column
+    return Array(NUMPY, name, type=dtype)
 
 
 def cast(node: ast.AST, value: ast.expr, dtype: Any) -> ast.expr:
@@ -108,11 +111,15 @@ _COMPARISONS = {name: operator for operator, name in _COMPARE.items()}
 _SAME = {"divide": "true_divide", "mod": "remainder"}
 
 
-def binary(reader: Reader, node: ast.BinOp) -> Array | None:
-    """An operator on arrays; None where neither side is one."""
+def binary(reader: Reader, node: ast.BinOp) -> Array | Single | None:
+    """An operator on arrays and scalars; None where neither side is one."""
     left, right = reader.maybe(node.left), reader.maybe(node.right)
-    if not (isinstance(left, Array) or isinstance(right, Array)):
+    if not (isinstance(left, (Array, Single)) or isinstance(right, (Array, Single))):
         return None
+    if isinstance(node.op, ast.MatMult):
+        from sabot._form_numpy_whole import product
+
+        return product(reader, node)
     if isinstance(node.op, ast.Pow):
         return _power(reader, node, left)
     name = _BINARY.get(type(node.op))
@@ -121,9 +128,9 @@ def binary(reader: Reader, node: ast.BinOp) -> Array | None:
     return operation(reader, node, name, [node.left, node.right])
 
 
-def compare(reader: Reader, node: ast.Compare) -> Array | None:
+def compare(reader: Reader, node: ast.Compare) -> Array | Single | None:
     left, right = reader.maybe(node.left), reader.maybe(node.comparators[0])
-    if not (isinstance(left, Array) or isinstance(right, Array)):
+    if not (isinstance(left, (Array, Single)) or isinstance(right, (Array, Single))):
         return None
     name = _COMPARE.get(type(node.ops[0]))
     if name is None or len(node.ops) > 1:
@@ -131,8 +138,8 @@ def compare(reader: Reader, node: ast.Compare) -> Array | None:
     return operation(reader, node, name, [node.left, node.comparators[0]])
 
 
-def unary(reader: Reader, node: ast.UnaryOp) -> Array | None:
-    if not isinstance(reader.maybe(node.operand), Array):
+def unary(reader: Reader, node: ast.UnaryOp) -> Array | Single | None:
+    if not isinstance(reader.maybe(node.operand), (Array, Single)):
         return None
     names: dict[type[ast.unaryop], str] = {ast.USub: "negative", ast.Invert: "invert"}
     name = names.get(type(node.op))
@@ -143,23 +150,35 @@ def unary(reader: Reader, node: ast.UnaryOp) -> Array | None:
 
 def _power(reader: Reader, node: ast.BinOp, base: object) -> Array:
     """NumPy squares by a product and takes a root for 0.5; all else is its loop for powers."""
+    if isinstance(base, Single):
+        raise NoFormError(node, "a power of a scalar")
     number = None if isinstance(reader.maybe(node.right), Array) else reader.number(node.right)
     kind = str(base.type.kind) if isinstance(base, Array) and base.family == NUMPY else ""
     if (kind in ("i", "u", "f") and type(number) is int and number == 2) or (
         kind == "f" and type(number) is float and number == 2
     ):
-        return operation(reader, node, "multiply", [node.left, node.left])
+        return of_rows(node, operation(reader, node, "multiply", [node.left, node.left]))
     if kind == "f" and type(number) is float and number == 0.5:
-        return operation(reader, node, "sqrt", [node.left])
+        return of_rows(node, operation(reader, node, "sqrt", [node.left]))
     for one in (node.left, node.right):
         _argument(reader, node, one)
     return by_loop(reader, node, "power", [node.left, node.right], "**")
 
 
-def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr, Any]:
-    """An argument as the row's value, and what NumPy may look at for its type."""
+def _argument(
+    reader: Reader, node: ast.expr, given: ast.expr, *, of_python: bool = False
+) -> tuple[ast.expr, Any]:
+    """An argument as the row's value, and what NumPy may look at for its type. of_python: it may be a number that only a batch tells."""
     value = reader.value(given)
-    if isinstance(value, Array) and value.family == NUMPY:
+    if isinstance(value, Count) and of_python:
+        from sabot._form_numpy_whole import length
+
+        value = length(reader, node)
+    if isinstance(value, Single) and value.is_python:
+        if not of_python:
+            raise NoFormError(given, "a number of Python's that only the batch tells")
+        return value.value(node), value.type(1)  # it takes the type of what is beside it
+    if isinstance(value, Single) or (isinstance(value, Array) and value.family == NUMPY):
         return value.value(node), numpy().empty(0, value.type)
     if value is None or isinstance(value, Known):
         constant: Any = reader.number(given)
@@ -168,10 +187,35 @@ def _argument(reader: Reader, node: ast.expr, given: ast.expr) -> tuple[ast.expr
     raise NoFormError(given, "beside an array something that is no array of NumPy and no number")
 
 
-def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]) -> Array:
-    """What one of NumPy's functions that go item by item gives for arrays and numbers."""
-    arguments = [_argument(reader, node, one) for one in given]
+def _check_python(
+    reader: Reader, node: ast.expr, given: Sequence[ast.expr], likes: Sequence[Any]
+) -> None:
+    """Refuses numbers of Python's that only a batch tells, but beside numbers of types that hold them."""
+    told = [reader.value(one) for one in given]
+    if not any(
+        isinstance(one, Count) or (isinstance(one, Single) and one.is_python) for one in told
+    ):
+        return
+    types = [like.dtype for like in likes if isinstance(like, numpy().ndarray)]
+    if not types or any(one.kind != "f" and one.name != "int64" for one in types):
+        raise NoFormError(node, "a number of Python's beside something else than floats")
+
+
+def of_rows(node: ast.expr, value: Array | Single) -> Array:
+    """An array, where a scalar would be something else than its item."""
+    if isinstance(value, Single):
+        raise NoFormError(node, "a scalar where an array is wanted")
+    return value
+
+
+def operation(
+    reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]
+) -> Array | Single:
+    """What one of NumPy's functions that go item by item gives for arrays, scalars and numbers."""
     name = _SAME.get(name, name)
+    of_python = name in _OPERATORS or name in _COMPARISONS
+    arguments = [_argument(reader, node, one, of_python=of_python) for one in given]
+    _check_python(reader, node, given, [like for _, like in arguments])
     try:
         with numpy().errstate(all="raise", under="ignore"):
             dtype = getattr(numpy(), name)(*(like for _, like in arguments)).dtype
@@ -180,7 +224,12 @@ def operation(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.exp
     made = _expression(node, name, [value for value, _ in arguments])
     if made is None:
         return by_loop(reader, node, name, given)
-    return Array(NUMPY, reader.make(made, node), type=_checked(node, dtype), own=True)
+    name = reader.make(made, node)
+    if not any(isinstance(reader.value(one), Array) for one in given):
+        if reader.masks:  # where NumPy may warn, be there a row or not
+            raise NoFormError(node, "an operation on scalars for the rows of a mask")
+        return Single(name, _checked(node, dtype))
+    return Array(NUMPY, name, type=_checked(node, dtype), own=True)
 
 
 def by_loop(
@@ -188,6 +237,9 @@ def by_loop(
 ) -> Array:
     """The same by NumPy's own loop. of: the operator that it stands for."""
     arrays = [reader.value(one) for one in given]
+    shown = of or f"np.{name}"
+    if any(isinstance(one, (Single, Count)) for one in arrays):
+        raise NoFormError(node, f"{shown} of a scalar")
     numbers: list[Any] = [
         None if isinstance(a, Array) else reader.number(one)
         for a, one in zip(arrays, given, strict=True)
@@ -196,7 +248,6 @@ def by_loop(
         a.type if isinstance(a, Array) else number
         for a, number in zip(arrays, numbers, strict=True)
     )
-    shown = of or f"np.{name}"
     loop = loop_of(numpy(), name, kinds, operator_of=of)
     if isinstance(loop, str):
         raise NoFormError(node, f"{shown}, {loop}")
@@ -255,10 +306,15 @@ def _call(node: ast.expr, name: str, values: list[ast.expr]) -> ast.expr | None:
 argument, checked = _argument, _checked  # for `_form_arrays`
 
 
+def item(node: ast.AST, value: ast.expr, dtype: Any) -> ast.expr:
+    """A column's value as an item of an array of that type."""
+    return _builtin(node, "NP_ITEM", value, TYPES[dtype.name])
+
+
 # Functions
 
 
-def function_of(target: object) -> Callable[[Reader, ast.Call], Array | None] | None:
+def function_of(target: object) -> Callable[[Reader, ast.Call], Array | Single | None] | None:
     """What reads a call of one of NumPy's functions that make arrays; None: it is none."""
     module = numpy()
     if module is None or not str(module.__version__).startswith("2."):
@@ -268,26 +324,30 @@ def function_of(target: object) -> Callable[[Reader, ast.Call], Array | None] | 
     for name, read in (_FUNCTIONS | FUNCTIONS).items():
         if target is getattr(module, name):
             return read
+    from sabot._form_numpy_whole import function_of as whole_of
+
     if type(target) is not module.ufunc:
-        return None
+        return whole_of(module, target)
     name = str(cast_to("Any", target).__name__)
     if target is getattr(module, name, None):
         return lambda reader, node: _ufunc(reader, node, name)
     return None
 
 
-def _ufunc(reader: Reader, node: ast.Call, name: str) -> Array | None:
-    if not any(isinstance(reader.maybe(one), Array) for one in node.args):
+def _ufunc(reader: Reader, node: ast.Call, name: str) -> Array | Single | None:
+    if not any(isinstance(reader.maybe(one), (Array, Single)) for one in node.args):
         return None
     if node.keywords or any(isinstance(one, ast.Starred) for one in node.args):
         raise NoFormError(node, f"np.{name} with other arguments")
     from sabot._form_arrays import ufunc
 
-    made = ufunc(reader, node, name, node.args)
+    made = None
+    if any(isinstance(reader.maybe(one), Array) for one in node.args):
+        made = ufunc(reader, node, name, node.args)
     return made if made is not None else operation(reader, node, name, node.args)
 
 
-def _clip(reader: Reader, node: ast.Call) -> Array | None:
+def _clip(reader: Reader, node: ast.Call) -> Array | Single | None:
     return _ufunc(reader, node, "clip")
 
 
@@ -295,6 +355,8 @@ def _where(reader: Reader, node: ast.Call) -> Array | None:
     if len(node.args) != 3 or node.keywords:
         raise NoFormError(node, "np.where without two values")
     arguments = [_argument(reader, node, one) for one in node.args]
+    if not any(isinstance(reader.maybe(one), Array) for one in node.args):
+        raise NoFormError(node, "np.where of scalars")
     (condition, shape), (x, like_x), (y, like_y) = arguments
     if getattr(getattr(shape, "dtype", None), "kind", "") != "b":
         raise NoFormError(node, "np.where of a condition that is no array of booleans")
@@ -384,7 +446,7 @@ def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any) -> Array:
     return Array(NUMPY, reader.make(cast(node, value, dtype), node), type=dtype, own=True)
 
 
-_FUNCTIONS: dict[str, Callable[[Reader, ast.Call], Array | None]] = {
+_FUNCTIONS: dict[str, Callable[[Reader, ast.Call], Array | Single | None]] = {
     "clip": _clip,
     "empty": _new(None),
     "empty_like": _new_like(None),

@@ -11,7 +11,17 @@ import ast
 import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sabot._form_values import ARROW, LIST, Array, Builder, Count, Gone, NoFormError, Value
+from sabot._form_values import (
+    ARROW,
+    LIST,
+    Array,
+    Builder,
+    Count,
+    Gone,
+    NoFormError,
+    Single,
+    Value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -452,7 +462,10 @@ class _Rewriter(ast.NodeTransformer):
             return ast.copy_location(ast.Name(self._names[node.id], node.ctx), node)
         if node.id in self._numbers:
             raise NoFormError(node, "the number of the row as a value")
-        if isinstance(self._env.get(node.id), Gone):
+        value = self._env.get(node.id)
+        if isinstance(value, Single) and isinstance(node.ctx, ast.Load):
+            return value.value(node)
+        if isinstance(value, Gone):
             raise NoFormError(node, f"{node.id} of an earlier loop's last row")
         if node.id in self._env:
             raise NoFormError(node, f"{node.id} as a whole, in a loop over the rows")

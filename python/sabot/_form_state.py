@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, stored
 from sabot._form_values import Known, NoFormError
 from sabot._guards import is_scalar
+from sabot._record import local_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sabot._form import Reader
+    from sabot._form_parts import WholeCall
+    from sabot._form_ufunc import Call
 
 # What a name holds: numbers and texts, alone or in tuples; a list of such; anything; a function of the text.
 _SCALAR, _FLAT, _ANY, _FUNCTION = range(4)
@@ -236,11 +239,14 @@ def is_users(target: object) -> bool:
 
 
 def check_used(
-    body: Iterable[ast.stmt], result: ast.expr, strict: Iterable[tuple[str, ast.AST]]
+    body: Iterable[ast.stmt],
+    result: ast.expr,
+    strict: Iterable[tuple[str, ast.AST]],
+    calls: Iterable[Call | WholeCall],
 ) -> None:
     """Refuses what may fail and is no part of the result.
 
-    strict: locals that hold such values, and where they are made.
+    strict: locals that hold such values, and where they are made. calls: what makes columns of locals.
 
     Raises:
         NoFormError: one of them is not used.
@@ -249,9 +255,13 @@ def check_used(
     if not wanted:
         return
     live = _loads(result)
+    arguments = {local_of(call.column): call.arguments for call in calls}
     for node in reversed([*body]):
         if not live.isdisjoint(stored([node])):
-            live |= _loads(node)
+            found = _loads(node)
+            live |= found
+            for name in found & arguments.keys():
+                live |= {one for one in arguments[name] if isinstance(one, str)}
     for name, place in wanted.items():
         if name not in live:
             raise NoFormError(place, "values that nothing uses, which may fail all the same")

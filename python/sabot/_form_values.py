@@ -57,6 +57,28 @@ class Array(NamedTuple):
         return ast.copy_location(ast.Name(self.name, ast.Load()), node)
 
 
+class Single(NamedTuple):
+    """A scalar that is the same for all rows of a batch. name: the local that holds it; type: its dtype, or int or float of Python."""
+
+    name: str
+    type: Any
+
+    @property
+    def is_python(self) -> bool:
+        return self.type is int or self.type is float
+
+    def value(self, node: ast.AST) -> ast.expr:
+        """It, as an expression at the place of `node`."""
+        return ast.copy_location(ast.Name(self.name, ast.Load()), node)
+
+
+class ArrowSingle(NamedTuple):
+    """A scalar of Arrow's that is the same for all rows of a batch and not null. name: the local that holds its value."""
+
+    name: str
+    type: Any
+
+
 class Batch(NamedTuple):
     """A record batch, or a table of one, as its columns. keeps: it has the metadata of the input's schema."""
 
@@ -135,6 +157,8 @@ class Function(NamedTuple):
 
 Value = (
     Array
+    | Single
+    | ArrowSingle
     | Batch
     | FieldOf
     | Builder

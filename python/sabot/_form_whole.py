@@ -21,7 +21,7 @@ import pyarrow as pa
 from sabot._blob import COLUMN_NULLS, COLUMN_NUMPY
 from sabot._encode_numpy import writer_of
 from sabot._encode_program import Own
-from sabot._form import Reader, RowForm
+from sabot._form import Reader
 from sabot._form_calls import FUNCTIONS, arguments, call, needed
 from sabot._form_constants import type_of_text
 from sabot._form_numpy import cast, numpy
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sabot._capture import Captured
     from sabot._encode import Encoder
     from sabot._encode_program import Part
+    from sabot._form_parts import RowForm
     from sabot._form_values import Value
     from sabot._guards import Found
 

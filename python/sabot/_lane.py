@@ -309,6 +309,12 @@ def call_batch(
         return _batch_failed(error, binding, batch, op, seq, source_rows, failures)
 
 
+def call_between(binding: BatchBinding, phase: int, batch: pa.RecordBatch) -> Any:
+    """What NumPy makes of the result of a phase, counted from 1; None: the function itself has to be called."""
+    assert binding.lowered is not None
+    return binding.lowered.phases[phase - 1].between.made(batch)
+
+
 def filter_mask(
     result: object,
     error: BaseException | None,

@@ -81,6 +81,7 @@ class Report:
             self.form = batch.lowered.kind
         self.reads: list[str] | None = None if whole else facts["reads"]
         self.loops: list[str] = []
+        self.whole_calls: list[str] = []
         options = bound.options if isinstance(bound, Scalar) else Options()
         self._declared_pure = options.pure is True if isinstance(bound, Scalar) else bound.pure
         self.pure: bool = self.mode == "compiled" or self._declared_pure
@@ -121,17 +122,20 @@ class Report:
         interpreter, by_native = ns_per_row(facts)
         self.ns_per_row: float | None = interpreter if by_native is None else by_native
         self.ns_per_row_interpreter: float | None = interpreter
-        if batch is not None and batch.lowered is not None and batch.lowered.stages:
-            self._add_stages(batch.lowered)
+        if batch is not None and batch.lowered is not None and batch.lowered.others:
+            self._add_others(batch.lowered)
+        if batch is not None and batch.lowered is not None and batch.lowered.phases:
+            self.reads = list(batch.lowered.reads)
+            self.whole_calls = list(batch.lowered.whole_calls)
         self._cache_off: str = cache_off()
 
-    def _add_stages(self, lowered: Lowered) -> None:
-        """What is said of a function whose row function has stages before it."""
+    def _add_others(self, lowered: Lowered) -> None:
+        """What is said of a function whose row function has others before it."""
         self.reads, self.loops = list(lowered.reads), list(lowered.loops)
-        # The loops' time is not that of native code.
+        # NumPy's time is not that of native code.
         self.ns_per_row = self.ns_per_row_interpreter = None
         left = Counter(self.rows_left)
-        for core, _ in lowered.stages:
+        for core in lowered.others:
             facts: dict[str, Any] = json.loads(core.report())
             self.can_raise = self.can_raise or facts["can_raise"]
             left.update(facts["rows_left"])
@@ -189,6 +193,7 @@ class Report:
         """Everything as plain data."""
         names = "name mode kind form signature reads loops pure can_raise compile_ms rows rows_left ns_per_row"
         plain: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
+        plain["whole_calls"] = self.whole_calls
         plain["ns_per_row_interpreter"] = self.ns_per_row_interpreter
         plain["reasons"] = [reason._asdict() for reason in self.reasons]
         plain["cache_off"] = self._cache_off
@@ -274,6 +279,8 @@ class Report:
         if self.loops:
             names = ", ".join(f"np.{name}" for name in self.loops)
             lines.append(f"NumPy's own loops compute {names}")
+        if self.whole_calls:
+            lines.append(f"NumPy itself computes, of whole columns, {', '.join(self.whole_calls)}")
         if self._cache_off:
             lines.append(f"compiled code is not kept on disk: {self._cache_off}")
         if self.rows_left:

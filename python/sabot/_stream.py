@@ -589,11 +589,7 @@ def _with_batch(chain: Chain, bound: BatchBinding, operator: str) -> Chain:
         schema = None if bound.is_filter else bound.schema
         label = bound.label or bound.place.name
         return chain.then(chain.plan.batch(label, schema, bound.is_filter), batch=bound)
-    core = lowered.scalar.core
-    schema = None if bound.is_filter else bound.schema
-    plan = chain.plan.lowered(
-        lowered.label, core, bound.is_filter, *lowered.columns, lowered.stages, schema
-    )
+    plan = lowered.plan(chain.plan, bound)
     step = Step(lowered.scalar, lowered.scalar.binding(operator))
     return chain.then(plan, steps=(step,), batch=bound)
 

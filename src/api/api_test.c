@@ -390,6 +390,13 @@ static void test_maps(void **state)
     assert_int_equal(sabot_plan_staged(w.start, "f", function, false, 1, map_columns, map_names,
                                        NULL, 0, stages, &refused, &w.err),
                      SABOT_INVALID);
+    const sabot_phase phases[] = {{plan, true}, {NULL, true}};
+    assert_int_equal(sabot_plan_phased(NULL, 1, phases, plan, &refused, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 1, NULL, plan, &refused, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 2, phases, plan, &refused, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 1, phases, NULL, &refused, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 1, phases, plan, NULL, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 1, phases, plan, &refused, &w.err), SABOT_INVALID);
     assert_null(refused);
     sabot_plan_free(plan);
     assert_int_equal(sabot_plan_lowered(w.start, "f\tby rows", function, false, 1, map_columns,

@@ -199,6 +199,25 @@ sabot_status sabot_plan_staged(sabot_plan *plan, const char *label, sabot_functi
                    stages, out, err);
 }
 
+_Static_assert(sizeof(sabot_phase) == sizeof(sb_phase), "a phase is the same for both");
+
+sabot_status sabot_plan_phased(sabot_plan *plan, int32_t phase_count, const sabot_phase *phases,
+                               sabot_plan *last, sabot_plan **out, sabot_error *err)
+{
+    bool null = plan == NULL || phases == NULL || last == NULL || out == NULL;
+    for (int32_t k = 0; !null && k < phase_count; k++) {
+        null = phases[k].plan == NULL;
+    }
+    if (null) {
+        return null_argument(err);
+    }
+    sb_plan *made = NULL;
+    sb_status status =
+        sb_plan_new_phased(api_plan(plan), phase_count, (const sb_phase *)(const void *)phases,
+                           api_plan(last), &made, api_error(err));
+    return give(status, made, out);
+}
+
 static sabot_status schema_give(sb_type *schema, struct ArrowSchema *out, bool *deferred,
                                 sabot_error *err)
 {

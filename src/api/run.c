@@ -117,6 +117,7 @@ static sb_status ask_give(sb_run *run, const sb_ask *ask, sabot_event *event, sb
         return SB_OK;
     }
     event->kind = SABOT_EVENT_CALL_BATCH;
+    event->phase = ask->phase;
     return chunk_give(run, ask->chunk, event, err);
 }
 

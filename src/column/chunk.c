@@ -214,6 +214,21 @@ sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, s
     return SB_OK;
 }
 
+sb_status sb_chunk_share(const sb_chunk *chunk, sb_chunk **out, sb_error *err)
+{
+    SB_ASSERT(chunk->active == NULL && chunk->columns != NULL);
+    sb_status status = chunk_new(chunk->schema, chunk->rows, out, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    (*out)->seq = chunk->seq;
+    (*out)->source_row = -1;
+    for (int64_t i = 0; i < chunk->schema->child_count; i++) {
+        (*out)->columns[i] = sb_array_retain(chunk->columns[i]);
+    }
+    return SB_OK;
+}
+
 sb_status sb_chunk_replace(sb_chunk *chunk, sb_type *schema, sb_columns_make *make,
                            const void *context, sb_error *err)
 {

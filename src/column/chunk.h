@@ -67,6 +67,8 @@ sb_status sb_chunk_export(const sb_chunk *chunk, struct ArrowArray *out, sb_erro
 /* Rows [start, start+length) of a compact chunk. */
 sb_status sb_chunk_slice(const sb_chunk *chunk, int64_t start, int64_t length, sb_chunk **out,
                          sb_error *err);
+/* The columns of a compact chunk as a chunk of their own, whose rows' places in the source are not known. */
+sb_status sb_chunk_share(const sb_chunk *chunk, sb_chunk **out, sb_error *err);
 void sb_chunk_free(sb_chunk *chunk); /* NULL is fine */
 
 /* Makes the columns of a schema, each NULL before, from those of a chunk; what it has made stays where it fails. */

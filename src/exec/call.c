@@ -299,6 +299,25 @@ static sb_status leaves_keep(sb_call *call, const sb_kcall *kcall, int64_t row0,
     return SB_OK;
 }
 
+/* One value for all rows. */
+static void single_view(const sb_array *column, int64_t rows, sb_view_scratch *scratch,
+                        sb_view *out)
+{
+    sb_view one = {0};
+    sb_view_values(column, 0, 1, scratch, &one);
+    rows = (rows + SB_VIEW_PAD - 1) & ~(int64_t)(SB_VIEW_PAD - 1);
+    if (column->type->layout == SB_LAYOUT_BOOL) {
+        memset(scratch->values, *(const uint8_t *)one.values, (size_t)rows);
+    } else {
+        uint64_t value;
+        memcpy(&value, one.values, sizeof value);
+        for (int64_t i = 0; i < rows; i++) {
+            memcpy(scratch->values + i * 8, &value, sizeof value);
+        }
+    }
+    *out = (sb_view){.values = scratch->values};
+}
+
 void sb_call_view_inputs(const sb_call_site *site, sb_call_local *local, const sb_chunk *chunk,
                          int64_t row0, int64_t rows)
 {
@@ -311,6 +330,11 @@ void sb_call_view_inputs(const sb_call_site *site, sb_call_local *local, const s
             continue;
         }
         sb_array *column = chunk->columns[number];
+        if (column->length < chunk->rows) { /* what the host made of a phase: never null */
+            single_view(column, rows, &local->inputs[k], &view);
+            local->in[k] = (sb_kin){.values = view.values};
+            continue;
+        }
         if (ir->inputs.items[k].reads_values) {
             sb_view_values(column, row0, rows, &local->inputs[k], &view);
         }

@@ -151,6 +151,96 @@ static sb_plan *staged_plan(bool leaves, bool behind)
     return plan;
 }
 
+/* --- phases ------------------------------------------------------------------------------------------------------- */
+
+/* x + m - k, which is x where both are the same. */
+#define JOINED                                                                                     \
+    "inputs f64 f64 f64 i64\noutputs f64\nv1:f64 = in 0\nv2:f64 = in 1\nv3:f64 = in 2\n"           \
+    "v4:f64 = py_add_f64 v1 v2\nv5:f64 = py_sub_f64 v4 v3\nv6:i64 = in 3\nstore 0 v5\n"
+/* Those, and whether b is even. */
+#define JOINED_EVEN                                                                                \
+    "inputs f64 f64 i64\noutputs b\nv1:f64 = in 0\nv2:f64 = in 1\nv3:b = py_eq_f64 v1 v2\n"        \
+    "v4:i64 = in 2\nv5:i64 = const_i64 2\nv6:i64 = py_mod_i64 v4 v5\nv7:i64 = const_i64 0\n"       \
+    "v8:b = py_eq_i64 v6 v7\nv9:b = and v3 v8\nstore 0 v9\n"
+#define TWO                                                                                        \
+    "inputs f64 f64\noutputs f64 f64\nv1:f64 = in 0\nv2:f64 = in 1\nstore 0 v1\nstore 1 v2\n"
+
+/* A source of the kit's columns and doubles of these names. NULL: no memory. */
+static sb_plan *source_with(const sb_type *schema, int32_t count, const char *const *doubles)
+{
+    sb_type *types[9] = {NULL};
+    sb_type *all = NULL;
+    sb_plan *source = NULL;
+    int64_t at = 0;
+    sb_status status = SB_OK;
+    for (; at < schema->child_count; at++) {
+        types[at] = sb_type_retain(schema->children[at]);
+    }
+    for (int32_t k = 0; status == SB_OK && k < count; k++, at++) {
+        status = sb_type_new("g", doubles[k], ARROW_FLAG_NULLABLE, &types[at], NULL);
+    }
+    if (status == SB_OK) {
+        status = sb_type_new_struct(types, at, NULL, &all, NULL);
+    }
+    for (int64_t k = 0; status != SB_OK && k < at; k++) {
+        sb_type_drop(types[k]);
+    }
+    if (status == SB_OK) {
+        (void)sb_plan_new_source("PHASE", all, &source, NULL);
+        sb_type_drop(all);
+    }
+    return source;
+}
+
+/* Takes x, of which m is the first row; gives x and m, which are n and k behind that; and x again of these. leaves: the second phase
+ * has 1 / x in the place of m, and n and k are one. NULL: no memory. */
+static sb_plan *phased_plan(bool filters, bool leaves, bool behind)
+{
+    static const char *const doubles[] = {"m", "n", "k"}, *const taken[] = {"x"},
+                             *const two[] = {"0", "1"}, *const one[] = {"p"},
+                             *const made[] = {NULL, NULL},
+                             *const passed[] = {"a", "b", NULL, "c", "s"};
+    sb_type *schema = sb_kit_schema();
+    sb_func *second = leaves ? sb_kit_map_func("second", "x", "pg", LEAVES)
+                             : sb_kit_map_func("second", "x,m", "0g1g", TWO);
+    sb_func *last = filters  ? sb_kit_func("last", "m,k,b", "b", JOINED_EVEN)
+                    : leaves ? sb_kit_map_func("last", "x,b", "xg", AGAIN_WITH_B)
+                             : sb_kit_map_func("last", "n,m,k,b", "xg", JOINED);
+    sb_func *keep = sb_kit_func("keep", "b", "b", SB_KIT_KEEP);
+    sb_plan *parts[3] = {NULL}, *sources[3] = {NULL};
+    sb_plan *source = NULL, *between = NULL, *plan = NULL;
+    bool whole = schema != NULL && second != NULL && last != NULL && keep != NULL &&
+                 sb_plan_new_source("KIT", schema, &source, NULL) == SB_OK;
+    if (whole && behind) {
+        whole = sb_plan_new_filter(source, keep, &between, NULL) == SB_OK;
+    }
+    for (int32_t k = 0; whole && k < 3; k++) {
+        sources[k] = source_with(schema, k == 2 && !leaves ? 3 : k, doubles);
+        whole = sources[k] != NULL;
+    }
+    whole = whole && sb_plan_new_select(sources[0], 1, taken, &parts[0], NULL) == SB_OK &&
+            sb_plan_new_lowered(sources[1], "", second, false, leaves ? 1 : 2, made,
+                                leaves ? one : two, NULL, &parts[1], NULL) == SB_OK &&
+            sb_plan_new_lowered(sources[2], "f(batch)", last, filters, filters ? 0 : 5, passed,
+                                names, NULL, &parts[2], NULL) == SB_OK;
+    if (whole) {
+        const sb_phase phases[] = {{parts[0], true}, {parts[1], false}};
+        (void)sb_plan_new_phased(between != NULL ? between : source, 2, phases, parts[2], &plan,
+                                 NULL);
+    }
+    for (int32_t k = 0; k < 3; k++) {
+        sb_plan_drop(parts[k]);
+        sb_plan_drop(sources[k]);
+    }
+    sb_plan_drop(between);
+    sb_plan_drop(source);
+    sb_type_drop(schema);
+    sb_func_drop(second);
+    sb_func_drop(last);
+    sb_func_drop(keep);
+    return plan;
+}
+
 static bool comes_out(shape s, int64_t row)
 {
     return !(s.behind && sb_kit_b(row) % 3 == 0) && !(s.filters && sb_kit_b(row) % 2 != 0);
@@ -304,6 +394,107 @@ static void stages_that_do_not_fit_are_refused(void **state)
     sb_type_drop(schema);
 }
 
+static void phases_run_between_what_the_host_gives(void **state)
+{
+    (void)state;
+    for (int number = 0; number < 8; number++) {
+        const bool leaves = number % 2 == 1;
+        shape s = {.compiled = true, .filters = number / 2 % 2 == 1, .behind = number / 4 == 1};
+        if (leaves && s.filters) {
+            continue;
+        }
+        sb_plan *plan = phased_plan(s.filters, leaves, s.behind);
+        assert_non_null(plan);
+        for (size_t k = 0; k < SB_COUNT_OF(shapes); k++) {
+            int64_t asked = check_run(plan, &shapes[k], s);
+            assert_true(leaves ? asked > 0 && asked < ROWS / BATCH : asked == 0);
+        }
+        sb_plan_drop(plan);
+    }
+}
+
+static void check_phased(sb_plan *plan, int64_t refused, int64_t shortened, int64_t batch_rows)
+{
+    sb_kit_host host;
+    sb_buf wanted;
+    sb_kit_source from = {.rows = 100, .batch_rows = batch_rows, .fail_batch = -1};
+    sb_buf_init(&wanted, 0);
+    sb_kit_host_init(&host);
+    host.refuse_batch = refused;
+    host.short_batch = shortened;
+    sb_kit_run(&host, plan, &from, &shapes[0]);
+    const int64_t batches = 100 / batch_rows;
+    if (shortened < 0) {
+        assert_int_equal(host.status, SB_OK);
+        assert_int_equal(host.asks, batch_rows == 1 ? batches : 1);
+        assert_int_equal(host.phases, batch_rows == 1 ? 0 : 2 * batches - 1);
+        expect(&wanted, (shape){.compiled = true}, 0, 100);
+    } else {
+        assert_int_equal(host.status, SB_INVALID);
+        assert_string_equal(host.error.message, "0 rows where a phase wants 1");
+        expect(&wanted, (shape){.compiled = true}, 0, shortened * batch_rows);
+    }
+    assert_int_equal(host.out.size, wanted.size);
+    assert_memory_equal(host.out.data, wanted.data, wanted.size);
+    assert_int_equal(from.live, 0);
+    sb_kit_host_release(&host);
+    sb_buf_release(&wanted);
+}
+
+static void a_host_that_gives_nothing_gets_the_batch(void **state)
+{
+    (void)state;
+    sb_plan *plan = phased_plan(false, false, false);
+    check_phased(plan, 3, -1, BATCH);
+    check_phased(plan, -1, 4, BATCH);
+    check_phased(plan, -1, -1, 1); /* a batch of one row is the host's */
+    sb_plan_drop(plan);
+}
+
+static void phases_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {"x"}, *const doubles[] = {"m", "n"};
+    static const char *const made[] = {NULL}, *const one[] = {"x"};
+    sb_type *schema = sb_kit_schema();
+    sb_func *last = sb_kit_map_func("last", "x,b", "xg", AGAIN_WITH_B);
+    sb_func *single = sb_kit_func("even", "b,a", "b", EVEN);
+    sb_func *host = sb_kit_map_func("host", "x", "xg", NULL);
+    sb_plan *source = source_with(schema, 0, doubles), *with = source_with(schema, 1, doubles);
+    sb_plan *select = NULL, *late = NULL, *row = NULL, *filter = NULL, *byhost = NULL, *plan = NULL;
+    sb_plan *nested = NULL;
+    assert_int_equal(sb_plan_new_select(source, 1, taken, &select, NULL), SB_OK);
+    assert_int_equal(sb_plan_new_select(with, 1, taken, &late, NULL), SB_OK);
+    assert_int_equal(sb_plan_new_lowered(with, "f", last, false, 1, made, one, NULL, &row, NULL),
+                     SB_OK);
+    assert_int_equal(
+        sb_plan_new_lowered(source, "f", single, true, 0, NULL, NULL, NULL, &filter, NULL), SB_OK);
+    assert_int_equal(sb_plan_new_lowered(with, "f", host, false, 1, made, one, NULL, &byhost, NULL),
+                     SB_OK);
+    const sb_phase right[] = {{select, true}, {select, true}};
+    assert_int_equal(sb_plan_new_phased(source, 1, right, row, &nested, NULL), SB_OK);
+    const sb_phase wrong[] = {{late, true}, {filter, true}, {source, true}, {nested, true}};
+    for (size_t k = 0; k < SB_COUNT_OF(wrong); k++) {
+        assert_int_equal(sb_plan_new_phased(source, 1, &wrong[k], row, &plan, NULL), SB_INVALID);
+    }
+    assert_int_equal(sb_plan_new_phased(source, 0, right, row, &plan, NULL), SB_INVALID);
+    assert_int_equal(sb_plan_new_phased(source, 2, right, row, &plan, NULL), SB_INVALID);
+    assert_int_equal(sb_plan_new_phased(with, 1, right, row, &plan, NULL), SB_INVALID);
+    sb_plan *const lasts[] = {select, late, byhost, nested, source};
+    for (size_t k = 0; k < SB_COUNT_OF(lasts); k++) {
+        assert_int_equal(sb_plan_new_phased(source, 1, right, lasts[k], &plan, NULL), SB_INVALID);
+    }
+    assert_null(plan);
+    sb_plan *const all[] = {select, late, row, filter, byhost, nested, source, with};
+    for (size_t k = 0; k < SB_COUNT_OF(all); k++) {
+        sb_plan_drop(all[k]);
+    }
+    sb_func_drop(last);
+    sb_func_drop(single);
+    sb_func_drop(host);
+    sb_type_drop(schema);
+}
+
 static void a_run_that_interprets_asks_for_all(void **state)
 {
     (void)state;
@@ -311,6 +502,9 @@ static void a_run_that_interprets_asks_for_all(void **state)
     shape s = {.compiled = true};
     sb_plan *plan = lowered_plan(s);
     sb_run_options options = {.threads = 2, .interpret = interpret, .interpret_count = 1};
+    assert_int_equal(check_run(plan, &options, s), ROWS / BATCH);
+    sb_plan_drop(plan);
+    plan = phased_plan(false, false, false);
     assert_int_equal(check_run(plan, &options, s), ROWS / BATCH);
     sb_plan_drop(plan);
 }
@@ -384,15 +578,17 @@ static void mistakes_are_refused(void **state)
 }
 
 #ifdef SB_FAULTS
-/* staged: -1, or whether a filter comes before. */
-static bool fault_round(shape s, int staged, int64_t nth)
+/* other: -1, or with stages and a filter before, or not, or with phases likewise. */
+static bool fault_round(shape s, int other, int64_t nth)
 {
     int64_t live = sb_mem_live_blocks();
     sb_kit_host host;
     sb_kit_source from = {.rows = 48, .batch_rows = 20, .fail_batch = -1};
     sb_kit_host_init(&host);
     sb_fault_arm(nth, false);
-    sb_plan *plan = staged < 0 ? lowered_plan(s) : staged_plan(false, staged == 1);
+    sb_plan *plan = other < 0   ? lowered_plan(s)
+                    : other < 2 ? staged_plan(false, other == 1)
+                                : phased_plan(other > 3, false, other % 2 == 1);
     if (plan != NULL) {
         sb_kit_run(&host, plan, &from, &shapes[0]);
     }
@@ -411,9 +607,10 @@ static bool fault_round(shape s, int staged, int64_t nth)
 static void failing_allocations_leak_nothing(void **state)
 {
     (void)state;
-    for (int number = 0; number < SHAPES + 2; number++) {
+    for (int number = 0; number < SHAPES + 6; number++) {
         int64_t nth = 1;
-        while (!fault_round(shape_of(number % 8), number < 8 ? -1 : number - 8, nth)) {
+        const int other = number < SHAPES ? -1 : number - SHAPES;
+        while (!fault_round(shape_of(number % SHAPES), other, nth)) {
             nth++;
         }
         assert_true(nth > 50);
@@ -427,6 +624,9 @@ int main(void)
         cmocka_unit_test(what_comes_out_does_not_depend_on_who_computes),
         cmocka_unit_test(stages_run_before_the_function),
         cmocka_unit_test(stages_that_do_not_fit_are_refused),
+        cmocka_unit_test(phases_run_between_what_the_host_gives),
+        cmocka_unit_test(a_host_that_gives_nothing_gets_the_batch),
+        cmocka_unit_test(phases_that_do_not_fit_are_refused),
         cmocka_unit_test(a_run_that_interprets_asks_for_all),
         cmocka_unit_test(a_batch_that_fails_ends_the_run),
         cmocka_unit_test(mistakes_are_refused),

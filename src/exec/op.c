@@ -50,7 +50,7 @@ void sb_op_init(sb_op *op, const sb_plan *node, const atomic_bool *interpret, sb
                    SB_OP_CAN_FAIL | SB_OP_LIGHT;
         break;
     case SB_PLAN_LOWERED:
-        op->vt = &sb_op_lowered;
+        op->vt = node->phase_count > 0 ? &sb_op_phased : &sb_op_lowered;
         op->caps = call_caps(op) | SB_OP_BATCH_SENSITIVE;
         break;
     case SB_PLAN_SOURCE:

@@ -59,8 +59,10 @@ typedef struct sb_call_counts {
 
 /* Something for the host to do. Everything it points to is the operator's and stays until answer returns. */
 typedef struct sb_ask {
-    bool in_order;         /* user code with a memory of its own: strictly by seq */
-    bool whole_batch;      /* call the batch function on `chunk`; else rows of `func` */
+    bool in_order;    /* user code with a memory of its own: strictly by seq */
+    bool whole_batch; /* call the batch function on `chunk`; else rows of `func` */
+    int32_t
+        phase; /* whole_batch: `chunk` is the result of this phase of it, from 1, and what stands behind is wanted; 0: call it */
     const sb_chunk *chunk; /* compact; for a whole batch it may have no columns */
     const sb_func *func;
     int32_t function_index; /* among the plan's functions; -1 for batch functions */
@@ -132,7 +134,7 @@ struct sb_op {
 };
 
 extern const sb_op_vtable sb_op_with, sb_op_map, sb_op_filter, sb_op_select, sb_op_batch,
-    sb_op_lowered;
+    sb_op_lowered, sb_op_phased;
 
 /* Makes the operator of a plan node (not of the source). interpret: of the whole plan, by function index, or NULL. */
 void sb_op_init(sb_op *op, const sb_plan *node, const atomic_bool *interpret, sb_tier tier);

@@ -74,12 +74,32 @@ static sb_status ops_open(sb_run *run, sb_error *err)
     return SB_OK;
 }
 
+static void func_start(sb_run *run, sb_func *func)
+{
+    sb_func_start(func, run->tier);
+    run->has_loop = run->has_loop || func->ir.has_loop;
+}
+
 static void stages_start(sb_run *run, const sb_plan *node)
 {
     for (int32_t s = 0; s < node->stage_count; s++) {
-        sb_func *func = node->stages[s].call.func;
-        sb_func_start(func, run->tier);
-        run->has_loop = run->has_loop || func->ir.has_loop;
+        func_start(run, node->stages[s].call.func);
+    }
+}
+
+/* What a function needs beside its own code. */
+static void parts_start(sb_run *run, const sb_plan *node)
+{
+    stages_start(run, node);
+    for (int32_t k = 0; k < node->phase_count; k++) {
+        const sb_plan *phase = node->phases[k].plan;
+        if (phase->kind == SB_PLAN_LOWERED) {
+            func_start(run, phase->calls[0].func);
+            stages_start(run, phase);
+        }
+    }
+    if (node->last != NULL) {
+        stages_start(run, node->last);
     }
 }
 
@@ -90,9 +110,8 @@ static void functions_start(sb_run *run)
             sb_func *func = node->calls[i].func;
             if (func->compiled && !atomic_load_explicit(&run->interpret[node->function_first + i],
                                                         memory_order_relaxed)) {
-                sb_func_start(func, run->tier);
-                run->has_loop = run->has_loop || func->ir.has_loop;
-                stages_start(run, node);
+                func_start(run, func);
+                parts_start(run, node);
             }
         }
     }
@@ -634,13 +653,17 @@ static sb_status rows_fit(const sb_ask *ask, const sb_answer *answer, sb_error *
 static sb_status batch_fits(const sb_run *run, const sb_task *task, const sb_answer *answer,
                             sb_error *err)
 {
-    bool is_filter = run->ops[task->op].node->is_filter;
+    bool is_filter = run->ops[task->op].node->is_filter && task->work.ask.phase == 0;
     bool failed = answer->array == NULL && answer->host == NULL && !answer->unchanged;
     bool data = answer->array != NULL || (answer->unchanged && task->work.chunk->columns != NULL);
     if (failed) {
         return SB_OK;
     }
-    if (!data && (is_filter || run->reads[task->op + 1])) {
+    bool read = is_filter || task->work.ask.phase > 0 || run->reads[task->op + 1];
+    if (answer->array == NULL && task->work.ask.phase > 0) {
+        data = false;
+    }
+    if (!data && read) {
         return sb_error_set(err, SB_INVALID,
                             "the data of the batch is wanted, not only its object");
     }

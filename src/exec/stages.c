@@ -37,7 +37,8 @@ void sb_stages_free(sb_stages *stages)
     sb_mem_free(stages);
 }
 
-sb_status sb_stages_new(const sb_plan *node, sb_tier tier, sb_stages **out, sb_error *err)
+sb_status sb_stages_new(const sb_plan *node, int32_t function_index, sb_tier tier, sb_stages **out,
+                        sb_error *err)
 {
     size_t size = sizeof(sb_stages) + (size_t)node->stage_count * sizeof(sb_call_site);
     sb_stages *made = sb_mem_alloc_zero(size);
@@ -49,7 +50,7 @@ sb_status sb_stages_new(const sb_plan *node, sb_tier tier, sb_stages **out, sb_e
     made->made_count = node->inner->child_count - made->made_first;
     for (int32_t i = 0; i < node->stage_count; i++) {
         sb_status status = sb_call_site_init(&made->sites[i], &node->stages[i].call, node->inner,
-                                             "", node->function_first, NULL, tier, err);
+                                             "", function_index, NULL, tier, err);
         if (status != SB_OK) {
             sb_stages_free(made);
             return status;

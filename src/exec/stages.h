@@ -11,8 +11,9 @@
 typedef struct sb_stages sb_stages;
 typedef struct sb_stages_local sb_stages_local;
 
-/* node: borrow, with stages; it outlives them. */
-sb_status sb_stages_new(const sb_plan *node, sb_tier tier, sb_stages **out, sb_error *err);
+/* node: borrow, with stages; it outlives them. function_index: whose counts are added to. */
+sb_status sb_stages_new(const sb_plan *node, int32_t function_index, sb_tier tier, sb_stages **out,
+                        sb_error *err);
 void sb_stages_free(sb_stages *stages); /* NULL is fine */
 
 /* *made: borrowed from the local: a block for each loop, in their order. */

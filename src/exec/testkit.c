@@ -288,6 +288,8 @@ void sb_kit_host_init(sb_kit_host *host)
                           .fail_function_2 = -1,
                           .fail_batch = -1,
                           .drop_batch = -1,
+                          .refuse_batch = -1,
+                          .short_batch = -1,
                           .drop_function = -1};
     sb_buf_init(&host->out, 0);
 }
@@ -512,6 +514,44 @@ static sb_status answer_batch(sb_kit_host *host, sb_run *run, const sb_event *ev
     return status;
 }
 
+static const sb_plan *node_of(const sb_plan *plan, int32_t op)
+{
+    while (plan->op_index != op) {
+        plan = plan->input;
+    }
+    return plan;
+}
+
+/* Of a phase its own columns come back, or the first row of these. */
+static sb_status answer_phase(sb_kit_host *host, sb_run *run, const sb_plan *plan,
+                              const sb_event *event, sb_error *err)
+{
+    const sb_plan_phase *phase = &node_of(plan, event->op)->phases[event->ask->phase - 1];
+    const sb_chunk *given = event->ask->chunk;
+    struct ArrowArray batch = {0};
+    sb_chunk *part = NULL;
+    const int64_t rows = phase->one_row ? 1 : given->rows;
+    host->phases++;
+    if (event->seq.batch == host->refuse_batch) {
+        const sb_answer none = {0};
+        return sb_run_answer(run, &none, err);
+    }
+    sb_status status =
+        sb_chunk_slice(given, 0, rows - (event->seq.batch == host->short_batch), &part, err);
+    if (status == SB_OK) {
+        status = sb_chunk_export(part, &batch, err);
+    }
+    sb_chunk_free(part);
+    if (status == SB_OK) {
+        const sb_answer answer = {.array = &batch};
+        status = sb_run_answer(run, &answer, err);
+    }
+    if (batch.release != NULL) {
+        batch.release(&batch);
+    }
+    return status;
+}
+
 static sb_status take_batch(sb_kit_host *host, sb_chunk *chunk, sb_error *err)
 {
     struct ArrowArray batch = {0};
@@ -532,12 +572,15 @@ static sb_status take_batch(sb_kit_host *host, sb_chunk *chunk, sb_error *err)
     return status;
 }
 
-static bool asks_for_filter(const sb_plan *plan, int32_t op)
+static sb_status answer_ask(sb_kit_host *host, sb_run *run, const sb_plan *plan,
+                            const sb_event *event, sb_error *err)
 {
-    while (plan->op_index != op) {
-        plan = plan->input;
+    if (event->ask->phase > 0) {
+        return answer_phase(host, run, plan, event, err);
     }
-    return plan->is_filter;
+    return event->ask->whole_batch
+               ? answer_batch(host, run, event, node_of(plan, event->op)->is_filter, err)
+               : answer_rows(host, run, event->ask, err);
 }
 
 /* The host's code has changed what functions were compiled from. */
@@ -586,10 +629,7 @@ static void drive(sb_kit_host *host, sb_run *run, const sb_plan *plan, sb_kit_so
                 host->in_order = host->in_order && event.seq.batch >= host->order_max;
                 host->order_max = event.seq.batch;
             }
-            host->status =
-                event.ask->whole_batch
-                    ? answer_batch(host, run, &event, asks_for_filter(plan, event.op), &host->error)
-                    : answer_rows(host, run, event.ask, &host->error);
+            host->status = answer_ask(host, run, plan, &event, &host->error);
         }
         source->lane = false;
         if (host->status != SB_OK) {

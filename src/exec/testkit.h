@@ -48,6 +48,9 @@ typedef struct sb_kit_host {
     int32_t fail_function_2;
     int64_t fail_batch;    /* batch functions fail at this batch; -1: never */
     int64_t drop_batch;    /* batch functions drop this batch; -1: none */
+    int64_t phases;        /* asks of phases, which give their columns or the first row of these */
+    int64_t refuse_batch;  /* of this batch they give nothing; -1: none */
+    int64_t short_batch;   /* of this batch a row too few; -1: none */
     int32_t drop_function; /* drops its rows of which sb_kit_dropped says so; -1: none does */
     bool nulls;            /* it makes them null as a whole instead */
     const bool *revoke; /* functions that are interpreted from event `revoke_at` on; NULL: none */

@@ -56,6 +56,19 @@ typedef struct sb_plan_stage {
 } sb_plan_stage;
 
 typedef struct sb_plan sb_plan;
+
+/* A phase of a phased function, see include/sabot.h. */
+typedef struct sb_phase {
+    sb_plan *plan; /* borrow */
+    bool one_row;
+} sb_phase;
+
+typedef struct sb_plan_phase {
+    sb_plan *plan; /* owned reference: LOWERED and no filter, or SELECT, over a source of its own */
+    sb_type *made; /* owned reference, a struct: the columns that the host makes of its result */
+    bool one_row;  /* of these: the same value in all rows */
+} sb_plan_phase;
+
 struct sb_plan {
     _Atomic int64_t refs;
     sb_plan_kind kind;
@@ -76,6 +89,10 @@ struct sb_plan {
     sb_plan_stage *stages; /* owned */
     sb_type *
         inner; /* owned reference: with stages, the input's columns and those of all loops, which calls[0] and stages read */
+    int32_t phase_count;   /* LOWERED: before `last`; 0: calls[0] sees the input itself */
+    sb_plan_phase *phases; /* owned */
+    sb_plan *
+        last; /* owned reference: LOWERED, over a source of the input's columns and those of all phases; NULL without phases */
 };
 
 /* schema: borrow, a struct type. */
@@ -109,6 +126,9 @@ sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, b
                              int32_t count, const char *const *columns, const char *const *names,
                              sb_type *schema, int32_t stage_count, const sb_stage *stages,
                              sb_plan **out, sb_error *err);
+/* The function of `last`, behind phases. SB_INVALID: as sabot_plan_phased says. */
+sb_status sb_plan_new_phased(sb_plan *input, int32_t phase_count, const sb_phase *phases,
+                             sb_plan *last, sb_plan **out, sb_error *err);
 sb_plan *sb_plan_retain(sb_plan *plan);
 void sb_plan_drop(sb_plan *plan); /* NULL is fine */
 

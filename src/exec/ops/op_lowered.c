@@ -7,6 +7,7 @@
  *
  * Threads: shared state is const after open, but for the schema, see op_batch.h; one local per worker. Memory: results belong to the
  * chunk. */
+#include "exec/ops/op_lowered.h"
 #include "base/mem.h"
 #include "exec/call.h"
 #include "exec/ops/op_batch.h"
@@ -47,7 +48,7 @@ static sb_status open_shared(const sb_op *op, void **shared, sb_error *err)
     status = sb_batch_open(op, &own->batch, err);
     if (status == SB_OK && node->stage_count > 0 && own->site.native) {
         own->site.made_first = node->input->schema->child_count;
-        status = sb_stages_new(node, op->tier, &own->stages, err);
+        status = sb_stages_new(node, node->function_first, op->tier, &own->stages, err);
     }
     if (status != SB_OK) {
         release_shared(own);
@@ -78,17 +79,20 @@ static sb_status open_local(const sb_op *op, void *shared, void **local, sb_erro
 typedef struct {
     const sb_plan *node;
     sb_call *call;
+    const sb_chunk *from;
 } called;
 
 static sb_status columns_take(const void *context, const sb_chunk *chunk, sb_array **columns,
                               sb_error *err)
 {
+    (void)chunk;
     const sb_plan *node = ((const called *)context)->node;
     sb_call *call = ((const called *)context)->call;
+    const sb_chunk *from = ((const called *)context)->from;
     for (int64_t k = 0; k < node->schema->child_count; k++) {
         int64_t source = node->sources[k];
         if (source >= 0) {
-            columns[k] = sb_array_retain(chunk->columns[source]);
+            columns[k] = sb_array_retain(from->columns[source]);
             continue;
         }
         sb_status status =
@@ -100,10 +104,11 @@ static sb_status columns_take(const void *context, const sb_chunk *chunk, sb_arr
     return SB_OK;
 }
 
-static sb_status columns_set(const sb_op *op, sb_call *call, sb_chunk *chunk, sb_error *err)
+sb_status sb_lowered_columns(const sb_plan *node, sb_call *call, const sb_chunk *from,
+                             sb_chunk *chunk, sb_error *err)
 {
-    called context = {op->node, call};
-    sb_status status = sb_chunk_replace(chunk, op->node->schema, columns_take, &context, err);
+    called context = {node, call, from};
+    sb_status status = sb_chunk_replace(chunk, node->schema, columns_take, &context, err);
     if (status != SB_OK) {
         return status;
     }
@@ -115,7 +120,7 @@ static sb_status columns_set(const sb_op *op, sb_call *call, sb_chunk *chunk, sb
     return sb_chunk_set_source(chunk, -1, NULL, err);
 }
 
-static sb_status mask_set(sb_call *call, sb_chunk *chunk, sb_error *err)
+sb_status sb_lowered_mask(sb_call *call, sb_chunk *chunk, sb_error *err)
 {
     uint8_t *mask = NULL;
     sb_status status = sb_call_mask(call, chunk->rows, &mask, err);
@@ -172,8 +177,9 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
                                           : sb_call_native(&call, local, work, &left, err);
     }
     if (status == SB_OK && left == 0) {
-        status = op->node->is_filter ? mask_set(&call, work->chunk, err)
-                                     : columns_set(op, &call, work->chunk, err);
+        status = op->node->is_filter
+                     ? sb_lowered_mask(&call, work->chunk, err)
+                     : sb_lowered_columns(op->node, &call, work->chunk, work->chunk, err);
     }
     sb_call_release(&call);
     if (status == SB_OK && left > 0) {
