@@ -244,6 +244,8 @@ class Whole:
             self._refused(captured.refusals[0] if captured.refusals else None)
             return None
         form = row_form(captured, seen_names(captured), batch.schema, None)
+        if form.masked:
+            raise NoFormError(form.tree, "a batch of fewer rows")
         made = row_function(captured, form)
         assert made.blob is not None
         places = [batch.schema.names.index(name) for name in inputs_of(form, batch.schema)]

@@ -20,9 +20,10 @@ import pyarrow as pa
 from sabot._capture import seen_functions
 from sabot._form_arrays import changed
 from sabot._form_constants import known
-from sabot._form_narrow import as_result
-from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
+from sabot._form_filters import MASK, Rows, item
+from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored
 from sabot._form_stages import MADE, cut
+from sabot._form_turns import row_comprehension, row_loop
 from sabot._form_ufunc import Call
 from sabot._form_unroll import comprehension, display, filled, loop
 from sabot._form_values import (
@@ -51,10 +52,11 @@ from sabot._form_values import (
 from sabot._guards import is_scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from sabot._capture import Captured
     from sabot._encode_program import Callee
+    from sabot._form_rows import Turn
     from sabot._form_stages import Part
     from sabot._form_ufunc import Loop
     from sabot._guards import Found
@@ -70,6 +72,7 @@ class RowForm(NamedTuple):
     that is passed on, or None. fields: of each, the input's column whose field it has, or None: a new one. keeps: it has the metadata of
     the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array";
     "whole" where the function is of whole columns and its results are lists (`_form_whole`). stages: what is computed before it.
+    masked: the first of its results, MASK, says which rows the batch function gives.
     """
 
     tree: ast.FunctionDef
@@ -83,6 +86,7 @@ class RowForm(NamedTuple):
     is_filter: bool
     kind: str
     stages: tuple[Stage, ...] = ()
+    masked: bool = False
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -143,8 +147,9 @@ class Reader:
         batch = input_batch(types)
         self._input = dict(batch.columns)
         self.env: dict[str, Value] = {self.param: batch}
-        self._plain: set[str] = set()  # locals with a value that does not depend on the batch
+        self.plain_names: set[str] = set()  # locals with a value that does not depend on the batch
         self.body: list[ast.stmt] = []
+        self.rows = Rows()
         self.slots: dict[str, None] = {}
         self._loops = 0
         self._calls: list[Call] = []  # of loops of NumPy's
@@ -171,7 +176,7 @@ class Reader:
             value = ast.Constant(cast("Any", one.default))
             made = ast.copy_location(ast.Assign([target], value), place)
             self.body.append(cast("ast.stmt", made))
-            self._plain.add(one.name)
+            self.plain_names.add(one.name)
             self.constants[one.name] = one.default
 
     def form(self, node: ast.FunctionDef | ast.Lambda, is_filter: bool | None) -> RowForm:
@@ -183,9 +188,12 @@ class Reader:
         fields: tuple[str | None, ...] = ()
         keeps = False
         made: dict[str, Array] = {}
+        kept: str | None = ""
         if is_filter:
             if not isinstance(result, Array) or result.family == LIST:
                 raise NoFormError(node, "a result that is no array of rows")
+            if self.rows.of(result.name):
+                raise NoFormError(node, "a mask for some of the rows")
             made = {"": result}
         else:
             batch = self._batch(result, node)
@@ -196,33 +204,39 @@ class Reader:
             fields = tuple(array.field for _, array in batch.columns)
             keeps = batch.keeps
             made = {n: array for n, array in batch.columns if array.passed is None}
-            if not made:
+            kept = self.rows.of_batch(batch)
+            if kept is None:
+                raise NoFormError(node, "columns of different rows")
+            if not made and not kept:
                 raise NoFormError(node, "it computes nothing row by row", NOTHING)
+            if kept and MASK in batch.names:
+                raise NoFormError(node, "a column whose name begins with \\3")
         for name, inner in self._inner.items():
             if name in self._of_rows:
                 raise NoFormError(
                     inner, f"a function inside that reads {name}, which changes from row to row"
                 )
         place = node.body if isinstance(node, ast.Lambda) else node
-        items = [_item(array, place) for array in made.values()]
-        value = ast.Tuple(items, ast.Load())
-        parts, last = cut(self.body, self._calls, value)
+        value = self.rows.results(made.values(), kept, place)
+        parts, last = cut(self.rows.without_copies(self.body, value), self._calls, value)
         stages = tuple(self._stage(node, part) for part in parts)
-        tree = self._tree(node, last, value)
-        wanted = tuple(array.wanted for array in made.values())
-        slots, read = tuple(self.slots), self._read_by(tree)
+        end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
+        tree = _tree(node, self.rows.closed(last, made.values(), kept, end))
+        given = {MASK: None} if kept else {}
+        wanted = (*given.values(), *(array.wanted for array in made.values()))
         return RowForm(
             tree,
-            slots,
-            read,
+            tuple(self.slots),
+            self._read_by(tree),
             columns,
             fields,
             keeps,
-            tuple(made),
+            (*given, *made),
             wanted,
             is_filter,
             self.kind,
             stages,
+            kept != "",
         )
 
     def _stage(self, node: ast.FunctionDef | ast.Lambda, part: Part) -> Stage:
@@ -231,7 +245,9 @@ class Reader:
         items: list[ast.expr] = [
             ast.copy_location(ast.Name(one, ast.Load()), place) for one in given
         ]
-        tree = self._tree(node, part.body, ast.Tuple(items, ast.Load()))
+        end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
+        last = ast.copy_location(ast.Return(ast.Tuple(items, ast.Load())), end)
+        tree = _tree(node, [*part.body, last])
         return Stage(tree, tuple(self.slots), self._read_by(tree), tuple(given), part.calls)
 
     def _read_by(self, tree: ast.FunctionDef) -> tuple[str, ...]:
@@ -245,7 +261,7 @@ class Reader:
         """What reads a function that is called here; callee: one that is defined elsewhere."""
         made = copy.copy(self)
         made.env, made.constants, made.functions, made._told = env, {}, {}, {}
-        made._plain, made._of_rows, made._inner, made._filling = set(), set(), {}, set()
+        made.plain_names, made._of_rows, made._inner, made._filling = set(), set(), {}, set()
         made._locals = set()
         made.within = within
         if callee is not None:
@@ -323,6 +339,7 @@ class Reader:
                 value.own and value.type.kind == "b"
             ):  # Arrow has bits of its own, else the same memory
                 name = self.make(value.value(node), node)
+            self.rows.put_dtype(name, value.type)
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
 
@@ -336,19 +353,6 @@ class Reader:
     def as_array(self, value: ast.expr, node: ast.AST) -> Array:
         """A column of the result."""
         return self.as_arrow(self.value(value), node)
-
-    def _tree(
-        self, node: ast.FunctionDef | ast.Lambda, body: list[ast.stmt], value: ast.expr
-    ) -> ast.FunctionDef:
-        end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
-        last = ast.copy_location(ast.Return(value), end)
-        tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else _definition(node)
-        tree.body = [*body, last]
-        for statement in tree.body:
-            for inner in ast.walk(statement):
-                if isinstance(inner, (ast.expr, ast.stmt)) and not hasattr(inner, "lineno"):
-                    ast.copy_location(inner, statement)
-        return tree
 
     # Statements
 
@@ -381,24 +385,20 @@ class Reader:
             case ast.If(test) if (told := known(self, test)) is not None:
                 for inner in node.body if told.value else node.orelse:
                     self.statement(inner)
-            case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
-                self._loops += 1
-                rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
-                body, lists = rows.statements(node)
-                self._add_loop(rows, body)
-                for name in lists:
-                    builder = self.env[name]
-                    assert isinstance(builder, Builder)
-                    self.env[name] = Array(LIST, builder.name)
-                for name in (*rows.names, *turn.numbers):
-                    self.stands(name, Gone())
+            case ast.For() if row_loop(self, node):
+                pass
             case _:
                 self._aside(node)
 
-    def _add_loop(self, loop: RowLoop, body: list[ast.stmt]) -> None:
-        self.slots.update((name, None) for name in loop.names.values())
+    def row_loop(self, turn: Turn) -> RowLoop:
+        """One more loop over rows."""
+        self._loops += 1
+        return RowLoop(self.env, frozenset(self.plain_names), self._loops, turn)
+
+    def add_locals(self, names: Iterable[str]) -> None:
+        """Locals of the row function that a loop has."""
+        self.slots.update((name, None) for name in names)
         self.slots["\1once"] = None
-        self.body += body
 
     def _assign(self, node: ast.stmt, name: str, value: ast.expr) -> None:
         given = self.value(value)
@@ -449,7 +449,7 @@ class Reader:
 
     def stands(self, name: str, value: Value) -> None:
         self.env[name] = value
-        self._plain.discard(name)
+        self.plain_names.discard(name)
         self.constants.pop(name, None)
         self._of_rows.add(name)
 
@@ -507,7 +507,7 @@ class Reader:
             self.env.pop(name, None)
             self.constants.pop(name, None)
             self.functions.pop(name, None)
-        self._plain |= bound
+        self.plain_names |= bound
         self.body.append(copy.deepcopy(node))
 
     def _check_own(self, node: ast.Name) -> None:
@@ -530,7 +530,10 @@ class Reader:
             NoFormError: it depends on the batch, and not as it is known here.
         """
         if id(node) not in self._told:
-            self._told[id(node)] = node, self._read(node)
+            found = self._read(node)
+            if isinstance(found, Batch) and self.rows.of_batch(found) is None:
+                raise NoFormError(node, "columns of different rows")
+            self._told[id(node)] = node, found
         return self._told[id(node)][1]
 
     def tell(self, node: ast.expr, value: Value) -> None:
@@ -549,7 +552,7 @@ class Reader:
             case ast.ListComp() | ast.DictComp() if (made := comprehension(self, node)) is not None:
                 return made
             case ast.ListComp():
-                made = self._comprehension(node)
+                made = row_comprehension(self, node)
                 if made is not None:
                     return made
             case ast.Dict() if (made := display(self, node)) is not None:
@@ -583,6 +586,8 @@ class Reader:
                 return self.column(owner, key, node)
             case Array("numpy"), ast.Slice(None, None, None):
                 return owner  # a view of the same memory
+            case Array("numpy"), _:
+                return item(self, node, owner, key)
             case Lists(batch), _:
                 return listed(self.column(batch, key, node), node)
             case Columns(pairs), _:
@@ -598,8 +603,8 @@ class Reader:
     def _attribute(self, of: ast.expr, name: str) -> Value | None:
         """What is known of an attribute of a batch, a schema or an array."""
         match self.maybe(of), name:
-            case Batch(), "num_rows":
-                return Count()
+            case (Batch() as batch), "num_rows":
+                return self.count(batch)
             case Batch(columns), "num_columns":
                 return Known(len(columns))
             case Batch(columns, is_table=False), "columns":
@@ -618,10 +623,10 @@ class Reader:
                 return Known(array.type)
             case Array("numpy"), "ndim":
                 return Known(1)
-            case Array("numpy"), "size":
-                return Count()
-            case Array("numpy"), "shape":
-                return Several((Count(),))
+            case (Array("numpy") as array), "size":
+                return self.count(array)
+            case (Array("numpy") as array), "shape":
+                return Several((self.count(array),))
             case _:
                 return None
 
@@ -649,64 +654,6 @@ class Reader:
         for inner in ast.walk(node):
             if isinstance(inner, ast.Name):
                 self._check_own(inner)
-
-    def _comprehension(self, node: ast.ListComp) -> Array | None:
-        first = node.generators[0]
-        turn = self._turn(first.target, first.iter)
-        if turn is None:
-            return None
-        if len(node.generators) > 1 or first.ifs or first.is_async:
-            raise NoFormError(node, "a comprehension over rows with conditions or loops inside")
-        self._loops += 1
-        rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
-        given, item = rows.element(node.elt)
-        self._add_loop(rows, given)
-        return Array(LIST, self.make(item, node))
-
-    def _turn(self, target: ast.expr, items: ast.expr) -> Any:
-        """What each turn of a loop is given, when it is one over the rows."""
-        given = self._items(items)
-        if given is not None and self.within:
-            raise NoFormError(items, "a loop over the rows")
-        return None if given is None else turn_of(target, given, items)
-
-    def _items(self, node: ast.expr) -> Sequence[Array | Count] | None:
-        if isinstance(node, ast.Call) and not node.keywords:
-            name = self.called(node)
-            args = node.args
-            if name is range:
-                return self._range(node)
-            if name is enumerate and len(args) == 1:
-                inner = self._items(args[0])
-                if inner is not None and len(inner) == 1:
-                    return [Count(), *inner]
-                return self._none(inner, node)
-            if name is zip and args:
-                found = [self._items(one) for one in args]
-                known = [one for one in found if one is not None and len(one) == 1]
-                if len(known) == len(args):
-                    return [one[0] for one in known]
-                return self._none(next((one for one in found if one is not None), None), node)
-        value = self.maybe(node)
-        if value is None:
-            return None
-        if isinstance(value, Array) and value.family != ARROW:
-            return [value]
-        raise NoFormError(node, "a loop over something else than arrays and lists of the batch")
-
-    def _none(self, inner: object, node: ast.AST) -> None:
-        if inner is not None:
-            raise NoFormError(node, "rows beside something else")
-
-    def _range(self, node: ast.Call) -> Sequence[Array | Count] | None:
-        args = node.args
-        if len(args) == 2 and self.constant(args[0]) == 0:
-            args = args[1:]
-        if len(args) == 1 and isinstance(self.maybe(args[0]), Count):
-            return [Count()]
-        if any(isinstance(self.maybe(one), Count) for one in args):
-            raise NoFormError(node, "a range of some of the rows")
-        return None
 
     def column(self, batch: Batch, key: ast.expr, node: ast.expr) -> Array:
         """A column of a batch, by name or number."""
@@ -737,7 +684,7 @@ class Reader:
         from sabot._encode import dotted
 
         root, text = dotted(node)
-        if root is None or root.id in self.env or root.id in self._plain | self._locals:
+        if root is None or root.id in self.env or root.id in self.plain_names | self._locals:
             return None
         found = self._found.get(text if text != root.id else self._mangle(root.id))
         return found.value if found is not None else None
@@ -766,12 +713,23 @@ class Reader:
         self._calls.append(Call(column, name, loop, arguments))
         return column
 
-    def make(self, value: ast.expr, node: ast.AST) -> str:
-        """A local of the row function with this value."""
+    def make(self, value: ast.expr, node: ast.AST, kept: str | None = None) -> str:
+        """A local of the row function with this value. kept: the rows that have it, as of `emit`."""
         name = self.slot()
         target = ast.copy_location(ast.Name(name, ast.Store()), node)
-        self.body.append(cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node)))
+        made = cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node))
+        self.rows.put(name, self.emit([made], node, kept))
         return name
+
+    def emit(self, made: list[ast.stmt], node: ast.AST, kept: str | None = None) -> str:
+        """Adds statements of the row function, for the rows of their arrays, which it gives. kept: those that are meant."""
+        kept = self.rows.common(made, node, kept)
+        self.body += self.rows.behind(made, node, kept)
+        return kept
+
+    def count(self, of: Array | Batch) -> Count:
+        """How many rows it has."""
+        return Count((self.rows.of_batch(of) or "") if isinstance(of, Batch) else self.rows.of(of.name))
 
 
 _DISPLAYS = (ast.Dict, ast.List, ast.ListComp, ast.DictComp)
@@ -789,12 +747,16 @@ def _definition(node: ast.Lambda) -> ast.FunctionDef:
     return ast.copy_location(made, node)
 
 
+def _tree(node: ast.FunctionDef | ast.Lambda, body: list[ast.stmt]) -> ast.FunctionDef:
+    tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else _definition(node)
+    tree.body = body
+    for statement in body:
+        for inner in ast.walk(statement):
+            if isinstance(inner, (ast.expr, ast.stmt)) and not hasattr(inner, "lineno"):
+                ast.copy_location(inner, statement)
+    return tree
+
+
 def _may_be_rows(node: ast.expr) -> bool:
     kinds = (ast.Call, ast.Subscript, ast.Attribute, ast.BinOp, ast.Compare, ast.UnaryOp)
     return isinstance(node, kinds)
-
-
-def _item(array: Array, place: ast.AST) -> ast.expr:
-    """The row's value of a result."""
-    value = array.value(place)
-    return as_result(value, array.type) if array.family == ARROW else value

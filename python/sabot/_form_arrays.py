@@ -41,7 +41,7 @@ _FORMS: dict[str, tuple[Callable[..., Any], str]] = {
 }
 
 
-def _plain(node: ast.expr, value: ast.expr, kind: str) -> ast.expr:
+def plain(node: ast.expr, value: ast.expr, kind: str) -> ast.expr:
     """An item as the plain number that it is."""
     name = {"f": "FLOAT", "b": "BOOL"}.get(kind, "INT_INDEX")
 
@@ -83,7 +83,7 @@ def ufunc(reader: Reader, node: ast.expr, name: str, given: Sequence[ast.expr]) 
     for value, like in arguments:
         its = like.dtype if isinstance(like, numpy().ndarray) else numpy().asarray(like).dtype
         its = its if kinds == "b" else common
-        parts.append(_plain(node, cast(node, value, its), its.kind))
+        parts.append(plain(node, cast(node, value, its), its.kind))
     value = cast(node, called(node, form, *parts), made)
     return Array(NUMPY, reader.make(value, node), type=made, own=True)
 
@@ -173,7 +173,7 @@ def _full_like(reader: Reader, node: ast.Call) -> Array | None:
     if type(number) not in (int, float, bool):
         raise NoFormError(node, "np.full_like of a value that the text does not tell")
     dtype = array.type if type_node is None else dtype_of(reader, node, type_node)
-    return fresh(reader, node, dtype, number)
+    return fresh(reader, node, dtype, number, reader.rows.of(array.name))
 
 
 def _nan_to_num(reader: Reader, node: ast.Call) -> Array | None:
@@ -201,7 +201,7 @@ def _nan_to_num(reader: Reader, node: ast.Call) -> Array | None:
         except (OverflowError, FloatingPointError) as error:
             raise NoFormError(node, f"np.nan_to_num: {error}") from None
         numbers.append(ast.copy_location(ast.Constant(rounded), node))
-    value = called(node, _ufuncs.nan_to_num, _plain(node, array.value(node), "f"), *numbers)
+    value = called(node, _ufuncs.nan_to_num, plain(node, array.value(node), "f"), *numbers)
     name = reader.make(cast(node, value, array.type), node)
     return Array(NUMPY, name, type=array.type, own=True)
 
@@ -350,7 +350,7 @@ def _store(reader: Reader, node: ast.stmt, target: ast.Name, value: ast.expr) ->
         raise NoFormError(node, "an array that is not its own is changed")
     place = ast.copy_location(ast.Name(array.name, ast.Store()), target)
     made = ast.Assign([place], cast(target, value, array.type))
-    reader.body.append(cast_to("ast.stmt", ast.copy_location(made, node)))
+    reader.emit([cast_to("ast.stmt", ast.copy_location(made, node))], node)
 
 
 class _Unmasked(ast.NodeTransformer):
@@ -398,4 +398,4 @@ def _masked(
             value, "a function that NumPy's own loop computes, for the rows of a mask"
         )
     made = ast.If(test.value(node), inner, [])
-    reader.body.append(ast.copy_location(made, node))
+    reader.emit([ast.copy_location(made, node)], node)

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
+from sabot import _core
 from sabot._capture import Param, Refusal, record_blob, seen_names
+from sabot._engine import session
 from sabot._errors import PlanError
 from sabot._form import RowForm, batch_parameter, row_form
+from sabot._form_filters import MASK
 from sabot._form_values import NOTHING, NoFormError
 from sabot._form_whole import whole_form
 from sabot._function import Scalar, because, core_function
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from sabot import _core
     from sabot._capture import Captured
     from sabot._form import Stage
     from sabot._lane import BatchBinding
@@ -43,7 +45,8 @@ class Lowered(NamedTuple):
 
     scalar: the row function. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column
     the input's that is passed on, or None, and its name; of a filter none. stages: what runs before it, each a function and the loops
-    of NumPy's behind it; loops: names of NumPy's functions that these compute. reads: columns of the input.
+    of NumPy's behind it; loops: names of NumPy's functions that these compute. reads: columns of the input. mask: the result that says
+    which rows there are; None: all.
     """
 
     scalar: Scalar
@@ -53,6 +56,7 @@ class Lowered(NamedTuple):
     stages: Stages = ()
     loops: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    mask: str | None = None
 
 
 def lower(
@@ -100,8 +104,26 @@ def lower(
     if refusal is not None:
         line = f" (line {refusal.line})" if refusal.line else ""
         label += f"  not by rows: {refusal.detail or refusal.code}{line}"
-    lowered = Lowered(scalar, form.kind, label, columns, stages, loops, reads)
+    mask = MASK if form.masked else None
+    if mask is not None and (why := _not_dropped(schema, core, columns, stages, mask)):
+        return _refused(bound, Refusal("type", why, 0, 0, 0, 0))
+    lowered = Lowered(scalar, form.kind, label, columns, stages, loops, reads, mask)
     return bound._replace(lowered=lowered, refusal=refusal)
+
+
+def _not_dropped(
+    schema: pa.Schema,
+    core: _core.Function,
+    columns: tuple[list[str | None], list[str]],
+    stages: Stages,
+    mask: str,
+) -> str:
+    """Why the engine cannot drop rows of what is passed on; "" where it can."""
+    try:
+        _core.Plan(session(), "", schema).lowered("", core, False, *columns, stages, None, mask)
+    except PlanError as error:
+        return str(error)
+    return ""
 
 
 class _Formed(NamedTuple):
@@ -253,6 +275,8 @@ def _told(
     Raises:
         NoFormError: it is no schema that this function could have.
     """
+    if form.masked and core.key_formats[0] not in ("b", ""):
+        raise NoFormError(form.tree, "rows by something else than a mask of booleans")
     if is_filter:
         if core.key_formats[0] in ("b", ""):
             return schema if core.key_formats[0] else None
@@ -284,5 +308,6 @@ def _label(captured: Captured, form: RowForm, schema: pa.Schema) -> str:
     parts += [f"reads {', '.join(reads)}"] if reads else []
     parts += [f"writes {made}"] if made else []
     parts += [f"passes {passed}"] if passed else []
+    parts += ["drops rows"] if form.masked else []
     parts += [f"loops of NumPy's: {', '.join(loops_of(form))}"] if form.calls else []
     return "  ".join(parts)

@@ -10,6 +10,12 @@ from sabot._encode import dotted
 from sabot._form_arrays import clip_method, round_method
 from sabot._form_constants import array as known_array
 from sabot._form_constants import scalar, texts, type_of_text
+from sabot._form_filters import (
+    drop_null_function,
+    drop_null_method,
+    filter_function,
+    filter_method,
+)
 from sabot._form_numpy import array_of, astype, copied, function_of
 from sabot._form_values import (
     ARROW,
@@ -17,7 +23,6 @@ from sabot._form_values import (
     Array,
     Batch,
     Builder,
-    Count,
     FieldOf,
     Known,
     Lists,
@@ -52,7 +57,7 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     if target is len and len(node.args) == 1:
         owner = reader.maybe(node.args[0])
         if isinstance(owner, (Array, Batch)):
-            return Count()
+            return reader.count(owner)
         return None
     if target is list and not node.args and not node.keywords:
         return Builder(reader.slot())
@@ -69,8 +74,8 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     if read is not None:
         return read(reader, node)
     if type(target) is FunctionType and target.__module__ == "pyarrow.compute":
-        if target.__name__ == "cast":
-            return _pc_cast(reader, node)
+        if target.__name__ in _PC:
+            return _PC[target.__name__](reader, node)
         from sabot._form_compute import call as compute
         from sabot._form_compute import name_of
         from sabot._form_options import special_of
@@ -251,6 +256,8 @@ _BATCH: dict[str, Method] = {
     "append_column": _append_column,
     "column": _column,
     "drop_columns": _drop_columns,
+    "drop_null": drop_null_method,
+    "filter": filter_method,
     "remove_column": _remove_column,
     "rename_columns": _rename_columns,
     "select": _select,
@@ -334,7 +341,9 @@ def _cast_of(
 
 _ARRAY: dict[str, Method] = {
     "cast": _cast,
+    "drop_null": drop_null_method,
     "fill_null": _computed("fill_null"),
+    "filter": filter_method,
     "is_nan": _computed("is_nan"),
     "is_null": _computed("is_null"),
     "is_valid": _computed("is_valid"),
@@ -440,6 +449,13 @@ def _table(write: Callable[[Reader, ast.Call], Value]) -> Callable[[Reader, ast.
 
     return made
 
+
+# Functions of pyarrow.compute that are no function of items.
+_PC: dict[str, Callable[[Reader, ast.Call], Value]] = {
+    "cast": _pc_cast,
+    "drop_null": drop_null_function,
+    "filter": filter_function,
+}
 
 FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
     (arrow.array, _pa_array),

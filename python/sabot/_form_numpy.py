@@ -203,6 +203,8 @@ def by_loop(
     arguments: list[str | float] = []
     for array, number in zip(arrays, numbers, strict=True):
         if isinstance(array, Array):
+            if reader.rows.of(array.name):
+                raise NoFormError(node, f"{shown} of some of the rows, by NumPy's own loop")
             arguments.append(_as_given(reader, node, array, loop.dtype))
             continue
         constant = constant_of(numpy(), number, loop.dtype)
@@ -339,11 +341,12 @@ def _new(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
     def read(reader: Reader, node: ast.Call) -> Array | None:
         from sabot._form_calls import arguments
 
-        count, type_node = arguments(node, "shape", "dtype")
-        if count is None or not isinstance(reader.maybe(count), Count):
+        shape, type_node = arguments(node, "shape", "dtype")
+        count = None if shape is None else reader.maybe(shape)
+        if not isinstance(count, Count):
             return None
         dtype = dtype_of(reader, node, type_node)
-        return fresh(reader, node, dtype, fill)
+        return fresh(reader, node, dtype, fill, count.kept)
 
     return read
 
@@ -357,7 +360,7 @@ def _new_like(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
         if not isinstance(array, Array) or array.family != NUMPY:
             return None
         dtype = array.type if type_node is None else dtype_of(reader, node, type_node)
-        return fresh(reader, node, dtype, fill)
+        return fresh(reader, node, dtype, fill, reader.rows.of(array.name))
 
     return read
 
@@ -365,23 +368,26 @@ def _new_like(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
 def _full(reader: Reader, node: ast.Call) -> Array | None:
     from sabot._form_calls import arguments
 
-    count, value, type_node = arguments(node, "shape", "fill_value", "dtype")
-    if count is None or value is None or not isinstance(reader.maybe(count), Count):
+    shape, value, type_node = arguments(node, "shape", "fill_value", "dtype")
+    count = None if shape is None else reader.maybe(shape)
+    if value is None or not isinstance(count, Count):
         return None
     number = reader.number(value)
     if type(number) not in (int, float, bool):
         raise NoFormError(node, "np.full of a value that the text does not tell")
     module = numpy()
     dtype = dtype_of(reader, node, type_node) if type_node else module.full(0, number).dtype
-    return fresh(reader, node, _checked(node, dtype), number)
+    return fresh(reader, node, _checked(node, dtype), number, count.kept)
 
 
-def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any) -> Array:
-    """An array of the function's own, with one value in all rows; None: with none yet."""
+def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any, kept: str) -> Array:
+    """An array of the function's own, with one value in all rows; None: with none yet. kept: its rows, as `Rows` has them."""
     if fill is None:
-        return Array(NUMPY, reader.slot(), type=dtype, own=True)
+        name = reader.slot()
+        reader.rows.put(name, kept)
+        return Array(NUMPY, name, type=dtype, own=True)
     value = ast.copy_location(ast.Constant(fill), node)
-    return Array(NUMPY, reader.make(cast(node, value, dtype), node), type=dtype, own=True)
+    return Array(NUMPY, reader.make(cast(node, value, dtype), node, kept), type=dtype, own=True)
 
 
 _FUNCTIONS: dict[str, Callable[[Reader, ast.Call], Array | None]] = {

@@ -571,7 +571,7 @@ def _with_batch(chain: Chain, bound: BatchBinding, operator: str) -> Chain:
     core = lowered.scalar.core
     schema = None if bound.is_filter else bound.schema
     plan = chain.plan.lowered(
-        lowered.label, core, bound.is_filter, *lowered.columns, lowered.stages, schema
+        lowered.label, core, bound.is_filter, *lowered.columns, lowered.stages, schema, lowered.mask
     )
     step = Step(lowered.scalar, lowered.scalar.binding(operator))
     return chain.then(plan, steps=(step,), batch=bound)

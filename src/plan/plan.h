@@ -72,6 +72,7 @@ struct sb_plan {
     char *
         label; /* SOURCE, BATCH, LOWERED: for explain; how a batch function runs may follow a tab */
     bool is_filter;        /* BATCH, LOWERED: gives a Boolean array, the schema stays */
+    int32_t mask;          /* LOWERED: the function's result that says which rows stay; -1: all do */
     int32_t stage_count;   /* LOWERED: what runs before calls[0]; 0: nothing */
     sb_plan_stage *stages; /* owned */
     sb_type *
@@ -107,6 +108,12 @@ sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, 
 /* Likewise, with stages before it. SB_INVALID, SB_UNSUPPORTED as sabot_plan_staged says. */
 sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, bool is_filter,
                              int32_t count, const char *const *columns, const char *const *names,
+                             sb_type *schema, int32_t stage_count, const sb_stage *stages,
+                             sb_plan **out, sb_error *err);
+/* Likewise, no filter, with stages or without: of the rows those stay whose result `mask`, a Boolean of that name, is true.
+ * SB_INVALID: there is no such result, or the function is of whole batches; SB_UNSUPPORTED: a column cannot be filtered. */
+sb_status sb_plan_new_masked(sb_plan *input, const char *label, sb_func *func, int32_t count,
+                             const char *const *columns, const char *const *names, const char *mask,
                              sb_type *schema, int32_t stage_count, const sb_stage *stages,
                              sb_plan **out, sb_error *err);
 sb_plan *sb_plan_retain(sb_plan *plan);

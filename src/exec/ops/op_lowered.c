@@ -1,7 +1,8 @@
 /* A batch function that native code computes row by row: map, or a filter.
  *
  * Algorithm: a function of rows that gives the same runs over the whole batch. When it leaves no row, its results and the columns that are
- * passed on are the batch; else all of it is given up and the host calls the batch function itself, which is pure, so in no order.
+ * passed on are the batch, or those of its rows that one of the results says; else all of it is given up and the host calls the batch
+ * function itself, which is pure, so in no order.
  * A function of whole batches runs once for the batch instead, and may give it another number of rows.
  * A function that the run interprets is the host's in the order of its batches.
  *
@@ -115,13 +116,27 @@ static sb_status columns_set(const sb_op *op, sb_call *call, sb_chunk *chunk, sb
     return sb_chunk_set_source(chunk, -1, NULL, err);
 }
 
-static sb_status mask_set(sb_call *call, sb_chunk *chunk, sb_error *err)
+/* Keeps the rows that a result says. */
+static sb_status mask_set(sb_call *call, int32_t result, sb_chunk *chunk, sb_error *err)
 {
     uint8_t *mask = NULL;
-    sb_status status = sb_call_mask(call, chunk->rows, &mask, err);
+    sb_status status = sb_call_mask(call, result, chunk->rows, &mask, err);
     if (status == SB_OK) {
         sb_chunk_restrict(chunk, mask);
         status = sb_chunk_compact(chunk, err);
+    }
+    return status;
+}
+
+/* Makes the chunk what the function gives for it. */
+static sb_status results_set(const sb_op *op, sb_call *call, sb_chunk *chunk, sb_error *err)
+{
+    if (op->node->is_filter) {
+        return mask_set(call, 0, chunk, err);
+    }
+    sb_status status = columns_set(op, call, chunk, err);
+    if (status == SB_OK && op->node->mask >= 0) {
+        status = mask_set(call, op->node->mask, chunk, err);
     }
     return status;
 }
@@ -172,8 +187,7 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
                                           : sb_call_native(&call, local, work, &left, err);
     }
     if (status == SB_OK && left == 0) {
-        status = op->node->is_filter ? mask_set(&call, work->chunk, err)
-                                     : columns_set(op, &call, work->chunk, err);
+        status = results_set(op, &call, work->chunk, err);
     }
     sb_call_release(&call);
     if (status == SB_OK && left > 0) {
