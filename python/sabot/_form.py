@@ -149,7 +149,7 @@ class Reader:
         self.env: dict[str, Value] = {self.param: batch}
         self.plain_names: set[str] = set()  # locals with a value that does not depend on the batch
         self.body: list[ast.stmt] = []
-        self.rows = Rows()
+        self.kept_rows = Rows()
         self.slots: dict[str, None] = {}
         self._loops = 0
         self._calls: list[Call] = []  # of loops of NumPy's
@@ -192,7 +192,7 @@ class Reader:
         if is_filter:
             if not isinstance(result, Array) or result.family == LIST:
                 raise NoFormError(node, "a result that is no array of rows")
-            if self.rows.of(result.name):
+            if self.kept_rows.of(result.name):
                 raise NoFormError(node, "a mask for some of the rows")
             made = {"": result}
         else:
@@ -204,7 +204,7 @@ class Reader:
             fields = tuple(array.field for _, array in batch.columns)
             keeps = batch.keeps
             made = {n: array for n, array in batch.columns if array.passed is None}
-            kept = self.rows.of_batch(batch)
+            kept = self.kept_rows.of_batch(batch)
             if kept is None:
                 raise NoFormError(node, "columns of different rows")
             if not made and not kept:
@@ -217,11 +217,11 @@ class Reader:
                     inner, f"a function inside that reads {name}, which changes from row to row"
                 )
         place = node.body if isinstance(node, ast.Lambda) else node
-        value = self.rows.results(made.values(), kept, place)
-        parts, last = cut(self.rows.without_copies(self.body, value), self._calls, value)
+        value = self.kept_rows.results(made.values(), kept, place)
+        parts, last = cut(self.kept_rows.without_copies(self.body, value), self._calls, value)
         stages = tuple(self._stage(node, part) for part in parts)
         end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
-        tree = _tree(node, self.rows.closed(last, made.values(), kept, end))
+        tree = _tree(node, self.kept_rows.closed(last, made.values(), kept, end))
         given = {MASK: None} if kept else {}
         wanted = (*given.values(), *(array.wanted for array in made.values()))
         return RowForm(
@@ -339,7 +339,7 @@ class Reader:
                 value.own and value.type.kind == "b"
             ):  # Arrow has bits of its own, else the same memory
                 name = self.make(value.value(node), node)
-            self.rows.put_dtype(name, value.type)
+            self.kept_rows.put_dtype(name, value.type)
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
 
@@ -531,7 +531,7 @@ class Reader:
         """
         if id(node) not in self._told:
             found = self._read(node)
-            if isinstance(found, Batch) and self.rows.of_batch(found) is None:
+            if isinstance(found, Batch) and self.kept_rows.of_batch(found) is None:
                 raise NoFormError(node, "columns of different rows")
             self._told[id(node)] = node, found
         return self._told[id(node)][1]
@@ -718,18 +718,18 @@ class Reader:
         name = self.slot()
         target = ast.copy_location(ast.Name(name, ast.Store()), node)
         made = cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node))
-        self.rows.put(name, self.emit([made], node, kept))
+        self.kept_rows.put(name, self.emit([made], node, kept))
         return name
 
     def emit(self, made: list[ast.stmt], node: ast.AST, kept: str | None = None) -> str:
         """Adds statements of the row function, for the rows of their arrays, which it gives. kept: those that are meant."""
-        kept = self.rows.common(made, node, kept)
-        self.body += self.rows.behind(made, node, kept)
+        kept = self.kept_rows.common(made, node, kept)
+        self.body += self.kept_rows.behind(made, node, kept)
         return kept
 
     def count(self, of: Array | Batch) -> Count:
         """How many rows it has."""
-        return Count((self.rows.of_batch(of) or "") if isinstance(of, Batch) else self.rows.of(of.name))
+        return Count((self.kept_rows.of_batch(of) or "") if isinstance(of, Batch) else self.kept_rows.of(of.name))
 
 
 _DISPLAYS = (ast.Dict, ast.List, ast.ListComp, ast.DictComp)

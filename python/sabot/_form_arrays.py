@@ -173,7 +173,7 @@ def _full_like(reader: Reader, node: ast.Call) -> Array | None:
     if type(number) not in (int, float, bool):
         raise NoFormError(node, "np.full_like of a value that the text does not tell")
     dtype = array.type if type_node is None else dtype_of(reader, node, type_node)
-    return fresh(reader, node, dtype, number, reader.rows.of(array.name))
+    return fresh(reader, node, dtype, number, reader.kept_rows.of(array.name))
 
 
 def _nan_to_num(reader: Reader, node: ast.Call) -> Array | None:

@@ -218,11 +218,11 @@ def _truth(mask: Array, node: ast.expr) -> ast.expr:
 
 def _mask(reader: Reader, given: ast.expr) -> Value | None:
     """What selects rows, read once for the same text."""
-    made = reader.rows.same(reader, given)
+    made = reader.kept_rows.same(reader, given)
     if made is None:
         made = reader.value(given)
         if isinstance(made, Array):
-            reader.rows.remember(reader, given, made)
+            reader.kept_rows.remember(reader, given, made)
     return made
 
 
@@ -230,7 +230,7 @@ def _part(
     reader: Reader, node: ast.expr, owner: Array | Batch, given: ast.expr, mask: Value | None
 ) -> Array | Batch:
     """The rows of an array or a batch that a mask leaves."""
-    rows = reader.rows
+    rows = reader.kept_rows
     if not isinstance(mask, Array) or not _is_boolean(mask):
         raise NoFormError(given, "rows by something else than a mask of booleans")
     kept = rows.of(owner.name) if isinstance(owner, Array) else rows.of_batch(owner)

@@ -203,7 +203,7 @@ def by_loop(
     arguments: list[str | float] = []
     for array, number in zip(arrays, numbers, strict=True):
         if isinstance(array, Array):
-            if reader.rows.of(array.name):
+            if reader.kept_rows.of(array.name):
                 raise NoFormError(node, f"{shown} of some of the rows, by NumPy's own loop")
             arguments.append(_as_given(reader, node, array, loop.dtype))
             continue
@@ -360,7 +360,7 @@ def _new_like(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
         if not isinstance(array, Array) or array.family != NUMPY:
             return None
         dtype = array.type if type_node is None else dtype_of(reader, node, type_node)
-        return fresh(reader, node, dtype, fill, reader.rows.of(array.name))
+        return fresh(reader, node, dtype, fill, reader.kept_rows.of(array.name))
 
     return read
 
@@ -384,7 +384,7 @@ def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any, kept: str) -> A
     """An array of the function's own, with one value in all rows; None: with none yet. kept: its rows, as `Rows` has them."""
     if fill is None:
         name = reader.slot()
-        reader.rows.put(name, kept)
+        reader.kept_rows.put(name, kept)
         return Array(NUMPY, name, type=dtype, own=True)
     value = ast.copy_location(ast.Constant(fill), node)
     return Array(NUMPY, reader.make(cast(node, value, dtype), node, kept), type=dtype, own=True)

@@ -28,7 +28,7 @@ def row_loop(reader: Reader, node: ast.For) -> bool:
         builder = reader.env[name]
         assert isinstance(builder, Builder)
         reader.env[name] = Array(LIST, builder.name)
-        reader.rows.put(builder.name, turn.kept)
+        reader.kept_rows.put(builder.name, turn.kept)
     for name in (*rows.names, *turn.numbers):
         reader.stands(name, Gone())
     return True
@@ -56,7 +56,7 @@ def _turn(reader: Reader, target: ast.expr, items: ast.expr) -> Turn | None:
         return None
     if reader.within:
         raise NoFormError(items, "a loop over the rows")
-    kept = {one.kept if isinstance(one, Count) else reader.rows.of(one.name) for one in given}
+    kept = {one.kept if isinstance(one, Count) else reader.kept_rows.of(one.name) for one in given}
     if len(kept) > 1:
         raise NoFormError(items, "a loop over arrays of different rows")
     return turn_of(target, given, items, *kept)
@@ -72,7 +72,7 @@ def _items(reader: Reader, node: ast.expr) -> Sequence[Array | Count] | None:
             inner = _items(reader, args[0])
             if inner is not None and len(inner) == 1:
                 one = inner[0]
-                kept = one.kept if isinstance(one, Count) else reader.rows.of(one.name)
+                kept = one.kept if isinstance(one, Count) else reader.kept_rows.of(one.name)
                 return [Count(kept), one]
             return _none(inner, node)
         if name is zip and args:
