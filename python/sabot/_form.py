@@ -603,7 +603,7 @@ class Reader:
     def _attribute(self, of: ast.expr, name: str) -> Value | None:
         """What is known of an attribute of a batch, a schema or an array."""
         match self.maybe(of), name:
-            case (Batch() as batch), "num_rows":
+            case ((Batch() as batch), "num_rows"):
                 return self.count(batch)
             case Batch(columns), "num_columns":
                 return Known(len(columns))
@@ -623,9 +623,9 @@ class Reader:
                 return Known(array.type)
             case Array("numpy"), "ndim":
                 return Known(1)
-            case (Array("numpy") as array), "size":
+            case ((Array("numpy") as array), "size"):
                 return self.count(array)
-            case (Array("numpy") as array), "shape":
+            case ((Array("numpy") as array), "shape"):
                 return Several((self.count(array),))
             case _:
                 return None
@@ -729,7 +729,11 @@ class Reader:
 
     def count(self, of: Array | Batch) -> Count:
         """How many rows it has."""
-        return Count((self.kept_rows.of_batch(of) or "") if isinstance(of, Batch) else self.kept_rows.of(of.name))
+        return Count(
+            (self.kept_rows.of_batch(of) or "")
+            if isinstance(of, Batch)
+            else self.kept_rows.of(of.name)
+        )
 
 
 _DISPLAYS = (ast.Dict, ast.List, ast.ListComp, ast.DictComp)

@@ -158,12 +158,14 @@ def _field_of(
     if isinstance(field, ast.Call) and reader.called(field) is arrow.field:
         name, type_node = arguments(field, "name", "type")
         type_ = type_of_text(reader, node, needed(node, type_node))
-        return _named(reader, node, name), _of_type(node, array, type_)
+        return _named(reader, node, name), _of_type(reader, node, array, type_)
     return _named(reader, node, field), array
 
 
-def _of_type(node: ast.AST, array: Array, type_: Any) -> Array:
+def _of_type(reader: Reader, node: ast.AST, array: Array, type_: Any) -> Array:
     """An array that has to be of a type."""
+    if reader.kept_rows.may_be_null(array):
+        raise NoFormError(node, f"a list of some of the rows as a column of {type_}")
     if array.type is None and array.wanted is None:
         return array._replace(wanted=type_)
     if (array.type or array.wanted) != type_:
@@ -385,7 +387,7 @@ def _from_arrays(reader: Reader, node: ast.Call) -> Value:
         raise NoFormError(node, "as many names as arrays")
     if fields is not None:
         types = [type_ for _, type_ in fields]
-        given = [_of_type(node, one, of) for one, of in zip(given, types, strict=True)]
+        given = [_of_type(reader, node, one, of) for one, of in zip(given, types, strict=True)]
     return Batch(tuple(zip(wanted, given, strict=True)))
 
 

@@ -27,8 +27,9 @@ MASK = f"{MADE}rows"  # the name of the result that says which rows are kept
 
 
 class _Read(NamedTuple):
-    """A mask that was read: its text, what the names in it stood for, how often arrays had changed by then, and what it is."""
+    """A mask that was read: by whom, its text, what the names in it stood for, how often arrays had changed by then, and what it is."""
 
+    reader: Reader
     text: str
     names: dict[str, object]
     changes: int
@@ -40,7 +41,9 @@ class Rows:
 
     def __init__(self) -> None:
         self._of: dict[str, str] = {}  # by the array's local
-        self._dtypes: dict[str, Any] = {}  # of Arrow arrays that share memory with NumPy's, by local
+        self._dtypes: dict[
+            str, Any
+        ] = {}  # of Arrow arrays that share memory with NumPy's, by local
         self._tests: dict[int, str] = {}  # statements that test a mask, by id
         self._copies: dict[int, str] = {}  # statements that only give an array's rows another local
         self._changes: dict[str, int] = {}  # how often an array was changed in place
@@ -52,6 +55,11 @@ class Rows:
 
     def put_dtype(self, name: str, dtype: Any) -> None:
         self._dtypes[name] = dtype
+
+    def may_be_null(self, array: Array) -> bool:
+        """Whether pyarrow makes an array of type null of it where no row is left: of a list."""
+        typed = array.type is not None or array.wanted is not None or array.name in self._dtypes
+        return self.of(array.name) != "" and not typed
 
     def of(self, name: str) -> str:
         """The rows of the array that a local holds; columns of the batch have all."""
@@ -106,9 +114,8 @@ class Rows:
         """The mask that the same text gave, where nothing that it reads has changed."""
         text, changes = ast.dump(node), sum(self._changes.values())
         for one in self._masks:
-            if (one.text, one.changes) == (text, changes) and all(
-                reader.env.get(name) is value for name, value in one.names.items()
-            ):
+            same_names = one.reader is reader and (one.text, one.changes) == (text, changes)
+            if same_names and all(reader.env.get(k) is value for k, value in one.names.items()):
                 return one.mask
         return None
 
@@ -116,7 +123,8 @@ class Rows:
         names = names_of(node)
         if names.isdisjoint(reader.plain_names):
             stood = {name: reader.env.get(name) for name in names}
-            self._masks.append(_Read(ast.dump(node), stood, sum(self._changes.values()), mask))
+            changes = sum(self._changes.values())
+            self._masks.append(_Read(reader, ast.dump(node), stood, changes, mask))
 
     # Arrays
 
@@ -131,6 +139,17 @@ class Rows:
         if array.name in self._dtypes:
             self._dtypes[name] = self._dtypes[array.name]
         return array._replace(name=name, own=array.family == NUMPY)
+
+    def filled(
+        self, reader: Reader, node: ast.expr, name: str, value: ast.expr, other: ast.expr
+    ) -> str:
+        """A local with a value for all rows of the batch: what is made of the array `name`, and for rows that it has not another."""
+        made = reader.slot()
+        test = ast.Name(self.of(name), ast.Load())
+        whole = ast.Assign([ast.Name(made, ast.Store())], ast.IfExp(test, value, other))
+        reader.body.append(ast.copy_location(whole, node))
+        self._of[made] = ""
+        return made
 
     # The end
 
@@ -330,4 +349,3 @@ def drop_null_function(reader: Reader, node: ast.Call) -> Value:
         raise NoFormError(node, "pc.drop_null of no Arrow array or batch")
     assert isinstance(owner, (Array, Batch))
     return drop_null(reader, node, owner)
-

@@ -63,13 +63,9 @@ def _builtin(node: ast.expr, name: str, value: ast.expr, letter: str = "") -> as
     return Own(node, write, [value])
 
 
-def unless_null(
-    node: ast.expr, value: ast.expr, made: ast.expr, else_: object = None
-) -> ast.expr:
+def unless_null(node: ast.expr, value: ast.expr, made: ast.expr, else_: object = None) -> ast.expr:
     """`made` where a value is none, else a constant."""
-    none, other = (
-        ast.copy_location(ast.Constant(one), node) for one in (None, cast("Any", else_))
-    )
+    none, other = (ast.copy_location(ast.Constant(one), node) for one in (None, cast("Any", else_)))
     test = ast.copy_location(ast.Compare(value, [ast.Is()], [none]), node)
     return ast.copy_location(ast.IfExp(test, other, made), node)
 

@@ -13,7 +13,7 @@ from typing import cast as cast_to
 
 from sabot._encode_numpy import TYPES, writer_of
 from sabot._encode_program import Own
-from sabot._form_ufunc import constant_of, loop_of
+from sabot._form_ufunc import constant_of, harmless_of, loop_of
 from sabot._form_values import ARROW, NUMPY, Array, Count, Known, NoFormError
 from sabot._piece import arrow
 from sabot._record import local_of
@@ -200,25 +200,41 @@ def by_loop(
     loop = loop_of(numpy(), name, kinds, operator_of=of)
     if isinstance(loop, str):
         raise NoFormError(node, f"{shown}, {loop}")
+    given_rows = [array.value(node) for array in arrays if isinstance(array, Array)]
+    kept = reader.kept_rows.common(given_rows, node)
+    constants = [
+        None if isinstance(a, Array) else constant_of(numpy(), number, loop.dtype)
+        for a, number in zip(arrays, numbers, strict=True)
+    ]
+    harmless = harmless_of(numpy(), name, loop.dtype, tuple(constants)) if kept else None
+    if kept and harmless is None:
+        raise NoFormError(node, f"{shown} of some of the rows")
     arguments: list[str | float] = []
-    for array, number in zip(arrays, numbers, strict=True):
+    for array, constant in zip(arrays, constants, strict=True):
         if isinstance(array, Array):
-            if reader.kept_rows.of(array.name):
-                raise NoFormError(node, f"{shown} of some of the rows, by NumPy's own loop")
-            arguments.append(_as_given(reader, node, array, loop.dtype))
+            arguments.append(_as_given(reader, node, array, loop.dtype, harmless))
             continue
-        constant = constant_of(numpy(), number, loop.dtype)
         if constant is None:
             raise NoFormError(node, f"{shown} of a number that {loop.dtype} does not hold")
         arguments.append(constant)
     column = reader.called_loop(name, loop, tuple(arguments))
     value = ast.copy_location(ast.Name(local_of(column), ast.Load()), node)
+    reader.kept_rows.put(local_of(column), kept)
     made = reader.make(_builtin(node, "NP_ITEM", value, loop.letter), node)
     return Array(NUMPY, made, type=loop.dtype, own=True)
 
 
-def _as_given(reader: Reader, node: ast.expr, array: Array, dtype: Any) -> str:
-    """The local that holds a loop's argument; an array that may change is given as it is now."""
+def _as_given(
+    reader: Reader, node: ast.expr, array: Array, dtype: Any, harmless: float | None
+) -> str:
+    """The local that holds a loop's argument; an array that may change is given as it is now.
+
+    harmless: what the loop is given for rows that the array has not; None: it has all.
+    """
+    if harmless is not None:
+        value = array.value(node) if array.type == dtype else cast(node, array.value(node), dtype)
+        other = cast(node, ast.copy_location(ast.Constant(harmless), node), dtype)
+        return reader.kept_rows.filled(reader, node, array.name, value, other)
     if array.type == dtype and not array.own:
         return array.name
     value = array.value(node)

@@ -8,6 +8,7 @@
  *
  * Threads: shared state is const after open, but for the schema, see op_batch.h; one local per worker. Memory: results belong to the
  * chunk. */
+#include "base/bitmap.h"
 #include "base/mem.h"
 #include "exec/call.h"
 #include "exec/ops/op_batch.h"
@@ -116,27 +117,32 @@ static sb_status columns_set(const sb_op *op, sb_call *call, sb_chunk *chunk, sb
     return sb_chunk_set_source(chunk, -1, NULL, err);
 }
 
-/* Keeps the rows that a result says. */
-static sb_status mask_set(sb_call *call, int32_t result, sb_chunk *chunk, sb_error *err)
+/* Makes the chunk what the function gives for it: a filter or a mask keeps some rows. *left: it cannot, the host has to. */
+static sb_status results_set(const sb_op *op, sb_call *call, sb_chunk *chunk, int64_t *left,
+                             sb_error *err)
 {
+    const sb_plan *node = op->node;
     uint8_t *mask = NULL;
-    sb_status status = sb_call_mask(call, result, chunk->rows, &mask, err);
-    if (status == SB_OK) {
+    sb_status status = SB_OK;
+    if (node->is_filter || node->mask >= 0) {
+        status = sb_call_mask(call, node->is_filter ? 0 : node->mask, chunk->rows, &mask, err);
+    }
+    if (status == SB_OK && node->mask >= 0 && node->stage_count > 0 &&
+        sb_bitmap_count(mask, 0, chunk->rows) <= 1) { /* as for a batch of one row */
+        *left = chunk->rows;
+        sb_mem_free_aligned(mask);
+        return SB_OK;
+    }
+    if (status == SB_OK && !node->is_filter) {
+        status = columns_set(op, call, chunk, err);
+    }
+    if (status != SB_OK) {
+        sb_mem_free_aligned(mask);
+        return status;
+    }
+    if (mask != NULL) {
         sb_chunk_restrict(chunk, mask);
         status = sb_chunk_compact(chunk, err);
-    }
-    return status;
-}
-
-/* Makes the chunk what the function gives for it. */
-static sb_status results_set(const sb_op *op, sb_call *call, sb_chunk *chunk, sb_error *err)
-{
-    if (op->node->is_filter) {
-        return mask_set(call, 0, chunk, err);
-    }
-    sb_status status = columns_set(op, call, chunk, err);
-    if (status == SB_OK && op->node->mask >= 0) {
-        status = mask_set(call, op->node->mask, chunk, err);
     }
     return status;
 }
@@ -187,7 +193,7 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
                                           : sb_call_native(&call, local, work, &left, err);
     }
     if (status == SB_OK && left == 0) {
-        status = results_set(op, &call, work->chunk, err);
+        status = results_set(op, &call, work->chunk, &left, err);
     }
     sb_call_release(&call);
     if (status == SB_OK && left > 0) {
