@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
+from sabot import _form_filters as filters
 from sabot._capture import seen_functions
 from sabot._form_arrays import changed
 from sabot._form_constants import known
-from sabot._form_filters import MASK, Rows, item
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored
 from sabot._form_stages import MADE, cut
 from sabot._form_turns import row_comprehension, row_loop
@@ -72,7 +72,7 @@ class RowForm(NamedTuple):
     that is passed on, or None. fields: of each, the input's column whose field it has, or None: a new one. keeps: it has the metadata of
     the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array";
     "whole" where the function is of whole columns and its results are lists (`_form_whole`). stages: what is computed before it.
-    masked: the first of its results, MASK, says which rows the batch function gives.
+    masked: the first of its results, filters.MASK, says which rows the batch function gives.
     """
 
     tree: ast.FunctionDef
@@ -149,7 +149,7 @@ class Reader:
         self.env: dict[str, Value] = {self.param: batch}
         self.plain_names: set[str] = set()  # locals with a value that does not depend on the batch
         self.body: list[ast.stmt] = []
-        self.kept_rows = Rows()
+        self.kept_rows = filters.Rows()
         self.slots: dict[str, None] = {}
         self._loops = 0
         self._calls: list[Call] = []  # of loops of NumPy's
@@ -209,7 +209,7 @@ class Reader:
                 raise NoFormError(node, "columns of different rows")
             if not made and not kept:
                 raise NoFormError(node, "it computes nothing row by row", NOTHING)
-            if kept and MASK in batch.names:
+            if kept and filters.MASK in batch.names:
                 raise NoFormError(node, "a column whose name begins with \\3")
         for name, inner in self._inner.items():
             if name in self._of_rows:
@@ -222,7 +222,7 @@ class Reader:
         stages = tuple(self._stage(node, part) for part in parts)
         end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
         tree = _tree(node, self.kept_rows.closed(last, made.values(), kept, end))
-        given = {MASK: None} if kept else {}
+        given = {filters.MASK: None} if kept else {}
         wanted = (*given.values(), *(array.wanted for array in made.values()))
         return RowForm(
             tree,
@@ -339,7 +339,8 @@ class Reader:
                 value.own and value.type.kind == "b"
             ):  # Arrow has bits of its own, else the same memory
                 name = self.make(value.value(node), node)
-            self.kept_rows.put_dtype(name, value.type)
+            if value.family != LIST:
+                self.kept_rows.put_dtype(name, value.type)
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
 
@@ -587,7 +588,7 @@ class Reader:
             case Array("numpy"), ast.Slice(None, None, None):
                 return owner  # a view of the same memory
             case Array("numpy"), _:
-                return item(self, node, owner, key)
+                return filters.item(self, node, owner, key)
             case Lists(batch), _:
                 return listed(self.column(batch, key, node), node)
             case Columns(pairs), _:

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
-from sabot import _core
 from sabot._capture import Param, Refusal, record_blob, seen_names
-from sabot._engine import session
 from sabot._errors import PlanError
 from sabot._form import RowForm, batch_parameter, row_form
 from sabot._form_filters import MASK
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from sabot import _core
     from sabot._capture import Captured
     from sabot._form import Stage
     from sabot._lane import BatchBinding
@@ -105,25 +104,8 @@ def lower(
         line = f" (line {refusal.line})" if refusal.line else ""
         label += f"  not by rows: {refusal.detail or refusal.code}{line}"
     mask = MASK if form.masked else None
-    if mask is not None and (why := _not_dropped(schema, core, columns, stages, mask)):
-        return _refused(bound, Refusal("type", why, 0, 0, 0, 0))
     lowered = Lowered(scalar, form.kind, label, columns, stages, loops, reads, mask)
     return bound._replace(lowered=lowered, refusal=refusal)
-
-
-def _not_dropped(
-    schema: pa.Schema,
-    core: _core.Function,
-    columns: tuple[list[str | None], list[str]],
-    stages: Stages,
-    mask: str,
-) -> str:
-    """Why the engine cannot drop rows of what is passed on; "" where it can."""
-    try:
-        _core.Plan(session(), "", schema).lowered("", core, False, *columns, stages, None, mask)
-    except PlanError as error:
-        return str(error)
-    return ""
 
 
 class _Formed(NamedTuple):
