@@ -502,10 +502,9 @@ static PyObject *plan_map(PyObject *object, PyObject *args)
         return NULL;
     }
     PyObject *none = PyTuple_New(0);
-    PyObject *made = none != NULL
-                         ? map_by((ext_plan *)object, NULL, 0, function, columns, names, NULL, none,
-                                  NULL)
-                         : NULL;
+    PyObject *made = none != NULL ? map_by((ext_plan *)object, NULL, 0, function, columns, names,
+                                           NULL, none, NULL)
+                                  : NULL;
     Py_XDECREF(none);
     return made;
 }

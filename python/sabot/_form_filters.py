@@ -19,7 +19,7 @@ from sabot._form_values import ARROW, NUMPY, Array, Batch, NoFormError, Value
 from sabot._piece import arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sabot._form import Reader
 
@@ -31,7 +31,7 @@ class _Read(NamedTuple):
 
     reader: Reader
     text: str
-    names: dict[str, object]
+    names: Mapping[str, object]
     changes: int
     mask: Array
 

@@ -325,21 +325,21 @@ static void masks_that_are_none_are_refused(void **state)
     sb_func *whole = sb_kit_whole_func("copies", "a,b,x,c", "alblxgcb", SB_KIT_COPIES, true);
     sb_plan *source = NULL, *plan = NULL;
     assert_int_equal(sb_plan_new_source("KIT", schema, &source, NULL), SB_OK);
-    assert_int_equal(sb_plan_new_masked(source, "f", evens, 1, none, x, "z", NULL, 0, NULL, &plan,
-                                        NULL),
-                     SB_INVALID);
-    assert_int_equal(sb_plan_new_masked(source, "f", evens, 1, none, x, "x", NULL, 0, NULL, &plan,
-                                        NULL),
-                     SB_INVALID);
-    assert_int_equal(sb_plan_new_masked(source, "f", single, 1, b, b, "k", NULL, 0, NULL, &plan,
-                                        NULL),
-                     SB_INVALID);
-    assert_int_equal(sb_plan_new_masked(source, "f", whole, 1, none, b, "c", NULL, 0, NULL, &plan,
-                                        NULL),
-                     SB_INVALID);
-    assert_int_equal(sb_plan_new_masked(source, "f", evens, 1, none, x, "k", schema, 0, NULL,
-                                        &plan, NULL),
-                     SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", evens, 1, none, x, "z", NULL, 0, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", evens, 1, none, x, "x", NULL, 0, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", single, 1, b, b, "k", NULL, 0, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", whole, 1, none, b, "c", NULL, 0, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", evens, 1, none, x, "k", schema, 0, NULL, &plan, NULL),
+        SB_INVALID);
     assert_null(plan);
     sb_plan_drop(source);
     sb_func_drop(evens);

@@ -71,9 +71,9 @@ struct sb_plan {
         sources; /* MAP, LOWERED but a filter: of each column in schema, that of the input, or -1 - the result */
     char *
         label; /* SOURCE, BATCH, LOWERED: for explain; how a batch function runs may follow a tab */
-    bool is_filter;        /* BATCH, LOWERED: gives a Boolean array, the schema stays */
-    int32_t mask;          /* LOWERED: the function's result that says which rows stay; -1: all do */
-    int32_t stage_count;   /* LOWERED: what runs before calls[0]; 0: nothing */
+    bool is_filter;      /* BATCH, LOWERED: gives a Boolean array, the schema stays */
+    int32_t mask;        /* LOWERED: the function's result that says which rows stay; -1: all do */
+    int32_t stage_count; /* LOWERED: what runs before calls[0]; 0: nothing */
     sb_plan_stage *stages; /* owned */
     sb_type *
         inner; /* owned reference: with stages, the input's columns and those of all loops, which calls[0] and stages read */
