@@ -1,4 +1,4 @@
-"""Batch functions that give fewer rows: compiled, they give the rows, types and batches that CPython gives; what is not certain is CPython's."""
+"""Batch functions that give fewer rows: compiled, they give the rows, types and batches of CPython; what is not certain is CPython's."""
 
 import itertools
 import math
@@ -186,6 +186,14 @@ FORMS = {
 }
 
 
+WARNING = {
+    "of_kept_rows": "x = b['x'].to_numpy(); some = x[x > 0]; return {'r': some / (some - some)}",
+    "of_rows_that_nothing_needs": "x = b['x'].to_numpy(); z = np.sqrt(x[x < 0]); return {'x': x}",
+    "of_other_rows": "x = b['x'].to_numpy(); z = np.log(x[x < 0]); return {'x': x[x > 1]}",
+    "of_the_whole": "x = b['x'].to_numpy(); z = np.sqrt(x); return {'x': x[x > 0]}",
+}
+
+
 def ratio(one, other):
     return pc.divide(pc.cast(one, pa.float64()), other)
 
@@ -276,6 +284,31 @@ def test_types_do_not_depend_on_the_mode(name):
     assert "compiled, batch" in on.explain()
     assert "drops rows" in on.explain()
     assert "compiled" not in off.explain()
+
+
+@pytest.mark.parametrize("name", WARNING)
+def test_what_numpy_warns_of_it_says(name):
+    fn = defined(
+        "def f(b):\n" + "".join(f"    {one.strip()}\n" for one in WARNING[name].split(";"))
+    )
+    batch = pa.record_batch({"x": [1.0, 2.5, -1.0, 3.0]})
+    assert sb.explain(fn, batch.schema).mode == "compiled"
+    with pytest.warns(RuntimeWarning) as wanted:
+        given = as_batch(fn(batch))
+    with pytest.warns(RuntimeWarning) as said:
+        same(Stream.from_batches([batch]).map(fn).collect(), given)
+    assert [str(one.message) for one in said] == [str(one.message) for one in wanted]
+
+
+def test_batches_of_many_vectors():
+    table = rows_of(9000).combine_chunks()
+    for name in ("clean", "numpy", "loops_behind", "in_sequence", "own_arrays_behind"):
+        fn = defined(FORMS[name])
+        for threads in (1, 2):
+            with sb.config(threads=threads, tier="native"):
+                got = list(Stream.from_table(table, 5000).map(fn))
+            for one, other in zip(got, by_cpython(fn, table, 5000, got[0].schema), strict=True):
+                same(one, other)
 
 
 REFUSED = {
