@@ -23,6 +23,7 @@ from sabot._form_arrays import changed
 from sabot._form_constants import known
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored
 from sabot._form_stages import MADE, cut
+from sabot._form_state import Held, check_used
 from sabot._form_turns import row_comprehension, row_loop
 from sabot._form_ufunc import Call
 from sabot._form_unroll import comprehension, display, filled, loop
@@ -44,10 +45,13 @@ from sabot._form_values import (
     Schema,
     Several,
     Value,
+    batch_parameter,
     columns_of_tree,
+    definition,
     input_batch,
     is_mutable,
     listed,
+    may_be_rows,
 )
 from sabot._guards import is_scalar
 
@@ -73,6 +77,7 @@ class RowForm(NamedTuple):
     the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array";
     "whole" where the function is of whole columns and its results are lists (`_form_whole`). stages: what is computed before it.
     masked: the first of its results, filters.MASK, says which rows the batch function gives.
+    fresh: the last column is made of a NumPy array that nobody else has.
     """
 
     tree: ast.FunctionDef
@@ -87,6 +92,7 @@ class RowForm(NamedTuple):
     kind: str
     stages: tuple[Stage, ...] = ()
     masked: bool = False
+    fresh: bool = False
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -153,12 +159,15 @@ class Reader:
         self.slots: dict[str, None] = {}
         self._loops = 0
         self._calls: list[Call] = []  # of loops of NumPy's
+        self.fresh = False
         self.constants: dict[str, object] = {}  # locals that are numbers or texts now
         self.functions: dict[str, Function] = {}  # functions inside that the rows have, too
         self._told: dict[int, tuple[ast.expr, Value | None]] = {}  # what nodes stand for
         self._of_rows: set[str] = set()  # locals that stood for something of the batch at any time
         # Dicts and lists with one name alone, which may be filled.
         self._filling: set[str] = set()
+        self.held = Held(self)
+        self.strict: dict[str, ast.AST] = {}  # locals that may fail, and where they are made
         self._locals: set[str] = set()  # of a function that is read inside another: all of them
         self._inner: dict[
             str, ast.AST
@@ -218,12 +227,15 @@ class Reader:
                 )
         place = node.body if isinstance(node, ast.Lambda) else node
         value = self.kept_rows.results(made.values(), kept, place)
-        parts, last = cut(self.kept_rows.without_copies(self.body, value), self._calls, value)
+        body = self.kept_rows.without_copies(self.body, value)
+        check_used(body, value, self.strict.items())
+        parts, last = cut(body, self._calls, value)
         stages = tuple(self._stage(node, part) for part in parts)
         end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
         tree = _tree(node, self.kept_rows.closed(last, made.values(), kept, end))
         given = {filters.MASK: None} if kept else {}
-        wanted = (*given.values(), *(array.wanted for array in made.values()))
+        types = (one.wanted or one.type if one.family == ARROW else None for one in made.values())
+        wanted = (*given.values(), *types)
         return RowForm(
             tree,
             tuple(self.slots),
@@ -237,6 +249,7 @@ class Reader:
             self.kind,
             stages,
             kept != "",
+            self.fresh,
         )
 
     def _stage(self, node: ast.FunctionDef | ast.Lambda, part: Part) -> Stage:
@@ -334,12 +347,13 @@ class Reader:
         if isinstance(value, Array):
             if value.family == ARROW:
                 return value
-            name = value.name
-            if (
-                value.own and value.type.kind == "b"
-            ):  # Arrow has bits of its own, else the same memory
+            name, self.fresh = value.name, value.own
+            # Arrow has bits of its own, else the same memory.
+            if value.own and value.type.kind == "b":
                 name = self.make(value.value(node), node)
-            if value.family != LIST:
+            if value.family == LIST:
+                self.strict[name] = node
+            else:
                 self.kept_rows.put_dtype(name, value.type)
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
@@ -375,8 +389,10 @@ class Reader:
                 given := self.value(value), Several
             ):
                 self._unpack(node, targets, given)
-            case ast.Import() | ast.ImportFrom() if self.within:
-                pass
+            case ast.Import() | ast.ImportFrom():
+                for name in stored([node]) & {*self.env, *self.plain_names}:
+                    raise NoFormError(node, f"{name} is bound anew")
+                self.body += [] if self.within else [copy.deepcopy(node)]
             case ast.Assign() | ast.AugAssign() if changed(self, node):
                 pass
             case ast.Assign() | ast.Expr() if filled(self, node):
@@ -509,6 +525,7 @@ class Reader:
             self.constants.pop(name, None)
             self.functions.pop(name, None)
         self.plain_names |= bound
+        self.held.add(node, bound)
         self.body.append(copy.deepcopy(node))
 
     def _check_own(self, node: ast.Name) -> None:
@@ -589,10 +606,11 @@ class Reader:
                 return owner  # a view of the same memory
             case Array("numpy"), _:
                 return filters.item(self, node, owner, key)
-            case Lists(batch), _:
+            case Lists(batch), _ if isinstance(self.constant(key), str):
                 return listed(self.column(batch, key, node), node)
             case Columns(pairs), _:
-                return dict(pairs).get(str(self.constant(key)))
+                name = self.constant(key)
+                return dict(pairs).get(name) if isinstance(name, str) else None
             case Several(items), _:
                 at = self.constant(key)
                 if type(at) is int and -len(items) <= at < len(items):
@@ -604,12 +622,12 @@ class Reader:
     def _attribute(self, of: ast.expr, name: str) -> Value | None:
         """What is known of an attribute of a batch, a schema or an array."""
         match self.maybe(of), name:
-            case ((Batch() as batch), "num_rows"):
+            case ((Batch(columns) as batch), "num_rows") if columns:
                 return self.count(batch)
             case Batch(columns), "num_columns":
                 return Known(len(columns))
             case Batch(columns, is_table=False), "columns":
-                return Several(tuple(array for _, array in columns))
+                return Several(tuple(array._replace(field=None) for _, array in columns))
             case ((Batch() as batch), "schema"):
                 return Schema(batch)
             case ((Batch() as batch), "column_names"):
@@ -649,7 +667,7 @@ class Reader:
         """What an expression stands for, where it can be told by its beginning."""
         if isinstance(node, ast.Name) and id(node) not in self._told:
             return self.env.get(node.id)
-        return self.value(node) if _may_be_rows(node) or id(node) in self._told else None
+        return self.value(node) if may_be_rows(node) or id(node) in self._told else None
 
     def _check_aside(self, node: ast.expr) -> None:
         for inner in ast.walk(node):
@@ -740,28 +758,11 @@ class Reader:
 _DISPLAYS = (ast.Dict, ast.List, ast.ListComp, ast.DictComp)
 
 
-def batch_parameter(captured: Captured) -> str:
-    """The parameter that is the batch; "" where there is none."""
-    params = captured.params or ()
-    needed = [one.name for one in params if not one.has_default]
-    return next(iter([*needed, *(one.name for one in params)]), "")
-
-
-def _definition(node: ast.Lambda) -> ast.FunctionDef:
-    made = ast.FunctionDef("lambda", node.args, [], [])
-    return ast.copy_location(made, node)
-
-
 def _tree(node: ast.FunctionDef | ast.Lambda, body: list[ast.stmt]) -> ast.FunctionDef:
-    tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else _definition(node)
+    tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else definition(node)
     tree.body = body
     for statement in body:
         for inner in ast.walk(statement):
             if isinstance(inner, (ast.expr, ast.stmt)) and not hasattr(inner, "lineno"):
                 ast.copy_location(inner, statement)
     return tree
-
-
-def _may_be_rows(node: ast.expr) -> bool:
-    kinds = (ast.Call, ast.Subscript, ast.Attribute, ast.BinOp, ast.Compare, ast.UnaryOp)
-    return isinstance(node, kinds)

@@ -6,6 +6,7 @@ import ast
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from sabot import _compute
 from sabot._encode import dotted
 from sabot._form_arrays import clip_method, round_method
 from sabot._form_constants import array as known_array
@@ -16,6 +17,7 @@ from sabot._form_filters import (
     filter_function,
     filter_method,
 )
+from sabot._form_narrow import called
 from sabot._form_numpy import array_of, astype, copied, function_of
 from sabot._form_values import (
     ARROW,
@@ -56,6 +58,8 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     target = reader.called(node)
     if target is len and len(node.args) == 1:
         owner = reader.maybe(node.args[0])
+        if isinstance(owner, Batch) and not owner.columns:
+            raise NoFormError(node, "a batch without columns")
         if isinstance(owner, (Array, Batch)):
             return reader.count(owner)
         return None
@@ -162,12 +166,37 @@ def _field_of(
     return _named(reader, node, field), array
 
 
-def _of_type(reader: Reader, node: ast.AST, array: Array, type_: Any) -> Array:
-    """An array that has to be of a type."""
+def _added(
+    reader: Reader,
+    node: ast.Call,
+    batch: Batch,
+    field: ast.expr | None,
+    value: ast.expr | None,
+) -> tuple[str, Array]:
+    """Likewise, for a batch, or for a table, which takes arrays of Arrow's alone."""
+    if batch.is_table:
+        given = reader.value(needed(node, value))
+        if not isinstance(given, Array) or given.family != ARROW:
+            raise NoFormError(node, "a column of a table that is no array of Arrow")
+    return _field_of(reader, node, field, value)
+
+
+_ITEMS = {
+    arrow.int64(): _compute.an_int,
+    arrow.bool_(): _compute.an_int,
+    arrow.float64(): _compute.a_float,
+}
+
+
+def _of_type(reader: Reader, node: ast.expr, array: Array, type_: Any) -> Array:
+    """An array that has to be of a type: one that its items tell may be of another in some batch."""
     if reader.kept_rows.may_be_null(array):
         raise NoFormError(node, f"a list of some of the rows as a column of {type_}")
-    if array.type is None and array.wanted is None:
-        return array._replace(wanted=type_)
+    by_items = array.type is None and array.wanted is None and reader.kind != "whole"
+    if by_items and type_ in _ITEMS:
+        name = reader.make(called(node, _ITEMS[type_], array.value(node)), node)
+        reader.strict[name] = node
+        return array._replace(name=name, wanted=type_)
     if (array.type or array.wanted) != type_:
         raise NoFormError(node, f"a column of {type_} from an array of {array.type}")
     return array
@@ -193,21 +222,21 @@ def _place(reader: Reader, node: ast.Call, place: ast.expr | None, count: int) -
 
 def _append_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     name, value = arguments(node, "field_", "column")
-    made = _field_of(reader, node, name, value)
+    made = _added(reader, node, batch, name, value)
     return batch._replace(columns=(*batch.columns, made))
 
 
 def _add_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns) + 1)
-    made = _field_of(reader, node, name, value)
+    made = _added(reader, node, batch, name, value)
     return batch._replace(columns=(*batch.columns[:at], made, *batch.columns[at:]))
 
 
 def _set_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns))
-    made = _field_of(reader, node, name, value)
+    made = _added(reader, node, batch, name, value)
     return batch._replace(columns=(*batch.columns[:at], made, *batch.columns[at + 1 :]))
 
 
@@ -248,9 +277,8 @@ def _rename_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     if len(names) != len(batch.columns):
         raise NoFormError(node, "as many names as columns")
     # pyarrow keeps the metadata of the fields here, and not that of the schema.
-    return Batch(
-        tuple((name, array) for name, (_, array) in zip(names, batch.columns, strict=True))
-    )
+    columns = tuple((name, array) for name, (_, array) in zip(names, batch.columns, strict=True))
+    return Batch(columns, is_table=batch.is_table)
 
 
 _BATCH: dict[str, Method] = {

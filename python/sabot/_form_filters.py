@@ -12,7 +12,7 @@ import ast
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sabot._form_arrays import plain
-from sabot._form_narrow import as_result, unless_null
+from sabot._form_narrow import as_result, item_of, unless_null
 from sabot._form_numpy import cast
 from sabot._form_stages import MADE, names_of
 from sabot._form_values import ARROW, NUMPY, Array, Batch, NoFormError, Value
@@ -136,6 +136,8 @@ class Rows:
         reader.body.append(test)
         self._of[name] = guard
         self._copies[id(test)] = name
+        if array.name in reader.strict:
+            reader.strict[name] = reader.strict[array.name]
         if array.name in self._dtypes:
             self._dtypes[name] = self._dtypes[array.name]
         return array._replace(name=name, own=array.family == NUMPY)
@@ -165,7 +167,7 @@ class Rows:
 
     def results(self, arrays: Iterable[Array], kept: str, place: ast.expr | ast.stmt) -> ast.Tuple:
         """The row's results; where rows are dropped, first whether this one is kept."""
-        items = [_item(array, array.value(place)) for array in arrays]
+        items = [item_of(array, place) for array in arrays]
         given = [ast.copy_location(ast.Name(kept, ast.Load()), place)] if kept else []
         return ast.Tuple([*given, *items], ast.Load())
 
@@ -220,11 +222,6 @@ class Rows:
 
 def _constant(value: Any, place: ast.AST) -> ast.expr:
     return ast.copy_location(ast.Constant(value), place)
-
-
-def _item(array: Array, value: ast.expr) -> ast.expr:
-    """The row's value of a result."""
-    return as_result(value, array.type) if array.family == ARROW else value
 
 
 def _truth(mask: Array, node: ast.expr) -> ast.expr:

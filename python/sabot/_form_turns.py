@@ -20,6 +20,7 @@ def row_loop(reader: Reader, node: ast.For) -> bool:
     turn = _turn(reader, node.target, node.iter)
     if turn is None:
         return False
+    reader.held.check([node.target, *node.body])
     rows = reader.row_loop(turn)
     body, lists = rows.statements(node)
     reader.add_locals(rows.names.values())
@@ -42,6 +43,7 @@ def row_comprehension(reader: Reader, node: ast.ListComp) -> Array | None:
         return None
     if len(node.generators) > 1 or first.ifs or first.is_async:
         raise NoFormError(node, "a comprehension over rows with conditions or loops inside")
+    reader.held.check([first.target, node.elt])
     rows = reader.row_loop(turn)
     given, item = rows.element(node.elt)
     reader.add_locals(rows.names.values())
@@ -75,6 +77,8 @@ def _items(reader: Reader, node: ast.expr) -> Sequence[Array | Count] | None:
                 kept = one.kept if isinstance(one, Count) else reader.kept_rows.of(one.name)
                 return [Count(kept), one]
             return _none(inner, node)
+        if name is zip and len(args) == 1 and _items(reader, args[0]) is not None:
+            raise NoFormError(node, "rows in tuples of one")
         if name is zip and args:
             found = [_items(reader, one) for one in args]
             known = [one for one in found if one is not None and len(one) == 1]
