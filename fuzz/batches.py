@@ -138,6 +138,7 @@ class Writer:
                 *(self.lists, self.numpy_rows, self.arrays, self.arrays, self.loops),
                 *(self.compute, self.compute, self.columns_in_turn),
                 *(self.carried, self.carried, self.wholes, self.wholes),
+                *(self.masked, self.filtered),
             )
         )
         make()
@@ -482,6 +483,91 @@ class Writer:
                 f"np.argsort({one}, kind='stable')",
             )
         )
+
+    def masked(self) -> None:
+        """Rows of NumPy arrays that masks leave, and what is computed with them."""
+        rng = self.rng
+        used = rng.sample(self.of(NUMBERS), rng.randint(1, len(self.of(NUMBERS))))
+        self.lines += [f'a{column} = batch["{column}"].to_numpy()' for column in used]
+        names = [f"a{column}" for column in used]
+        for _ in range(rng.choice((1, 1, 2))):
+            one, other = rng.choice(names), rng.choice([*names, self.constant()])
+            test = f"({one} {rng.choice(('<', '>=', '!=', '>'))} {other})"
+            if rng.random() < 0.4:
+                test = f"{test} {rng.choice('&|')} {rng.choice((f'~({one} == 0)', f'np.isfinite({other} * 1.0)'))}"
+            mask = test
+            if rng.random() < 0.7:
+                mask = self.name()
+                self.lines.append(f"{mask} = {test}")
+            some: list[str] = []
+            for name in names:
+                some.append(self.name())
+                self.lines.append(f"{some[-1]} = {name}[{mask}]")
+            names = some
+            if rng.random() < 0.3:
+                self.lines.append(f"{names[0]} {rng.choice(('+=', '*='))} {rng.choice((2, 3))}")
+        made = [*names]
+        for _ in range(rng.randint(1, 2)):
+            made.append(self.name())
+            ints = rng.random() < 0.5
+            text = rng.choice(
+                (
+                    f"{names[0]} * 0 + {self.number(names, 2, ints)}",
+                    f"np.where({names[0]} > {self.constant()}, {rng.choice(names)}, {rng.choice(names)})",
+                    f"np.sqrt(np.abs({rng.choice(names)}))",
+                    f"np.{rng.choice(LOOPS)}({rng.choice(names)})",
+                    f"{rng.choice(names)} // {rng.choice(names)}",
+                    f"np.zeros(len({names[0]})) + {rng.choice(names)}",
+                )
+            )
+            self.lines.append(f"{made[-1]} = {text}")
+        columns = ", ".join(f'"{name}": {name}' for name in made)
+        self.lines.append(
+            f"return {rng.choice(('', 'pa.record_batch', 'pa.table'))}({{{columns}}})"
+        )
+
+    def filtered(self) -> None:
+        """A batch's rows that masks of Arrow leave, and what is computed with them."""
+        rng = self.rng
+        numbers = self.of(NUMBERS)
+        batch = "batch"
+        for _ in range(rng.choice((1, 1, 2))):
+            one = rng.choice(numbers)
+            mask = f'pc.{rng.choice(("greater", "less_equal", "not_equal"))}({batch}["{one}"], {self.constant()})'
+            if rng.random() < 0.5:
+                other = f'pc.is_valid({batch}["{rng.choice([*self.columns])}"])'
+                mask = f"pc.{rng.choice(('and_', 'and_kleene', 'or_kleene'))}({mask}, {other})"
+            made = self.name()
+            pick = rng.random()
+            if pick < 0.6:
+                self.lines.append(f"{made} = {batch}.filter({mask})")
+            elif pick < 0.8:
+                self.lines.append(f"{made} = pc.filter({batch}, {mask})")
+            elif pick < 0.9:
+                self.lines.append(f"{made} = {batch}.drop_null()")
+            else:
+                test = f'{batch}["{one}"].to_numpy() > {self.constant()}'
+                self.lines.append(f"{made} = {batch}.filter({test})")
+            batch = made
+        columns: list[str] = []
+        for _ in range(rng.randint(0, 2)):
+            one, other = rng.choice(numbers), rng.choice(numbers)
+            x, y = f'{batch}["{one}"]', f'{batch}["{other}"]'
+            columns.append(
+                rng.choice(
+                    (
+                        f"pc.multiply({x}, {self.constant()})",
+                        f"pc.add({x}, {y})",
+                        f"pc.divide({x}, {y})",
+                        f"pc.fill_null({x}, 1)",
+                        f"pa.array({x}.to_numpy() * 2)",
+                        f"pa.array([v * 2 if v is not None else None for v in {x}.to_pylist()])",
+                        self.option(x, self.constant())[0],
+                    )
+                )
+            )
+        added = "".join(f'.append_column("r{place}", {text})' for place, text in enumerate(columns))
+        self.lines.append(f"return {batch}{added}")
 
     def more_of_numpy(self, names: list[str]) -> str:
         rng = self.rng

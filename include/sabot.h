@@ -287,6 +287,14 @@ typedef struct sabot_phase {
 SABOT_API sabot_status sabot_plan_phased(sabot_plan *plan, int32_t phase_count,
                                          const sabot_phase *phases, sabot_plan *last,
                                          sabot_plan **out, sabot_error *err);
+/* Either of them for a function that gives some of the rows, no filter: those whose result `mask`, a Boolean of that name, is true; it may
+ * be no column. stage_count may be 0. SABOT_INVALID: there is no such result; SABOT_UNSUPPORTED: a column cannot be filtered. */
+SABOT_API sabot_status sabot_plan_masked(sabot_plan *plan, const char *label,
+                                         sabot_function *function, int32_t count,
+                                         const char *const *columns, const char *const *names,
+                                         const char *mask, const struct ArrowSchema *schema,
+                                         int32_t stage_count, const sabot_stage *stages,
+                                         sabot_plan **out, sabot_error *err);
 SABOT_API sabot_status sabot_plan_schema(const sabot_plan *plan, struct ArrowSchema *out,
                                          bool *deferred, sabot_error *err);
 /* The same of what goes into operator `op`. SABOT_INVALID: there is no such operator. */

@@ -158,7 +158,7 @@ REFUSED = {
     "x += 1": "an array that is not its own is changed",
     "x[:] = 1": "an array that is not its own is changed",
     "x[x > 0] = 1": "an array that is not its own is changed",
-    "out = x[x > 0]": "",
+    "out = x[x > 0] + x": "arrays of different rows beside each other",
     "out = k.copy(); out += 0.5": "an update of an array by values of another type",
     "out = k.copy(); out /= 2": "an update of an array by values of another type",
     "out = x.copy(); out[x > 0] = x": "a whole array beside the rows of a mask",

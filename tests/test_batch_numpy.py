@@ -273,7 +273,7 @@ REFUSED = {
     "length": ("{'r': np.diff(b['x'].to_numpy())}", "np.diff of whole arrays"),
     "two_results": ("{'r': np.modf(b['x'].to_numpy())[0]}", "np.modf"),
     "booleans": ("{'r': b['p'].to_numpy()}", "to_numpy of bool"),
-    "mask": ("{'r': b['x'].to_numpy()[b['x'].to_numpy() > 1]}", ""),
+    "every_other": ("{'r': b['x'].to_numpy()[::2]}", ""),
 }
 
 

@@ -432,10 +432,14 @@ static const char **names_or_null(PyObject *fast)
 /* map, or with a label lowered: which differ in one call. */
 static sabot_status map_made(ext_plan *self, const char *label, int is_filter,
                              sabot_function *handle, int32_t count, const char *const *columns,
-                             const char *const *names, const struct ArrowSchema *schema,
-                             int32_t stage_count, const sabot_stage *stages, sabot_plan **plan,
-                             sabot_error *err)
+                             const char *const *names, const char *mask,
+                             const struct ArrowSchema *schema, int32_t stage_count,
+                             const sabot_stage *stages, sabot_plan **plan, sabot_error *err)
 {
+    if (mask != NULL) {
+        return sabot_plan_masked(self->plan, label, handle, count, columns, names, mask, schema,
+                                 stage_count, stages, plan, err);
+    }
     if (label == NULL) {
         return sabot_plan_map(self->plan, handle, count, columns, names, plan, err);
     }
@@ -448,8 +452,8 @@ static sabot_status map_made(ext_plan *self, const char *label, int is_filter,
 }
 
 static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObject *function,
-                        PyObject *columns_arg, PyObject *names_arg, PyObject *stages_arg,
-                        const struct ArrowSchema *schema)
+                        PyObject *columns_arg, PyObject *names_arg, const char *mask,
+                        PyObject *stages_arg, const struct ArrowSchema *schema)
 {
     ext_state *state = ext_state_of_type(Py_TYPE(self));
     PyObject *result = NULL;
@@ -472,7 +476,7 @@ static PyObject *map_by(ext_plan *self, const char *label, int is_filter, PyObje
         sabot_function *handle = ((ext_function *)function)->function;
         if (PySequence_Fast_GET_SIZE(columns_fast) != count) {
             PyErr_SetString(PyExc_ValueError, "columns and names differ in length");
-        } else if (map_made(self, label, is_filter, handle, count, columns, names, schema,
+        } else if (map_made(self, label, is_filter, handle, count, columns, names, mask, schema,
                             stage_count, stages, &plan, &err) != SABOT_OK) {
             ext_raise(state, &err);
         } else {
@@ -498,9 +502,9 @@ static PyObject *plan_map(PyObject *object, PyObject *args)
         return NULL;
     }
     PyObject *none = PyTuple_New(0);
-    PyObject *made = none != NULL
-                         ? map_by((ext_plan *)object, NULL, 0, function, columns, names, none, NULL)
-                         : NULL;
+    PyObject *made = none != NULL ? map_by((ext_plan *)object, NULL, 0, function, columns, names,
+                                           NULL, none, NULL)
+                                  : NULL;
     Py_XDECREF(none);
     return made;
 }
@@ -515,10 +519,11 @@ static PyObject *plan_lowered(PyObject *object, PyObject *args)
     PyObject *stages = NULL;
     PyObject *schema_source = Py_None;
     PyObject *keeper = NULL;
+    const char *mask = NULL;
     const struct ArrowSchema *schema = NULL;
-    if (!PyArg_ParseTuple(args, "sO!pOOO|O:lowered", &label,
+    if (!PyArg_ParseTuple(args, "sO!pOOO|Oz:lowered", &label,
                           ext_state_of_type(Py_TYPE(object))->function_type, &function, &is_filter,
-                          &columns, &names, &stages, &schema_source)) {
+                          &columns, &names, &stages, &schema_source, &mask)) {
         return NULL;
     }
     if (schema_source != Py_None) {
@@ -527,8 +532,8 @@ static PyObject *plan_lowered(PyObject *object, PyObject *args)
             return NULL;
         }
     }
-    PyObject *result =
-        map_by((ext_plan *)object, label, is_filter, function, columns, names, stages, schema);
+    PyObject *result = map_by((ext_plan *)object, label, is_filter, function, columns, names, mask,
+                              stages, schema);
     Py_XDECREF(keeper);
     return result;
 }
@@ -734,7 +739,7 @@ static PyMethodDef plan_methods[] = {
     {"with_columns", plan_with_columns, METH_VARARGS, "with_columns(names, functions) -> Plan"},
     {"filter", plan_filter, METH_O, "filter(function) -> Plan"},
     {"lowered", plan_lowered, METH_VARARGS,
-     "lowered(label, function, is_filter, columns or None, names, stages) -> Plan"},
+     "lowered(label, function, is_filter, columns or None, names, stages, schema, mask) -> Plan"},
     {"phased", plan_phased, METH_VARARGS, "phased(phases, last) -> Plan"},
     {"map", plan_map, METH_VARARGS, "map(function, columns or None, names) -> Plan"},
     {"select", plan_select, METH_O, "select(names) -> Plan"},

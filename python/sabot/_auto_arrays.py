@@ -218,7 +218,7 @@ class ByArrays:
         if told is None:
             reasons: list[dict[str, Any]] = json.loads(core.report())["reasons"]
             raise PlanError("; ".join(one["message"] for one in reasons) or 'compile="off"')
-        if not form.fresh:
+        if form.masked or not form.fresh:
             raise NoFormError(captured.node, "a result that is no new array")
         stages, refusing = stages_of(wrapped, form, read, options.compile == "off")
         if refusing is not None or not core.compiled:

@@ -244,6 +244,8 @@ class Whole:
             self._refused(captured.refusals[0] if captured.refusals else None)
             return None
         form = row_form(captured, seen_names(captured), batch.schema, None)
+        if form.masked:
+            raise NoFormError(form.tree, "a batch of fewer rows")
         if form.phases:  # NumPy does most of it, and wants all of a table at once
             raise NoFormError(form.tree, f"{form.phases[0].calls[0].name} of whole arrays")
         made = row_function(captured, form.tree, form)

@@ -79,6 +79,7 @@ class Plan:
             tuple[Function, tuple[tuple[str, Loop, str, tuple[int | float, ...]], ...]]
         ],
         schema: _ArrowSchemaExporter | None = None,
+        mask: str | None = None,
         /,
     ) -> Plan: ...
     def phased(self, phases: Sequence[tuple[Plan, bool]], last: Plan, /) -> Plan: ...

@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from sabot import _form_filters as filters
 from sabot._capture import seen_functions
 from sabot._form_arrays import changed
 from sabot._form_constants import known
 from sabot._form_narrow import item_of
 from sabot._form_numpy_whole import taken
 from sabot._form_parts import RowForm, Text, parts_of
-from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
+from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored
 from sabot._form_stages import MADE
 from sabot._form_state import Held, check_used
+from sabot._form_turns import row_comprehension, row_loop
 from sabot._form_ufunc import Call
 from sabot._form_unroll import comprehension, display, filled, loop
 from sabot._form_values import (
@@ -55,11 +57,12 @@ from sabot._form_values import (
 from sabot._guards import is_scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from sabot._capture import Captured
     from sabot._encode_program import Callee
     from sabot._form_parts import WholeCall
+    from sabot._form_rows import Turn
     from sabot._form_ufunc import Loop
     from sabot._guards import Found
 
@@ -106,8 +109,9 @@ class Reader:
         batch = input_batch(types)
         self._input = dict(batch.columns)
         self.env: dict[str, Value] = {self.param: batch}
-        self._plain: set[str] = set()  # locals with a value that does not depend on the batch
+        self.plain_names: set[str] = set()  # locals with a value that does not depend on the batch
         self.body: list[ast.stmt] = []
+        self.kept_rows = filters.Rows()
         self.slots: dict[str, None] = {}
         self._loops = 0
         self._calls: list[Call] = []  # of loops of NumPy's
@@ -141,7 +145,7 @@ class Reader:
             value = ast.Constant(cast("Any", one.default))
             made = ast.copy_location(ast.Assign([target], value), place)
             self.body.append(cast("ast.stmt", made))
-            self._plain.add(one.name)
+            self.plain_names.add(one.name)
             self.constants[one.name] = one.default
 
     def form(self, node: ast.FunctionDef | ast.Lambda, is_filter: bool | None) -> RowForm:
@@ -153,9 +157,12 @@ class Reader:
         fields: tuple[str | None, ...] = ()
         keeps = False
         made: dict[str, Array] = {}
+        kept: str | None = ""
         if is_filter:
             if not isinstance(result, Array) or result.family == LIST:
                 raise NoFormError(node, "a result that is no array of rows")
+            if self.kept_rows.of(result.name):
+                raise NoFormError(node, "a mask for some of the rows")
             made = {"": result}
         else:
             batch = self._batch(result, node)
@@ -166,23 +173,37 @@ class Reader:
             fields = tuple(array.field for _, array in batch.columns)
             keeps = batch.keeps
             made = {n: array for n, array in batch.columns if array.passed is None}
-            if not made:
+            kept = self.kept_rows.of_batch(batch)
+            if kept is None:
+                raise NoFormError(node, "columns of different rows")
+            if not made and not kept:
                 raise NoFormError(node, "it computes nothing row by row", NOTHING)
+            if kept and filters.MASK in batch.names:
+                raise NoFormError(node, "a column whose name begins with \\3")
         for name, inner in self._inner.items():
             if name in self._of_rows:
                 raise NoFormError(
                     inner, f"a function inside that reads {name}, which changes from row to row"
                 )
         place = node.body if isinstance(node, ast.Lambda) else node
-        items = [item_of(array, place) for array in made.values()]
-        value = ast.Tuple(items, ast.Load())
-        check_used(self.body, value, self.strict.items(), (*self._calls, *self._wholes))
+        value = self.kept_rows.results(made.values(), kept, place)
+        body = self.kept_rows.without_copies(self.body, value)
+        check_used(body, value, self.strict.items(), (*self._calls, *self._wholes))
+        if kept and self._wholes:
+            raise NoFormError(node, "arrays as a whole beside rows that masks leave")
         slots = tuple(self.slots)
-        text = Text(node, slots, self._schema.names, self.body, value)
-        parts = parts_of(text, self._calls, self._wholes, self.untouched)
-        wanted = tuple(
-            one.wanted or one.type if one.family == ARROW else None for one in made.values()
+        text = Text(node, slots, self._schema.names, body, value)
+        end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
+        parts = parts_of(
+            text,
+            self._calls,
+            self._wholes,
+            self.untouched,
+            lambda last: self.kept_rows.closed(last, made.values(), kept, end),
         )
+        given = {filters.MASK: None} if kept else {}
+        types = (one.wanted or one.type if one.family == ARROW else None for one in made.values())
+        wanted = (*given.values(), *types)
         return RowForm(
             parts.tree,
             slots,
@@ -190,12 +211,13 @@ class Reader:
             columns,
             fields,
             keeps,
-            tuple(made),
+            (*given, *made),
             wanted,
             is_filter,
             self.kind,
             parts.stages,
             parts.phases,
+            kept != "",
             self.fresh,
         )
 
@@ -205,7 +227,7 @@ class Reader:
         """What reads a function that is called here; callee: one that is defined elsewhere."""
         made = copy.copy(self)
         made.env, made.constants, made.functions, made._told = env, {}, {}, {}
-        made._plain, made._of_rows, made._inner, made._filling = set(), set(), {}, set()
+        made.plain_names, made._of_rows, made._inner, made._filling = set(), set(), {}, set()
         made._locals = set()
         made.within = within
         if callee is not None:
@@ -284,6 +306,8 @@ class Reader:
                 name = self.make(value.value(node), node)
             if value.family == LIST:
                 self.strict[name] = node
+            else:
+                self.kept_rows.put_dtype(name, value.type)
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
 
@@ -319,7 +343,7 @@ class Reader:
             ):
                 self._unpack(node, targets, given)
             case ast.Import() | ast.ImportFrom():
-                for name in stored([node]) & {*self.env, *self._plain}:
+                for name in stored([node]) & {*self.env, *self.plain_names}:
                     raise NoFormError(node, f"{name} is bound anew")
                 self.body += [] if self.within else [copy.deepcopy(node)]
             case ast.Assign() | ast.AugAssign() if changed(self, node):
@@ -331,25 +355,20 @@ class Reader:
             case ast.If(test) if (told := known(self, test)) is not None:
                 for inner in node.body if told.value else node.orelse:
                     self.statement(inner)
-            case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
-                self._loops += 1
-                self.held.check([node.target, *node.body])
-                rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
-                body, lists = rows.statements(node)
-                self._add_loop(rows, body)
-                for name in lists:
-                    builder = self.env[name]
-                    assert isinstance(builder, Builder)
-                    self.env[name] = Array(LIST, builder.name)
-                for name in (*rows.names, *turn.numbers):
-                    self.stands(name, Gone())
+            case ast.For() if row_loop(self, node):
+                pass
             case _:
                 self._aside(node)
 
-    def _add_loop(self, loop: RowLoop, body: list[ast.stmt]) -> None:
-        self.slots.update((name, None) for name in loop.names.values())
+    def row_loop(self, turn: Turn) -> RowLoop:
+        """One more loop over rows."""
+        self._loops += 1
+        return RowLoop(self.env, frozenset(self.plain_names), self._loops, turn)
+
+    def add_locals(self, names: Iterable[str]) -> None:
+        """Locals of the row function that a loop has."""
+        self.slots.update((name, None) for name in names)
         self.slots["\1once"] = None
-        self.body += body
 
     def _assign(self, node: ast.stmt, name: str, value: ast.expr) -> None:
         given = self.value(value)
@@ -400,7 +419,7 @@ class Reader:
 
     def stands(self, name: str, value: Value) -> None:
         self.env[name] = value
-        self._plain.discard(name)
+        self.plain_names.discard(name)
         self.constants.pop(name, None)
         self._of_rows.add(name)
 
@@ -458,7 +477,7 @@ class Reader:
             self.env.pop(name, None)
             self.constants.pop(name, None)
             self.functions.pop(name, None)
-        self._plain |= bound
+        self.plain_names |= bound
         self.held.add(node, bound)
         self.body.append(copy.deepcopy(node))
 
@@ -482,7 +501,10 @@ class Reader:
             NoFormError: it depends on the batch, and not as it is known here.
         """
         if id(node) not in self._told:
-            self._told[id(node)] = node, self._read(node)
+            found = self._read(node)
+            if isinstance(found, Batch) and self.kept_rows.of_batch(found) is None:
+                raise NoFormError(node, "columns of different rows")
+            self._told[id(node)] = node, found
         return self._told[id(node)][1]
 
     def tell(self, node: ast.expr, value: Value) -> None:
@@ -501,7 +523,7 @@ class Reader:
             case ast.ListComp() | ast.DictComp() if (made := comprehension(self, node)) is not None:
                 return made
             case ast.ListComp():
-                made = self._comprehension(node)
+                made = row_comprehension(self, node)
                 if made is not None:
                     return made
             case ast.Dict() if (made := display(self, node)) is not None:
@@ -536,7 +558,8 @@ class Reader:
             case Array("numpy"), ast.Slice(None, None, None):
                 return owner  # a view of the same memory
             case Array("numpy"), _:
-                return taken(self, node, owner, key)
+                given = taken(self, node, owner, key)
+                return filters.item(self, node, owner, key) if given is None else given
             case Lists(batch), _ if isinstance(self.constant(key), str):
                 return listed(self.column(batch, key, node), node)
             case Columns(pairs), _:
@@ -553,8 +576,8 @@ class Reader:
     def _attribute(self, of: ast.expr, name: str) -> Value | None:
         """What is known of an attribute of a batch, a schema or an array."""
         match self.maybe(of), name:
-            case Batch(columns), "num_rows" if columns:
-                return Count()
+            case ((Batch(columns) as batch), "num_rows") if columns:
+                return self.count(batch)
             case Batch(columns), "num_columns":
                 return Known(len(columns))
             case Batch(columns, is_table=False), "columns":
@@ -573,10 +596,10 @@ class Reader:
                 return Known(array.type)
             case Array("numpy"), "ndim":
                 return Known(1)
-            case Array("numpy"), "size":
-                return Count()
-            case Array("numpy"), "shape":
-                return Several((Count(),))
+            case ((Array("numpy") as array), "size"):
+                return self.count(array)
+            case ((Array("numpy") as array), "shape"):
+                return Several((self.count(array),))
             case _:
                 return None
 
@@ -604,67 +627,6 @@ class Reader:
         for inner in ast.walk(node):
             if isinstance(inner, ast.Name):
                 self._check_own(inner)
-
-    def _comprehension(self, node: ast.ListComp) -> Array | None:
-        first = node.generators[0]
-        turn = self._turn(first.target, first.iter)
-        if turn is None:
-            return None
-        if len(node.generators) > 1 or first.ifs or first.is_async:
-            raise NoFormError(node, "a comprehension over rows with conditions or loops inside")
-        self._loops += 1
-        self.held.check([first.target, node.elt])
-        rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
-        given, item = rows.element(node.elt)
-        self._add_loop(rows, given)
-        return Array(LIST, self.make(item, node))
-
-    def _turn(self, target: ast.expr, items: ast.expr) -> Any:
-        """What each turn of a loop is given, when it is one over the rows."""
-        given = self._items(items)
-        if given is not None and self.within:
-            raise NoFormError(items, "a loop over the rows")
-        return None if given is None else turn_of(target, given, items)
-
-    def _items(self, node: ast.expr) -> Sequence[Array | Count] | None:
-        if isinstance(node, ast.Call) and not node.keywords:
-            name = self.called(node)
-            args = node.args
-            if name is range:
-                return self._range(node)
-            if name is enumerate and len(args) == 1:
-                inner = self._items(args[0])
-                if inner is not None and len(inner) == 1:
-                    return [Count(), *inner]
-                return self._none(inner, node)
-            if name is zip and len(args) == 1 and self._items(args[0]) is not None:
-                raise NoFormError(node, "rows in tuples of one")
-            if name is zip and args:
-                found = [self._items(one) for one in args]
-                known = [one for one in found if one is not None and len(one) == 1]
-                if len(known) == len(args):
-                    return [one[0] for one in known]
-                return self._none(next((one for one in found if one is not None), None), node)
-        value = self.maybe(node)
-        if value is None:
-            return None
-        if isinstance(value, Array) and value.family != ARROW:
-            return [value]
-        raise NoFormError(node, "a loop over something else than arrays and lists of the batch")
-
-    def _none(self, inner: object, node: ast.AST) -> None:
-        if inner is not None:
-            raise NoFormError(node, "rows beside something else")
-
-    def _range(self, node: ast.Call) -> Sequence[Array | Count] | None:
-        args = node.args
-        if len(args) == 2 and self.constant(args[0]) == 0:
-            args = args[1:]
-        if len(args) == 1 and isinstance(self.maybe(args[0]), Count):
-            return [Count()]
-        if any(isinstance(self.maybe(one), Count) for one in args):
-            raise NoFormError(node, "a range of some of the rows")
-        return None
 
     def column(self, batch: Batch, key: ast.expr, node: ast.expr) -> Array:
         """A column of a batch, by name or number."""
@@ -695,7 +657,7 @@ class Reader:
         from sabot._encode import dotted
 
         root, text = dotted(node)
-        if root is None or root.id in self.env or root.id in self._plain | self._locals:
+        if root is None or root.id in self.env or root.id in self.plain_names | self._locals:
             return None
         found = self._found.get(text if text != root.id else self._mangle(root.id))
         return found.value if found is not None else None
@@ -730,12 +692,27 @@ class Reader:
         self._wholes.append(call._replace(column=column))
         return column
 
-    def make(self, value: ast.expr, node: ast.AST) -> str:
-        """A local of the row function with this value."""
+    def make(self, value: ast.expr, node: ast.AST, kept: str | None = None) -> str:
+        """A local of the row function with this value. kept: the rows that have it, as of `emit`."""
         name = self.slot()
         target = ast.copy_location(ast.Name(name, ast.Store()), node)
-        self.body.append(cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node)))
+        made = cast("ast.stmt", ast.copy_location(ast.Assign([target], value), node))
+        self.kept_rows.put(name, self.emit([made], node, kept))
         return name
+
+    def emit(self, made: list[ast.stmt], node: ast.AST, kept: str | None = None) -> str:
+        """Adds statements of the row function, for the rows of their arrays, which it gives. kept: those that are meant."""
+        kept = self.kept_rows.common(made, node, kept)
+        self.body += self.kept_rows.behind(made, node, kept)
+        return kept
+
+    def count(self, of: Array | Batch) -> Count:
+        """How many rows it has."""
+        return Count(
+            (self.kept_rows.of_batch(of) or "")
+            if isinstance(of, Batch)
+            else self.kept_rows.of(of.name)
+        )
 
 
 _DISPLAYS = (ast.Dict, ast.List, ast.ListComp, ast.DictComp)

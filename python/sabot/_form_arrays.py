@@ -178,7 +178,7 @@ def _full_like(reader: Reader, node: ast.Call) -> Array | None:
     if type(number) not in (int, float, bool):
         raise NoFormError(node, "np.full_like of a value that the text does not tell")
     dtype = array.type if type_node is None else dtype_of(reader, node, type_node)
-    return fresh(reader, node, dtype, number)
+    return fresh(reader, node, dtype, number, reader.kept_rows.of(array.name))
 
 
 def _nan_to_num(reader: Reader, node: ast.Call) -> Array | None:
@@ -357,7 +357,7 @@ def _store(reader: Reader, node: ast.stmt, target: ast.Name, value: ast.expr) ->
         raise NoFormError(node, "an array that is not its own is changed")
     place = ast.copy_location(ast.Name(array.name, ast.Store()), target)
     made = ast.Assign([place], cast(target, value, array.type))
-    reader.body.append(cast_to("ast.stmt", ast.copy_location(made, node)))
+    reader.emit([cast_to("ast.stmt", ast.copy_location(made, node))], node)
 
 
 class _Unmasked(ast.NodeTransformer):
@@ -417,4 +417,4 @@ def _masked(
     if reader.calls_of_numpy > calls:  # of all rows, where NumPy may warn of others, or counts them
         raise NoFormError(value, "a function that NumPy itself computes, for the rows of a mask")
     made = ast.If(test.value(node), inner, [])
-    reader.body.append(ast.copy_location(made, node))
+    reader.emit([ast.copy_location(made, node)], node)

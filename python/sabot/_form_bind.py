@@ -20,6 +20,7 @@ from sabot._encode_numpy import letter_of
 from sabot._engine import session
 from sabot._errors import PlanError
 from sabot._form import row_form
+from sabot._form_filters import MASK
 from sabot._form_values import NOTHING, NoFormError, batch_parameter
 from sabot._form_whole import whole_form
 from sabot._function import Scalar, because, core_function
@@ -58,7 +59,8 @@ class Lowered(NamedTuple):
     scalar: the row function. kind: of its form. label: for explain(). columns: of the result, as the engine takes them: of each column
     the input's that is passed on, or None, and its name; of a filter none. stages: what runs before it, each a function and the loops
     of NumPy's behind it; loops: names of NumPy's functions that these compute. reads: columns of the input. phases: what is computed
-    before all that, and what NumPy does with it; whole_calls: the names of that; seen: the columns that are there behind them.
+    before all that, and what NumPy does with it; whole_calls: the names of that; seen: the columns that are there behind them. mask: the
+    result that says which rows there are; None: all.
     """
 
     scalar: Scalar
@@ -71,6 +73,7 @@ class Lowered(NamedTuple):
     phases: Phases = ()
     whole_calls: tuple[str, ...] = ()
     seen: pa.Schema | None = None
+    mask: str | None = None
 
     @property
     def others(self) -> tuple[_core.Function, ...]:
@@ -87,7 +90,13 @@ class Lowered(NamedTuple):
             assert self.seen is not None
             source = _core.Plan(session(), "PHASE", self.seen)
         made = source.lowered(
-            self.label, self.scalar.core, bound.is_filter, *self.columns, self.stages, schema
+            self.label,
+            self.scalar.core,
+            bound.is_filter,
+            *self.columns,
+            self.stages,
+            schema,
+            self.mask,
         )
         if not self.phases:
             return made
@@ -146,7 +155,10 @@ def lower(
         label += f"  not by rows: {refusal.detail or refusal.code}{line}"
     calls = tuple(dict.fromkeys(call.name for call in form.whole_calls))
     seen = _behind(schema, form.phases)
-    lowered = Lowered(scalar, form.kind, label, columns, stages, loops, reads, phases, calls, seen)
+    mask = MASK if form.masked else None
+    lowered = Lowered(
+        scalar, form.kind, label, columns, stages, loops, reads, phases, calls, seen, mask
+    )
     return bound._replace(lowered=lowered, refusal=refusal)
 
 
@@ -367,6 +379,8 @@ def _told(
     Raises:
         NoFormError: it is no schema that this function could have.
     """
+    if form.masked and core.key_formats[0] not in ("b", ""):
+        raise NoFormError(form.tree, "rows by something else than a mask of booleans")
     if is_filter:
         if core.key_formats[0] in ("b", ""):
             return schema if core.key_formats[0] else None
@@ -399,6 +413,7 @@ def _label(bound: BatchBinding, form: RowForm, schema: pa.Schema) -> str:
     parts += [f"reads {', '.join(reads)}"] if reads else []
     parts += [f"writes {made}"] if made else []
     parts += [f"passes {passed}"] if passed else []
+    parts += ["drops rows"] if form.masked else []
     parts += [f"loops of NumPy's: {', '.join(loops_of(form))}"] if form.calls else []
     whole = dict.fromkeys(call.name for call in form.whole_calls)
     parts += [f"NumPy itself: {', '.join(whole)}"] if whole else []

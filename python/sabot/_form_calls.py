@@ -12,6 +12,12 @@ from sabot._form_arrays import clip_method, round_method
 from sabot._form_compute_whole import aggregate_of, as_py
 from sabot._form_constants import array as known_array
 from sabot._form_constants import scalar, texts, type_of_text
+from sabot._form_filters import (
+    drop_null_function,
+    drop_null_method,
+    filter_function,
+    filter_method,
+)
 from sabot._form_narrow import called
 from sabot._form_numpy import array_of, astype, copied, function_of
 from sabot._form_numpy_whole import METHODS, as_float, of_ufunc
@@ -22,7 +28,6 @@ from sabot._form_values import (
     ArrowSingle,
     Batch,
     Builder,
-    Count,
     FieldOf,
     Known,
     Lists,
@@ -60,7 +65,7 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
         if isinstance(owner, Batch) and not owner.columns:
             raise NoFormError(node, "a batch without columns")
         if isinstance(owner, (Array, Batch)):
-            return Count()
+            return reader.count(owner)
         return None
     if target is float and len(node.args) == 1 and not node.keywords:
         owner = reader.maybe(node.args[0])
@@ -83,8 +88,8 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     if read is not None:
         return read(reader, node)
     if type(target) is FunctionType and target.__module__ == "pyarrow.compute":
-        if target.__name__ == "cast":
-            return _pc_cast(reader, node)
+        if target.__name__ in _PC:
+            return _PC[target.__name__](reader, node)
         from sabot._form_compute import call as compute
         from sabot._form_compute import name_of
         from sabot._form_options import special_of
@@ -200,6 +205,8 @@ _ITEMS = {
 
 def _of_type(reader: Reader, node: ast.expr, array: Array, type_: Any) -> Array:
     """An array that has to be of a type: one that its items tell may be of another in some batch."""
+    if reader.kept_rows.may_be_null(array):
+        raise NoFormError(node, f"a list of some of the rows as a column of {type_}")
     by_items = array.type is None and array.wanted is None and reader.kind != "whole"
     if by_items and type_ in _ITEMS:
         name = reader.make(called(node, _ITEMS[type_], array.value(node)), node)
@@ -294,6 +301,8 @@ _BATCH: dict[str, Method] = {
     "append_column": _append_column,
     "column": _column,
     "drop_columns": _drop_columns,
+    "drop_null": drop_null_method,
+    "filter": filter_method,
     "remove_column": _remove_column,
     "rename_columns": _rename_columns,
     "select": _select,
@@ -377,7 +386,9 @@ def _cast_of(
 
 _ARRAY: dict[str, Method] = {
     "cast": _cast,
+    "drop_null": drop_null_method,
     "fill_null": _computed("fill_null"),
+    "filter": filter_method,
     "is_nan": _computed("is_nan"),
     "is_null": _computed("is_null"),
     "is_valid": _computed("is_valid"),
@@ -484,6 +495,13 @@ def _table(write: Callable[[Reader, ast.Call], Value]) -> Callable[[Reader, ast.
 
     return made
 
+
+# Functions of pyarrow.compute that are no function of items.
+_PC: dict[str, Callable[[Reader, ast.Call], Value]] = {
+    "cast": _pc_cast,
+    "drop_null": drop_null_function,
+    "filter": filter_function,
+}
 
 FUNCTIONS: tuple[tuple[object, Callable[[Reader, ast.Call], Value]], ...] = (
     (arrow.array, _pa_array),

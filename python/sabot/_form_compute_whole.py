@@ -76,6 +76,8 @@ def _aggregate(reader: Reader, node: ast.Call, name: str, target: Any) -> ArrowS
             raise ValueError
         return dtype.type(made.as_py())
 
+    if reader.kept_rows.of(array.name):
+        raise NoFormError(node, f"pc.{name} of rows that masks leave")
     reader.untouched[array.name] = array.column
     call = WholeCall("", f"pc.{name}", make, dtype, True, (array.name,), (None,))
     value = ast.copy_location(ast.Name(local_of(reader.called_whole(call)), ast.Load()), node)

@@ -7,7 +7,7 @@ that type, which a column of the type is made from.
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sabot import _compute
 from sabot._encode_program import Own
@@ -65,10 +65,11 @@ def _builtin(node: ast.expr, name: str, value: ast.expr, letter: str = "") -> as
     return Own(node, write, [value])
 
 
-def _unless_null(node: ast.expr, value: ast.expr, made: ast.expr) -> ast.expr:
-    none = ast.copy_location(ast.Constant(None), node)
+def unless_null(node: ast.expr, value: ast.expr, made: ast.expr, else_: object = None) -> ast.expr:
+    """`made` where a value is none, else a constant."""
+    none, other = (ast.copy_location(ast.Constant(one), node) for one in (None, cast("Any", else_)))
     test = ast.copy_location(ast.Compare(value, [ast.Is()], [none]), node)
-    return ast.copy_location(ast.IfExp(test, none, made), node)
+    return ast.copy_location(ast.IfExp(test, other, made), node)
 
 
 def fitted(
@@ -82,13 +83,18 @@ def fitted(
     if text != "float":
         return value
     name = ast.copy_location(ast.Name(reader.make(value, node), ast.Load()), node)
-    return _unless_null(node, name, _builtin(node, "FLOAT", _builtin(node, "NP_CAST", name, "f")))
+    return unless_null(node, name, _builtin(node, "FLOAT", _builtin(node, "NP_CAST", name, "f")))
 
 
 def item_of(array: Array, place: ast.AST) -> ast.expr:
     """The row's value of a result; of an Arrow array as one of its type, which holds it."""
     value = array.value(place)
-    letter = _LETTERS.get(str(array.type)) if array.family == ARROW else None
+    return as_result(value, array.type) if array.family == ARROW else value
+
+
+def as_result(value: ast.expr, type: Any) -> ast.expr:
+    """A value, which fits, as a result of a type."""
+    letter = _LETTERS.get(str(type))
     if letter is None:
         return value
-    return _unless_null(value, value, _builtin(value, "NP_CAST", value, letter))
+    return unless_null(value, value, _builtin(value, "NP_CAST", value, letter))

@@ -13,7 +13,7 @@ from typing import cast as cast_to
 
 from sabot._encode_numpy import TYPES, writer_of
 from sabot._encode_program import Own
-from sabot._form_ufunc import constant_of, loop_of
+from sabot._form_ufunc import constant_of, harmless_of, loop_of
 from sabot._form_values import ARROW, NUMPY, Array, Count, Known, NoFormError, Single
 from sabot._piece import arrow
 from sabot._record import local_of
@@ -173,6 +173,8 @@ def _argument(
     if isinstance(value, Count) and of_python:
         from sabot._form_numpy_whole import length
 
+        if value.kept:
+            raise NoFormError(given, "how many rows masks leave, as a number")
         value = length(reader, node)
     if isinstance(value, Single) and value.is_python:
         if not of_python:
@@ -251,23 +253,41 @@ def by_loop(
     loop = loop_of(numpy(), name, kinds, operator_of=of)
     if isinstance(loop, str):
         raise NoFormError(node, f"{shown}, {loop}")
+    given_rows = [array.value(node) for array in arrays if isinstance(array, Array)]
+    kept = reader.kept_rows.common(given_rows, node)
+    constants = [
+        None if isinstance(a, Array) else constant_of(numpy(), number, loop.dtype)
+        for a, number in zip(arrays, numbers, strict=True)
+    ]
+    harmless = harmless_of(numpy(), name, loop.dtype, tuple(constants)) if kept else None
+    if kept and harmless is None:
+        raise NoFormError(node, f"{shown} of some of the rows")
     arguments: list[str | float] = []
-    for array, number in zip(arrays, numbers, strict=True):
+    for array, constant in zip(arrays, constants, strict=True):
         if isinstance(array, Array):
-            arguments.append(_as_given(reader, node, array, loop.dtype))
+            arguments.append(_as_given(reader, node, array, loop.dtype, harmless))
             continue
-        constant = constant_of(numpy(), number, loop.dtype)
         if constant is None:
             raise NoFormError(node, f"{shown} of a number that {loop.dtype} does not hold")
         arguments.append(constant)
     column = reader.called_loop(name, loop, tuple(arguments))
     value = ast.copy_location(ast.Name(local_of(column), ast.Load()), node)
+    reader.kept_rows.put(local_of(column), kept)
     made = reader.make(_builtin(node, "NP_ITEM", value, loop.letter), node)
     return Array(NUMPY, made, type=loop.dtype, own=True)
 
 
-def _as_given(reader: Reader, node: ast.expr, array: Array, dtype: Any) -> str:
-    """The local that holds a loop's argument; an array that may change is given as it is now."""
+def _as_given(
+    reader: Reader, node: ast.expr, array: Array, dtype: Any, harmless: float | None
+) -> str:
+    """The local that holds a loop's argument; an array that may change is given as it is now.
+
+    harmless: what the loop is given for rows that the array has not; None: it has all.
+    """
+    if harmless is not None:
+        value = array.value(node) if array.type == dtype else cast(node, array.value(node), dtype)
+        other = cast(node, ast.copy_location(ast.Constant(harmless), node), dtype)
+        return reader.kept_rows.filled(reader, node, array.name, value, other)
     if array.type == dtype and not array.own:
         return array.name
     value = array.value(node)
@@ -401,11 +421,12 @@ def _new(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
     def read(reader: Reader, node: ast.Call) -> Array | None:
         from sabot._form_calls import arguments
 
-        count, type_node = arguments(node, "shape", "dtype")
-        if count is None or not isinstance(reader.maybe(count), Count):
+        shape, type_node = arguments(node, "shape", "dtype")
+        count = None if shape is None else reader.maybe(shape)
+        if not isinstance(count, Count):
             return None
         dtype = dtype_of(reader, node, type_node)
-        return fresh(reader, node, dtype, fill)
+        return fresh(reader, node, dtype, fill, count.kept)
 
     return read
 
@@ -419,7 +440,7 @@ def _new_like(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
         if not isinstance(array, Array) or array.family != NUMPY:
             return None
         dtype = array.type if type_node is None else dtype_of(reader, node, type_node)
-        return fresh(reader, node, dtype, fill)
+        return fresh(reader, node, dtype, fill, reader.kept_rows.of(array.name))
 
     return read
 
@@ -427,23 +448,26 @@ def _new_like(fill: object) -> Callable[[Reader, ast.Call], Array | None]:
 def _full(reader: Reader, node: ast.Call) -> Array | None:
     from sabot._form_calls import arguments
 
-    count, value, type_node = arguments(node, "shape", "fill_value", "dtype")
-    if count is None or value is None or not isinstance(reader.maybe(count), Count):
+    shape, value, type_node = arguments(node, "shape", "fill_value", "dtype")
+    count = None if shape is None else reader.maybe(shape)
+    if value is None or not isinstance(count, Count):
         return None
     number = reader.number(value)
     if type(number) not in (int, float, bool):
         raise NoFormError(node, "np.full of a value that the text does not tell")
     module = numpy()
     dtype = dtype_of(reader, node, type_node) if type_node else module.full(0, number).dtype
-    return fresh(reader, node, _checked(node, dtype), number)
+    return fresh(reader, node, _checked(node, dtype), number, count.kept)
 
 
-def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any) -> Array:
-    """An array of the function's own, with one value in all rows; None: with none yet."""
+def fresh(reader: Reader, node: ast.expr, dtype: Any, fill: Any, kept: str) -> Array:
+    """An array of the function's own, with one value in all rows; None: with none yet. kept: its rows, as `Rows` has them."""
     if fill is None:
-        return Array(NUMPY, reader.slot(), type=dtype, own=True)
+        name = reader.slot()
+        reader.kept_rows.put(name, kept)
+        return Array(NUMPY, name, type=dtype, own=True)
     value = ast.copy_location(ast.Constant(fill), node)
-    return Array(NUMPY, reader.make(cast(node, value, dtype), node), type=dtype, own=True)
+    return Array(NUMPY, reader.make(cast(node, value, dtype), node, kept), type=dtype, own=True)
 
 
 _FUNCTIONS: dict[str, Callable[[Reader, ast.Call], Array | Single | None]] = {

@@ -309,6 +309,8 @@ def _made(
         what = dtype if dtype is not None else type(result).__name__
         raise NoFormError(node, f"{shown}, which gives {what} of another shape or type")
     names = tuple(_argument(reader, node, array) for array in arrays)
+    if any(reader.kept_rows.of(name) for name in names):
+        raise NoFormError(node, f"{shown} of rows that masks leave")
     types = tuple(array.type for array in arrays)
     column = reader.called_whole(WholeCall("", shown, make, dtype, one, names, types, fits))
     value = ast.copy_location(ast.Name(local_of(column), ast.Load()), node)

@@ -77,7 +77,8 @@ class RowForm(NamedTuple):
     that is passed on, or None. fields: of each, the input's column whose field it has, or None: a new one. keeps: it has the metadata of
     the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array";
     "whole" where the function is of whole columns and its results are lists (`_form_whole`). stages: what is computed before it;
-    phases: what is computed, with what NumPy makes of whole arrays, before these. fresh: the last column is made of a NumPy array that
+    phases: what is computed, with what NumPy makes of whole arrays, before these. masked: the first of its results, filters.MASK, says
+    which rows the batch function gives. fresh: the last column is made of a NumPy array that
     nobody else has.
     """
 
@@ -93,6 +94,7 @@ class RowForm(NamedTuple):
     kind: str
     stages: tuple[Stage, ...] = ()
     phases: tuple[Phase, ...] = ()
+    masked: bool = False
     fresh: bool = False
 
     @property
@@ -127,12 +129,17 @@ class Parts(NamedTuple):
 
 
 def parts_of(
-    text: Text, loops: Sequence[Call], wholes: Sequence[WholeCall], untouched: Mapping[str, str]
+    text: Text,
+    loops: Sequence[Call],
+    wholes: Sequence[WholeCall],
+    untouched: Mapping[str, str],
+    closed: Callable[[Sequence[ast.stmt]], list[ast.stmt]],
 ) -> Parts:
     """Parts a row function where NumPy's loops and calls with whole arrays stand.
 
     Parameters:
         untouched: locals that are columns, and these.
+        closed: gives the statements of the last part with its end.
     """
     columns = (*text.columns, *(call.column for call in (*wholes, *loops)))
     text = text._replace(columns=columns)
@@ -160,7 +167,7 @@ def parts_of(
     # What no phase needs is in the last one, since it may be where NumPy warns.
     left = {id(node) for node in text.body} - done
     body, used = _needed(text.body, names_of(text.value), loops, left)
-    tree, read, stages = _staged(text._replace(body=body), used)
+    tree, read, stages = _staged(text._replace(body=body), used, closed)
     return Parts(tree, read, stages, tuple(phases))
 
 
@@ -205,7 +212,9 @@ def _needed(
 
 
 def _staged(
-    text: Text, loops: Sequence[Call]
+    text: Text,
+    loops: Sequence[Call],
+    closed: Callable[[Sequence[ast.stmt]], list[ast.stmt]] | None = None,
 ) -> tuple[ast.FunctionDef, tuple[str, ...], tuple[Stage, ...]]:
     """The function behind all loops, the columns that it reads, and the stages before it."""
     parts, last = cut(text.body, loops, text.value)
@@ -216,9 +225,10 @@ def _staged(
         items: list[ast.expr] = [
             ast.copy_location(ast.Name(one, ast.Load()), place) for one in given
         ]
-        tree = _tree(text.node, part.body, ast.Tuple(items, ast.Load()))
+        tree = _tree(text.node, _ended(text.node, part.body, ast.Tuple(items, ast.Load())))
         stages.append(Stage(tree, text.slots, _read_by(text, tree), tuple(given), part.calls))
-    tree = _tree(text.node, last, text.value)
+    made = closed(last) if closed is not None else _ended(text.node, last, text.value)
+    tree = _tree(text.node, made)
     return tree, _read_by(text, tree), tuple(stages)
 
 
@@ -227,13 +237,16 @@ def _read_by(text: Text, tree: ast.FunctionDef) -> tuple[str, ...]:
     return tuple(name for name in text.columns if name in found)
 
 
-def _tree(
+def _ended(
     node: ast.FunctionDef | ast.Lambda, body: Sequence[ast.stmt], value: ast.expr
-) -> ast.FunctionDef:
+) -> list[ast.stmt]:
     end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
-    last = ast.copy_location(ast.Return(value), end)
+    return [*body, ast.copy_location(ast.Return(value), end)]
+
+
+def _tree(node: ast.FunctionDef | ast.Lambda, body: list[ast.stmt]) -> ast.FunctionDef:
     tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else definition(node)
-    tree.body = [*body, last]
+    tree.body = body
     for statement in tree.body:
         for inner in ast.walk(statement):
             if isinstance(inner, (ast.expr, ast.stmt)) and not hasattr(inner, "lineno"):

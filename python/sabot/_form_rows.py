@@ -33,10 +33,14 @@ _Loop = ast.For | ast.While
 
 
 class Turn(NamedTuple):
-    """What a turn of a loop is given: names of the row's number, and targets that get a row's value."""
+    """What a turn of a loop is given: names of the row's number, and targets that get a row's value.
+
+    kept: the rows that it goes over, as `Rows` has them.
+    """
 
     numbers: frozenset[str]
     given: tuple[tuple[ast.expr, Array], ...]
+    kept: str
 
 
 def stored(nodes: Iterable[ast.AST]) -> set[str]:
@@ -92,7 +96,7 @@ def _reads(nodes: Iterable[ast.AST]) -> set[str]:
     return names
 
 
-def turn_of(target: ast.expr, given: Sequence[Array | Count], node: ast.AST) -> Turn:
+def turn_of(target: ast.expr, given: Sequence[Array | Count], node: ast.AST, kept: str) -> Turn:
     """What the targets of a loop are given; `Count` stands for the row's number."""
     targets = [target] if len(given) == 1 else getattr(target, "elts", None)
     if targets is None or len(targets) != len(given):
@@ -106,7 +110,7 @@ def turn_of(target: ast.expr, given: Sequence[Array | Count], node: ast.AST) -> 
             numbers.add(one.id)
         else:
             pairs.append((one, value))
-    return Turn(frozenset(numbers), tuple(pairs))
+    return Turn(frozenset(numbers), tuple(pairs), kept)
 
 
 class RowLoop:

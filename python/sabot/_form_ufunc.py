@@ -103,6 +103,25 @@ def constant_of(numpy: Any, value: Any, dtype: Any) -> float | None:
     return None if math.isinf(made) and not math.isinf(value) else made
 
 
+_HARMLESS = (0.5, 1.0, 2.0, 0.0, -0.5, 1.5)
+
+
+@functools.lru_cache(512)
+def harmless_of(
+    numpy: Any, name: str, dtype: Any, constants: tuple[float | None, ...]
+) -> float | None:
+    """A number of which a ufunc makes another without a warning. constants: its arguments; None: those that the number is given for."""
+    for number in _HARMLESS:
+        given = [dtype.type(number if one is None else one) for one in constants]
+        try:
+            with numpy.errstate(all="raise", under="ignore"):
+                getattr(numpy, name)(*given)
+        except FloatingPointError:
+            continue
+        return number
+    return None
+
+
 def _holds(numpy: Any, function: Callable[..., Any], loop: Loop, kinds: list[Any]) -> bool:
     """Whether a loop gives what NumPy gives, bit for bit, in pieces of every length that lie anywhere."""
     with numpy.errstate(all="ignore"):

@@ -98,7 +98,9 @@ class Builder(NamedTuple):
 
 
 class Count(NamedTuple):
-    """The number of rows."""
+    """The number of rows. kept: of which, as `Rows` has them."""
+
+    kept: str = ""
 
 
 class Gone(NamedTuple):

@@ -161,7 +161,7 @@ class WholeReader(Reader):
                 self.env.pop(name)
             case _:
                 made = cast_to("ast.stmt", _Rewriter(self).visit(self._copied(node)))
-        self._plain |= stored([node])
+        self.plain_names |= stored([node])
         self.body.append(made)
 
     # Values

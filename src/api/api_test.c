@@ -397,6 +397,15 @@ static void test_maps(void **state)
     assert_int_equal(sabot_plan_phased(w.start, 1, phases, NULL, &refused, &w.err), SABOT_INVALID);
     assert_int_equal(sabot_plan_phased(w.start, 1, phases, plan, NULL, &w.err), SABOT_INVALID);
     assert_int_equal(sabot_plan_phased(w.start, 1, phases, plan, &refused, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_masked(w.start, "f", function, 1, map_columns, map_names, NULL,
+                                       NULL, 0, NULL, &refused, &w.err),
+                     SABOT_INVALID);
+    assert_int_equal(sabot_plan_masked(w.start, "f", function, 1, map_columns, map_names, "none",
+                                       NULL, 0, NULL, &refused, &w.err),
+                     SABOT_INVALID);
+    assert_int_equal(sabot_plan_masked(w.start, "f", function, 1, map_columns, map_names, "none",
+                                       NULL, 1, stages, &refused, &w.err),
+                     SABOT_INVALID);
     assert_null(refused);
     sabot_plan_free(plan);
     assert_int_equal(sabot_plan_lowered(w.start, "f\tby rows", function, false, 1, map_columns,

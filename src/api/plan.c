@@ -156,9 +156,9 @@ static bool any_stage_null(int32_t count, const sabot_stage *stages)
 
 static sabot_status lowered(sabot_plan *plan, const char *label, sabot_function *function,
                             bool is_filter, int32_t count, const char *const *columns,
-                            const char *const *names, const struct ArrowSchema *schema,
-                            int32_t stage_count, const sabot_stage *stages, sabot_plan **out,
-                            sabot_error *err)
+                            const char *const *names, const char *mask,
+                            const struct ArrowSchema *schema, int32_t stage_count,
+                            const sabot_stage *stages, sabot_plan **out, sabot_error *err)
 {
     if (plan == NULL || label == NULL || function == NULL || out == NULL ||
         (count > 0 && (columns == NULL || names == NULL)) ||
@@ -168,10 +168,14 @@ static sabot_status lowered(sabot_plan *plan, const char *label, sabot_function 
     sb_type *type = NULL;
     sb_plan *made = NULL;
     sb_status status = schema != NULL ? sb_type_import(schema, &type, api_error(err)) : SB_OK;
+    const sb_stage *before = (const sb_stage *)(const void *)stages;
     if (status == SB_OK) {
-        status = sb_plan_new_staged(api_plan(plan), label, api_func(function), is_filter, count,
-                                    columns, names, type, stage_count,
-                                    (const sb_stage *)(const void *)stages, &made, api_error(err));
+        status = mask != NULL ? sb_plan_new_masked(api_plan(plan), label, api_func(function), count,
+                                                   columns, names, mask, type, stage_count, before,
+                                                   &made, api_error(err))
+                              : sb_plan_new_staged(api_plan(plan), label, api_func(function),
+                                                   is_filter, count, columns, names, type,
+                                                   stage_count, before, &made, api_error(err));
     }
     sb_type_drop(type);
     return give(status, made, out);
@@ -182,8 +186,8 @@ sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label, sabot_funct
                                 const char *const *names, const struct ArrowSchema *schema,
                                 sabot_plan **out, sabot_error *err)
 {
-    return lowered(plan, label, function, is_filter, count, columns, names, schema, 0, NULL, out,
-                   err);
+    return lowered(plan, label, function, is_filter, count, columns, names, NULL, schema, 0, NULL,
+                   out, err);
 }
 
 sabot_status sabot_plan_staged(sabot_plan *plan, const char *label, sabot_function *function,
@@ -195,7 +199,21 @@ sabot_status sabot_plan_staged(sabot_plan *plan, const char *label, sabot_functi
     if (stage_count < 1 || stages == NULL || any_stage_null(stage_count, stages)) {
         return null_argument(err);
     }
-    return lowered(plan, label, function, is_filter, count, columns, names, schema, stage_count,
+    return lowered(plan, label, function, is_filter, count, columns, names, NULL, schema,
+                   stage_count, stages, out, err);
+}
+
+sabot_status sabot_plan_masked(sabot_plan *plan, const char *label, sabot_function *function,
+                               int32_t count, const char *const *columns, const char *const *names,
+                               const char *mask, const struct ArrowSchema *schema,
+                               int32_t stage_count, const sabot_stage *stages, sabot_plan **out,
+                               sabot_error *err)
+{
+    if (mask == NULL || stage_count < 0 || (stage_count > 0 && stages == NULL) ||
+        any_stage_null(stage_count, stages)) {
+        return null_argument(err);
+    }
+    return lowered(plan, label, function, false, count, columns, names, mask, schema, stage_count,
                    stages, out, err);
 }
 

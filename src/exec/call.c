@@ -585,18 +585,18 @@ sb_status sb_call_take_column(sb_call *call, int32_t result, int64_t rows, sb_ar
     return SB_OK;
 }
 
-static void mask_values(const sb_call *call, int64_t rows, uint8_t *mask)
+static void mask_values(const sb_call *call, int32_t result, int64_t rows, uint8_t *mask)
 {
-    char format = call->site->formats[0];
+    char format = call->site->formats[result];
     if (format == 'b') {
-        memcpy(mask, call->results[0].values, sb_bitmap_size(rows));
+        memcpy(mask, call->results[result].values, sb_bitmap_size(rows));
     } else if (format == 'l') {
-        const int64_t *values = call->results[0].values;
+        const int64_t *values = call->results[result].values;
         for (int64_t i = 0; i < rows; i++) {
             sb_bit_put(mask, i, values[i] != 0);
         }
     } else if (format == 'g') {
-        const double *values = call->results[0].values;
+        const double *values = call->results[result].values;
         for (int64_t i = 0; i < rows; i++) {
             sb_bit_put(mask, i, values[i] < 0 || values[i] > 0 || values[i] != values[i]);
         }
@@ -605,7 +605,8 @@ static void mask_values(const sb_call *call, int64_t rows, uint8_t *mask)
     }
 }
 
-sb_status sb_call_mask(const sb_call *call, int64_t rows, uint8_t **out, sb_error *err)
+sb_status sb_call_mask(const sb_call *call, int32_t result, int64_t rows, uint8_t **out,
+                       sb_error *err)
 {
     size_t size = sb_mask_size(rows);
     uint8_t *mask = sb_mem_alloc_aligned(size);
@@ -613,8 +614,8 @@ sb_status sb_call_mask(const sb_call *call, int64_t rows, uint8_t **out, sb_erro
         return sb_error_no_memory(err, size);
     }
     memset(mask, 0, size == 0 ? 64 : size);
-    mask_values(call, rows, mask);
-    const uint8_t *valid = call->results[0].valid;
+    mask_values(call, result, rows, mask);
+    const uint8_t *valid = call->results[result].valid;
     if (valid != NULL) {
         for (size_t i = 0; i < sb_bitmap_size(rows); i++) {
             mask[i] = (uint8_t)(mask[i] & valid[i]);

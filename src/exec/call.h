@@ -124,8 +124,10 @@ sb_status sb_call_try(sb_call *call, sb_call_local *local, const sb_chunk *chunk
 /* The first `rows` rows of a result as a column. */
 sb_status sb_call_take_column(sb_call *call, int32_t result, int64_t rows, sb_array **out,
                               sb_error *err);
-/* Bit per row: the first result is true (as Python's truth) and not null. Out-owned aligned block, padded as sb_chunk.active. */
-sb_status sb_call_mask(const sb_call *call, int64_t rows, uint8_t **out, sb_error *err);
+/* Bit per row: a result is true (as Python's truth) and not null; a text is the first. Out-owned aligned block, padded as
+ * sb_chunk.active. */
+sb_status sb_call_mask(const sb_call *call, int32_t result, int64_t rows, uint8_t **out,
+                       sb_error *err);
 
 /* Sets work->token to the call's failure, when it is the first in source order. */
 void sb_call_fail(const sb_call *call, const sb_op *op, sb_work *work);

@@ -34,6 +34,7 @@ static const char *const names[] = {"a", "b", "x", "c", "s"};
 typedef struct shape {
     bool compiled, filters, behind; /* behind: a filter by rows comes before */
     bool whole, pairs;              /* of whole batches; pairs: with nulls */
+    bool masked;                    /* a map that drops rows */
 } shape;
 
 #define SHAPES 12
@@ -241,8 +242,58 @@ static sb_plan *phased_plan(bool filters, bool leaves, bool behind)
     return plan;
 }
 
+/* --- masks -------------------------------------------------------------------------------------------------------- */
+
+/* EVEN, and x as it is. */
+#define EVEN_AND_X                                                                                 \
+    "inputs i64 i64 f64\noutputs f64 b\nv1:i64 = in 0\nv2:i64 = in 1\nv3:i64 = py_mul_i64 v1 v2\n" \
+    "v4:i64 = const_i64 2\nv5:i64 = py_mod_i64 v1 v4\nv6:i64 = const_i64 0\n"                      \
+    "v7:b = py_eq_i64 v5 v6\nv8:b = py_eq_i64 v3 v3\nv9:b = and v7 v8\nv10:f64 = in 2\n"           \
+    "store 0 v10\nstore 1 v9\n"
+
+/* [filter] -> a map that gives the rows with an even b. NULL: no memory. */
+static sb_plan *masked_plan(bool behind)
+{
+    static const char *const passed[] = {"a", "b", NULL, "c", "s"};
+    sb_type *schema = sb_kit_schema();
+    sb_func *func = sb_kit_map_func("evens", "b,a,x", "xgkb", EVEN_AND_X);
+    sb_func *keep = sb_kit_func("keep", "b", "b", SB_KIT_KEEP);
+    sb_plan *source = NULL, *between = NULL, *plan = NULL;
+    bool whole = schema != NULL && func != NULL && keep != NULL &&
+                 sb_plan_new_source("KIT", schema, &source, NULL) == SB_OK;
+    if (whole && behind) {
+        whole = sb_plan_new_filter(source, keep, &between, NULL) == SB_OK;
+    }
+    if (whole) {
+        (void)sb_plan_new_masked(between != NULL ? between : source, "f(batch)", func, 5, passed,
+                                 names, "k", NULL, 0, NULL, &plan, NULL);
+    }
+    sb_plan_drop(between);
+    sb_plan_drop(source);
+    sb_type_drop(schema);
+    sb_func_drop(func);
+    sb_func_drop(keep);
+    return plan;
+}
+
+/* Whether a row of this one's batch leaves. */
+static bool batch_leaves(shape s, int64_t row)
+{
+    int64_t first = row - row % BATCH, product;
+    for (int64_t k = first; k < first + BATCH; k++) {
+        bool given = !(s.behind && sb_kit_b(k) % 3 == 0);
+        if (given && sb_mul_overflow_i64(sb_kit_a(k), sb_kit_b(k), &product)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool comes_out(shape s, int64_t row)
 {
+    if (s.masked && sb_kit_b(row) % 2 != 0 && !batch_leaves(s, row)) {
+        return false; /* the host gives back the batches that it is asked for */
+    }
     return !(s.behind && sb_kit_b(row) % 3 == 0) && !(s.filters && sb_kit_b(row) % 2 != 0);
 }
 
@@ -337,6 +388,54 @@ static void stages_run_before_the_function(void **state)
         assert_true(asked > 0 && asked < ROWS / BATCH);
         sb_plan_drop(plan);
     }
+}
+
+static void a_mask_drops_rows_of_all_columns(void **state)
+{
+    (void)state;
+    for (int behind = 0; behind < 2; behind++) {
+        shape s = {.compiled = true, .behind = behind == 1, .masked = true};
+        sb_plan *plan = masked_plan(s.behind);
+        assert_non_null(plan);
+        for (size_t k = 0; k < SB_COUNT_OF(shapes); k++) {
+            int64_t asked = check_run(plan, &shapes[k], s);
+            assert_true(asked > 0 && asked < ROWS / BATCH);
+        }
+        sb_plan_drop(plan);
+    }
+}
+
+static void masks_that_are_none_are_refused(void **state)
+{
+    (void)state;
+    static const char *const none[] = {NULL}, *const x[] = {"x"}, *const b[] = {"b"};
+    sb_type *schema = sb_kit_schema();
+    sb_func *evens = sb_kit_map_func("evens", "b,a,x", "xgkb", EVEN_AND_X);
+    sb_func *single = sb_kit_func("even", "b,a", "b", EVEN);
+    sb_func *whole = sb_kit_whole_func("copies", "a,b,x,c", "alblxgcb", SB_KIT_COPIES, true);
+    sb_plan *source = NULL, *plan = NULL;
+    assert_int_equal(sb_plan_new_source("KIT", schema, &source, NULL), SB_OK);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", evens, 1, none, x, "z", NULL, 0, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", evens, 1, none, x, "x", NULL, 0, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", single, 1, b, b, "k", NULL, 0, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", whole, 1, none, b, "c", NULL, 0, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_int_equal(
+        sb_plan_new_masked(source, "f", evens, 1, none, x, "k", schema, 0, NULL, &plan, NULL),
+        SB_INVALID);
+    assert_null(plan);
+    sb_plan_drop(source);
+    sb_func_drop(evens);
+    sb_func_drop(single);
+    sb_func_drop(whole);
+    sb_type_drop(schema);
 }
 
 static void stages_that_do_not_fit_are_refused(void **state)
@@ -586,7 +685,8 @@ static bool fault_round(shape s, int other, int64_t nth)
     sb_kit_source from = {.rows = 48, .batch_rows = 20, .fail_batch = -1};
     sb_kit_host_init(&host);
     sb_fault_arm(nth, false);
-    sb_plan *plan = other < 0   ? lowered_plan(s)
+    sb_plan *plan = s.masked    ? masked_plan(s.behind)
+                    : other < 0 ? lowered_plan(s)
                     : other < 2 ? staged_plan(false, other == 1)
                                 : phased_plan(other > 3, false, other % 2 == 1);
     if (plan != NULL) {
@@ -615,6 +715,13 @@ static void failing_allocations_leak_nothing(void **state)
         }
         assert_true(nth > 50);
     }
+    for (int behind = 0; behind < 2; behind++) {
+        int64_t nth = 1;
+        while (!fault_round((shape){.masked = true, .behind = behind == 1}, -1, nth)) {
+            nth++;
+        }
+        assert_true(nth > 50);
+    }
 }
 #endif
 
@@ -623,6 +730,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_out_does_not_depend_on_who_computes),
         cmocka_unit_test(stages_run_before_the_function),
+        cmocka_unit_test(a_mask_drops_rows_of_all_columns),
+        cmocka_unit_test(masks_that_are_none_are_refused),
         cmocka_unit_test(stages_that_do_not_fit_are_refused),
         cmocka_unit_test(phases_run_between_what_the_host_gives),
         cmocka_unit_test(a_host_that_gives_nothing_gets_the_batch),

@@ -22,6 +22,7 @@ static sb_status node_new(sb_plan_kind kind, sb_plan *input, int32_t count, sb_p
     atomic_init(&plan->refs, 1);
     plan->kind = kind;
     plan->op_index = -1;
+    plan->mask = -1;
     if (input != NULL) {
         plan->input = sb_plan_retain(input);
         plan->op_index = input->op_index + 1;
@@ -593,18 +594,28 @@ static sb_status stages_set(sb_plan *plan, int32_t stage_count, const sb_stage *
     return status;
 }
 
-sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
-                              int32_t count, const char *const *columns, const char *const *names,
-                              sb_type *schema, sb_plan **out, sb_error *err)
+/* Rows are dropped of every column that goes on. */
+static sb_status mask_set(sb_plan *plan, const char *mask, sb_error *err)
 {
-    return sb_plan_new_staged(input, label, func, is_filter, count, columns, names, schema, 0, NULL,
-                              out, err);
+    const sb_func *func = plan->calls[0].func;
+    int64_t source = 0;
+    sb_status status = result_find(func, mask, &source, err);
+    if (status != SB_OK) {
+        return status;
+    }
+    plan->mask = (int32_t)(-1 - source);
+    if (func->is_whole || strcmp(func->keys[plan->mask].format, "b") != 0) {
+        return sb_error_set(err, SB_INVALID, "result \"%.100s\" of %.60s is no Boolean of a row",
+                            mask, func->name);
+    }
+    return sb_plan_check_take(plan->schema, err);
 }
 
-sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, bool is_filter,
+/* mask: NULL, or not of a filter. */
+static sb_status lowered_new(sb_plan *input, const char *label, sb_func *func, bool is_filter,
                              int32_t count, const char *const *columns, const char *const *names,
-                             sb_type *schema, int32_t stage_count, const sb_stage *stages,
-                             sb_plan **out, sb_error *err)
+                             const char *mask, sb_type *schema, int32_t stage_count,
+                             const sb_stage *stages, sb_plan **out, sb_error *err)
 {
     sb_plan *plan = NULL;
     sb_status status;
@@ -628,6 +639,9 @@ sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, b
     } else {
         SB_TRY(map_schema(plan, count, columns, names, err));
     }
+    if (mask != NULL) {
+        SB_TRY(mask_set(plan, mask, err));
+    }
     if (schema != NULL) {
         if (is_filter || !sb_type_equal(schema, plan->schema)) {
             status = sb_error_set(err, SB_INVALID, "the schema of %.60s is not that of its columns",
@@ -649,7 +663,7 @@ static bool is_part(const sb_plan *plan, bool is_last)
         return alone && plan->kind == SB_PLAN_SELECT && !is_last;
     }
     const sb_func *func = plan->calls[0].func;
-    return plan->phase_count == 0 && func->compiled && !func->is_whole &&
+    return plan->phase_count == 0 && plan->mask < 0 && func->compiled && !func->is_whole &&
            (is_last || !plan->is_filter);
 }
 
@@ -733,6 +747,33 @@ sb_status sb_plan_new_phased(sb_plan *input, int32_t phase_count, const sb_phase
     SB_TRY(phases_set(plan, phase_count, phases, err));
 out:
     return node_give(status, plan, out);
+}
+
+sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
+                              int32_t count, const char *const *columns, const char *const *names,
+                              sb_type *schema, sb_plan **out, sb_error *err)
+{
+    return sb_plan_new_staged(input, label, func, is_filter, count, columns, names, schema, 0, NULL,
+                              out, err);
+}
+
+sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, bool is_filter,
+                             int32_t count, const char *const *columns, const char *const *names,
+                             sb_type *schema, int32_t stage_count, const sb_stage *stages,
+                             sb_plan **out, sb_error *err)
+{
+    return lowered_new(input, label, func, is_filter, count, columns, names, NULL, schema,
+                       stage_count, stages, out, err);
+}
+
+sb_status sb_plan_new_masked(sb_plan *input, const char *label, sb_func *func, int32_t count,
+                             const char *const *columns, const char *const *names, const char *mask,
+                             sb_type *schema, int32_t stage_count, const sb_stage *stages,
+                             sb_plan **out, sb_error *err)
+{
+    SB_ASSERT(mask != NULL);
+    return lowered_new(input, label, func, false, count, columns, names, mask, schema, stage_count,
+                       stages, out, err);
 }
 
 sb_status sb_plan_new_select(sb_plan *input, int32_t count, const char *const *names, sb_plan **out,

@@ -84,8 +84,9 @@ struct sb_plan {
         sources; /* MAP, LOWERED but a filter: of each column in schema, that of the input, or -1 - the result */
     char *
         label; /* SOURCE, BATCH, LOWERED: for explain; how a batch function runs may follow a tab */
-    bool is_filter;        /* BATCH, LOWERED: gives a Boolean array, the schema stays */
-    int32_t stage_count;   /* LOWERED: what runs before calls[0]; 0: nothing */
+    bool is_filter;      /* BATCH, LOWERED: gives a Boolean array, the schema stays */
+    int32_t mask;        /* LOWERED: the function's result that says which rows stay; -1: all do */
+    int32_t stage_count; /* LOWERED: what runs before calls[0]; 0: nothing */
     sb_plan_stage *stages; /* owned */
     sb_type *
         inner; /* owned reference: with stages, the input's columns and those of all loops, which calls[0] and stages read */
@@ -129,6 +130,12 @@ sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, b
 /* The function of `last`, behind phases. SB_INVALID: as sabot_plan_phased says. */
 sb_status sb_plan_new_phased(sb_plan *input, int32_t phase_count, const sb_phase *phases,
                              sb_plan *last, sb_plan **out, sb_error *err);
+/* Likewise, no filter, with stages or without: of the rows those stay whose result `mask`, a Boolean of that name, is true.
+ * SB_INVALID: there is no such result, or the function is of whole batches; SB_UNSUPPORTED: a column cannot be filtered. */
+sb_status sb_plan_new_masked(sb_plan *input, const char *label, sb_func *func, int32_t count,
+                             const char *const *columns, const char *const *names, const char *mask,
+                             sb_type *schema, int32_t stage_count, const sb_stage *stages,
+                             sb_plan **out, sb_error *err);
 sb_plan *sb_plan_retain(sb_plan *plan);
 void sb_plan_drop(sb_plan *plan); /* NULL is fine */
 

@@ -102,7 +102,7 @@ static sb_status finish(const sb_op *op, sb_work *work, sb_push *result, sb_erro
         status = sb_chunk_truncate(chunk, call->rows, err);
     }
     if (status == SB_OK) {
-        status = sb_call_mask(call, chunk->rows, &mask, err);
+        status = sb_call_mask(call, 0, chunk->rows, &mask, err);
     }
     if (status != SB_OK) {
         return status;

@@ -1,13 +1,16 @@
 /* A batch function that native code computes row by row: map, or a filter.
  *
  * Algorithm: a function of rows that gives the same runs over the whole batch. When it leaves no row, its results and the columns that are
- * passed on are the batch; else all of it is given up and the host calls the batch function itself, which is pure, so in no order.
+ * passed on are the batch, or those of its rows that one of the results says; else all of it is given up and the host calls the batch
+ * function itself, which is pure, so in no order.
  * A function of whole batches runs once for the batch instead, and may give it another number of rows.
  * A function that the run interprets is the host's in the order of its batches.
  *
  * Threads: shared state is const after open, but for the schema, see op_batch.h; one local per worker. Memory: results belong to the
  * chunk. */
 #include "exec/ops/op_lowered.h"
+
+#include "base/bitmap.h"
 #include "base/mem.h"
 #include "exec/call.h"
 #include "exec/ops/op_batch.h"
@@ -123,8 +126,41 @@ sb_status sb_lowered_columns(const sb_plan *node, sb_call *call, const sb_chunk 
 sb_status sb_lowered_mask(sb_call *call, sb_chunk *chunk, sb_error *err)
 {
     uint8_t *mask = NULL;
-    sb_status status = sb_call_mask(call, chunk->rows, &mask, err);
+    sb_status status = sb_call_mask(call, 0, chunk->rows, &mask, err);
     if (status == SB_OK) {
+        sb_chunk_restrict(chunk, mask);
+        status = sb_chunk_compact(chunk, err);
+    }
+    return status;
+}
+
+/* Makes the chunk what the function gives for it: a filter or a mask keeps some rows. *left: it cannot, the host has to. */
+static sb_status results_set(const sb_op *op, sb_call *call, sb_chunk *chunk, int64_t *left,
+                             sb_error *err)
+{
+    const sb_plan *node = op->node;
+    uint8_t *mask = NULL;
+    sb_status status = SB_OK;
+    if (node->is_filter) {
+        return sb_lowered_mask(call, chunk, err);
+    }
+    if (node->mask >= 0) {
+        status = sb_call_mask(call, node->mask, chunk->rows, &mask, err);
+    }
+    if (status == SB_OK && node->mask >= 0 && node->stage_count > 0 &&
+        sb_bitmap_count(mask, 0, chunk->rows) <= 1) { /* as for a batch of one row */
+        *left = chunk->rows;
+        sb_mem_free_aligned(mask);
+        return SB_OK;
+    }
+    if (status == SB_OK) {
+        status = sb_lowered_columns(node, call, chunk, chunk, err);
+    }
+    if (status != SB_OK) {
+        sb_mem_free_aligned(mask);
+        return status;
+    }
+    if (mask != NULL) {
         sb_chunk_restrict(chunk, mask);
         status = sb_chunk_compact(chunk, err);
     }
@@ -177,9 +213,7 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
                                           : sb_call_native(&call, local, work, &left, err);
     }
     if (status == SB_OK && left == 0) {
-        status = op->node->is_filter
-                     ? sb_lowered_mask(&call, work->chunk, err)
-                     : sb_lowered_columns(op->node, &call, work->chunk, work->chunk, err);
+        status = results_set(op, &call, work->chunk, &left, err);
     }
     sb_call_release(&call);
     if (status == SB_OK && left > 0) {
