@@ -366,10 +366,6 @@ REFUSED = {
         "return b.filter(pa.array([v > 0 for v in b['k'].to_pylist()]))",
         "rows by something else than a mask of booleans",
     ),
-    "numbers_as_index": (
-        "x = b['x'].to_numpy(); k = b['k'].to_numpy(); return {'r': x[k]}",
-        "rows by something else than a mask of booleans",
-    ),
     "arrow_in_numpy": (
         "x = b['x'].to_numpy(); return {'r': x[pc.greater(b['x'], 0)]}",
         "items of an array of NumPy by something that is none",

@@ -7,8 +7,9 @@ import warnings
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from support import function_report
+from support import cell, function_report
 from test_batch_numpy import defined
 from test_batch_ufuncs import bits, by_numpy, compare
 
@@ -693,3 +694,50 @@ def test_a_source_in_python_and_a_name_that_changes():
     scale = 2.0
     got = Stream.from_batches(source(), given.schema).map(f).collect()
     assert bits(got["made"]) == bits(wanted["made"])
+
+
+BESIDE_MASKS = [
+    "y = x - x[x > 0].mean(); return {'y': y}",
+    "m = x.mean(); return {'y': x[x > m]}",
+    "y = x * len(x[x > 0]); return {'y': y}",
+    "y = x + x[x > 0].size; return {'y': y}",
+    "b = batch.filter(pc.greater(batch['x'], 0)); return {'y': pc.add(b['x'], pc.sum(b['x']))}",
+    "b = batch.filter(pc.greater(batch['x'], 0)); return {'y': pc.add(batch['x'], pc.sum(b['x']))}",
+    "b = batch.filter(pc.greater(batch['x'], 0)); return {'y': np.cumsum(b['x'].to_numpy())}",
+    "b = batch.filter(pc.greater(batch['x'], 0)); y = x * b.num_rows; return {'y': y}",
+    "y = np.sort(x)[x > 0]; return {'y': y}",
+    "m = x > 0; y = np.cumsum(x)[m]; return {'y': y, 'z': x[m]}",
+    "y = x[x > 0]; return {'y': (y - y.min()) / (y.max() - y.min())}",
+    "y = x[np.argsort(x)][x > 0]; return {'y': y}",
+    "k = np.argsort(x); m = x > 0; return {'y': x[k][m], 'z': k[m]}",
+    "return batch.filter(pc.greater(batch['x'], pc.mean(batch['x'])))",
+    "return batch.filter(x > x.mean())",
+    "return batch.filter(x > np.median(x)).append_column('z', batch.filter(x > np.median(x))['x'])",
+    "y = np.where(x > 0, x, x[x > 0].mean()); return {'y': y}",
+]
+
+
+@pytest.mark.parametrize("body", BESIDE_MASKS)
+def test_beside_rows_that_masks_leave(body):
+    lines = ["x = batch['x'].to_numpy()", *body.split("; ")]
+    text = "def f(batch: pa.RecordBatch):\n" + "".join(f"    {line}\n" for line in lines)
+    fn = cell(text, np=np, pa=pa, pc=pc)["f"]
+    batch = pa.record_batch({"x": [0.5, -1.5, 2.25, -3.0, 4.0, 1.0, -0.0, 7.5]})
+    for rows in (batch, batch.slice(2, 5), batch.slice(1, 1)):
+        wanted, got = [], []
+        for made, call in (
+            (
+                wanted,
+                lambda r=rows: (
+                    pa.table(fn(r)) if isinstance(fn(r), dict) else pa.Table.from_batches([fn(r)])
+                ),
+            ),
+            (got, lambda r=rows: Stream.from_batches([r]).map(fn).collect()),
+        ):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    made.append(call().combine_chunks().to_pydict())
+                except Exception as error:
+                    made.append(repr(error))
+        assert repr(got) == repr(wanted)

@@ -21,7 +21,6 @@ from sabot import _form_filters as filters
 from sabot._capture import seen_functions
 from sabot._form_arrays import changed
 from sabot._form_constants import known
-from sabot._form_narrow import item_of
 from sabot._form_numpy_whole import taken
 from sabot._form_parts import RowForm, Text, parts_of
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored
