@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 
 import numpy as np
@@ -177,10 +178,10 @@ def test_ahead_and_required(caplog):
     texts = [(one.levelname, one.getMessage()) for one in caplog.records]
     if HELPER.exists():
         assert texts[0][0] == "INFO"
-        assert texts[0][1].startswith("compiled f in ")
+        assert re.fullmatch(r"f \(.*:\d+\): native code, compiled .*, row form, .*", texts[0][1])
     assert [level for level, _ in texts].count("INFO") == HELPER.exists()
     assert texts[-1][0] == "DEBUG"
-    assert texts[-1][1].startswith("f is not compiled: ")
+    assert re.match(r"f \(.*:\d+\) is not compiled: .*open", texts[-1][1])
     required = auto_compile(udf(other, compile="require"))
     with pytest.raises(sb.CompileError, match="open"):
         required(pa.record_batch({"v": [1]}))

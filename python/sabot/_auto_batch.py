@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ast
 import json
-import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
 from sabot import _config, _core
 from sabot._capture import seen_names
+from sabot._decisions import log, place_of, reason_text, say_native, say_refusal
 from sabot._engine import session
 from sabot._errors import CompileError, DataError, PlanError
 from sabot._form import row_form
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from sabot._form import RowForm
     from sabot._udf import Options
 
-_log = logging.getLogger("sabot.compile")
 _FROM_C: Any = cast("Any", pa.Array)._import_from_c
 _ROWS_AT_ONCE = 2048
 _PIECE_ROWS = 65536
@@ -109,7 +108,6 @@ class Whole:
         self._known: tuple[tuple[pa.Schema, object, _Bound | None], ...] = ()
         self._skips = 0
         self._missed = 0
-        self._logged = False
         self.compiled: bool | None = None  # for the latest batches; None: there were none
 
     def __call__(self, batch: Any) -> Any:
@@ -136,6 +134,10 @@ class Whole:
         except _LeftError:
             self._missed = min(self._missed + 1, 6)
             self._skips = min(2**self._missed, _SKIPS_MAX)
+            text = (
+                "%s: native code left a batch of %s rows, CPython calls it for that and the next %d"
+            )
+            log.info(text, place_of(self._captured), f"{rows:,}", self._skips)
             return self._fn(batch)
         self._missed = 0
         if bound.schema is None:
@@ -227,7 +229,7 @@ class Whole:
         except NoFormError as error:
             self._refused(error.refusal)
         except PlanError as error:
-            _log.debug("%s is not compiled: %s", self._captured.name, error)
+            log.debug("%s is not compiled: %s", place_of(self._captured), error)
         else:
             if bound is not None:
                 return bound
@@ -255,14 +257,14 @@ class Whole:
         core = core_function(made.blob, inner, off, form.results)
         scalar = Scalar(made, core, len(core.params), None, "", told=True, options=self._options)
         if not core.compiled:
-            self._refused_by(scalar)
+            say_refusal(captured, core)
             return None
         names = [f"{place}" for place in range(len(form.results))]
         core = core_function(made.blob, inner, off, tuple(names))
         scalar = scalar._replace(core=core)
         stages, refusing = stages_of(captured, form, read, off)
         if refusing is not None:
-            self._refused_by(scalar._replace(core=refusing))
+            say_refusal(captured, refusing)
             return None
         result = self._of_nothing(batch, form)
         gives, schema, columns = _shown(result, batch, form, core)
@@ -270,12 +272,16 @@ class Whole:
         plan = source.lowered("", core, False, [None] * len(names), names, stages)
         # A run without batches makes native code, and waits for it.
         run_once(scalar, plan, [], rows=0, tier="native", operators=1, by_batch={0: _HOST})
-        self._tell(scalar)
         spot = None
         if len(names) == 1 and not stages:
             spot = source.map(core, [None], names)
         whole = places == list(range(len(batch.schema)))
         few = _FEW_ROWS if _is_short(captured, form) else 0
+        if not any(
+            found is not None and known.equals(batch.schema) for known, _, found in self._known
+        ):
+            own = f", up to {few} rows by calls of it" if few else ""
+            say_native(captured, core, f", {form.kind} form{own}")
         return _Bound(scalar, places, whole, plan, spot, columns, schema, gives, few)
 
     def _of_nothing(self, batch: Any, form: RowForm) -> object:
@@ -291,24 +297,11 @@ class Whole:
 
     # The log
 
-    def _tell(self, scalar: Scalar) -> None:
-        facts: dict[str, Any] = json.loads(scalar.core.report())
-        if facts["native"] == "ready" and not self._logged:
-            self._logged = True
-            _log.info("compiled %s in %.1f ms", self._captured.name, facts["compile_ms"])
-        elif facts["native"] == "failed":
-            _log.debug("no native code for %s: %s", self._captured.name, facts["native_error"])
-
     def _refused(self, refusal: Refusal | None) -> None:
-        why = "its source is not known" if refusal is None else refusal.detail or refusal.code
-        line = refusal.line if refusal is not None else 0
-        place = f" (line {line})" if line else ""
-        _log.debug("%s is not compiled: %s%s", self._captured.name, why, place)
-
-    def _refused_by(self, scalar: Scalar) -> None:
-        reasons: list[dict[str, Any]] = json.loads(scalar.core.report())["reasons"]
-        text = "; ".join(f"{one['message']} (line {one['line']})" for one in reasons)
-        _log.debug("%s is not compiled: %s", self._captured.name, text or 'compile="off"')
+        why = "its source is not known"
+        if refusal is not None:
+            why = reason_text("", refusal.detail or refusal.code, refusal.line)
+        log.debug("%s is not compiled: %s", place_of(self._captured), why)
 
 
 def _is_short(captured: Captured, form: RowForm) -> bool:

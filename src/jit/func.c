@@ -249,6 +249,14 @@ void sb_func_start(sb_func *func, sb_tier tier)
     }
 }
 
+/* Whether so many vectors have a leaving row that the careful entry serves better. */
+static bool is_often_bad(const func_private *priv)
+{
+    const int64_t bad = atomic_load_explicit(&priv->bad_vectors, memory_order_relaxed);
+    const int64_t all = atomic_load_explicit(&priv->vectors, memory_order_relaxed);
+    return all >= BAD_VECTORS_MIN && bad * BAD_SHARE > all;
+}
+
 /* Before a vector, under AUTO: is it time to ask for something? */
 static void consider(sb_func *func, int64_t row_count)
 {
@@ -262,9 +270,7 @@ static void consider(sb_func *func, int64_t row_count)
         }
         return;
     }
-    int64_t bad = atomic_load_explicit(&priv->bad_vectors, memory_order_relaxed);
-    int64_t all = atomic_load_explicit(&priv->vectors, memory_order_relaxed);
-    if (all >= BAD_VECTORS_MIN && bad * BAD_SHARE > all) {
+    if (is_often_bad(priv)) {
         request(func, ENTRY_CAREFUL);
     }
 }
@@ -408,11 +414,8 @@ static sb_status run_tier(sb_func_local *local, sb_kcall *call, int32_t row_coun
     if (tier == SB_TIER_INTERPRETER || priv->jit == NULL) {
         return run_careful(local, NULL, call, row_count, err);
     }
-    int64_t bad_count = atomic_load_explicit(&priv->bad_vectors, memory_order_relaxed);
-    int64_t all = atomic_load_explicit(&priv->vectors, memory_order_relaxed);
-    bool often_bad = all >= BAD_VECTORS_MIN && bad_count * BAD_SHARE > all;
     sb_kernel_fn careful = entry_of(func, ENTRY_CAREFUL);
-    often_bad = often_bad || func->is_whole; /* one row: nothing is to be gained by a fast entry */
+    const bool often_bad = is_often_bad(priv) || func->is_whole; /* one row: nothing is to be gained by a fast entry */
     sb_kernel_fn fast = careful != NULL && often_bad ? NULL : entry_of(func, ENTRY_FAST);
     bool bad = fast == NULL;
     if (fast != NULL) {
@@ -609,8 +612,14 @@ static void report_native(const sb_func *func, sb_buf *json)
     sb_buf_json_string(json, priv->jit != NULL ? sb_jit_cpu(priv->jit) : "", SIZE_MAX);
     sb_buf_printf(json, ", \"native\": \"%s\", \"native_error\": ", state);
     sb_buf_json_string(json, why.size > 0 ? why.data : "", why.size);
+    const bool careful =
+        !func->is_whole && is_often_bad(priv) && entry_of(func, ENTRY_CAREFUL) != NULL;
+    const int64_t cost = func->ir.cost > 0 ? (int64_t)func->ir.cost : 1;
     sb_buf_printf(json, ", \"native_from\": \"%s\", \"compile_ms\": %.3f", origin,
                   (double)compile_ns / 1e6);
+    sb_buf_printf(json, ", \"native_after\": %lld, \"careful\": %s",
+                  (long long)((NATIVE_WORTH + cost - 1) / cost),
+                  careful ? "true" : "false");
     sb_buf_release(&why);
 }
 
