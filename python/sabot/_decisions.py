@@ -71,7 +71,7 @@ def say_refusal(captured: Captured, core: _core.Function) -> None:
 class _Told(NamedTuple):
     """A compiled function of a run. core: what tells of its native code. unit: what CPython computes where a row of it leaves."""
 
-    index: int
+    step: int
     place: str
     core: _core.Function
     unit: str
@@ -119,7 +119,7 @@ class RunLog:
             log.info('%s: %s, the engine interprets it: tier="interpreter"', told.place, how)
             return
         if facts["careful"]:
-            self._careful.add(told.index)
+            self._careful.add(told.step)
         state = facts["native"]
         if state == "ready":
             where = f"native code from the first row, {origin_of(facts)}"
@@ -133,7 +133,7 @@ class RunLog:
                 f"{facts['native_after']:,} rows"
             )
         if state in ("none", "pending"):
-            self._waiting.add(told.index)
+            self._waiting.add(told.step)
         log.info("%s: %s, %s", told.place, how, where)
 
     def look(self, report: Callable[[], str]) -> None:
@@ -158,7 +158,7 @@ class RunLog:
                 )
 
     def _take_over(self, told: _Told, function: Mapping[str, Any]) -> None:
-        self._waiting.discard(told.index)
+        self._waiting.discard(told.step)
         facts: dict[str, Any] = json.loads(told.core.report())
         before = ""
         if function["rows_interpreter"]:

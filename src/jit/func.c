@@ -415,7 +415,8 @@ static sb_status run_tier(sb_func_local *local, sb_kcall *call, int32_t row_coun
         return run_careful(local, NULL, call, row_count, err);
     }
     sb_kernel_fn careful = entry_of(func, ENTRY_CAREFUL);
-    const bool often_bad = is_often_bad(priv) || func->is_whole; /* one row: nothing is to be gained by a fast entry */
+    const bool often_bad =
+        is_often_bad(priv) || func->is_whole; /* one row: nothing is to be gained by a fast entry */
     sb_kernel_fn fast = careful != NULL && often_bad ? NULL : entry_of(func, ENTRY_FAST);
     bool bad = fast == NULL;
     if (fast != NULL) {
@@ -618,8 +619,7 @@ static void report_native(const sb_func *func, sb_buf *json)
     sb_buf_printf(json, ", \"native_from\": \"%s\", \"compile_ms\": %.3f", origin,
                   (double)compile_ns / 1e6);
     sb_buf_printf(json, ", \"native_after\": %lld, \"careful\": %s",
-                  (long long)((NATIVE_WORTH + cost - 1) / cost),
-                  careful ? "true" : "false");
+                  (long long)((NATIVE_WORTH + cost - 1) / cost), careful ? "true" : "false");
     sb_buf_release(&why);
 }
 
