@@ -34,7 +34,7 @@ def steps_of_rows(batch):
         for step in range(100):
             total += value * step
         made.append(total)
-    return batch.append_column("y", pa.array(made))
+    return batch.append_column("made", pa.array(made))
 
 
 def comprehension(batch):
@@ -43,7 +43,7 @@ def comprehension(batch):
 
 def zipped(batch):
     pairs = zip(batch["x"].to_pylist(), batch["n"].to_pylist(), strict=True)
-    return batch.append_column("y", pa.array([x if n % 2 else -x for x, n in pairs]))
+    return batch.append_column("made", pa.array([x if n % 2 else -x for x, n in pairs]))
 
 
 def operators(batch):

@@ -170,6 +170,9 @@ def test_of_a_function_that_fails_without_rows():
     given = pa.record_batch({"x": [0.5, 2.0] * 40})
     assert shown(made(given)) == shown(of_whole(WHOLE["ema"])(given))
     assert made.whole().compiled
+    required = auto_compile(udf(of_whole(WHOLE["ema"]), compile="require"), given.schema)
+    assert shown(required(given)) == shown(made(given))
+    assert required.whole().compiled
 
 
 def test_a_function_warns_once_for_each_call():

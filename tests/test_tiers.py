@@ -6,6 +6,7 @@ import logging
 import re
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -193,7 +194,7 @@ def test_rows_that_leave(said):
     with sb.config(tier="interpreter"):
         stream_of(leaves).collect()
     assert said(leaves)[1:] == [
-        "CPython computed 1,000 of 4,000 rows, called row by row: 1,000 overflow left"
+        "CPython computed 1,000 of 4,000 rows, called row by row, 1,000 left by overflow"
     ]
 
 
@@ -208,8 +209,80 @@ def test_batches_that_leave(said):
     with sb.config(tier="interpreter"):
         stream_of(scaled).collect()
     assert said(scaled)[1:] == [
-        "CPython computed 1,000 of 4,000 rows, called batch by batch: 1 overflow left"
+        "CPython computed 1,000 of 4,000 rows, called batch by batch, 1 left by overflow"
     ]
+
+
+def leaves_all(n):
+    return (n + 2**62) * 3 // 3
+
+
+def test_nearly_all_rows_leave(said):
+    rows = 200_000
+    table = pa.table({"n": [None if k % 50_000 == 7 else k for k in range(rows)]})
+    stream = stream_of(udf(leaves_all, nulls="skip"), table, 70_000)
+    for morsel_rows in (0, 3_000):
+        with sb.config(morsel_rows=morsel_rows, threads=1):
+            made = stream.collect()["y"].to_pylist()
+        assert made == [None if n is None else n + 2**62 for n in table["n"].to_pylist()]
+        facts = stream.last_run.report["functions"][0]
+        tried = facts["rows_native"] + facts["rows_interpreter"]
+        assert 0 < tried <= 9 * 2_048
+        assert facts["rows"] == rows
+        assert rows - 9 <= facts["rows_cpython"] <= rows
+        assert sum(facts["rows_left"].values()) <= tried
+        text = "nearly all rows leave: CPython calls it row by row at once, with a try now and then"
+        assert said(leaves_all).count(text) == 1
+
+
+def test_rows_that_stay_again_are_computed_again():
+    far = [2**62] * 20_000 + [5] * 300_000
+    stream = stream_of(tripled := (lambda n: n * 3 // 3), pa.table({"n": far}), 65_536)
+    assert tripled(3) == 3
+    assert stream.collect()["y"].to_pylist() == far
+    facts = stream.last_run.report["functions"][0]
+    assert facts["rows_native"] + facts["rows_interpreter"] > 200_000
+    some = pa.table({"n": [2**62 if k % 2 else 5 for k in range(50_000)]})
+    stream = stream_of(lambda n: n * 3 // 3, some)
+    assert stream.collect()["y"].to_pylist() == some["n"].to_pylist()
+    facts = stream.last_run.report["functions"][0]
+    assert facts["rows_left"] == {"overflow": 25_000}  # a half is worth a try
+
+
+BATCHES_THAT_LEAVE = {
+    "row form": "{'y': pa.array([(v + 2**62) * 3 // 3 for v in b['n'].to_pylist()])}",
+    "whole form": "{'y': pa.array([v - i[k - 1] + 2**62 * 3 // 3 for k, v in enumerate(i)])}",
+    "array form": "{'y': pa.array(np.log(b['x'].to_numpy() - 1))}",
+    "filter": "pa.array([(v + 2**62) * 3 > 5 for v in b['n'].to_pylist()])",
+}
+
+
+@pytest.mark.parametrize("name", BATCHES_THAT_LEAVE)
+@pytest.mark.filterwarnings("ignore")
+def test_batches_that_leave_are_passed_by(name):
+    text = BATCHES_THAT_LEAVE[name].replace("2**62 * 3", "(v + 2**62) * 3")
+    fn = cell(f"def f(b):\n    i = b['n'].to_pylist()\n    return {text}", pa=pa, np=np)["f"]
+    if name != "whole form":
+        fn = cell(f"def f(b):\n    return {text}", pa=pa, np=np)["f"]
+    table = pa.table({"n": list(range(8_000)), "x": [0.5] * 8_000})
+    source = Stream.from_table(table, 100)
+    stream = source.filter(fn) if name == "filter" else source.map(fn)
+    wanted = [fn(batch) for batch in table.to_batches(max_chunksize=100)]
+    with sb.config(threads=1):
+        made = stream.collect()
+    if name == "filter":
+        assert made.num_rows == sum(mask.true_count for mask in wanted)
+    else:
+        both = [made["y"].to_pylist(), [v for one in wanted for v in one["y"].to_pylist()]]
+        assert repr(both[0]) == repr(both[1])
+    facts = stream.last_run.report["functions"][0]
+    assert facts["rows"] == facts["rows_cpython"] == 8_000
+    tried = facts["rows_native"] + facts["rows_interpreter"]
+    assert tried <= 600
+    with sb.config(threads=1, tier="interpreter"):
+        stream.collect()
+    facts = stream.last_run.report["functions"][0]
+    assert facts["rows_native"] + facts["rows_interpreter"] in (0, 8_000)
 
 
 @native
@@ -226,7 +299,8 @@ def test_many_leaving_rows_are_compiled_once_more(said, caplog):
     assert len(texts) == 4
     assert "rows leave in more than 1 of 16 vectors: native code that tells them apart" in texts
     assert re.fullmatch(
-        r"CPython computed ([\d,]+) of [\d,]+ rows, called row by row: \1 overflow left", texts[3]
+        r"CPython computed ([\d,]+) of [\d,]+ rows, called row by row, \1 left by overflow",
+        texts[3],
     )
 
 

@@ -249,7 +249,7 @@ class Whole:
                 one = error.refusal
                 why = reason_text("", one.detail or one.code, one.line)
         log.debug("%s is not compiled: %s", place_of(self._captured), why)
-        if self._options.compile == "require":
+        if self._options.compile == "require" and not self._wants_rows:
             from sabot._report import explain
 
             schema = batch.schema

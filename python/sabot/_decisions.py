@@ -90,7 +90,8 @@ class RunLog:
         self._seen = set(changed)
         self._compiled: dict[int, _Told] = {}
         self._waiting: set[int] = set()  # for native code
-        self._careful: set[int] = set()  # of which only the fast form of native code is there
+        self._careful: set[int] = set()  # whose native code tells leaving rows apart
+        self._passed: dict[int, int] = {}  # rows that CPython got without a try, before this run
         lowered = [one for one in chain.batches.values() if one.lowered is not None]
         forms = {id(one.lowered.scalar): one for one in lowered if one.lowered is not None}
         for index, step in enumerate(chain.steps):
@@ -120,6 +121,7 @@ class RunLog:
             return
         if facts["careful"]:
             self._careful.add(told.step)
+        self._passed[told.step] = facts["rows_passed"]
         state = facts["native"]
         if state == "ready":
             where = f"native code from the first row, {origin_of(facts)}"
@@ -149,13 +151,18 @@ class RunLog:
             for index in sorted(self._waiting):
                 if functions[index]["rows_native"]:
                     self._take_over(self._compiled[index], functions[index])
-        for index in self._compiled.keys() - self._careful:
-            if json.loads(self._compiled[index].core.report())["careful"]:
-                self._careful.add(index)
-                log.info(
-                    "%s: rows leave in more than 1 of 16 vectors: native code that tells them apart",
-                    self._compiled[index].place,
-                )
+        for index, told in self._compiled.items():
+            self._look_at_leaving(told, json.loads(told.core.report()))
+
+    def _look_at_leaving(self, told: _Told, facts: Mapping[str, Any]) -> None:
+        if facts["careful"] and told.step not in self._careful:
+            self._careful.add(told.step)
+            text = "%s: rows leave in more than 1 of 16 vectors: native code that tells them apart"
+            log.info(text, told.place)
+        if facts["rows_passed"] > self._passed.get(told.step, facts["rows_passed"]):
+            del self._passed[told.step]
+            text = "%s: nearly all rows leave: CPython calls it %s at once, with a try now and then"
+            log.info(text, told.place, told.unit)
 
     def _take_over(self, told: _Told, function: Mapping[str, Any]) -> None:
         self._waiting.discard(told.step)
@@ -179,14 +186,14 @@ class RunLog:
             if index in self._waiting and one["rows_interpreter"]:
                 self._never(told, one["rows_interpreter"], facts)
             left: dict[str, int] = one["rows_left"]
-            if left and one["rows_cpython"]:
+            if one["rows_cpython"]:
                 log.info(
-                    "%s: CPython computed %s of %s rows, called %s: %s left",
+                    "%s: CPython computed %s of %s rows, called %s%s",
                     told.place,
                     f"{one['rows_cpython']:,}",
                     f"{one['rows']:,}",
                     told.unit,
-                    ", ".join(f"{count:,} {reason}" for reason, count in left.items()),
+                    "".join(f", {count:,} left by {reason}" for reason, count in left.items()),
                 )
 
     def _never(self, told: _Told, rows: int, facts: Mapping[str, Any]) -> None:

@@ -286,6 +286,9 @@ sb_status sb_call_whole_native(sb_call *call, sb_call_local *local, sb_work *wor
     *left = true;
     SB_TRY(sb_chunk_compact(work->chunk, err));
     SB_ASSERT(work->chunk->rows == rows);
+    if (sb_func_passes(local->func, rows, site->tier, counts)) {
+        return SB_OK;
+    }
     SB_TRY(lists_in(call, local, work->chunk, &reason, err));
     for (int32_t k = 0; k < site->result_count; k++) {
         local->kout[k] = (sb_kout){.values = local->out[k].values};
@@ -293,8 +296,9 @@ sb_status sb_call_whole_native(sb_call *call, sb_call_local *local, sb_work *wor
     if (reason == SB_REASON_NONE) {
         sb_kcall kcall = {.in = local->in, .out = local->kout, .stop = work->stop};
         SB_TRY(sb_func_run_whole(site->func, local->func, &kcall, rows, site->tier, counts, err));
-        if (kcall.leave_count > 0) {
-            goto out; /* counted */
+        if (kcall.leave_count > 0) { /* counted */
+            sb_func_judge(local->func, rows, rows, true, site->tier);
+            goto out;
         }
         SB_TRY(lists_out(call, local, same_rows, &reason, err));
     }
@@ -302,6 +306,7 @@ sb_status sb_call_whole_native(sb_call *call, sb_call_local *local, sb_work *wor
         sb_func_leave_whole(local->func, rows, reason, counts);
     }
     *left = reason != SB_REASON_NONE;
+    sb_func_judge(local->func, rows, *left ? rows : 0, true, site->tier);
 out:
     words_trim(call, local);
     return status;

@@ -18,6 +18,7 @@
 #include "jit/emit.h"
 #include "jit/func.h"
 #include "jit/helper.h"
+#include "jit/passes.h"
 #include "jit/totals.h"
 #include "os/os.h"
 
@@ -44,6 +45,7 @@ typedef struct sb_func_private {
     atomic_bool request_failed[ENTRY_COUNT]; /* emitting or queueing failed for good */
     atomic_llong worth;                      /* operations done in tier 0 */
     atomic_llong vectors, bad_vectors;
+    sb_passes passes;
     atomic_llong rows, rows_native, rows_interpreter;
     atomic_llong ns[SB_RAN_COUNT], rows_timed[SB_RAN_COUNT];
     atomic_uint tries; /* of sb_func_try */
@@ -516,6 +518,23 @@ void sb_func_leave_whole(sb_func_local *local, int64_t rows, sb_reason reason,
     flush_counts(local);
 }
 
+bool sb_func_passes(sb_func_local *local, int64_t rows, sb_tier tier, sb_func_counts *counts)
+{
+    if (tier != SB_TIER_AUTO || !sb_passes_take(&local->func->priv->passes, rows)) {
+        return false;
+    }
+    counts->rows += rows;
+    local->pending.rows += rows;
+    return true;
+}
+
+void sb_func_judge(sb_func_local *local, int64_t rows, int64_t left, bool undivided, sb_tier tier)
+{
+    if (tier == SB_TIER_AUTO) {
+        sb_passes_judge(&local->func->priv->passes, rows, left, undivided);
+    }
+}
+
 bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)
 {
     SB_ASSERT(row_count >= 0 && row_count <= SB_VECTOR_ROWS);
@@ -638,10 +657,13 @@ static void report_times(func_private *priv, sb_buf *json)
 static void report_counts(const sb_func *func, sb_buf *json)
 {
     func_private *priv = func->priv;
-    sb_buf_printf(json, "\"rows\": %lld, \"rows_native\": %lld, \"rows_interpreter\": %lld",
+    sb_buf_printf(json,
+                  "\"rows\": %lld, \"rows_native\": %lld, \"rows_interpreter\": %lld, "
+                  "\"rows_passed\": %lld",
                   (long long)atomic_load_explicit(&priv->rows, memory_order_relaxed),
                   (long long)atomic_load_explicit(&priv->rows_native, memory_order_relaxed),
-                  (long long)atomic_load_explicit(&priv->rows_interpreter, memory_order_relaxed));
+                  (long long)atomic_load_explicit(&priv->rows_interpreter, memory_order_relaxed),
+                  (long long)atomic_load_explicit(&priv->passes.rows, memory_order_relaxed));
     sb_buf_text(json, ", \"rows_left\": {");
     bool first = true;
     for (int k = 1; k < SB_REASON_COUNT; k++) {
