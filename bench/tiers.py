@@ -42,8 +42,8 @@ from sabot import Stream
 SLOWER_MAX = 1.05
 FIRST_MS = 3.0  # that the first results may come later, up to so many rows
 FIRST_ROWS = 100
-CELL_S = 4.0
-OFF_S = 1.2  # rows are capped where CPython alone would take longer
+CELL_S = 2.0
+OFF_S = 0.8  # rows are capped where CPython alone would take longer
 QUICK_NAMES = ("order_total", "collatz_steps", "luhn_digit", "invoice_line", "steps_of_rows")
 QUICK_NAMES += (
     "above",
@@ -193,8 +193,7 @@ def cell(task: Task, wanted: int, rows: int, sizes: Sizes) -> Cell:
     table = task.table(rows)
     pairs: list[tuple[Spent, Spent]] = []
     until = time.perf_counter() + CELL_S
-    gc.collect()
-    gc.freeze()
+    gc.collect()  # not freeze(), after which the collector's work in a fork hangs on a few objects more or less
     while len(pairs) < sizes.pairs_max:
         order = ("auto", "off") if len(pairs) % 2 else ("off", "auto")
         found = {compile: measured(task, table, compile) for compile in order}

@@ -151,7 +151,7 @@ class RunLog:
             for index in sorted(self._waiting):
                 if functions[index]["rows_native"]:
                     self._take_over(self._compiled[index], functions[index])
-        for index, told in self._compiled.items():
+        for told in self._compiled.values():
             self._look_at_leaving(told, json.loads(told.core.report()))
 
     def _look_at_leaving(self, told: _Told, facts: Mapping[str, Any]) -> None:
