@@ -226,10 +226,11 @@ SABOT_API sabot_status sabot_plan_map(sabot_plan *plan, sabot_function *function
 SABOT_API sabot_status sabot_plan_batch(sabot_plan *plan, const char *label,
                                         const struct ArrowSchema *schema, bool is_filter,
                                         sabot_plan **out, sabot_error *err);
-/* A batch function of which `function` computes the same row by row: with columns as of sabot_plan_map, or for a filter with one result,
- * whose truth keeps a row (count is 0). A batch of which it leaves a row is computed by the host instead (event CALL_BATCH, in no order),
- * as are all in a run that interprets the function. label: as of sabot_plan_batch. schema: the result's, which may differ from that of
- * sabot_plan_map in metadata and nullability; NULL: it does not, as for a filter. */
+/* A batch function of which `function` computes the same row by row, or in one call for the batch where its text is of whole columns
+ * (its results may then have another number of rows, if no column is passed on): with columns as of sabot_plan_map, or for a filter with
+ * one result, whose truth keeps a row (count is 0). A batch of which it leaves a row is computed by the host instead (event CALL_BATCH,
+ * in no order), as are all in a run that interprets the function. label: as of sabot_plan_batch. schema: the result's, which may differ
+ * from that of sabot_plan_map in metadata and nullability; NULL: it does not, as for a filter. */
 SABOT_API sabot_status sabot_plan_lowered(sabot_plan *plan, const char *label,
                                           sabot_function *function, bool is_filter, int32_t count,
                                           const char *const *columns, const char *const *names,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from support import printed
@@ -245,3 +246,88 @@ def test_without_numba():
             print(type(error).__name__, error, error.name)
         """)
     assert out == 'MissingLibraryError compile="numba" needs numba: pip install numba numba\n'
+
+
+def peaks(x: np.ndarray, least=0.5):
+    made = np.zeros(len(x))
+    for i in range(1, len(x) - 1):
+        if x[i] > least and x[i - 1] < x[i] > x[i + 1]:
+            made[i] = x[i]
+    return made
+
+
+def of_arrays(fn, **options):
+    return udf(fn, kind="array", compile="numba", **options)
+
+
+def test_functions_of_arrays():
+    x = np.sin(np.arange(500.0))
+    table = pa.table({"x": x, "n": np.arange(500)})
+    stream = Stream.from_table(table).with_columns(p=of_arrays(peaks))
+    assert "WITH   p = peaks(x)  numba, array, not exact  reads x" in stream.explain()
+    assert stream.collect()["p"].to_pylist() == peaks(x).tolist()
+    report = sb.explain(of_arrays(peaks), table.schema)
+    assert (report.mode, report.kind, report.signature) == (
+        "numba",
+        "array",
+        "peaks(x: double) -> double",
+    )
+    assert "not exact" in str(report)
+    with sb.config(compile="off"):
+        off = Stream.from_table(table).with_columns(p=of_arrays(peaks, returns=pa.float64()))
+        assert "numba" not in off.explain()
+        assert off.collect()["p"].to_pylist() == peaks(x).tolist()
+
+
+def test_arrays_that_numba_alone_types_and_filters():
+    def sums(n: np.ndarray):
+        made = np.zeros(n.size, np.int64)
+        for i in range(1, n.size):
+            made[i] = made[i - 1] + n[i] * n[i]
+        return made
+
+    n = np.arange(100)
+    stream = Stream.from_table(pa.table({"n": n})).with_columns(s=of_arrays(sums))
+    assert stream.schema.field("s").type == pa.int64()
+    assert stream.collect()["s"].to_pylist() == np.cumsum(n * n).tolist()
+    kept = Stream.from_table(pa.table({"n": n})).filter(of_arrays(lambda n: n > 97))
+    assert kept.collect()["n"].to_pylist() == [98, 99]
+
+
+def test_arrays_that_numba_refuses_or_fails_at_are_cpythons():
+    def opened(x):
+        return np.array([len(str(v)) for v in x])
+
+    table = pa.table({"x": [1.0, 2.5]})
+    stream = Stream.from_table(table).with_columns(
+        s=of_arrays(lambda x: np.char.add(x, "a"), returns=pa.string())
+    )
+    assert "because: Numba refuses it" in stream.explain()
+    report = sb.explain(of_arrays(opened, returns=pa.int64()), table.schema)
+    assert report.mode in ("interpreted", "numba")
+
+    def checked(x):
+        if x[0] > 1:
+            raise ValueError("large")
+        return x * 2
+
+    fn = of_arrays(checked, returns=pa.float64())
+    assert Stream.from_table(table).with_columns(s=fn).collect()["s"].to_pylist() == [2.0, 5.0]
+    with pytest.raises(ValueError, match="large"):
+        Stream.from_table(table.slice(1)).with_columns(s=fn).collect()
+
+
+BY = 2.0
+
+
+def test_arrays_and_names_that_change():
+    global BY
+
+    def times(x):
+        return x * BY
+
+    stream = Stream.from_table(pa.table({"x": [1.0, 2.5]})).with_columns(s=of_arrays(times))
+    assert "numba, array" in stream.explain()
+    assert stream.collect()["s"].to_pylist() == [2.0, 5.0]
+    BY = 4.0
+    assert stream.collect()["s"].to_pylist() == [4.0, 10.0]

@@ -897,3 +897,78 @@ def test_what_has_no_form_says_why(name):
     assert (report.mode, report.form) == ("interpreted", None), str(report)
     assert report.reasons[0].message.endswith(wanted), str(report)
     assert report.reasons[0].line > 0
+
+
+KINDS = pa.record_batch(
+    {"p": [True, False, True, True], "i": [5, 7, 11, 13], "x": [0.5, 1.5, 2.5, -1.0]}
+)
+SEVERAL_KINDS = {
+    "joined": "s = 0; for v in p + i: s += v",
+    "extended": "s = 0; p.extend(i); for v in p: s += v",
+    "in turn": "s = 0; for one in (p, i):; for v in one: s += v",
+    "numbered": "s = 0; for k, v in enumerate(i + p): s += v * k",
+    "by number": "c = p + x; s = sum([c[k] for k in range(len(c))])",
+    "floats": "s = 0.0; for v in x + p: s += v",
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL_KINDS)
+def test_columns_of_booleans_and_numbers_in_one_list(name):
+    text = SEVERAL_KINDS[name].replace(":; for", ":\n        for").split("; ")
+    lines = [f"{one} = batch[{one!r}].to_pylist()" for one in "pix"] + text + ["return {'s': [s]}"]
+    fn = cell("def f(batch):\n" + "".join(f"    {line}\n" for line in lines))["f"]
+    assert Stream.from_batches([KINDS]).map(fn).collect().to_pydict() == fn(KINDS)
+
+
+def test_a_list_of_booleans_and_numbers_as_a_result():
+    def both(batch):
+        p, i = batch["p"].to_pylist(), batch["i"].to_pylist()
+        total = 0
+        for v in i:
+            total += v
+        return {"both": pa.array([float(v) for v in p + i]), "total": [total] * 8}
+
+    def bare(batch):
+        p, i = batch["p"].to_pylist(), batch["i"].to_pylist()
+        total = 0
+        for v in i:
+            total += v
+        return {"both": p + i, "total": [total] * 8}
+
+    assert Stream.from_batches([KINDS]).map(both).collect().num_rows == 8
+    with pytest.raises(pa.ArrowInvalid):
+        bare_result = bare(KINDS)
+        pa.RecordBatch.from_pydict(bare_result)
+    with pytest.raises(pa.ArrowInvalid):
+        Stream.from_batches([KINDS]).map(bare).collect()
+
+
+def test_many_short_lists_beside_many_rows():
+    def lists(batch):
+        x = batch["x"].to_pylist()
+        total = 0
+        for k in range(300):
+            made = []
+            for j in range(600):
+                made.append(j + k)
+            total += len(made)
+        return {"x": x, "total": [total] * len(x)}
+
+    stream = Stream.from_batches([pa.record_batch({"x": [0.5] * 1_000_000})]).map(lists)
+    assert stream.collect()["total"][0].as_py() == 180_000
+    assert function_report(stream)["rows_left"] == {}
+
+
+def test_one_large_batch_is_native_code_s_at_once():
+    def carried(batch):
+        made, y = [], 0.0
+        for v in batch["x"].to_pylist():
+            for _ in range(20):
+                y = 0.25 * v + 0.5 * y
+            made.append(y)
+        return {"y": made}
+
+    batch = pa.record_batch({"x": [k / 7 for k in range(200_000)]})
+    stream = Stream.from_batches([batch]).map(carried)
+    assert stream.collect()["y"].to_pylist() == carried(batch)["y"]
+    assert function_report(stream)["rows_native"] == batch.num_rows

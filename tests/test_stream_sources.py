@@ -694,3 +694,32 @@ def test_small_row_groups_are_not_read_far_ahead(threads, tmp_path):
     assert given == rows * groups
     # What may wait, the one that is read, the one that was given out, and one that is on its way between.
     assert peak < (max(threads + 2, (4 << 20) / group.nbytes) + 3) * group.nbytes
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_only_what_workers_need_is_read_ahead(threads):
+    """Batches that are large and slow to compute: 26 were read ahead for eight workers before there was a bound."""
+    text = pa.array(["x" * (1 << 17)] * 8)  # 1 MiB
+    batch = pa.record_batch([pa.array(range(8)), text], names=["k", "text"])
+    pulled = given = most = 0
+
+    def source():
+        nonlocal pulled, most
+        for _ in range(60):
+            pulled += 1
+            most = max(most, pulled - given)
+            yield batch
+
+    def slow(k):
+        total = 0.0
+        for j in range(2_000_000):
+            total += (k + j) * 0.5
+        return total
+
+    with sb.config(threads=threads):
+        stream = Stream.from_batches(source, batch.schema).with_columns(y=slow)
+        for _ in stream:
+            given += 1
+    assert given == 60
+    # Those that may wait, and the one that is pulled.
+    assert most <= max(threads + 2, 4) + 1

@@ -93,9 +93,7 @@ def test_it_may_decorate():
         ({"nulls": "skipp"}, "nulls='skipp': it is one of 'pass', 'skip'; did you mean 'skip'?"),
         ({"compile": "on"}, "compile='on': it is one of 'auto', 'off', 'require'"),
         ({"compile": ["off"]}, "compile=['off']: it is one of"),
-        ({"kind": "scalars"}, "kind='scalars': it is one of 'scalar', 'record', 'batch'"),
-        ({"kind": "array"}, "kind='array': array functions are not there yet"),
-        ({"kind": "array"}, "kind='array': array functions are not there yet"),
+        ({"kind": "scalars"}, "kind='scalars': it is one of 'scalar', 'record', 'array', 'batch'"),
         ({"returns": int}, "returns=<class 'int'>: it is a pyarrow type"),
         (
             {"returns": pa.int32()},

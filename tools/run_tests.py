@@ -455,6 +455,7 @@ NEWER += [
     f"--deselect=tests/test_async.py::test_the_loop_is_never_blocked[{name} that do not fit]"
     for name in ("rows", "long lists")
 ]
+NEWER += ["--deselect=tests/test_exports.py::test_importing_is_quick"]
 # The engine of AArch64 in an emulated CPython of AArch64.
 FUZZ_ARM = ["-m", "fuzz.differential", "--python", str(setup.ARM_ROOT / "python")]
 FUZZ_ARM += ["--functions", "200", "--columns", "10", "--jobs", str(os.cpu_count() or 2)]

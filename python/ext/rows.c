@@ -126,7 +126,7 @@ static int open_ahead(row_call *call)
         }
         PyList_SET_ITEM(columns, k, pair);
     }
-    PyObject *rows = list_of_rows(event);
+    PyObject *rows = columns != NULL ? list_of_rows(event) : NULL;
     PyObject *args = NULL;
     if (columns != NULL && rows != NULL) {
         args = Py_BuildValue("(OOOL)", ahead, columns, rows, (long long)event->row_count);

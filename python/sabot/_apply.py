@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -35,9 +35,10 @@ def apply(
     fn: Callable[..., object],
     *columns: object,
     returns: pa.DataType | None = None,
+    kind: Literal["scalar", "array"] | None = None,
     **named: object,
 ) -> Applied:
-    """A scalar function of columns that are named here, for `with_columns(name=...)` and `filter(...)`.
+    """A scalar function, or one of arrays, of columns that are named here, for `with_columns(name=...)` and `filter(...)`.
 
     A `udf` called with `col(...)` among its arguments gives the same.
 
@@ -46,6 +47,7 @@ def apply(
         columns: for each parameter `col(name)`, or a value that is the same in all rows; at least one `col`. They go to the
             parameters by Python's rules; those that get nothing keep their defaults, also where a column has their name.
         returns: the type of the result, where the function's text does not tell; see `udf`.
+        kind: "array" for a function of NumPy arrays; None: as its `udf` or its annotations say, else one of a row's values.
         named: the same by the names of parameters.
 
     Raises:
@@ -56,7 +58,7 @@ def apply(
     >>> stream.with_columns(dear=sb.apply(lambda x, limit: x > limit, sb.col("price"), 15)).collect()["dear"].to_pylist()
     [False, True]
     """
-    return applied(fn, columns, named, returns)
+    return applied(fn, columns, named, returns, kind)
 
 
 def applied(
@@ -64,11 +66,18 @@ def applied(
     columns: tuple[object, ...],
     named: dict[str, object],
     returns: pa.DataType | None = None,
+    kind: str | None = None,
 ) -> Applied:
     """What `apply` gives."""
     function, options = unwrap(fn)
     if isinstance(fn, (Column, Applied)) or not callable(function):
         raise PlanError(f"apply takes a function and its columns, not {type(fn).__name__} first")
+    if kind is not None:
+        if kind not in ("scalar", "array"):
+            raise PlanError(f'apply: kind={kind!r}; it is "scalar" or "array"')
+        if options.kind not in (None, kind):
+            raise PlanError(f"apply: kind={kind!r}, but the udf says kind={options.kind!r}")
+        options = options._replace(kind=kind)
     if returns is not None:
         if options.returns not in (None, returns):
             raise PlanError(f"apply: returns={returns}, but the udf says returns={options.returns}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 import weakref
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, cast
@@ -38,6 +39,7 @@ from sabot._udf import FORMATS, Udf, unwrap
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from sabot._auto_arrays import ByArrays
     from sabot._auto_batch import Whole
     from sabot._capture import Captured
     from sabot._udf import Options
@@ -135,8 +137,10 @@ class AutoCompiled(Udf):
         self._by_name = len(needed) > self._least
         every = [param.name for param in params]
         kind = kind_of(captured, every, "filter", self.options.kind)
-        self._scalar = kind.kind == "scalar" and kind.error is None
+        numbers = captured.base is not None and not _names_library(captured.base)
+        self._scalar = kind.kind == "scalar" and kind.error is None and numbers
         self._whole: Whole | None = None
+        self._by_arrays: ByArrays | None = None
         self._bound: dict[object, object] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -147,9 +151,17 @@ class AutoCompiled(Udf):
         for value in kwargs.values():
             if isinstance(value, _ARROW):
                 return self._columns(args, kwargs)
+        if args and not kwargs and type(args[0]) is _ndarray():
+            self._look()
+            if self._by_arrays is None:
+                from sabot._auto_arrays import ByArrays
+
+                self._by_arrays = ByArrays(self.fn, self._captured, self.options)
+            return self._by_arrays(args)
         return super().__call__(*args, **kwargs)
 
-    def _columns(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _look(self) -> None:
+        """Looks at the function anew where it has changed."""
         guards = self._captured.guards
         changed = guards.changed() if guards is not None else None
         if changed is not None:
@@ -160,6 +172,9 @@ class AutoCompiled(Udf):
             self._see()
         elif self._forks != _forks:
             self._see()
+
+    def _columns(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._look()
         if len(args) == 1 and not kwargs and isinstance(args[0], (pa.RecordBatch, pa.Table)):
             return self._of_batch(args[0])
         given = self._arguments(args, kwargs) if self._scalar else None
@@ -439,12 +454,13 @@ def auto_compile(fn: Callable[..., Any], schema: pa.Schema | None = None) -> Cal
     Given one value for each parameter it is `fn`. Given columns (pyarrow arrays, and values that are the same in all rows), or one
     RecordBatch or Table that has columns named like its parameters, or the columns that a function of records reads, it computes
     row by row, by Python's rules as everywhere here: null arrives as None, nothing wraps around, the first failing row raises. It
-    gives a pyarrow array, a ChunkedArray for chunked input. NumPy arrays go to `fn` as they are, since NumPy's rules are others; so
-    does the batch that is given for a record where a row cannot be compiled. The first call with new types waits for native code.
+    gives a pyarrow array, a ChunkedArray for chunked input. Given NumPy arrays of one dimension and one length it computes what `fn`
+    does with these, by NumPy's rules, where that ends in a new array. Any other arguments go to `fn` as they are; so does the batch
+    that is given for a record where a row cannot be compiled. The first call with new types waits for native code.
 
-    What takes batches, calls NumPy, pandas, Polars or pyarrow, or is no plain Python function (nor a method or a partial of one) has
-    nothing to gain and is returned itself. The same `fn` gives the same object while that is held. The logger `sabot.compile` tells
-    what was done.
+    What calls pandas, Polars or pyarrow alone, NumPy for something else than functions of items, or is no plain Python function (nor a
+    method or a partial of one) has nothing to gain and is returned itself. The same `fn` gives the same object while that is held.
+    The logger `sabot.compile` tells what was done.
 
     Parameters:
         fn: a function, or a `udf`.
@@ -491,13 +507,28 @@ def _gains(fn: Any, options: Options) -> bool:
     kind = kind_of(captured, (), "with_columns", options.kind)
     if kind.kind == "batch" and kind.error is None:
         return strategy_of(pattern_of(captured, "batch")) in _COMPILED
+    if kind.kind == "array":
+        return True
     if kind.kind not in ("scalar", "record", "unknown"):  # the last is told by columns
         return False
     if kind.kind == "record" and options.nulls == "skip":
         raise PlanError(
             'auto_compile: nulls="skip" is for scalar functions, not for one of records'
         )
-    return not _names_library(captured.base)
+    return not _names_library(captured.base) or _computes_arrays(captured)
+
+
+def _ndarray() -> Any:
+    """The class of NumPy's arrays, where the process has it."""
+    numpy: Any = sys.modules.get("numpy")
+    return getattr(numpy, "ndarray", None)
+
+
+def _computes_arrays(captured: Captured) -> bool:
+    """Whether a function that names libraries may be one of NumPy arrays, with something to gain."""
+    pattern = pattern_of(captured)
+    others = pattern.has_arrow or pattern.has_pandas
+    return pattern.has_numpy and not others and strategy_of(pattern) in _COMPILED
 
 
 def _names_library(fn: FunctionType) -> bool:

@@ -420,14 +420,6 @@ def power(x: Any, y: Any) -> Any:
     return None if x is None or y is None else math.pow(x, y)
 
 
-def power_of_ints(x: Any, y: Any) -> Any:
-    if x is None or y is None:
-        return None
-    if y < 0:
-        raise ValueError
-    return x**y
-
-
 def logb(x: Any, y: Any) -> Any:
     if x is None or y is None:
         return None
@@ -492,3 +484,18 @@ def bool_to_int(x: Any) -> Any:
 
 def bool_to_float(x: Any) -> Any:
     return None if x is None else float(x)
+
+
+# Items of a list whose column has to be of a type
+
+
+def an_int(x: Any) -> Any:
+    if x is None:
+        raise ValueError  # pa.array would make another type of nulls alone
+    return x
+
+
+def a_float(x: Any) -> Any:
+    if not isinstance(x, float):
+        raise ValueError  # or of ints alone
+    return x

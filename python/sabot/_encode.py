@@ -12,6 +12,7 @@ of another text.
 from __future__ import annotations
 
 import ast
+import re
 import struct
 import sys
 from typing import TYPE_CHECKING, Any, cast
@@ -130,6 +131,9 @@ def dotted(node: ast.AST) -> tuple[ast.Name | None, str]:
     return node, ".".join([node.id, *reversed(attributes)])
 
 
+_MARKS = re.compile("[\0-\4][0-9]*")
+
+
 def _form(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
         return f"attribute access .{node.attr}"
@@ -229,7 +233,8 @@ class Encoder:
         return _head(NODES[kind], node.lineno, node.col_offset, end_line, end_col)
 
     def unsupported(self, node: ast.AST, code: str, detail: str) -> list[bytes]:
-        """What has no node, and why."""
+        """What has no node, and why; locals of loops over rows by the names that the text has."""
+        detail = _MARKS.sub("", detail)
         self.program.refused.append((code, detail))
         return [self.at("UNSUPPORTED", node), text_of(code), text_of(detail)]
 

@@ -20,9 +20,10 @@ import pyarrow as pa
 from sabot._capture import seen_functions
 from sabot._form_arrays import changed
 from sabot._form_constants import known
-from sabot._form_narrow import as_result
+from sabot._form_narrow import item_of
 from sabot._form_rows import COMPREHENSIONS, FUNCTIONS, RowLoop, free, stored, turn_of
 from sabot._form_stages import MADE, cut
+from sabot._form_state import Held, check_used
 from sabot._form_ufunc import Call
 from sabot._form_unroll import comprehension, display, filled, loop
 from sabot._form_values import (
@@ -43,10 +44,13 @@ from sabot._form_values import (
     Schema,
     Several,
     Value,
+    batch_parameter,
     columns_of_tree,
+    definition,
     input_batch,
     is_mutable,
     listed,
+    may_be_rows,
 )
 from sabot._guards import is_scalar
 
@@ -70,6 +74,7 @@ class RowForm(NamedTuple):
     that is passed on, or None. fields: of each, the input's column whose field it has, or None: a new one. keeps: it has the metadata of
     the input's schema. wanted: types that the results were given by `type=`. kind: "row" where it has loops over rows, else "array";
     "whole" where the function is of whole columns and its results are lists (`_form_whole`). stages: what is computed before it.
+    fresh: the last column is made of a NumPy array that nobody else has.
     """
 
     tree: ast.FunctionDef
@@ -83,6 +88,7 @@ class RowForm(NamedTuple):
     is_filter: bool
     kind: str
     stages: tuple[Stage, ...] = ()
+    fresh: bool = False
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -148,12 +154,15 @@ class Reader:
         self.slots: dict[str, None] = {}
         self._loops = 0
         self._calls: list[Call] = []  # of loops of NumPy's
+        self.fresh = False
         self.constants: dict[str, object] = {}  # locals that are numbers or texts now
         self.functions: dict[str, Function] = {}  # functions inside that the rows have, too
         self._told: dict[int, tuple[ast.expr, Value | None]] = {}  # what nodes stand for
         self._of_rows: set[str] = set()  # locals that stood for something of the batch at any time
         # Dicts and lists with one name alone, which may be filled.
         self._filling: set[str] = set()
+        self.held = Held(self)
+        self.strict: dict[str, ast.AST] = {}  # locals that may fail, and where they are made
         self._locals: set[str] = set()  # of a function that is read inside another: all of them
         self._inner: dict[
             str, ast.AST
@@ -204,12 +213,15 @@ class Reader:
                     inner, f"a function inside that reads {name}, which changes from row to row"
                 )
         place = node.body if isinstance(node, ast.Lambda) else node
-        items = [_item(array, place) for array in made.values()]
+        items = [item_of(array, place) for array in made.values()]
         value = ast.Tuple(items, ast.Load())
+        check_used(self.body, value, self.strict.items())
         parts, last = cut(self.body, self._calls, value)
         stages = tuple(self._stage(node, part) for part in parts)
         tree = self._tree(node, last, value)
-        wanted = tuple(array.wanted for array in made.values())
+        wanted = tuple(
+            one.wanted or one.type if one.family == ARROW else None for one in made.values()
+        )
         slots, read = tuple(self.slots), self._read_by(tree)
         return RowForm(
             tree,
@@ -223,6 +235,7 @@ class Reader:
             is_filter,
             self.kind,
             stages,
+            self.fresh,
         )
 
     def _stage(self, node: ast.FunctionDef | ast.Lambda, part: Part) -> Stage:
@@ -318,11 +331,12 @@ class Reader:
         if isinstance(value, Array):
             if value.family == ARROW:
                 return value
-            name = value.name
-            if (
-                value.own and value.type.kind == "b"
-            ):  # Arrow has bits of its own, else the same memory
+            name, self.fresh = value.name, value.own
+            # Arrow has bits of its own, else the same memory.
+            if value.own and value.type.kind == "b":
                 name = self.make(value.value(node), node)
+            if value.family == LIST:
+                self.strict[name] = node
             return Array(ARROW, name)
         raise NoFormError(node, "a column that is no array of rows")
 
@@ -342,7 +356,7 @@ class Reader:
     ) -> ast.FunctionDef:
         end = node.body if isinstance(node, ast.Lambda) else node.body[-1]
         last = ast.copy_location(ast.Return(value), end)
-        tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else _definition(node)
+        tree = copy.copy(node) if isinstance(node, ast.FunctionDef) else definition(node)
         tree.body = [*body, last]
         for statement in tree.body:
             for inner in ast.walk(statement):
@@ -370,8 +384,10 @@ class Reader:
                 given := self.value(value), Several
             ):
                 self._unpack(node, targets, given)
-            case ast.Import() | ast.ImportFrom() if self.within:
-                pass
+            case ast.Import() | ast.ImportFrom():
+                for name in stored([node]) & {*self.env, *self._plain}:
+                    raise NoFormError(node, f"{name} is bound anew")
+                self.body += [] if self.within else [copy.deepcopy(node)]
             case ast.Assign() | ast.AugAssign() if changed(self, node):
                 pass
             case ast.Assign() | ast.Expr() if filled(self, node):
@@ -383,6 +399,7 @@ class Reader:
                     self.statement(inner)
             case ast.For() if (turn := self._turn(node.target, node.iter)) is not None:
                 self._loops += 1
+                self.held.check([node.target, *node.body])
                 rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
                 body, lists = rows.statements(node)
                 self._add_loop(rows, body)
@@ -508,6 +525,7 @@ class Reader:
             self.constants.pop(name, None)
             self.functions.pop(name, None)
         self._plain |= bound
+        self.held.add(node, bound)
         self.body.append(copy.deepcopy(node))
 
     def _check_own(self, node: ast.Name) -> None:
@@ -583,10 +601,11 @@ class Reader:
                 return self.column(owner, key, node)
             case Array("numpy"), ast.Slice(None, None, None):
                 return owner  # a view of the same memory
-            case Lists(batch), _:
+            case Lists(batch), _ if isinstance(self.constant(key), str):
                 return listed(self.column(batch, key, node), node)
             case Columns(pairs), _:
-                return dict(pairs).get(str(self.constant(key)))
+                name = self.constant(key)
+                return dict(pairs).get(name) if isinstance(name, str) else None
             case Several(items), _:
                 at = self.constant(key)
                 if type(at) is int and -len(items) <= at < len(items):
@@ -598,12 +617,12 @@ class Reader:
     def _attribute(self, of: ast.expr, name: str) -> Value | None:
         """What is known of an attribute of a batch, a schema or an array."""
         match self.maybe(of), name:
-            case Batch(), "num_rows":
+            case Batch(columns), "num_rows" if columns:
                 return Count()
             case Batch(columns), "num_columns":
                 return Known(len(columns))
             case Batch(columns, is_table=False), "columns":
-                return Several(tuple(array for _, array in columns))
+                return Several(tuple(array._replace(field=None) for _, array in columns))
             case ((Batch() as batch), "schema"):
                 return Schema(batch)
             case ((Batch() as batch), "column_names"):
@@ -643,7 +662,7 @@ class Reader:
         """What an expression stands for, where it can be told by its beginning."""
         if isinstance(node, ast.Name) and id(node) not in self._told:
             return self.env.get(node.id)
-        return self.value(node) if _may_be_rows(node) or id(node) in self._told else None
+        return self.value(node) if may_be_rows(node) or id(node) in self._told else None
 
     def _check_aside(self, node: ast.expr) -> None:
         for inner in ast.walk(node):
@@ -658,6 +677,7 @@ class Reader:
         if len(node.generators) > 1 or first.ifs or first.is_async:
             raise NoFormError(node, "a comprehension over rows with conditions or loops inside")
         self._loops += 1
+        self.held.check([first.target, node.elt])
         rows = RowLoop(self.env, frozenset(self._plain), self._loops, turn)
         given, item = rows.element(node.elt)
         self._add_loop(rows, given)
@@ -681,6 +701,8 @@ class Reader:
                 if inner is not None and len(inner) == 1:
                     return [Count(), *inner]
                 return self._none(inner, node)
+            if name is zip and len(args) == 1 and self._items(args[0]) is not None:
+                raise NoFormError(node, "rows in tuples of one")
             if name is zip and args:
                 found = [self._items(one) for one in args]
                 known = [one for one in found if one is not None and len(one) == 1]
@@ -775,26 +797,3 @@ class Reader:
 
 
 _DISPLAYS = (ast.Dict, ast.List, ast.ListComp, ast.DictComp)
-
-
-def batch_parameter(captured: Captured) -> str:
-    """The parameter that is the batch; "" where there is none."""
-    params = captured.params or ()
-    needed = [one.name for one in params if not one.has_default]
-    return next(iter([*needed, *(one.name for one in params)]), "")
-
-
-def _definition(node: ast.Lambda) -> ast.FunctionDef:
-    made = ast.FunctionDef("lambda", node.args, [], [])
-    return ast.copy_location(made, node)
-
-
-def _may_be_rows(node: ast.expr) -> bool:
-    kinds = (ast.Call, ast.Subscript, ast.Attribute, ast.BinOp, ast.Compare, ast.UnaryOp)
-    return isinstance(node, kinds)
-
-
-def _item(array: Array, place: ast.AST) -> ast.expr:
-    """The row's value of a result."""
-    value = array.value(place)
-    return as_result(value, array.type) if array.family == ARROW else value

@@ -16,6 +16,7 @@ from sabot import _ufuncs
 from sabot._encode_program import Own
 from sabot._form_narrow import called
 from sabot._form_numpy import argument, cast, checked, dtype_of, fresh, numpy, operation
+from sabot._form_state import is_users
 from sabot._form_values import NUMPY, Array, Known, NoFormError
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _nan_to_num(reader: Reader, node: ast.Call) -> Array | None:
     numbers: list[ast.expr] = []
     for given, usual in zip(others, (0.0, limits.max, limits.min), strict=True):
         number: Any = usual if given is None else reader.number(given)
-        if number is None and isinstance(given, ast.Constant):
+        if number is None and isinstance(given, ast.Constant) and given is not others[0]:
             number = usual
         if type(number) not in (int, float) and number is not usual:
             raise NoFormError(node, "np.nan_to_num with a value that the text does not tell")
@@ -363,6 +364,14 @@ class _Unmasked(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if isinstance(node.value, ast.Name) and ast.dump(node.slice) == self._mask:
             return node.value
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        function = node.func
+        if is_users(self._reader.called(node)) or (
+            isinstance(function, ast.Name) and function.id in self._reader.env
+        ):
+            raise NoFormError(node, "a function of the text's own, for the rows of a mask")
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from sabot._capture import Param, Refusal, record_blob, seen_names
 from sabot._errors import PlanError
-from sabot._form import RowForm, batch_parameter, row_form
-from sabot._form_values import NOTHING, NoFormError
+from sabot._form import RowForm, row_form
+from sabot._form_values import NOTHING, NoFormError, batch_parameter
 from sabot._form_whole import whole_form
 from sabot._function import Scalar, because, core_function
 from sabot._lane import TYPES
@@ -74,7 +74,7 @@ def lower(
         return _refused(bound, captured.refusals[0] if captured.refusals else None)
     try:
         wanted = None if explains else bound.is_filter
-        form, made, core, told, refusal = _formed(captured, schema, options, wanted)
+        form, made, core, told, refusal = formed(captured, schema, options, wanted)
         stages, refusing = stages_of(captured, form, schema, options.compile == "off")
     except NoFormError as error:
         return _refused(bound, error.refusal)
@@ -95,7 +95,7 @@ def lower(
     columns: tuple[list[str | None], list[str]] = ([], [])
     if not bound.is_filter:
         columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])
-    label, loops = _label(captured, form, schema), loops_of(form)
+    label, loops = _label(bound, form, schema), loops_of(form)
     reads = inputs_of(form, schema)
     if refusal is not None:
         line = f" (line {refusal.line})" if refusal.line else ""
@@ -104,7 +104,7 @@ def lower(
     return bound._replace(lowered=lowered, refusal=refusal)
 
 
-class _Formed(NamedTuple):
+class Formed(NamedTuple):
     """What is made of a batch function. told: the schema of what it gives; None: not compiled. refusal: why it has no better form."""
 
     form: RowForm
@@ -114,15 +114,15 @@ class _Formed(NamedTuple):
     refusal: Refusal | None = None
 
 
-def _formed(
+def formed(
     captured: Captured, schema: pa.Schema, options: Options, is_filter: bool | None
-) -> _Formed:
+) -> Formed:
     """The row form, or where that is not compiled the whole form.
 
     Raises:
         NoFormError, PlanError: it has neither; the row form's reason.
     """
-    rows: _Formed | None = None
+    rows: Formed | None = None
     failed: NoFormError | PlanError | None = None
     try:
         rows = _read(row_form, captured, schema, options, is_filter)
@@ -131,7 +131,7 @@ def _formed(
     if rows is not None and rows.told is not None:
         return rows
     why = _refusal_of(rows.core) if rows is not None else _refusal_by(failed)
-    whole: _Formed | None = None
+    whole: Formed | None = None
     if why.code != NOTHING:
         with suppress(NoFormError, PlanError):
             whole = _read(whole_form, captured, schema, options, is_filter)
@@ -168,12 +168,12 @@ def _read(
     schema: pa.Schema,
     options: Options,
     is_filter: bool | None,
-) -> _Formed:
+) -> Formed:
     form = reads(captured, seen_names(captured), schema, is_filter)
     made = row_function(captured, form)
     assert made.blob is not None
     core = core_function(made.blob, with_made(schema, form), options.compile == "off", form.results)
-    return _Formed(form, made, core, _told(core, form, schema, is_filter=form.is_filter))
+    return Formed(form, made, core, _told(core, form, schema, is_filter=form.is_filter))
 
 
 def _refused(bound: BatchBinding, refusal: Refusal | None) -> BatchBinding:
@@ -275,12 +275,13 @@ def _told(
     return pa.schema(fields, columns.metadata if form.keeps else None)
 
 
-def _label(captured: Captured, form: RowForm, schema: pa.Schema) -> str:
-    """What explain() shows."""
+def _label(bound: BatchBinding, form: RowForm, schema: pa.Schema) -> str:
+    """What explain() shows. bound: as it was, with the function's name and arguments for its label."""
     reads = inputs_of(form, schema)
     made = ", ".join(name for name, passed in form.columns if passed is None)
     passed = ", ".join(name for name, passed in form.columns if passed is not None)
-    parts = [f"{captured.name}(batch)\tcompiled, batch, {form.kind} form"]
+    kind = "batch" if bound.arrays is None else "array"
+    parts = [f"{bound.label}\tcompiled, {kind}, {form.kind} form"]
     parts += [f"reads {', '.join(reads)}"] if reads else []
     parts += [f"writes {made}"] if made else []
     parts += [f"passes {passed}"] if passed else []

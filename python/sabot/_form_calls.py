@@ -6,10 +6,12 @@ import ast
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from sabot import _compute
 from sabot._encode import dotted
 from sabot._form_arrays import clip_method, round_method
 from sabot._form_constants import array as known_array
 from sabot._form_constants import scalar, texts, type_of_text
+from sabot._form_narrow import called
 from sabot._form_numpy import array_of, astype, copied, function_of
 from sabot._form_values import (
     ARROW,
@@ -51,6 +53,8 @@ def call(reader: Reader, node: ast.Call) -> Value | None:
     target = reader.called(node)
     if target is len and len(node.args) == 1:
         owner = reader.maybe(node.args[0])
+        if isinstance(owner, Batch) and not owner.columns:
+            raise NoFormError(node, "a batch without columns")
         if isinstance(owner, (Array, Batch)):
             return Count()
         return None
@@ -153,14 +157,39 @@ def _field_of(
     if isinstance(field, ast.Call) and reader.called(field) is arrow.field:
         name, type_node = arguments(field, "name", "type")
         type_ = type_of_text(reader, node, needed(node, type_node))
-        return _named(reader, node, name), _of_type(node, array, type_)
+        return _named(reader, node, name), _of_type(reader, node, array, type_)
     return _named(reader, node, field), array
 
 
-def _of_type(node: ast.AST, array: Array, type_: Any) -> Array:
-    """An array that has to be of a type."""
-    if array.type is None and array.wanted is None:
-        return array._replace(wanted=type_)
+def _added(
+    reader: Reader,
+    node: ast.Call,
+    batch: Batch,
+    field: ast.expr | None,
+    value: ast.expr | None,
+) -> tuple[str, Array]:
+    """Likewise, for a batch, or for a table, which takes arrays of Arrow's alone."""
+    if batch.is_table:
+        given = reader.value(needed(node, value))
+        if not isinstance(given, Array) or given.family != ARROW:
+            raise NoFormError(node, "a column of a table that is no array of Arrow")
+    return _field_of(reader, node, field, value)
+
+
+_ITEMS = {
+    arrow.int64(): _compute.an_int,
+    arrow.bool_(): _compute.an_int,
+    arrow.float64(): _compute.a_float,
+}
+
+
+def _of_type(reader: Reader, node: ast.expr, array: Array, type_: Any) -> Array:
+    """An array that has to be of a type: one that its items tell may be of another in some batch."""
+    by_items = array.type is None and array.wanted is None and reader.kind != "whole"
+    if by_items and type_ in _ITEMS:
+        name = reader.make(called(node, _ITEMS[type_], array.value(node)), node)
+        reader.strict[name] = node
+        return array._replace(name=name, wanted=type_)
     if (array.type or array.wanted) != type_:
         raise NoFormError(node, f"a column of {type_} from an array of {array.type}")
     return array
@@ -186,21 +215,21 @@ def _place(reader: Reader, node: ast.Call, place: ast.expr | None, count: int) -
 
 def _append_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     name, value = arguments(node, "field_", "column")
-    made = _field_of(reader, node, name, value)
+    made = _added(reader, node, batch, name, value)
     return batch._replace(columns=(*batch.columns, made))
 
 
 def _add_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns) + 1)
-    made = _field_of(reader, node, name, value)
+    made = _added(reader, node, batch, name, value)
     return batch._replace(columns=(*batch.columns[:at], made, *batch.columns[at:]))
 
 
 def _set_column(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     place, name, value = arguments(node, "i", "field_", "column")
     at = _place(reader, node, place, len(batch.columns))
-    made = _field_of(reader, node, name, value)
+    made = _added(reader, node, batch, name, value)
     return batch._replace(columns=(*batch.columns[:at], made, *batch.columns[at + 1 :]))
 
 
@@ -241,9 +270,8 @@ def _rename_columns(reader: Reader, node: ast.Call, batch: Batch) -> Value:
     if len(names) != len(batch.columns):
         raise NoFormError(node, "as many names as columns")
     # pyarrow keeps the metadata of the fields here, and not that of the schema.
-    return Batch(
-        tuple((name, array) for name, (_, array) in zip(names, batch.columns, strict=True))
-    )
+    columns = tuple((name, array) for name, (_, array) in zip(names, batch.columns, strict=True))
+    return Batch(columns, is_table=batch.is_table)
 
 
 _BATCH: dict[str, Method] = {
@@ -376,7 +404,7 @@ def _from_arrays(reader: Reader, node: ast.Call) -> Value:
         raise NoFormError(node, "as many names as arrays")
     if fields is not None:
         types = [type_ for _, type_ in fields]
-        given = [_of_type(node, one, of) for one, of in zip(given, types, strict=True)]
+        given = [_of_type(reader, node, one, of) for one, of in zip(given, types, strict=True)]
     return Batch(tuple(zip(wanted, given, strict=True)))
 
 

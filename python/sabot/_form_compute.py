@@ -118,8 +118,8 @@ FORMS: dict[str, Form] = {
     "not_equal": Form(_compute.not_equal, "any"),
     "or_": Form(_compute.or_, "bool"),
     "or_kleene": Form(_compute.or_kleene, "bool"),
-    "power": Form(_compute.power_of_ints, "number", _compute.power),
-    "power_checked": Form(_compute.power_of_ints, "number", _compute.power),
+    "power": Form(_compute.power, "number", _compute.power),
+    "power_checked": Form(_compute.power, "number", _compute.power),
     "shift_left": Form(_compute.shift_left, "int"),
     "shift_left_checked": Form(_compute.shift_left, "int"),
     "shift_right": Form(_compute.shift_right, "int"),
@@ -274,6 +274,8 @@ def computed(
     if first and kind_of(node, name, given[0].type) != "bool":
         raise NoFormError(node, f"pc.{name} of {given[0].type}")
     kind, parts = brought(node, name, form.kinds, given[first:])
+    if form.form is _compute.power and kind != "float":
+        raise NoFormError(node, f"pc.{name} of integers")
     parts = [*(_value(one, node) for one in given[:first]), *parts]
     function = form.floats if kind == "float" and form.floats is not None else other or form.form
     if form.form is _compute.is_valid and form.floats is not None and kind != "float":
@@ -284,10 +286,16 @@ def computed(
         raise NoFormError(node, f"pc.{name} that gives {made}")
     if not is_trusted(name, function):
         raise NoFormError(node, f"pc.{name} that differs from math's")
+    strict = any(isinstance(one, Array) and one.name in reader.strict for one in given)
+    if strict and form.form in _OF_NULLS:
+        raise NoFormError(node, f"pc.{name} of values that may fail")
     value = _nested(node, function, parts, first)
     if function not in _KEEPING:
         value = fitted(reader, node, value, made, name in _WRAPPING)
-    return Array(ARROW, reader.make(value, node), type=made)
+    local = reader.make(value, node)
+    if strict or (name.endswith("_checked") and kind == "int"):
+        reader.strict[local] = node
+    return Array(ARROW, local, type=made)
 
 
 def brought(
@@ -346,6 +354,7 @@ _KEEPING = frozenset(
     {*_REPEATED, _compute.if_else, _compute.fill_null, _compute.sign, _compute.sign_of_float}
 )
 _WRAPPING = frozenset({"abs", "add", "bit_wise_not", "multiply", "negate", "subtract"})
+_OF_NULLS = frozenset({_compute.is_valid, _compute.is_null, _compute.true_unless_null})
 _SHIFTS = frozenset({_compute.shift_left, _compute.shift_right})
 _NULLS = frozenset({"if_else", "coalesce", "choose", "case_when", "fill_null"})
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sabot import _compute
 from sabot._encode_program import Own
+from sabot._form_values import ARROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sabot._encode import Encoder
     from sabot._encode_program import Part
     from sabot._form import Reader
+    from sabot._form_values import Array
 
 BOUNDS = {
     "int8": (-(2**7), 2**7 - 1),
@@ -83,9 +85,10 @@ def fitted(
     return _unless_null(node, name, _builtin(node, "FLOAT", _builtin(node, "NP_CAST", name, "f")))
 
 
-def as_result(value: ast.expr, type: Any) -> ast.expr:
-    """A value, which fits, as a result of a type."""
-    letter = _LETTERS.get(str(type))
+def item_of(array: Array, place: ast.AST) -> ast.expr:
+    """The row's value of a result; of an Arrow array as one of its type, which holds it."""
+    value = array.value(place)
+    letter = _LETTERS.get(str(array.type)) if array.family == ARROW else None
     if letter is None:
         return value
     return _unless_null(value, value, _builtin(value, "NP_CAST", value, letter))

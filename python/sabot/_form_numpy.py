@@ -74,7 +74,7 @@ def cast(node: ast.AST, value: ast.expr, dtype: Any) -> ast.expr:
 
 
 def _checked(node: ast.AST, dtype: Any) -> Any:
-    if dtype.name not in TYPES:
+    if dtype.name not in TYPES or not dtype.isnative:
         raise NoFormError(node, f"an array of {dtype}")
     return dtype
 

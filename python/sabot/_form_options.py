@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sabot import _compute
 from sabot._form_calls import arguments
 from sabot._form_compute import argument, brought, kind_of, tried, type_of
-from sabot._form_constants import ITEMS_MAX, known
+from sabot._form_constants import ITEMS_MAX, known, texts
 from sabot._form_narrow import called
 from sabot._form_values import ARROW, Array, NoFormError, Struct, Value
 from sabot._piece import arrow
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sabot._form import Reader
+    from sabot._form_compute import Constant
 
 _module: Any = pc
 _DIGITS_MAX = 10  # Arrow's larger powers of ten are not those
@@ -252,7 +253,9 @@ def _choose(reader: Reader, node: ast.Call) -> Array:
     count = _constant(len(values), node)
     name = reader.make(called(node, _compute.place_of, index.value(node), count), node)
     place = ast.copy_location(ast.Name(name, ast.Load()), node)
-    _, parts = brought(node, "choose", "any", values)
+    if str(type) == "null":
+        raise NoFormError(node, "pc.choose among nulls")
+    parts = _all_made(reader, node, "choose", values)
     made = parts[-1]
     for number, part in enumerate(parts[:-1]):
         made = _if(node, _compare(node, place, ast.Eq(), number), part, made)
@@ -260,9 +263,24 @@ def _choose(reader: Reader, node: ast.Call) -> Array:
     return Array(ARROW, reader.make(made, node), type=type)
 
 
+def _all_made(
+    reader: Reader, node: ast.Call, name: str, values: Sequence[Array | Constant]
+) -> list[ast.expr]:
+    """The values of one kind. All are made in each row, since one that cannot be fails though it is not taken."""
+    _, parts = brought(node, name, "any", values)
+    return [
+        ast.copy_location(ast.Name(reader.make(part, node), ast.Load()), node)
+        if not isinstance(part, (ast.Name, ast.Constant))
+        else part
+        for part in parts
+    ]
+
+
 def _make_struct(reader: Reader, node: ast.Call) -> Struct | None:
-    if any(keyword.arg != "field_names" for keyword in node.keywords):
-        raise NoFormError(node, "pc.make_struct with other arguments")
+    for keyword in node.keywords:
+        names = texts(reader, keyword.value) if keyword.arg == "field_names" else None
+        if names is None or len(names) != len(node.args):
+            raise NoFormError(node, "pc.make_struct with other arguments")
     return Struct(tuple(argument(reader, node, one) for one in node.args))
 
 
@@ -281,7 +299,7 @@ def _case_when(reader: Reader, node: ast.Call) -> Array:
     type = type_of(node, "case_when", [conditions, *values], {})
     if str(type) == "null" or not any(isinstance(one, Array) for one in every):
         raise NoFormError(node, f"pc.case_when that gives {type}")
-    _, parts = brought(node, "case_when", "any", values)
+    parts = _all_made(reader, node, "case_when", values)
     made = parts[len(tests)] if len(parts) > len(tests) else _constant(None, node)
     for test, part in reversed([*zip(tests, parts, strict=False)]):
         made = _if(node, test.value(node), part, made)

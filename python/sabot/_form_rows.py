@@ -44,6 +44,10 @@ def stored(nodes: Iterable[ast.AST]) -> set[str]:
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             names.add(node.name)
             continue
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {one.asname or one.name.partition(".")[0] for one in node.names}
+        elif isinstance(node, ast.ExceptHandler) and node.name is not None:
+            names.add(node.name)
         if isinstance(node, _SCOPES):
             names |= {one.target.id for one in ast.walk(node) if isinstance(one, ast.NamedExpr)}
         else:
@@ -371,6 +375,8 @@ class _Rewriter(ast.NodeTransformer):
         name = _appended(node, self._env)
         if name is None:
             return self.generic_visit(node)
+        if self._inside:
+            raise NoFormError(node, f"{name} is filled by a function inside")
         builder = self._env[name]
         assert isinstance(builder, Builder)
         assert isinstance(node.value, ast.Call)
@@ -415,6 +421,8 @@ class _Rewriter(ast.NodeTransformer):
 
         array = self._array(target.value)
         assert array is not None
+        if self._inside:
+            raise NoFormError(target, "an item of an array is given a value by a function inside")
         number = isinstance(target.slice, ast.Name) and target.slice.id in self._numbers
         if not array.own or not number:
             what = "another row's item" if array.own else "an item of an array that is not its own"

@@ -15,6 +15,8 @@ from sabot._record import local_of, refusal_at
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sabot._capture import Captured
+
 ARROW, NUMPY, LIST = "arrow", "numpy", "list"
 NOTHING = "nothing"  # the code of functions that only pass columns on
 
@@ -177,3 +179,22 @@ def columns_of_tree(tree: ast.AST) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and node.id.startswith("\0")
     }
+
+
+def definition(node: ast.Lambda) -> ast.FunctionDef:
+    """A lambda as a function without a body yet."""
+    made = ast.FunctionDef("lambda", node.args, [], [])
+    return ast.copy_location(made, node)
+
+
+def may_be_rows(node: ast.expr) -> bool:
+    """Whether an expression, by its beginning, may stand for something of the batch."""
+    kinds = (ast.Call, ast.Subscript, ast.Attribute, ast.BinOp, ast.Compare, ast.UnaryOp)
+    return isinstance(node, kinds)
+
+
+def batch_parameter(captured: Captured) -> str:
+    """The parameter that is the batch; "" where there is none."""
+    params = captured.params or ()
+    needed = [one.name for one in params if not one.has_default]
+    return next(iter([*needed, *(one.name for one in params)]), "")

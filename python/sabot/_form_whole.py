@@ -21,13 +21,13 @@ import pyarrow as pa
 from sabot._blob import COLUMN_NULLS, COLUMN_NUMPY
 from sabot._encode_numpy import writer_of
 from sabot._encode_program import Own
-from sabot._form import Reader, RowForm, batch_parameter
+from sabot._form import Reader, RowForm
 from sabot._form_calls import FUNCTIONS, arguments, call, needed
 from sabot._form_constants import type_of_text
 from sabot._form_numpy import cast, numpy
 from sabot._form_rows import FUNCTIONS as INNER
 from sabot._form_rows import free, stored
-from sabot._form_values import ARROW, Array, Batch, NoFormError
+from sabot._form_values import ARROW, Array, Batch, NoFormError, batch_parameter
 from sabot._piece import arrow
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class WholeReader(Reader):
                 case ast.Call():
                     # A function of the user's may change a list that it is given, or finds.
                     target = self.called(one)
-                    if type(target) not in (type, BuiltinFunctionType):
+                    kind: object = type(target)
+                    if kind is not type and kind is not BuiltinFunctionType:
                         return False
                     calls = any(target is known for known in _CALLING) or any(
                         word.arg == "key" for word in one.keywords
@@ -223,9 +224,11 @@ class WholeReader(Reader):
 
     def _list(self, node: ast.expr, *, copies: bool) -> str:
         """A local that holds the items of an array of Arrow that is made of an expression."""
+        self.fresh = isinstance(node, ast.Name) and self.arrays.get(node.id, False)
         if isinstance(node, ast.Name) and node.id in self.arrays:
             return self.make(node, node)  # they share memory
         name = self.make(self.rewritten(node), node)
+        self.strict[name] = node
         if not copies or isinstance(node, _FRESH):
             return name
         held = ast.copy_location(ast.Name(name, ast.Load()), node)  # the list may change later
@@ -297,7 +300,8 @@ class WholeReader(Reader):
             count = ast.copy_location(_len(like), node)
         elif target is np.empty or target is np.zeros or target is np.ones:
             [shape, dtype] = arguments(node, "shape", "dtype")
-            if dtype is not None and self._type_name(dtype) not in (np.float64, float):
+            of = None if dtype is None else self._type_name(dtype)
+            if dtype is not None and of is not np.float64 and of is not float:
                 raise NoFormError(node, "an array that is not of float64")
             fill = 1.0 if target is np.ones else 0.0
             count = self._count(needed(node, shape))
@@ -351,9 +355,32 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
-        if node.arg in self._reader.arrays or node.arg in self._reader.env:
-            raise NoFormError(node, f"{node.arg} is bound anew inside")
+        self._check_bound(node, node.arg)
         return node
+
+    def visit_MatchAs(self, node: ast.MatchAs) -> ast.AST:
+        self._check_bound(node, node.name)
+        return self.generic_visit(node)
+
+    def visit_MatchStar(self, node: ast.MatchStar) -> ast.AST:
+        self._check_bound(node, node.name)
+        return node
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> ast.AST:
+        self._check_bound(node, node.rest)
+        return self.generic_visit(node)
+
+    def visit_alias(self, node: ast.alias) -> ast.AST:
+        self._check_bound(node, node.asname or node.name.partition(".")[0])
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        self._check_bound(node, node.name)
+        return self.generic_visit(node)
+
+    def _check_bound(self, node: ast.AST, name: str | None) -> None:
+        if name in self._reader.arrays or name in self._reader.env:
+            raise NoFormError(node, f"{name} is bound anew inside")
 
     # What is read of the batch
 
@@ -470,6 +497,7 @@ class _Rewriter(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self._check_bound(node, node.name)
         self._inside += 1
         made = self.generic_visit(node)
         self._inside -= 1

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from sabot import _config, _core
 from sabot._annotations import Annotation, blob_annotation
+from sabot._arrays import arrays_of, as_batch_function, bind_arrays
 from sabot._capture import Captured, Refusal, capture, null_skipping_blob
 from sabot._engine import session
 from sabot._errors import CompileError, PlanError, TypeMismatchError, UnknownColumnError
@@ -22,7 +23,7 @@ from sabot._lane import ON_ERROR, BatchBinding, Binding, Place
 from sabot._udf import FORMATS, Options, unwrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sabot._numba import Form
     from sabot._returns import Given
@@ -90,6 +91,9 @@ def bind(
     fn, options = unwrap(given)
     if not callable(fn):
         raise PlanError(f"{operator} takes a function, not {type(fn).__name__}")
+    arrays = arrays_of(fn)
+    if arrays is not None:
+        return bind_arrays(arrays, schema, operator, options)
     captured = capture(fn)
     kind_operator = "filter" if operator == "explain" else operator
     names = schema.names if schema is not None else ()
@@ -101,6 +105,10 @@ def bind(
         if by_names or kind.row == "unknown_column":
             raise UnknownColumnError(kind.error)
         raise PlanError(kind.error)
+    if kind.kind == "array":
+        name = None if operator == "filter" else _new_name(names)
+        made: Any = as_batch_function(given, name)
+        return bind_arrays(made.fn.args[0], schema, operator, made.options)
     if kind.kind == "scalar":
         return bind_scalar(captured, schema, operator, kind.rule, options)
     if options.compile == "numba":
@@ -109,8 +117,6 @@ def bind(
         )
     if kind.kind == "record":
         return _bind_record(captured, schema, operator, kind.rule, options, declared)
-    if kind.kind != "batch":
-        raise PlanError(f"{captured.name}: {kind.kind} functions are not there yet ({kind.rule})")
     if operator == "with_columns":
         raise PlanError(
             f"{captured.name} is a batch function ({kind.rule}); with_columns takes functions of column "
@@ -137,6 +143,13 @@ def bind(
     if options.compile == "require" and operator != "explain" and bound.lowered is None:
         raise not_compiled(captured, bound, schema)
     return bound
+
+
+def _new_name(names: Sequence[str]) -> str:
+    name = "result"
+    while name in names:
+        name += "'"
+    return name
 
 
 def _bind_record(

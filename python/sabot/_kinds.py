@@ -169,11 +169,9 @@ class _Table:
         rule = detail if row == "declared" else rule
         name = self._captured.name
         error = None
-        if kind == "array":
-            error = f"{name} is a function of kind {kind!r} ({rule}); {kind} functions are not there yet"
-        elif kind == "scalar" and self._operator in ("map", "flat_map"):
+        if kind in ("scalar", "array") and self._operator in ("map", "flat_map"):
             error = (
-                f"{name} gives one value a row ({rule}), and {self._operator} wants whole batches; "
+                f"{name} gives one {'value a row' if kind == 'scalar' else 'array'} ({rule}), and {self._operator} wants whole batches; "
                 f"use with_columns(name={name if name.isidentifier() else 'fn'})"
             )
         elif kind == "scalar" and self._needed and self._missing():

@@ -134,6 +134,8 @@ class BatchBinding(NamedTuple):
     form: Scalar | None = None  # its row function, if that can be told
     lowered: Lowered | None = None  # how native code computes it
     refusing: _core.Function | None = None  # the part of its row function that is not compiled
+    arrays: tuple[str, ...] | None = None  # it is a function of arrays, of these columns
+    numba: str | None = None  # "": Numba computes it; a text: why it does not; None: it was not to
 
 
 def values_of(schema: object, array: object, rows: list[int] | None, count: int) -> list[object]:

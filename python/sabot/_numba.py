@@ -1,4 +1,4 @@
-"""`compile="numba"`: a scalar function over whole columns through Numba, whose answers are not always CPython's.
+"""`compile="numba"`: a scalar function over whole columns, or one of arrays, through Numba, whose answers are not always CPython's.
 
 The function and those of its globals that are plain functions are given to `numba.njit` as they are, and called by a loop over the
 columns' values. Numba tells the type of the result. Rows that have a null, and rows at which Numba's code raises, are left to CPython,
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sabot._capture import Captured
+    from sabot._guards import Guards
 
 MODE = "numba"  # as reports name it
 _RAISES_MAX = 64  # rows of one call that raise before CPython gets the others, too
@@ -115,7 +116,7 @@ def compiled(captured: Captured, schema: pa.Schema) -> Form | str:
             return f"a column of {type_} has no exact form as a number of Numba"
     missing = len(params) - len(columns)
     defaults: list[Any] = list(fn.__defaults__ or ())[-missing:] if missing else []
-    if any(type(value) not in (int, float, bool) for value in defaults):
+    if not all(is_number(value) for value in defaults):
         return "a default of it that is used is no number"
     types = [getattr(numba.types, "boolean" if dtype == "bool" else dtype) for dtype in dtypes]
     try:
@@ -137,9 +138,77 @@ def compiled(captured: Captured, schema: pa.Schema) -> Form | str:
         arrays = [numba.types.Array(type_, 1, "C", readonly=True) for type_ in types]
         loop = numba.njit(numba.types.void(out, mask, mask, numbers, *arrays))(space["loop"])
     except Exception as error:  # Numba has more than its own
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return f"Numba refuses it: {' '.join(lines[1:2] or lines[:1])}"
+        return _refusal(error)
     return Form(format, loop, tuple(dtypes))
+
+
+class OfArrays(NamedTuple):
+    """A function of arrays as Numba compiled it for columns of some types. type: of its result as a column."""
+
+    function: Callable[..., Any]
+    type: pa.DataType
+    guards: Guards | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the names that Numba read are what they were."""
+        return self.guards is None or self.guards.changed() is None
+
+
+def of_arrays(captured: Captured, columns: Sequence[pa.DataType]) -> OfArrays | str:
+    """A function of arrays compiled for columns, which are its first parameters; or why it is not.
+
+    Raises:
+        MissingLibraryError: Numba is not installed.
+    """
+    import numpy as np
+
+    numba: Any = need("numba", 'compile="numba"')
+    fn: Any = captured.fn
+    if type(fn) is not FunctionType:
+        return "Numba takes plain functions, not methods or other objects"
+    params = captured.params or ()
+    if any(param.kind != "positional" for param in params[: len(columns)]):
+        return "the columns are not its first parameters, by position"
+    missing = len(params) - len(columns)
+    defaults: list[Any] = list(fn.__defaults__ or ())[-missing:] if missing else []
+    if len(defaults) < missing or not all(is_number(value) for value in defaults):
+        return "a default of it that is used is no number"
+    types: list[Any] = []
+    for type_ in columns:
+        if not _is_number(type_):
+            return f"a column of {type_} has no form as an array of Numba"
+        name = "boolean" if pa.types.is_boolean(type_) else np.dtype(type_.to_pandas_dtype()).name
+        types.append(numba.types.Array(getattr(numba.types, name), 1, "C", readonly=True))
+    try:
+        function = numba.njit(_with_its_functions(fn, numba))
+        function.compile((*types, *map(numba.types.Omitted, defaults)))
+        (signature,) = function.nopython_signatures
+        result = signature.return_type
+        if not isinstance(result, numba.types.Array) or result.ndim != 1:
+            return f"Numba types its result as {result}"
+        dtype = np.dtype(str(result.dtype).replace("boolean", "bool"))
+        made: Any = pa.from_numpy_dtype(dtype)
+    except Exception as error:  # Numba has more than its own
+        return _refusal(error)
+    return OfArrays(function, made, captured.guards)
+
+
+def is_number(value: object) -> bool:
+    """Whether a default is one; told without code of its class."""
+    kind: object = type(value)
+    return kind is int or kind is float or kind is bool
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    types = pa.types
+    whole = types.is_integer(type_) or types.is_boolean(type_)
+    return whole or type_ in (pa.float32(), pa.float64())
+
+
+def _refusal(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"Numba refuses it: {' '.join(lines[1:2] or lines[:1])}"
 
 
 def _dtype(type_: pa.DataType) -> str:

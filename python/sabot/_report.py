@@ -42,7 +42,7 @@ class Report:
     Attributes:
         name: the function's name.
         mode: "compiled", "interpreted" or "numba", which is not exact.
-        kind: "scalar", "record" or "batch".
+        kind: "scalar", "record", "array" or "batch".
         signature: the function with its column types and result type.
         reads: columns whose values it uses; None for a batch function that CPython runs, which may use all.
         form: "row" for a batch function of which native code computes a loop over its rows, "array" where it is one of whole
@@ -71,7 +71,11 @@ class Report:
         self._facts = facts
         whole = batch is not None and batch.lowered is None  # CPython gets all of it
         self.mode: str = "interpreted" if whole else facts["mode"]
-        self.kind: str = "batch" if batch is not None else facts["kind"]
+        if batch is not None and batch.numba == "":
+            self.mode = "numba"
+        self.kind: str = facts["kind"] if batch is None else "batch"
+        if batch is not None and batch.arrays is not None:
+            self.kind = "array"
         self.form: str | None = None
         if batch is not None and batch.lowered is not None:
             self.form = batch.lowered.kind
@@ -88,7 +92,13 @@ class Report:
         if isinstance(bound, Scalar) and isinstance(bound.numba, str) and bound.numba:
             place = (captured.file, captured.first_line, 0, 0, 0)
             self.reasons = [Reason("numba", bound.numba, *place, _NUMBA_HINT)]
-        if batch is not None and not self.reasons and (whole or self.form == "whole"):
+        if batch is not None and batch.numba is not None:
+            place = (captured.file, captured.first_line, 0, 0, 0)
+            self.reasons = (
+                [Reason("numba", batch.numba, *place, _NUMBA_HINT)] if batch.numba else []
+            )
+            self.reads = list(batch.arrays or ())
+        elif batch is not None and not self.reasons and (whole or self.form == "whole"):
             self.reasons.append(self._whole(batch))
         types = dict(zip(schema.names, map(str, schema.types), strict=True))
         if isinstance(bound, Scalar):
@@ -98,6 +108,9 @@ class Report:
             result = _result(bound, facts, types) if bound.told else "?"
             if not bound.told and bound.given is None:
                 self.reasons.append(Reason(*_UNTOLD, captured.file, 0, 0, 0, 0, _UNTOLD_HINT))
+        elif bound.arrays is not None:
+            args = ", ".join(f"{name}: {types[name]}" for name in bound.arrays)
+            result = _columns_text(bound, alone=True)
         else:
             args, result = "batch", _columns_text(bound)
         self.signature: str = f"{self.name}({args}) -> {result}"
@@ -126,8 +139,9 @@ class Report:
 
     def _whole(self, bound: BatchBinding) -> Reason:
         """Why a batch function is not computed row by row."""
-        code, message = _BATCH
+        code, message = _BATCH if bound.arrays is None else _ARRAYS
         hint = "For speed name its parameters after columns and give a value a row (with_columns)"
+        hint = hint if bound.arrays is None else ""
         if self.form == "whole":
             message, hint = _ONCE, ""
         refusal = bound.refusal
@@ -250,7 +264,8 @@ class Report:
         """What is said of a compiled function, line by line."""
         if self.mode == "numba":
             reads = ", ".join(self.reads or ())
-            return [f"reads {reads} · not exact · nulls, and rows that raise, go to CPython"]
+            what = "batches" if self.kind == "array" else "nulls, and rows"
+            return [f"reads {reads} · not exact · {what} that raise, go to CPython"]
         if self.mode != "compiled":
             return ["declared pure"] if self._declared_pure else []
         reads = ", ".join(self.reads or ()) or "no column"
@@ -295,12 +310,15 @@ class Marked(NamedTuple):
     end: int
 
 
-def _columns_text(batch: BatchBinding) -> str:
+def _columns_text(batch: BatchBinding, *, alone: bool = False) -> str:
+    """The columns that it gives; alone: the type of the last one."""
     if batch.is_filter:
         return "bool" if batch.form is not None and batch.form.told else "?"
     if batch.schema is None:
         return "?"
     schema: Any = batch.schema
+    if alone:
+        return str(schema.types[-1])
     return "{" + ", ".join(f"{field.name}: {field.type}" for field in schema) + "}"
 
 
@@ -320,6 +338,7 @@ _UNTOLD_HINT = "Add a return annotation, such as -> int"
 _IMPURE = ("impure", "it was declared to have effects (pure=False)")
 _NUMBA_HINT = 'It runs in CPython. compile="auto" is what Sabot compiles by itself'
 _BATCH = ("batch", "a batch function runs in CPython, batch by batch")
+_ARRAYS = ("batch", "a function of arrays runs in CPython, batch by batch")
 _ONCE = "one call of native code for each batch, and not row by row"
 
 

@@ -242,7 +242,7 @@ def _module_of(value: object) -> str:
         return kind
     if issubclass(type(value), type):
         kind = _class_module(cast("type", value))
-    elif type(value) in _FUNCTIONS or isinstance(
+    elif any(type(value) is one for one in _FUNCTIONS) or isinstance(
         kind, MemberDescriptorType
     ):  # the latter: Cython's
         kind = getattr(value, "__module__", None)

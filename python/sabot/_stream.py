@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from sabot._arrays import as_batch_function, takes_arrays, with_arrays
 from sabot._batches import Source
 from sabot._chain import Step, TableSource, begin, operators_before, run_chain
 from sabot._checks import check_names, check_rows, check_same, check_schema, known
@@ -14,11 +15,12 @@ from sabot._derive import Derived
 from sabot._errors import PlanError
 from sabot._expr import Applied, Column, as_filter, name_of, project, with_references
 from sabot._function import Scalar, batch_rows, bind, takes_rows
+from sabot._lane import BatchBinding
 from sabot._reading import Reading
 from sabot._rebound import calls_of
 from sabot._run import LastRun, RunContext
 from sabot._stage import Stage, metered
-from sabot._staged import staged
+from sabot._staged import has_stage, staged
 from sabot._writing import Writing
 
 if TYPE_CHECKING:
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
     from sabot._concurrent import CallStage
     from sabot._derive import Transform
     from sabot._gpus import Need
-    from sabot._lane import BatchBinding
     from sabot._piece import Piece
     from sabot._profile import Profile
     from sabot._rebound import Calls
+    from sabot._udf import Udf
     from sabot.operators import BaseOperator
 
 
@@ -105,6 +107,8 @@ class Stream(Reading, Writing):
         """
         if not columns:
             raise PlanError("with_columns needs name=function")
+        if any(takes_arrays(fn) for fn in columns.values()):
+            return with_arrays(self, columns, _with_array)
         if (stage := staged(self, "with_columns", columns)) is not None:
             return stage.stream._from_stage(stage)
         if any(isinstance(given, Column) for given in columns.values()):
@@ -119,6 +123,8 @@ class Stream(Reading, Writing):
                 function that gives a Boolean array of the batch's length, a Boolean column, as col("name"), or what `apply` gives.
         """
 
+        if takes_arrays(fn):
+            fn = as_batch_function(fn, None)
         if (stage := staged(self, "filter", {"": fn})) is not None:
             return stage.stream._from_stage(stage)
         stream = self._cut_for(fn, "filter")
@@ -559,6 +565,21 @@ class Stream(Reading, Writing):
 
     def __repr__(self) -> str:
         return f"<sabot.Stream\n{self.explain()}\n>"
+
+
+def _with_array(stream: Stream, fn: Udf) -> Stream:
+    """A function of arrays, as one of batches, behind a stream."""
+    if has_stage(fn):
+        known = stream.schema
+        bound = bind(fn, known, "map") if known is not None else None
+        return stream.map(fn, bound.schema if isinstance(bound, BatchBinding) else None)
+
+    def add(chain: Chain) -> Chain:
+        bound = bind(fn, chain.schema, "map")
+        assert isinstance(bound, BatchBinding)
+        return _with_batch(chain, bound, "")
+
+    return stream._cut_for(fn, "map")._then(add)  # pyright: ignore[reportPrivateUsage]
 
 
 def _with_batch(chain: Chain, bound: BatchBinding, operator: str) -> Chain:

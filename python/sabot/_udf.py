@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHOICES = {
-    "kind": ("scalar", "record", "batch"),
+    "kind": ("scalar", "record", "array", "batch"),
     "nulls": ("pass", "skip"),
     "compile": ("auto", "off", "require", "numba"),
     "on_error": ("raise", "null", "skip"),
 }
 _EXPRESSIONS = frozenset({Applied, Column})
-_LATER = ("array",)  # kinds
 # What a function's result can be, with the engine's name for it.
 FORMATS: dict[Any, str] = {
     pa.int64(): "l",
@@ -109,7 +108,7 @@ def unwrap(fn: Any) -> tuple[Any, Options]:
 def udf(
     fn: None = None,
     *,
-    kind: Literal["scalar", "record", "batch"] | None = None,
+    kind: Literal["scalar", "record", "array", "batch"] | None = None,
     args: Mapping[str, pa.DataType] | None = None,
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
@@ -126,7 +125,7 @@ def udf(
 def udf(
     fn: Callable[..., Any],
     *,
-    kind: Literal["scalar", "record", "batch"] | None = None,
+    kind: Literal["scalar", "record", "array", "batch"] | None = None,
     args: Mapping[str, pa.DataType] | None = None,
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
@@ -142,7 +141,7 @@ def udf(
 def udf(
     fn: Callable[..., Any] | None = None,
     *,
-    kind: Literal["scalar", "record", "batch"] | None = None,
+    kind: Literal["scalar", "record", "array", "batch"] | None = None,
     args: Mapping[str, pa.DataType] | None = None,
     returns: pa.DataType | None = None,
     nulls: Literal["pass", "skip"] = "pass",
@@ -158,16 +157,18 @@ def udf(
     """Says how a function is run by streams. It stays an ordinary function, and plain functions work without it.
 
     Parameters:
-        kind: "scalar" takes one row's values, "record" a row as a dict, "batch" whole batches; None: its text tells.
+        kind: "scalar" takes one row's values, "record" a row as a dict, "array" columns as NumPy arrays, "batch" whole batches; None:
+            its text tells.
         args: the types of the columns of a scalar function, by its parameters. It is typed and compiled where it is defined then, and
             columns of other types are an error. What it calls must be there by then.
-        returns: the type of a scalar function's result, where its text does not tell: int64, double, bool, string or null.
+        returns: the type of the result, where the text does not tell: of a scalar function int64, double, bool, string or null, of one
+            of arrays any type.
         nulls: "skip" makes the result null where an argument is, without a call.
         pure: True says that a function which Sabot does not see through neither changes nor reads anything that changes: compiled
             functions of the same run are computed without waiting for it. False keeps one in CPython, one call after the other.
-        compile: "off" always interprets it, "require" raises CompileError when it cannot be compiled. "numba" computes a scalar function
-            through Numba, whose answers are not always CPython's: integers wrap around, some errors are missing. Reports say so, and
-            why CPython runs it where Numba refuses it. Rows with a null are CPython's.
+        compile: "off" always interprets it, "require" raises CompileError when it cannot be compiled. "numba" computes a scalar
+            function, or one of arrays, through Numba, whose answers are not always CPython's: integers wrap around, some errors are
+            missing. Reports say so, and why CPython runs it where Numba refuses it. Rows with a null are CPython's.
         on_error: what a failing row does: "raise" ends the run, "null" makes the result null, "skip" drops the row. The failing
             rows of a batch function are all rows of its batch. See `Stream.last_run` for them.
         max_concurrency: how many calls may run at once: threads, worker processes (as many as processors where nothing is said), or
@@ -232,8 +233,6 @@ def _check(options: Options) -> None:
         given = getattr(options, name)
         if given is None and name == "kind":
             continue
-        if name == "kind" and isinstance(given, str) and given in _LATER:
-            raise PlanError(f"kind={given!r}: {given} functions are not there yet")
         if not isinstance(given, str) or given not in choices:
             listed = ", ".join(map(repr, choices))
             near = suggest(given, choices) if isinstance(given, str) else ""
@@ -296,7 +295,7 @@ def check_returns(returns: Any, kind: str | None) -> None:
     """
     if not isinstance(returns, pa.DataType):
         raise PlanError(f"returns={returns!r}: it is a pyarrow type, such as pa.int64()")
-    if returns not in FORMATS:
+    if kind != "array" and returns not in FORMATS:
         known = ", ".join(map(str, FORMATS))
         raise PlanError(f"returns={returns}: the result of a function is one of {known} so far")
     if kind == "batch":

@@ -477,7 +477,7 @@ sb_status sb_call_try(sb_call *call, sb_call_local *local, const sb_chunk *chunk
     sb_kcall kcall = {.in = local->in, .out = local->kout, .stop = stop};
     sb_call_view_inputs(call->site, local, chunk, 0, call->rows);
     vector_out(call, local, 0);
-    *done = sb_func_try(call->site->func, &kcall, (int32_t)call->rows);
+    *done = sb_func_try(call->site->func, local->func, &kcall, (int32_t)call->rows);
     if (*done) {
         booleans_pack(call, local, 0, call->rows);
     }

@@ -284,8 +284,7 @@ sb_status sb_call_whole_native(sb_call *call, sb_call_local *local, sb_work *wor
     sb_reason reason = SB_REASON_NONE;
     sb_status status = SB_OK;
     *left = true;
-    SB_TRY(sb_chunk_compact(work->chunk, err));
-    SB_ASSERT(work->chunk->rows == rows);
+    SB_ASSERT(work->chunk->active == NULL && work->chunk->rows == rows);
     if (sb_func_passes(local->func, rows, site->tier, counts)) {
         return SB_OK;
     }
@@ -303,7 +302,7 @@ sb_status sb_call_whole_native(sb_call *call, sb_call_local *local, sb_work *wor
         SB_TRY(lists_out(call, local, same_rows, &reason, err));
     }
     if (reason != SB_REASON_NONE) {
-        sb_func_leave_whole(local->func, rows, reason, counts);
+        sb_func_leave(local->func, rows, reason, counts);
     }
     *left = reason != SB_REASON_NONE;
     sb_func_judge(local->func, rows, *left ? rows : 0, true, site->tier);

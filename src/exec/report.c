@@ -53,8 +53,10 @@ static void function_print(const sb_run *run, const sb_plan *node, int32_t i, sb
     } else {
         sb_buf_text(json, "null");
     }
-    sb_buf_printf(json, ", \"mode\": \"%s\", \"tier\": \"%s\"", mode_of(run, func, index),
-                  tier_of(counts, func));
+    sb_buf_text(json, ", \"mode\": ");
+    sb_buf_json_string(json, mode_of(run, func, index), SIZE_MAX);
+    sb_buf_text(json, ", \"tier\": ");
+    sb_buf_json_string(json, tier_of(counts, func), SIZE_MAX);
     sb_buf_printf(json, ", \"rows\": %lld, \"rows_native\": %lld, \"rows_interpreter\": %lld",
                   (long long)counts->func.rows, (long long)counts->func.rows_native,
                   (long long)counts->func.rows_interpreter);

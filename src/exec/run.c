@@ -318,7 +318,8 @@ static int64_t morsels_waiting(const sb_run *run)
     return morsels;
 }
 
-/* Whether one more batch, taken to be as large as the last, would be more than may wait: a few small ones, or a large one a worker. */
+/* Whether one more batch, taken to be as large as those before it, would be more than may wait: a few small ones, or a large one a
+ * worker. */
 static bool is_laden(const sb_run *run)
 {
     int64_t ahead = sb_run_ahead_locked(run);

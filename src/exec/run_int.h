@@ -87,7 +87,7 @@ struct sb_run {
     _Atomic int64_t batches, source_rows; /* reports of other threads read these and workers_used */
     _Atomic int64_t source_ns;            /* of all pulls */
     int64_t pull_ns;                      /* how long the last pull took */
-    int64_t pull_bytes;                   /* of the columns of the batch that was pulled last */
+    int64_t pull_bytes;                   /* of the columns of a batch, as they were lately */
     int64_t asked_ns;                     /* when the host was asked last */
     int64_t lead_ns;    /* how much longer its own steps took than handing them to a worker would */
     int64_t longest_ns; /* of its own steps */

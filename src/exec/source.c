@@ -127,7 +127,8 @@ static sb_status input_new(sb_run *run, const sb_supply *supply, sb_input **out,
     input->whole = whole;
     input->chunk = chunk;
     input->bytes = sb_chunk_size(chunk);
-    run->pull_bytes = input->bytes;
+    run->pull_bytes -= run->pull_bytes / 8; /* batches of several sizes count as the larger ones */
+    run->pull_bytes = input->bytes > run->pull_bytes ? input->bytes : run->pull_bytes;
     chunk->seq.batch = run->batches++;
     run->source_rows += chunk->rows;
     *out = input;

@@ -173,7 +173,9 @@ static sb_status stage_run(sb_stages_local *local, int32_t number, const sb_work
     sb_view_scratch *made = &local->made[stage->made_first - local->stages->made_first];
     for (int32_t i = 0; !*left && i < stage->loop_count; i++) {
         *left = !loop_run(&stage->loops[i], own->out, rows, &made[i]);
-        counts->func.left[SB_REASON_NP_WARNING] += *left;
+        if (*left) {
+            sb_func_leave(own->func, 1, SB_REASON_NP_WARNING, &counts->func);
+        }
     }
     return SB_OK;
 }

@@ -182,6 +182,9 @@ static pyval value_of_item(lowering *l, uint32_t site, item from)
     case NP_F64_BIT:
         return (pyval){.tags = NP_F64_BIT, .f = sb_op1(l, SB_IR_IX_F64_BITS, from.word)};
     default:
+        if (kinds_of(l, site) != 0) { /* else it is always empty */
+            refuse_kinds(l);
+        }
         return sb_pyval_never();
     }
 }
@@ -320,7 +323,8 @@ pyval sb_list_column(lowering *l, const sb_node *n)
     whole_column *column = &l->columns[n->list.items[0]->slot];
     const bool numpy = (n->list.items[1]->value.i & SB_BLOB_COLUMN_NUMPY) != 0;
     if (column->handle == 0 || (numpy && column->format[0] != 'g')) {
-        sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, column->format, n);
+        const char *format = column->format != NULL ? column->format : "a parameter without one";
+        sb_refuse(l, SB_REFUSAL_COLUMN_TYPE, format, n);
         return sb_pyval_never();
     }
     if (numpy && l->tree.has_nulls) {
@@ -332,7 +336,8 @@ pyval sb_list_column(lowering *l, const sb_node *n)
     add_kinds(l, site, TAG_BIT(numpy ? TAG_NP_F64 : column->tag));
     add_kinds(l, site, l->tree.has_nulls ? NONE_BIT : 0);
     const bool pairs = is_mixed(l, site);
-    if ((pairs && (numpy || column->words)) || (!pairs && column->pairs)) {
+    const bool several = !pairs && sb_tag_count(kinds_of(l, site)) > 1;
+    if (several || (pairs && (numpy || column->words)) || (!pairs && column->pairs)) {
         refuse_kinds(l); /* the column's items are laid out in one way */
         return sb_pyval_never();
     }

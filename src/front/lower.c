@@ -434,7 +434,12 @@ static sb_status decide_keys(lowering *l, const pyval *values, sb_lowered *out, 
                         (sb_refusal){0});
             continue;
         }
-        if ((tags & BOOL_BIT) && (tags & (INT_BIT | FLOAT_BIT))) {
+        const bool mixes = (tags & BOOL_BIT) && (tags & (INT_BIT | FLOAT_BIT));
+        if (mixes && l->columns != NULL) { /* of lists, which no return tells */
+            add_refusal(l, SB_REFUSAL_TYPE, "a list of booleans and numbers", (sb_refusal){0});
+            continue;
+        }
+        if (mixes) {
             return mixed_returns(l, key->name, l->key_tags[k], tags, err);
         }
         (void)snprintf(key->format, sizeof(key->format), "%s", format);

@@ -23,6 +23,8 @@
 #include "os/os.h"
 
 #define NATIVE_WORTH 100000 /* operations in tier 0, some 0.1 ms */
+#define WAIT_WORTH 50000000 /* likewise, some 50 ms: more than compiling takes */
+#define WAIT_NS_MAX ((int64_t)150 * 1000 * 1000) /* a run shall be cancelled in 200 ms */
 #define BAD_SHARE 16
 #define BAD_VECTORS_MIN 4
 #define TIMED_EVERY 16 /* one vector in this many is timed, and the first after another tier */
@@ -177,6 +179,9 @@ static sb_status text_copy(const char *text, char **out, sb_error *err)
 sb_status sb_func_set_host(sb_func *func, const char *name, const char *why, sb_error *err)
 {
     SB_ASSERT(!func->compiled && (name == NULL) != (why == NULL));
+    char **other = name != NULL ? &func->host_why : &func->host;
+    sb_mem_free(*other);
+    *other = NULL;
     return name != NULL ? text_copy(name, &func->host, err) : text_copy(why, &func->host_why, err);
 }
 
@@ -274,6 +279,24 @@ static void consider(sb_func *func, int64_t row_count)
     }
     if (is_often_bad(priv)) {
         request(func, ENTRY_CAREFUL);
+    }
+}
+
+/* Before a call for many rows, under AUTO: there may be no other call that its native code is for. */
+static void wait_for_whole(sb_func *func, int64_t rows)
+{
+    const int64_t ops = (int64_t)func->ir.cost * rows;
+    if (ops < WAIT_WORTH) {
+        return;
+    }
+    sb_code *code = atomic_load_explicit(&func->priv->codes[ENTRY_CAREFUL], memory_order_acquire);
+    if (code == NULL) {
+        request(func, ENTRY_CAREFUL);
+        code = atomic_load_explicit(&func->priv->codes[ENTRY_CAREFUL], memory_order_acquire);
+    }
+    if (code != NULL && sb_code_state_get(code) == SB_CODE_PENDING) {
+        const int64_t most = ops / 2 < WAIT_NS_MAX ? ops / 2 : WAIT_NS_MAX; /* 1 ns an operation */
+        (void)sb_code_wait(code, sb_os_now_ns() + most);
     }
 }
 
@@ -507,11 +530,13 @@ sb_status sb_func_run_whole(sb_func *func, sb_func_local *local, sb_kcall *call,
     SB_ASSERT(func == local->func && func->is_whole && rows > 0);
     local->heap.is_whole = true;
     local->heap.likely = func->key_count > 0 && func->keys[0].pairs ? 2 * rows : rows;
+    if (tier == SB_TIER_AUTO && func->priv->jit != NULL) {
+        wait_for_whole(func, rows);
+    }
     return run(local, call, 1, rows, tier, counts, err);
 }
 
-void sb_func_leave_whole(sb_func_local *local, int64_t rows, sb_reason reason,
-                         sb_func_counts *counts)
+void sb_func_leave(sb_func_local *local, int64_t rows, sb_reason reason, sb_func_counts *counts)
 {
     counts->left[reason] += rows;
     local->pending.left[reason] += rows;
@@ -535,7 +560,7 @@ void sb_func_judge(sb_func_local *local, int64_t rows, int64_t left, bool undivi
     }
 }
 
-bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)
+bool sb_func_try(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count)
 {
     SB_ASSERT(row_count >= 0 && row_count <= SB_VECTOR_ROWS);
     func_private *priv = func->priv;
@@ -550,7 +575,12 @@ bool sb_func_try(sb_func *func, sb_kcall *call, int32_t row_count)
     call->reserved = 0;
     const uint32_t tries = atomic_fetch_add_explicit(&priv->tries, 1, memory_order_relaxed);
     const int64_t started = tries % TIMED_EVERY == 0 ? sb_os_now_ns() : 0;
+    call->heap = &local->heap;
     (void)fast(call, 0, row_count);
+    if (local->heap.no_memory) {
+        sb_rt_heap_release(&local->heap);
+        return false;
+    }
     if (call->status != SB_K_DONE) {
         return false;
     }
@@ -725,9 +755,10 @@ void sb_func_report(const sb_func *func, sb_buf *json)
 {
     sb_buf_text(json, "{\"name\": ");
     sb_buf_json_string(json, func->name, SIZE_MAX);
-    sb_buf_printf(json, ", \"mode\": \"%s\", \"kind\": \"%s\", \"result\": \"%s\", ",
-                  sb_func_mode(func), sb_func_is_record(func) ? "record" : "scalar",
-                  type_name(func->result_format));
+    sb_buf_text(json, ", \"mode\": ");
+    sb_buf_json_string(json, sb_func_mode(func), SIZE_MAX);
+    sb_buf_printf(json, ", \"kind\": \"%s\", \"result\": \"%s\", ",
+                  sb_func_is_record(func) ? "record" : "scalar", type_name(func->result_format));
     sb_buf_text(json, "\"record\": ");
     sb_buf_json_string(json, func->record != NULL ? func->record : "", SIZE_MAX);
     sb_buf_text(json, ", ");

@@ -155,7 +155,9 @@ static void batch_line(printer *p, const sb_plan *node)
 {
     const char *remark = strchr(node->label, '\t');
     size_t size = remark != NULL ? (size_t)(remark - node->label) : strlen(node->label);
-    sb_buf_text(&p->left, node->is_filter ? "FILTER " : "MAP    ");
+    if (strncmp(node->label, "WITH ", 5) != 0) { /* which a function of arrays begins with itself */
+        sb_buf_text(&p->left, node->is_filter ? "FILTER " : "MAP    ");
+    }
     sb_buf_append(&p->left, node->label, size);
     bool right = line_right(p);
     if (right) {

@@ -144,7 +144,7 @@ static sb_status call_bind(sb_plan_call *call, sb_func *func, const sb_type *sch
         return sb_error_no_memory(err, size);
     }
     call->func = sb_func_retain(func);
-    if (func->is_whole && !whole) {
+    if (func->is_whole && (!whole || func->key_count == 0)) {
         return sb_error_set(err, SB_INVALID, "%.60s is a function of whole batches", func->name);
     }
     for (uint32_t i = 0; i < func->param_count; i++) {
@@ -615,8 +615,8 @@ sb_status sb_plan_new_staged(sb_plan *input, const char *label, sb_func *func, b
     if (stage_count != 0) {
         SB_TRY(stages_set(plan, stage_count, stages, err));
     }
-    SB_TRY(call_bind(&plan->calls[0], func, stage_count != 0 ? plan->inner : input->schema, true,
-                     err));
+    SB_TRY(call_bind(&plan->calls[0], func, stage_count != 0 ? plan->inner : input->schema,
+                     stage_count == 0, err));
     if (is_filter) {
         plan->schema = sb_type_retain(input->schema);
     } else {

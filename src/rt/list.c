@@ -15,8 +15,9 @@
 #include "base/mem.h"
 
 #define CHUNK_MIN ((size_t)64 << 10)
-#define SMALL 64 /* items up to which a list grows fourfold */
-#define LONG 512 /* items from which a list may be one of all rows */
+#define SMALL 64        /* items up to which a list grows fourfold */
+#define LONG 512        /* items from which a list may be one of all rows */
+#define LIKELY_SHARE 16 /* of the memory that is left, for one of these */
 #define RUN 16
 
 struct sb_rt_chunk {
@@ -149,7 +150,10 @@ static sb_reason make_room(sb_rt_heap *heap, sb_rt_list *list, int64_t count)
         return SB_REASON_MEMORY;
     }
     int64_t room = list->room * (list->room < SMALL ? 4 : 2);
-    room = room < heap->likely && count > LONG ? heap->likely : room;
+    const size_t left = heap_max(heap) - heap->used;
+    if (room < heap->likely && count > LONG && (size_t)heap->likely <= left / LIKELY_SHARE) {
+        room = heap->likely;
+    }
     room = room < count ? count : room;
     room = room > list_max(heap) ? list_max(heap) : room;
     const size_t more = (size_t)(room - list->room) * sizeof(int64_t);
