@@ -3,7 +3,7 @@ SETUP = @python3 tools/setup.py
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate arm bench bench-operators bench-functions bench-batches bench-exactness fmt tidy cover docs wheel
+.PHONY: help build demo test quick asan tsan fuzz fuzz-nightly mutate arm bench bench-operators bench-functions bench-batches bench-tiers bench-exactness fmt tidy cover docs wheel
 
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## /  make \1 - /p' Makefile
@@ -69,6 +69,10 @@ bench-exactness: ## answers that are not CPython's, of Sabot, Numba and Tuplex, 
 bench-batches: ## functions of batches beside CPython, NumPy, Numba, C
 	$(SETUP) bench
 	@PYTHONPATH=build-release/lib $(PY) bench/batches.py
+
+bench-tiers:  ## what the default costs beside compile="off", from first look to result; 8 minutes
+	$(SETUP) bench
+	@PYTHONPATH=build-release/lib $(PY) bench/tiers.py
 
 fmt:          ## format C and Python
 	$(SETUP) fmt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 
 import numpy as np
@@ -15,6 +16,10 @@ from test_batch_form import defined
 from test_batch_numpy import FORMS as OF_NUMPY
 from test_batch_numpy import LEAVES, table
 from test_batch_numpy import defined as of_numpy
+from test_batch_whole import FORMS as WHOLE
+from test_batch_whole import NULLS as WHOLE_NULLS
+from test_batch_whole import defined as of_whole
+from test_batch_whole import table_of
 
 import sabot as sb
 from sabot import auto_compile, udf
@@ -83,6 +88,107 @@ def test_what_leaves(name):
     given = pa.table({"k": values, "s": pa.array([min(v, 120) for v in values], pa.int8())})
     for _ in range(5):  # also behind batches that left
         check(fn, [*given.to_batches(), given.slice(0, 1).to_batches()[0]])
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *WHOLE_NULLS])
+def test_forms_of_whole_batches(name):
+    fn = of_whole((WHOLE | WHOLE_NULLS)[name])
+    given = table_of(300, nulls=name in WHOLE_NULLS)
+    for _ in range(2):
+        check(fn, cut(given))
+
+
+COMPUTED = ("running", "ema", "ints", "mean_then_loop")
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_whole_batches_are_computed_natively(name):
+    fn = of_whole(WHOLE[name])
+    large = table_of(300).combine_chunks().to_batches()[0]
+    for tier in TIERS:
+        with sb.config(tier=tier):
+            made = auto_compile(fn)
+            assert outcome(made, large) == outcome(fn, large)
+            assert made.whole().compiled
+    with sb.config(compile="off"):
+        assert outcome(made, large) == outcome(fn, large)
+        assert not made.whole().compiled
+
+
+def test_a_whole_batch_that_leaves_is_the_functions_own(caplog):
+    fn = of_whole(
+        """
+        def f(batch):
+            made, last = [], 0
+            for v in batch["v"].to_pylist():
+                last = v * 3 // 3 - last % 2
+                made.append(last)
+            return pa.record_batch({"made": made})
+        """
+    )
+    small, large = (pa.record_batch({"v": [k] * 40}) for k in (7, 2**62))
+    with caplog.at_level(logging.INFO, "sabot.compile"):
+        check(fn, [small, large, small, large, large, large, small])
+    texts = [one.getMessage() for one in caplog.records]
+    assert ["CPython calls it" in text for text in texts[-2:]] == [True, True]
+
+
+def test_lists_of_whole_batches_have_the_types_of_their_items():
+    text = """
+        def f(batch):
+            made, last = [START], 0
+            for v in batch["v"].to_pylist():
+                if v > 0:
+                    made.append(v / 2 if v > 5 else ITEM)
+            return pa.record_batch({"made": made})
+    """
+    values = [[], [0], [1], [6], [7], [1, 7], [1] * 50, [6] * 50, [1, 8] * 25, [0] * 50]
+    batches = [pa.record_batch({"v": pa.array(one, pa.int64())}) for one in values]
+    for start in ("", "None", "3", "0.5"):
+        for item in ("None", "last", "0.0", "-0.0"):
+            check(of_whole(text.replace("START", start).replace("ITEM", item)), batches)
+
+
+def test_of_a_function_that_fails_without_rows():
+    """Its first rows tell what it gives, and not what a later batch would make of it."""
+    fn = of_whole(
+        """
+        def f(batch):
+            v = batch["v"].to_pylist()
+            made = [None if v[0] > 5 else v[0]]
+            for k in range(1, len(v)):
+                made.append(None if v[k] > 5 else v[k] + made[0] * 0 if made[0] is not None else None)
+            return pa.record_batch({"made": made})
+        """
+    )
+    values = [[], [9] * 40, [1] * 40, [9], [1, 9] * 20, [9, 1] * 20]
+    batches = [pa.record_batch({"v": pa.array(one, pa.int64())}) for one in values]
+    for _ in range(2):
+        check(fn, batches)
+        batches = batches[::-1]
+    made = auto_compile(of_whole(WHOLE["ema"]), pa.schema({"x": pa.float64()}))
+    given = pa.record_batch({"x": [0.5, 2.0] * 40})
+    assert shown(made(given)) == shown(of_whole(WHOLE["ema"])(given))
+    assert made.whole().compiled
+    required = auto_compile(udf(of_whole(WHOLE["ema"]), compile="require"), given.schema)
+    assert shown(required(given)) == shown(made(given))
+    assert required.whole().compiled
+
+
+def test_a_function_warns_once_for_each_call():
+    fn = of_whole(
+        """
+        def f(batch):
+            x = batch["x"].to_numpy()
+            out = np.zeros(len(x))
+            out[0] = 1 / x[0]
+            for i in range(1, len(x)):
+                out[i] = out[i - 1] + 1 / x[i]
+            return batch.append_column("out", pa.array(out))
+        """
+    )
+    zero, one = (pa.record_batch({"x": [x, *[0.5] * 50]}) for x in (0.0, 1.0))
+    check(fn, [zero, one, zero, one, zero])
 
 
 TYPES = """
@@ -177,10 +283,10 @@ def test_ahead_and_required(caplog):
     texts = [(one.levelname, one.getMessage()) for one in caplog.records]
     if HELPER.exists():
         assert texts[0][0] == "INFO"
-        assert texts[0][1].startswith("compiled f in ")
+        assert re.fullmatch(r"f \(.*:\d+\): native code, compiled .*, row form, .*", texts[0][1])
     assert [level for level, _ in texts].count("INFO") == HELPER.exists()
     assert texts[-1][0] == "DEBUG"
-    assert texts[-1][1].startswith("f is not compiled: ")
+    assert re.match(r"f \(.*:\d+\) is not compiled: .*open", texts[-1][1])
     required = auto_compile(udf(other, compile="require"))
     with pytest.raises(sb.CompileError, match="open"):
         required(pa.record_batch({"v": [1]}))

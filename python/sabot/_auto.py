@@ -8,8 +8,6 @@ not plain there (an exception, a value of another type) is left to a run, which 
 from __future__ import annotations
 
 import ast
-import json
-import logging
 import os
 import sys
 import weakref
@@ -21,6 +19,7 @@ import pyarrow as pa
 from sabot import _config, _core
 from sabot._capture import capture
 from sabot._checks import check_schema
+from sabot._decisions import log, place_of, say_native, say_refusal
 from sabot._engine import session
 from sabot._errors import (
     CompileError,
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from sabot._capture import Captured
     from sabot._udf import Options
 
-_log = logging.getLogger("sabot.compile")
 _LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow"})
 _COLUMNS: Any = (arrow.Array, arrow.ChunkedArray)
 _ARROW: Any = (*_COLUMNS, pa.RecordBatch, pa.Table)
@@ -165,8 +163,12 @@ class AutoCompiled(Udf):
     def _look(self) -> None:
         """Looks at the function anew where it has changed."""
         guards = self._captured.guards
-        if guards is not None and guards.changed() is not None:
+        changed = guards.changed() if guards is not None else None
+        if changed is not None:
             self._changes += 1
+            waits = "" if self._changes <= _CHANGES_MAX else ", without waiting for native code"
+            text = "%s: read anew%s: bound anew: %s"
+            log.info(text, place_of(self._captured), waits, changed)
             self._see()
         elif self._forks != _forks:
             self._see()
@@ -283,10 +285,10 @@ class AutoCompiled(Udf):
         except (PlanError, TypeMismatchError) as error:
             if not may_take:
                 raise
-            _log.debug("%s is not compiled: %s", captured.name, error)
+            log.debug("%s is not compiled: %s", place_of(captured), error)
             return None
         if may_take and not can_compile(scalar, schema):
-            _log_refusal(scalar)
+            say_refusal(scalar.captured, scalar.core)
             return None
         name = "result"
         while name in schema.names:
@@ -315,13 +317,10 @@ class AutoCompiled(Udf):
     def _wait(self, bound: _Bound) -> None:
         self._engine(bound, _empty(bound.schema), 0)
         if not bound.scalar.core.compiled:
-            _log_refusal(bound.scalar)
+            say_refusal(bound.scalar.captured, bound.scalar.core)
             return
-        facts: dict[str, Any] = json.loads(bound.scalar.core.report())
-        if facts["native"] == "ready":
-            _log.info("compiled %s in %.1f ms", self._captured.name, facts["compile_ms"])
-        elif facts["native"] == "failed":
-            _log.debug("no native code for %s: %s", self._captured.name, facts["native_error"])
+        own = f", up to {_FEW_ROWS} rows by calls of it" if bound.few is not None else ""
+        say_native(bound.scalar.captured, bound.scalar.core, own)
 
     def _run(self, bound: _Bound, given: _Given) -> Any:
         values, rows, chunked = given.values, given.rows, given.chunked
@@ -434,13 +433,6 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
 
 def _joined(parts: Sequence[Any], type_: Any) -> Any:
     return arrow.concat_arrays(parts) if parts else arrow.array([], type_)
-
-
-def _log_refusal(scalar: Scalar) -> None:
-    if _log.isEnabledFor(logging.DEBUG):
-        reasons: list[dict[str, Any]] = json.loads(scalar.core.report())["reasons"]
-        text = "; ".join(f"{one['message']} (line {one['line']})" for one in reasons)
-        _log.debug("%s is not compiled: %s", scalar.captured.name, text)
 
 
 _forks = 0  # which a plan does not outlive

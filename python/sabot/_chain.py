@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from sabot import _config, _core
+from sabot._decisions import of_run
 from sabot._derive import Derived
 from sabot._engine import session
 from sabot._errors import PlanError, SabotError, StateError, suggest
@@ -262,6 +263,9 @@ def _run(
     place: _Place,
 ) -> Generator[Piece]:
     changed = _changed(chain)
+    told = of_run(chain, changed, place.settings.tier)
+    if told is not None:  # code of the user's has run, which may have changed more
+        changed.update(_changed(chain))
     number_rows = stage is not context.root  # nobody asks for rows behind the last stage
     functions: Sequence[Binding] = [
         step.binding._replace(ahead=None) if index in changed else step.binding
@@ -275,12 +279,16 @@ def _run(
     context.stops.add(run.cancel)
     try:
         while (made := run.next()) is not None:
+            if told is not None:
+                told.look(run.report)
             yield _piece(*made) if number_rows else Piece(made[0])
     finally:
         context.stops.remove(run.cancel)
         stage.run = None
         stage.report = _finish(run, changed, log)
         context.reports.append(stage.report)
+        if told is not None:
+            told.end(stage.report)
 
 
 def _piece(batch: pa.RecordBatch, rows: int | bytes) -> Piece:

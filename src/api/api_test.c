@@ -344,6 +344,21 @@ static void check_host(sabot_function *function)
     assert_reported(function, "\"mode\": \"numba\"", true);
 }
 
+/* Phases that are none are refused. */
+static void check_phases(const world *given, sabot_plan *plan)
+{
+    world w = *given;
+    sabot_plan *refused = NULL;
+    const sabot_phase phases[] = {{plan, true}, {NULL, true}};
+    assert_int_equal(sabot_plan_phased(NULL, 1, phases, plan, &refused, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 1, NULL, plan, &refused, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 2, phases, plan, &refused, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 1, phases, NULL, &refused, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 1, phases, plan, NULL, &w.err), SABOT_INVALID);
+    assert_int_equal(sabot_plan_phased(w.start, 1, phases, plan, &refused, &w.err), SABOT_INVALID);
+    assert_null(refused);
+}
+
 static void test_maps(void **state)
 {
     (void)state;
@@ -390,13 +405,7 @@ static void test_maps(void **state)
     assert_int_equal(sabot_plan_staged(w.start, "f", function, false, 1, map_columns, map_names,
                                        NULL, 0, stages, &refused, &w.err),
                      SABOT_INVALID);
-    const sabot_phase phases[] = {{plan, true}, {NULL, true}};
-    assert_int_equal(sabot_plan_phased(NULL, 1, phases, plan, &refused, &w.err), SABOT_INVALID);
-    assert_int_equal(sabot_plan_phased(w.start, 1, NULL, plan, &refused, &w.err), SABOT_INVALID);
-    assert_int_equal(sabot_plan_phased(w.start, 2, phases, plan, &refused, &w.err), SABOT_INVALID);
-    assert_int_equal(sabot_plan_phased(w.start, 1, phases, NULL, &refused, &w.err), SABOT_INVALID);
-    assert_int_equal(sabot_plan_phased(w.start, 1, phases, plan, NULL, &w.err), SABOT_INVALID);
-    assert_int_equal(sabot_plan_phased(w.start, 1, phases, plan, &refused, &w.err), SABOT_INVALID);
+    check_phases(&w, plan);
     assert_int_equal(sabot_plan_masked(w.start, "f", function, 1, map_columns, map_names, NULL,
                                        NULL, 0, NULL, &refused, &w.err),
                      SABOT_INVALID);

@@ -420,6 +420,39 @@ static sb_status host_row_add(sb_call *call, int64_t row, sb_error *err)
     return SB_OK;
 }
 
+/* Every row of a vector that counts is the host's. */
+static sb_status vector_pass(sb_call *call, const sb_chunk *chunk, int64_t row0, int64_t rows,
+                             sb_error *err)
+{
+    for (int64_t row = row0; row < row0 + rows; row++) {
+        const bool counts = chunk->active == NULL || sb_bit_get(chunk->active, row);
+        if (counts && !SB_VEC_PUSH(&call->host_rows, (int32_t)row)) {
+            return sb_error_no_memory(err, call->host_rows.count * sizeof(int32_t));
+        }
+    }
+    return SB_OK;
+}
+
+/* One vector by native code, or none of it. */
+static sb_status vector_do(sb_call *call, sb_call_local *local, sb_work *work, int64_t row0,
+                           int64_t rows, sb_error *err)
+{
+    const sb_call_site *site = call->site;
+    const uint8_t *active = work->chunk->active;
+    const size_t before = call->host_rows.count;
+    sb_func_counts *counts = &work->counts[site->function_index].func;
+    if (!call->undivided && sb_func_passes(local->func, rows, site->tier, counts)) {
+        return vector_pass(call, work->chunk, row0, rows, err);
+    }
+    sb_status status = vector_run(call, local, work, row0, rows, err);
+    if (status == SB_OK && !call->undivided) {
+        const int64_t given = active != NULL ? sb_bitmap_count(active, row0, rows) : rows;
+        sb_func_judge(local->func, given, (int64_t)(call->host_rows.count - before), false,
+                      site->tier);
+    }
+    return status;
+}
+
 static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, sb_error *err)
 {
     const uint8_t *active = work->chunk->active;
@@ -436,19 +469,20 @@ static sb_status native_run(sb_call *call, sb_call_local *local, sb_work *work, 
         if (local->stages != NULL) {
             status = sb_stages_run(local->stages, work, row0, rows, &left, err);
         }
-        if (status == SB_OK && left) { /* some row did, and with it all: which one is not told */
+        /* Where a row leaves with all others, what is behind it is not computed. */
+        if (status == SB_OK && (left || (call->undivided && call->host_rows.count > 0))) {
             work->counts[call->site->function_index].func.rows += call->rows - row0;
-            return host_row_add(call, row0, err);
+            return left ? host_row_add(call, row0, err) : SB_OK;
         }
-        if (status != SB_OK) {
-            return status;
+        if (status == SB_OK) {
+            status = vector_do(call, local, work, row0, rows, err);
         }
-        status = vector_run(call, local, work, row0, rows, err);
         if (status != SB_OK) {
             return status;
         }
     }
     call->host_count = (int64_t)call->host_rows.count;
+    call->dense = call->host_count == call->rows && call->rows > 0;
     return SB_OK;
 }
 
@@ -513,12 +547,22 @@ sb_status sb_call_run(sb_call *call, sb_call_local *local, sb_work *work, bool *
 sb_status sb_call_native(sb_call *call, sb_call_local *local, sb_work *work, int64_t *left,
                          sb_error *err)
 {
-    SB_ASSERT(call->site->native);
+    const sb_call_site *site = call->site;
+    SB_ASSERT(site->native);
+    sb_func_counts *counts = &work->counts[site->function_index].func;
+    *left = call->rows;
+    if (sb_func_passes(local->func, call->rows, site->tier, counts)) {
+        return SB_OK;
+    }
+    call->undivided = true;
     sb_status status = sb_call_results_new(call, err);
     if (status == SB_OK) {
         status = native_run(call, local, work, err);
     }
-    *left = call->host_count;
+    *left = (int64_t)call->host_rows.count;
+    if (status == SB_OK) {
+        sb_func_judge(local->func, call->rows, *left > 0 ? call->rows : 0, true, site->tier);
+    }
     return status;
 }
 

@@ -84,6 +84,7 @@ typedef struct sb_call {
     sb_call_result *results;   /* owned; NULL before the first run */
     bool computed;             /* the native part is done */
     bool by_host;              /* there was none */
+    bool undivided;            /* a row that leaves takes all others with it */
     bool dense;                /* the host computes all rows in order */
     SB_VEC(int32_t) host_rows; /* rows for the host, ascending (not dense) */
     int64_t host_at; /* of these (or of rows, when dense), how many were asked for and answered */

@@ -285,6 +285,9 @@ sb_status sb_call_whole_native(sb_call *call, sb_call_local *local, sb_work *wor
     sb_status status = SB_OK;
     *left = true;
     SB_ASSERT(work->chunk->active == NULL && work->chunk->rows == rows);
+    if (sb_func_passes(local->func, rows, site->tier, counts)) {
+        return SB_OK;
+    }
     SB_TRY(lists_in(call, local, work->chunk, &reason, err));
     for (int32_t k = 0; k < site->result_count; k++) {
         local->kout[k] = (sb_kout){.values = local->out[k].values};
@@ -292,8 +295,9 @@ sb_status sb_call_whole_native(sb_call *call, sb_call_local *local, sb_work *wor
     if (reason == SB_REASON_NONE) {
         sb_kcall kcall = {.in = local->in, .out = local->kout, .stop = work->stop};
         SB_TRY(sb_func_run_whole(site->func, local->func, &kcall, rows, site->tier, counts, err));
-        if (kcall.leave_count > 0) {
-            goto out; /* counted */
+        if (kcall.leave_count > 0) { /* counted */
+            sb_func_judge(local->func, rows, rows, true, site->tier);
+            goto out;
         }
         SB_TRY(lists_out(call, local, same_rows, &reason, err));
     }
@@ -301,6 +305,7 @@ sb_status sb_call_whole_native(sb_call *call, sb_call_local *local, sb_work *wor
         sb_func_leave(local->func, rows, reason, counts);
     }
     *left = reason != SB_REASON_NONE;
+    sb_func_judge(local->func, rows, *left ? rows : 0, true, site->tier);
 out:
     words_trim(call, local);
     return status;

@@ -362,7 +362,13 @@ static void what_comes_out_does_not_depend_on_who_computes(void **state)
                 assert_true(s.pairs ? asked == 0 : asked > 0);
                 continue;
             }
-            assert_true(s.compiled ? asked > 0 && asked < ROWS / BATCH : asked == ROWS / BATCH);
+            if (!s.compiled) {
+                assert_int_equal(asked, ROWS / BATCH);
+                continue;
+            }
+            assert_true(asked > 0);
+            /* Under AUTO batches behind such that leave are passed by. */
+            assert_true(shapes[k].tier == SB_TIER_AUTO || asked < ROWS / BATCH);
         }
         sb_plan_drop(plan);
     }

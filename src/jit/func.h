@@ -89,7 +89,13 @@ sb_status sb_func_run_whole(sb_func *func, sb_func_local *local, sb_kcall *call,
 /* Counts rows that leave for another reason than the kernel's, such as what a whole batch's columns or results are. */
 void sb_func_leave(sb_func_local *local, int64_t rows, sb_reason reason, sb_func_counts *counts);
 
-/* The same by the fast entry alone, if it is there: false when some row must leave or stop was set; nothing is counted then, and what
+/* Whether a vector, or a batch that leaves as a whole, shall be the host's without a try, see passes.h; only under AUTO. It is
+ * counted then. */
+bool sb_func_passes(sb_func_local *local, int64_t rows, sb_tier tier, sb_func_counts *counts);
+/* Tells how many of the rows of one that was tried left. undivided: one row takes all others with it. */
+void sb_func_judge(sb_func_local *local, int64_t rows, int64_t left, bool undivided, sb_tier tier);
+
+/* sb_func_run by the fast entry alone, if it is there: false when some row must leave or stop was set; nothing is counted then, and what
  * was written means nothing. Of the local only the memory of lists is used. */
 bool sb_func_try(sb_func *func, sb_func_local *local, sb_kcall *call, int32_t row_count);
 

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "jit/code.h"
 #include "jit/func.h"
+#include "jit/passes.h"
 #include "os/os.h"
 
 #define VECTORS 64
@@ -224,6 +225,66 @@ static void test_auto_goes_over(void **state)
     sb_jit_free(jit);
 }
 
+static int64_t passed_by(sb_passes *passes)
+{
+    int64_t count = 0;
+    while (sb_passes_take(passes, SB_VECTOR_ROWS)) {
+        count++;
+    }
+    return count;
+}
+
+/* Behind a vector that nearly all rows leave some are passed by, more each time; one that rows stay in ends it. */
+static void test_vectors_are_passed_by(void **state)
+{
+    (void)state;
+    static const int64_t wanted[] = {4, 8, 16, 32, 64, 64};
+    sb_passes passes = {0};
+    assert_int_equal(passed_by(&passes), 0);
+    sb_passes_judge(&passes, 2048, 1791, false);
+    sb_passes_judge(&passes, 1, 0, true);
+    assert_int_equal(passed_by(&passes), 0);
+    int64_t rows = 0;
+    for (size_t k = 0; k < SB_COUNT_OF(wanted); k++) {
+        sb_passes_judge(&passes, k % 2 == 0 ? 2048 : 1, k % 2 == 0 ? 1792 : 1, k > 0);
+        assert_int_equal(passed_by(&passes), wanted[k]);
+        rows += wanted[k] * SB_VECTOR_ROWS;
+    }
+    assert_int_equal(atomic_load(&passes.rows), rows);
+    sb_passes_judge(&passes, 2048, 100, false);
+    assert_int_equal(passed_by(&passes), 0);
+    sb_passes_judge(&passes, 2048, 2048, true); /* one batch alone */
+    assert_int_equal(passed_by(&passes), 0);
+    sb_passes_judge(&passes, 2048, 0, true);
+    sb_passes_judge(&passes, 2048, 2048, true);
+    assert_int_equal(passed_by(&passes), 0);
+    sb_passes_judge(&passes, 2048, 2048, true);
+    assert_int_equal(passed_by(&passes), 4);
+}
+
+/* Only AUTO passes vectors by; their rows are counted as given, and as computed nowhere. */
+static void test_passed_rows_are_counted(void **state)
+{
+    (void)state;
+    sb_func *func = NULL;
+    sb_func_local *local = NULL;
+    sb_func_counts counts = {0};
+    assert_int_equal(new_func(NULL, product_text, &func), SB_OK);
+    assert_int_equal(sb_func_local_new(func, &local, NULL), SB_OK);
+    sb_func_judge(local, 2048, 2048, false, SB_TIER_INTERPRETER);
+    sb_func_judge(local, 2048, 2048, false, SB_TIER_NATIVE);
+    assert_false(sb_func_passes(local, 2048, SB_TIER_AUTO, &counts));
+    sb_func_judge(local, 2048, 2048, false, SB_TIER_AUTO);
+    assert_false(sb_func_passes(local, 2048, SB_TIER_INTERPRETER, &counts));
+    assert_false(sb_func_passes(local, 2048, SB_TIER_NATIVE, &counts));
+    assert_int_equal(counts.rows, 0);
+    assert_true(sb_func_passes(local, 2048, SB_TIER_AUTO, &counts));
+    assert_int_equal(counts.rows, 2048);
+    assert_int_equal(counts.rows_native + counts.rows_interpreter, 0);
+    sb_func_local_free(local);
+    sb_func_drop(func);
+}
+
 static int64_t timed_of(sb_func *func, const char *tier)
 {
     sb_buf json;
@@ -430,6 +491,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiers_agree),
         cmocka_unit_test(test_auto_goes_over),
+        cmocka_unit_test(test_vectors_are_passed_by),
+        cmocka_unit_test(test_passed_rows_are_counted),
         cmocka_unit_test(test_some_vectors_are_timed),
         cmocka_unit_test(test_endless_loop_stops),
         cmocka_unit_test(test_texts),

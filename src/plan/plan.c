@@ -4,7 +4,7 @@
  * whatever it already holds.
  *
  * Threads: const once made. Memory: see plan/plan.h; the chain is dropped in a loop, because its length is the user's. */
-#include "plan/plan.h"
+#include "plan/plan_int.h"
 
 #include <string.h>
 
@@ -12,8 +12,8 @@
 
 #define NAMES_IN_MESSAGE 12
 
-static sb_status node_new(sb_plan_kind kind, sb_plan *input, int32_t count, sb_plan **out,
-                          sb_error *err)
+sb_status sb_plan_node_new(sb_plan_kind kind, sb_plan *input, int32_t count, sb_plan **out,
+                           sb_error *err)
 {
     sb_plan *plan = sb_mem_alloc_zero(sizeof *plan);
     if (plan == NULL) {
@@ -84,7 +84,7 @@ void sb_plan_drop(sb_plan *plan)
     }
 }
 
-static sb_status label_set(sb_plan *plan, const char *text, sb_error *err)
+sb_status sb_plan_label_set(sb_plan *plan, const char *text, sb_error *err)
 {
     size_t size = strlen(text) + 1;
     plan->label = sb_mem_alloc(size);
@@ -167,7 +167,7 @@ static sb_status call_bind(sb_plan_call *call, sb_func *func, const sb_type *sch
     return SB_OK;
 }
 
-static sb_status need_schema(const sb_plan *input, const char *what, sb_error *err)
+sb_status sb_plan_need_schema(const sb_plan *input, const char *what, sb_error *err)
 {
     if (input->schema != NULL) {
         return SB_OK;
@@ -206,12 +206,12 @@ sb_status sb_plan_new_source(const char *text, sb_type *schema, sb_plan **out, s
         return sb_error_set(err, SB_INVALID, "the source's schema is not a struct");
     }
     sb_plan *plan = NULL;
-    sb_status status = node_new(SB_PLAN_SOURCE, NULL, 0, &plan, err);
+    sb_status status = sb_plan_node_new(SB_PLAN_SOURCE, NULL, 0, &plan, err);
     if (status != SB_OK) {
         return status;
     }
     plan->schema = sb_type_retain(schema);
-    status = label_set(plan, text, err);
+    status = sb_plan_label_set(plan, text, err);
     if (status != SB_OK) {
         sb_plan_drop(plan);
         return status;
@@ -271,7 +271,7 @@ sb_status sb_plan_new_with(sb_plan *input, int32_t count, const char *const *nam
                            sb_func *const *funcs, sb_plan **out, sb_error *err)
 {
     sb_plan *plan = NULL;
-    sb_status status = need_schema(input, "with_columns", err);
+    sb_status status = sb_plan_need_schema(input, "with_columns", err);
     if (status != SB_OK) {
         return status;
     }
@@ -279,7 +279,7 @@ sb_status sb_plan_new_with(sb_plan *input, int32_t count, const char *const *nam
         return sb_error_set(err, SB_INVALID, "with_columns needs 1 to %d functions, not %d",
                             SB_COLUMNS_MAX, count);
     }
-    SB_TRY(node_new(SB_PLAN_WITH, input, count, &plan, err));
+    SB_TRY(sb_plan_node_new(SB_PLAN_WITH, input, count, &plan, err));
     plan->function_end += count;
     int64_t end = input->schema->child_count;
     for (int32_t i = 0; i < count; i++) {
@@ -297,12 +297,12 @@ out:
 sb_status sb_plan_new_filter(sb_plan *input, sb_func *func, sb_plan **out, sb_error *err)
 {
     sb_plan *plan = NULL;
-    sb_status status = need_schema(input, "a filter by rows", err);
+    sb_status status = sb_plan_need_schema(input, "a filter by rows", err);
     if (status != SB_OK) {
         return status;
     }
     SB_TRY(sb_plan_check_take(input->schema, err));
-    SB_TRY(node_new(SB_PLAN_FILTER, input, 1, &plan, err));
+    SB_TRY(sb_plan_node_new(SB_PLAN_FILTER, input, 1, &plan, err));
     plan->function_end += 1;
     SB_TRY(call_bind(&plan->calls[0], func, input->schema, false, err));
     plan->schema = sb_type_retain(input->schema);
@@ -368,7 +368,7 @@ static sb_status types_take(sb_status status, sb_plan *plan, sb_type **types, in
 }
 
 /* Ends a builder: gives the node out, or drops it. */
-static sb_status node_give(sb_status status, sb_plan *plan, sb_plan **out)
+sb_status sb_plan_node_give(sb_status status, sb_plan *plan, sb_plan **out)
 {
     if (status != SB_OK) {
         sb_plan_drop(plan);
@@ -382,21 +382,21 @@ sb_status sb_plan_new_project(sb_plan *input, int32_t count, const char *const *
                               const char *const *names, sb_plan **out, sb_error *err)
 {
     sb_plan *plan = NULL;
-    sb_status status = need_schema(input, "select", err);
+    sb_status status = sb_plan_need_schema(input, "select", err);
     if (status != SB_OK) {
         return status;
     }
     if (count < 0 || count > SB_COLUMNS_MAX) {
         return sb_error_set(err, SB_INVALID, "select of %d columns", count);
     }
-    status = node_new(SB_PLAN_SELECT, input, count, &plan, err);
+    status = sb_plan_node_new(SB_PLAN_SELECT, input, count, &plan, err);
     if (status != SB_OK) {
         return status;
     }
     sb_type **types = sb_mem_alloc_zero((size_t)count * sizeof *types);
     status = types != NULL ? project_types(plan, columns, names, types, err)
                            : sb_error_no_memory(err, (size_t)count * sizeof *types);
-    return node_give(types_take(status, plan, types, count, err), plan, out);
+    return sb_plan_node_give(types_take(status, plan, types, count, err), plan, out);
 }
 
 static sb_status result_find(const sb_func *func, const char *name, int64_t *out, sb_error *err)
@@ -464,14 +464,14 @@ sb_status sb_plan_new_map(sb_plan *input, sb_func *func, int32_t count, const ch
 {
     sb_plan *plan = NULL;
     sb_status status;
-    SB_TRY(need_schema(input, "a map of rows", err));
+    SB_TRY(sb_plan_need_schema(input, "a map of rows", err));
     SB_TRY(map_check(func, count, err));
-    SB_TRY(node_new(SB_PLAN_MAP, input, 1, &plan, err));
+    SB_TRY(sb_plan_node_new(SB_PLAN_MAP, input, 1, &plan, err));
     plan->function_end += 1;
     SB_TRY(call_bind(&plan->calls[0], func, input->schema, false, err));
     SB_TRY(map_schema(plan, count, columns, names, err));
 out:
-    return node_give(status, plan, out);
+    return sb_plan_node_give(status, plan, out);
 }
 
 /* A stage's function gives numbers without nulls, and each loop takes those of its own type. */
@@ -619,16 +619,16 @@ static sb_status lowered_new(sb_plan *input, const char *label, sb_func *func, b
 {
     sb_plan *plan = NULL;
     sb_status status;
-    SB_TRY(need_schema(input, "a function by rows", err));
+    SB_TRY(sb_plan_need_schema(input, "a function by rows", err));
     if (is_filter) {
         SB_TRY(sb_plan_check_take(input->schema, err));
     } else {
         SB_TRY(map_check(func, count, err));
     }
-    SB_TRY(node_new(SB_PLAN_LOWERED, input, 1, &plan, err));
+    SB_TRY(sb_plan_node_new(SB_PLAN_LOWERED, input, 1, &plan, err));
     plan->function_end += 1;
     plan->is_filter = is_filter;
-    SB_TRY(label_set(plan, label, err));
+    SB_TRY(sb_plan_label_set(plan, label, err));
     if (stage_count != 0) {
         SB_TRY(stages_set(plan, stage_count, stages, err));
     }
@@ -652,101 +652,7 @@ static sb_status lowered_new(sb_plan *input, const char *label, sb_func *func, b
         plan->schema = sb_type_retain(schema);
     }
 out:
-    return node_give(status, plan, out);
-}
-
-/* What can stand in a phased function: it computes the columns of a source, or takes some of them. */
-static bool is_part(const sb_plan *plan, bool is_last)
-{
-    const bool alone = plan->input != NULL && plan->input->kind == SB_PLAN_SOURCE;
-    if (!alone || plan->kind != SB_PLAN_LOWERED) {
-        return alone && plan->kind == SB_PLAN_SELECT && !is_last;
-    }
-    const sb_func *func = plan->calls[0].func;
-    return plan->phase_count == 0 && plan->mask < 0 && func->compiled && !func->is_whole &&
-           (is_last || !plan->is_filter);
-}
-
-/* What a schema has behind all of another one: a struct. SB_INVALID: it has nothing more, or other columns. */
-static sb_status schema_behind(const sb_type *before, const sb_type *schema, sb_type **out,
-                               sb_error *err)
-{
-    const int64_t count = schema->child_count - before->child_count;
-    bool right = count > 0;
-    for (int64_t i = 0; right && i < before->child_count; i++) {
-        right = strcmp(before->children[i]->name, schema->children[i]->name) == 0 &&
-                sb_type_equal(before->children[i], schema->children[i]);
-    }
-    if (!right) {
-        return sb_error_set(err, SB_INVALID, "a phase that adds no column to those before it");
-    }
-    sb_type **types = sb_mem_alloc_zero((size_t)count * sizeof *types);
-    if (types == NULL) {
-        return sb_error_no_memory(err, (size_t)count * sizeof *types);
-    }
-    for (int64_t i = 0; i < count; i++) {
-        types[i] = sb_type_retain(schema->children[before->child_count + i]);
-    }
-    sb_status status = sb_type_new_struct(types, count, NULL, out, err);
-    for (int64_t i = 0; status != SB_OK && i < count; i++) {
-        sb_type_drop(types[i]);
-    }
-    sb_mem_free(types);
-    return status;
-}
-
-static sb_status phases_set(sb_plan *plan, int32_t phase_count, const sb_phase *phases,
-                            sb_error *err)
-{
-    size_t size = (size_t)phase_count * sizeof *plan->phases;
-    plan->phases = sb_mem_alloc_zero(size);
-    if (plan->phases == NULL) {
-        return sb_error_no_memory(err, size);
-    }
-    plan->phase_count = phase_count;
-    if (!sb_type_equal(phases[0].plan->input->schema, plan->input->schema)) {
-        return sb_error_set(err, SB_INVALID, "the first phase has another input");
-    }
-    for (int32_t k = 0; k < phase_count; k++) {
-        const sb_plan *next = k + 1 < phase_count ? phases[k + 1].plan : plan->last;
-        plan->phases[k].plan = sb_plan_retain(phases[k].plan);
-        plan->phases[k].one_row = phases[k].one_row;
-        sb_status status = schema_behind(phases[k].plan->input->schema, next->input->schema,
-                                         &plan->phases[k].made, err);
-        if (status != SB_OK) {
-            return status;
-        }
-    }
-    return SB_OK;
-}
-
-sb_status sb_plan_new_phased(sb_plan *input, int32_t phase_count, const sb_phase *phases,
-                             sb_plan *last, sb_plan **out, sb_error *err)
-{
-    sb_plan *plan = NULL;
-    sb_status status;
-    SB_TRY(need_schema(input, "a function by rows", err));
-    bool right = phase_count >= 1 && phase_count <= SB_COLUMNS_MAX && is_part(last, true);
-    for (int32_t k = 0; right && k < phase_count; k++) {
-        right = is_part(phases[k].plan, false);
-    }
-    if (!right) {
-        return sb_error_set(err, SB_INVALID, "%d phases that are no functions of rows",
-                            phase_count);
-    }
-    if (last->is_filter) {
-        SB_TRY(sb_plan_check_take(input->schema, err));
-    }
-    SB_TRY(node_new(SB_PLAN_LOWERED, input, 1, &plan, err));
-    plan->function_end += 1;
-    plan->is_filter = last->is_filter;
-    plan->calls[0].func = sb_func_retain(last->calls[0].func);
-    plan->last = sb_plan_retain(last);
-    plan->schema = sb_type_retain(last->is_filter ? input->schema : last->schema);
-    SB_TRY(label_set(plan, last->label, err));
-    SB_TRY(phases_set(plan, phase_count, phases, err));
-out:
-    return node_give(status, plan, out);
+    return sb_plan_node_give(status, plan, out);
 }
 
 sb_status sb_plan_new_lowered(sb_plan *input, const char *label, sb_func *func, bool is_filter,
@@ -799,11 +705,11 @@ sb_status sb_plan_new_batch(sb_plan *input, const char *label, sb_type *schema, 
         }
     }
     sb_plan *plan = NULL;
-    sb_status status = node_new(SB_PLAN_BATCH, input, 0, &plan, err);
+    sb_status status = sb_plan_node_new(SB_PLAN_BATCH, input, 0, &plan, err);
     if (status != SB_OK) {
         return status;
     }
-    status = label_set(plan, label, err);
+    status = sb_plan_label_set(plan, label, err);
     if (status != SB_OK) {
         sb_plan_drop(plan);
         return status;
