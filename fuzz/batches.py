@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import sabot as sb
-from sabot import Stream
+from sabot import Stream, _form_parts
 
 COMPILED_MIN = 0.85
 STAYED_MIN = 0.35  # of the batches

@@ -696,6 +696,37 @@ def test_a_source_in_python_and_a_name_that_changes():
     assert bits(got["made"]) == bits(wanted["made"])
 
 
+@pytest.fixture(autouse=True)
+def _all_are_compiled(monkeypatch, request):
+    """Also those that are not worth it."""
+    if "worth" not in request.node.name:
+        monkeypatch.setattr("sabot._form_parts.WORTH", 0)
+
+
+def test_what_is_not_worth_it_is_cpythons():
+    def scores(batch: pa.RecordBatch):
+        x = batch["x"].to_numpy()
+        return batch.append_column("z", pa.array((x - x.mean()) / x.std()))
+
+    def more(batch: pa.RecordBatch):
+        x = batch["x"].to_numpy()
+        z = x - x.mean()
+        return batch.append_column("z", pa.array(((z * 0.5 + 1) * z - 3) * z / (z * z + 1)))
+
+    table = pa.table({"x": [k / 7 for k in range(1000)]})
+    report = sb.explain(scores, table.schema)
+    assert (report.mode, report.signature) == (
+        "interpreted",
+        "scores(batch) -> {x: double, z: double}",
+    )
+    assert "little is computed beside ndarray.mean, ndarray.std" in report.reasons[0].message
+    assert sb.explain(more, table.schema).mode == "compiled"
+    for fn in (scores, more):
+        stream = Stream.from_table(table).map(fn)
+        assert stream.schema.names == ["x", "z"]
+        assert stream.collect().equals(pa.Table.from_batches([fn(table.to_batches()[0])]))
+
+
 BESIDE_MASKS = [
     "y = x - x[x > 0].mean(); return {'y': y}",
     "m = x.mean(); return {'y': x[x > m]}",

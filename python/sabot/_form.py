@@ -119,6 +119,7 @@ class Reader:
         self.length: list[str] = []  # the local that holds the number of rows, where one does
         self.masks: list[ast.expr] = []  # what is read now for the rows of a mask alone
         self.fresh = False
+        self.operations: list[str] = []  # of arrays, item by item
         self.constants: dict[str, object] = {}  # locals that are numbers or texts now
         self.functions: dict[str, Function] = {}  # functions inside that the rows have, too
         self._told: dict[int, tuple[ast.expr, Value | None]] = {}  # what nodes stand for
@@ -218,6 +219,7 @@ class Reader:
             parts.phases,
             kept != "",
             self.fresh,
+            len(self.operations),
         )
 
     def inside(

@@ -145,6 +145,10 @@ def lower(
         return bound._replace(label=f"{bound.label}\t{_BY_BATCH}{why}", refusing=refusing)
     if declared is not None and not told.equals(declared):
         return bound
+    if not form.is_worth_it:
+        names = ", ".join(dict.fromkeys(call.name for call in form.whole_calls))
+        why = f"little is computed beside {names}, so NumPy by itself is as fast"
+        return _refused(bound, Refusal("row_form", why, 0, 0, 0, 0))
     columns: tuple[list[str | None], list[str]] = ([], [])
     if not bound.is_filter:
         columns = ([passed for _, passed in form.columns], [name for name, _ in form.columns])

@@ -216,6 +216,7 @@ def operation(
     """What one of NumPy's functions that go item by item gives for arrays, scalars and numbers."""
     name = _SAME.get(name, name)
     of_python = name in _OPERATORS or name in _COMPARISONS
+    reader.operations.append(name)
     arguments = [_argument(reader, node, one, of_python=of_python) for one in given]
     _check_python(reader, node, given, [like for _, like in arguments])
     try:

@@ -79,7 +79,7 @@ class RowForm(NamedTuple):
     "whole" where the function is of whole columns and its results are lists (`_form_whole`). stages: what is computed before it;
     phases: what is computed, with what NumPy makes of whole arrays, before these. masked: the first of its results, filters.MASK, says
     which rows the batch function gives. fresh: the last column is made of a NumPy array that
-    nobody else has.
+    nobody else has. operations: how many of NumPy's go through arrays item by item.
     """
 
     tree: ast.FunctionDef
@@ -96,6 +96,7 @@ class RowForm(NamedTuple):
     phases: tuple[Phase, ...] = ()
     masked: bool = False
     fresh: bool = False
+    operations: int = 0
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -107,6 +108,16 @@ class RowForm(NamedTuple):
     def whole_calls(self) -> tuple[WholeCall, ...]:
         """What NumPy does with whole arrays in it."""
         return tuple(call for one in self.phases for call in one.calls if call.arguments)
+
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether there is enough to compute beside what NumPy does with whole arrays."""
+        return self.kind == "row" or self.operations >= WORTH * len(self.whole_calls)
+
+
+# Operations on arrays for each call of NumPy with whole arrays: with fewer NumPy by itself is as fast, since to call it costs more
+# from here than in the function.
+WORTH = 4
 
 
 class Text(NamedTuple):
