@@ -304,14 +304,20 @@ def files(out: Table, table: pa.Table, rounds: int, folder: Path) -> None:
     wanted = by_itself(my_transform, table.slice(0, SLOW_ROWS))()
     same(wanted)("Sabot", run())
     done.append(True)
-    times = race({"Sabot": run}, lambda *_: None, rounds)
-    report = stream.last_run.report["functions"][0]
-    kernel = report["ns_per_row"] * table.num_rows / 1e9
-    rest = 1 - kernel / times["Sabot"]
+    # Of the processor's time, since files are read and written beside the kernel.
+    measured: list[tuple[float, float, float]] = []
+    for _ in range(rounds):
+        with sb.config(threads=1):
+            began, used = time.perf_counter(), time.process_time()
+            run()
+            whole, used = time.perf_counter() - began, time.process_time() - used
+        kernel = stream.last_run.report["functions"][0]["ns_per_row"]
+        measured.append((1 - kernel * table.num_rows / 1e9 / used, whole, kernel))
+    rest, whole, kernel = sorted(measured)[len(measured) // 2]
     out.add(
         "Parquet to Parquet, my_transform",
-        f"{per_row(times['Sabot'], table.num_rows)}, {rest:.0%} outside of the kernel",
-        f"the kernel {report['ns_per_row']:.1f} ns",
+        f"{per_row(whole, table.num_rows)}, {rest:.0%} of the processor's time outside of the kernel",
+        f"the kernel {kernel:.1f} ns",
         "at most 30 % outside",
         rest <= 0.3,
     )

@@ -319,6 +319,10 @@ REFUSED = {
         "cannot be compiled",
     ),
     "kind": (lambda: apply(waves, col("x"), kind="arrays"), "it is .scalar. or .array."),
+    "no kind": (
+        lambda: apply(waves, col("x"), kind=np.array(["array", "scalar"])),
+        "it is .scalar. or .array.",
+    ),
     "two kinds": (
         lambda: apply(udf(waves, kind="scalar"), col("x"), kind="array"),
         "but the udf says",

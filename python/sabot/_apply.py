@@ -73,7 +73,7 @@ def applied(
     if isinstance(fn, (Column, Applied)) or not callable(function):
         raise PlanError(f"apply takes a function and its columns, not {type(fn).__name__} first")
     if kind is not None:
-        if kind not in ("scalar", "array"):
+        if not isinstance(cast("object", kind), str) or kind not in ("scalar", "array"):
             raise PlanError(f'apply: kind={kind!r}; it is "scalar" or "array"')
         if options.kind not in (None, kind):
             raise PlanError(f"apply: kind={kind!r}, but the udf says kind={options.kind!r}")
