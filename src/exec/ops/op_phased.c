@@ -278,6 +278,7 @@ static sb_status push(const sb_op *op, void *shared, void *local, sb_work *work,
             return status;
         }
     }
+    (void)op; /* asserted only */
     SB_ASSERT(local != NULL && op->node->phase_count == last);
     phased_state *state = work->state;
     const part *at = &own->parts[state->at];
