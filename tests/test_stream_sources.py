@@ -717,8 +717,8 @@ def test_only_what_workers_need_is_read_ahead(threads):
         return total
 
     with sb.config(threads=threads):
-        stream = Stream.from_batches(source, batch.schema).with_columns(y=slow)
-        for piece in stream:
+        reader = pa.RecordBatchReader.from_batches(batch.schema, source())
+        for piece in Stream.from_arrow(reader).with_columns(y=slow):
             given += piece.num_rows
     assert given == 60 * 8
     # Those that may wait, and the one that is pulled.
