@@ -1198,3 +1198,36 @@ def test_rows_of_many_steps_are_as_those_of_one():
             if first == table.schema:
                 assert Stream.from_dicts(iter(many), batch_size=size).collect() == table
         assert Stream.from_dicts(iter(many), table.schema, 4999).collect() == table
+
+
+@pytest.mark.parametrize("reads_on", [True, False])
+def test_what_closing_raised_before_anybody_asked_is_told_once(reads_on):
+    """A source that has ended by itself, before its consumer reads on or closes it."""
+
+    async def ends():
+        yield BATCH
+
+    class Fails:
+        def __aiter__(self):
+            self.inner = ends()
+            return self
+
+        async def __anext__(self):
+            return await anext(self.inner)
+
+        async def aclose(self):
+            closed.set()
+            raise OSError("second")
+
+    closed = threading.Event()
+    batches = sources.from_batches(Fails()).open()
+    next(batches)
+    assert closed.wait(5)
+    time.sleep(0.05)
+    if reads_on:
+        with pytest.raises(OSError, match="second"):
+            next(batches)
+        batches.close()
+    else:
+        with pytest.raises(OSError, match="second"):
+            batches.close()

@@ -75,6 +75,8 @@ class _LoopFeed(Generic[T]):
                 self._tell(self._room.set)
                 return item
             error, self.error = self.error, None
+            if error is self.close_error:
+                self.close_error = None  # it is told once
         if error is not None:
             raise error
         raise StopIteration
@@ -180,7 +182,9 @@ class _LoopFeed(Generic[T]):
             task.uncancel()
         try:
             await close_async(iterator)
-        except BaseException as error:  # handed to the consumer
+        except BaseException as error:  # handed to the consumer, whether that reads on or closes
+            with self.ready:
+                self.close_error = self.close_error or error
             self._fail(error)
 
     async def _put(self, item: T) -> None:
