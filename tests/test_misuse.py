@@ -230,7 +230,7 @@ OPTIONS = [
 PROTOCOL = {"__iter__", "__aiter__", "__len__", "__repr__", "__str__", "__enter__", "__next__", "__contains__", "__eq__",
             "__hash__", "__bool__", "__add__", "__gt__", "__and__", "__invert__", "__call__"}  # fmt: skip
 # What only Sabot calls: it makes these objects, and stages of a run ask each other for pieces.
-NOT_FOR_USERS = {"Report", "LastRun", "Profile", "Config", "pieces", "stage"}
+NOT_FOR_USERS = {"Report", "LastRun", "Profile", "Config", "pieces", "stage", "whole"}
 
 
 def one_shot() -> Stream:

@@ -1231,3 +1231,20 @@ def test_what_closing_raised_before_anybody_asked_is_told_once(reads_on):
     else:
         with pytest.raises(OSError, match="second"):
             batches.close()
+
+
+def test_what_a_source_raised_is_not_replaced_by_what_its_closing_raised():
+    class Fails:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            raise ZeroDivisionError("here")
+
+        async def aclose(self):
+            raise OSError("second")
+
+    batches = sources.from_batches(Fails()).open()
+    with pytest.raises(ZeroDivisionError, match="here"):
+        next(batches)
+    batches.close()

@@ -165,6 +165,7 @@ class _LoopFeed(Generic[T]):
 
     async def _main(self) -> None:
         iterator: AsyncIterator[T] | None = None
+        failed = False
         self._waiting = asyncio.current_task()
         try:
             iterator = aiter(self.make())
@@ -174,8 +175,10 @@ class _LoopFeed(Generic[T]):
             pass
         except asyncio.CancelledError as error:
             if not self.heard:
+                failed = True
                 self._fail(error)
         except BaseException as error:  # handed to the consumer
+            failed = True
             self._fail(error)
         self._waiting = None
         if (task := asyncio.current_task()) is not None:
@@ -184,7 +187,8 @@ class _LoopFeed(Generic[T]):
             await close_async(iterator)
         except BaseException as error:  # handed to the consumer, whether that reads on or closes
             with self.ready:
-                self.close_error = self.close_error or error
+                if not failed:
+                    self.close_error = self.close_error or error
             self._fail(error)
 
     async def _put(self, item: T) -> None:
@@ -379,9 +383,9 @@ class ThreadFeed(Generic[T]):
                 iterator.close()
         except BaseException as error:  # handed to the consumer
             with self.room:
-                if self.closing:
+                if self.closing or self.error is None:
                     self.close_error = error
-                else:
+                if not self.closing:
                     self.error = self.error or error
         with self.room:
             self.done = True
@@ -420,6 +424,8 @@ class _LoopThreadFeed(ThreadFeed[T]):
                     break
                 if self.done:
                     error, self.error = self.error, None
+                    if error is self.close_error:
+                        self.close_error = None  # it is told once
                     if error is not None:
                         raise error
                     raise StopAsyncIteration

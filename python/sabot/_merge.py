@@ -130,6 +130,8 @@ class Merge:
                     return one.items.popleft()
                 self._left -= 1
                 error, one.error = one.error, None
+                if error is one.close_error:
+                    one.close_error = None  # it is told once
                 if error is not None:
                     self._left = 0
                     raise error
